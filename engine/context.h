@@ -1,0 +1,63 @@
+/* A run context: the arena that one run of a model needs, for up to max_batch images.
+ *
+ * Belongs to one caller at a time. A run allocates nothing and takes no lock (the team's barrier
+ * apart). Holds a reference to its model. */
+#ifndef ENG_CONTEXT_H
+#define ENG_CONTEXT_H
+
+#include "engine/model.h"
+#include "engine/team.h"
+
+struct eng_context;
+
+/* max_members: the largest team that will ever run it (scratch memory is per member). */
+int eng_context_create(struct eng_context **ret, struct eng_model *model_ref, int max_batch,
+                       int max_members, char *err, size_t errlen);
+void eng_context_destroy(struct eng_context *c);
+size_t eng_context_bytes(const struct eng_context *c); /* arena + scratch */
+
+/* Where image `slot` goes before a run: preprocess.height x width x 3, NHWC, of
+ * preprocess.type (u8, i8 or f32). Valid, writable, until the context is destroyed. */
+void *eng_context_input(struct eng_context *c, int slot);
+
+/* Runs images 0 .. batch-1. team NULL: on the calling thread alone; else the caller leads `team`
+ * inside eng_team_begin/_end. Results never depend on the team, on the batch or on the slot. */
+int eng_context_run(struct eng_context *c, int batch, struct eng_team *team);
+
+/* Results of the last run, model outputs long; float views are computed on first use.
+ * logits: dequantised. probabilities: float softmax of the logits over all outputs. */
+const float *eng_context_logits(struct eng_context *c, int slot);
+const float *eng_context_probabilities(struct eng_context *c, int slot);
+const float *eng_context_embedding(struct eng_context *c,
+                                   int slot); /* NULL if the model has none */
+
+/* The k best classes, by descending logit, ties to the lower index; background outputs (index <
+ * class_offset) never rank. Returns how many were written (k capped at the class count). */
+struct eng_prediction {
+    int class_number; /* output index - class_offset */
+    float score;      /* probability, not renormalised */
+};
+int eng_context_topk(struct eng_context *c, int slot, int k, struct eng_prediction *ret);
+
+/* For tests: the bytes of a graph tensor after a run, NHWC, in the file's own type. `name` NULL
+ * with node >= 0: output of that node of the unfolded order. Only with options.reference (else only
+ * the "logits" and "output" tensors). -ENOENT if it was not kept. */
+struct eng_tensor_view {
+    const char *name;
+    enum eng_type type;
+    int rank;
+    int32_t dim[6];
+    const void *data;
+    size_t bytes;
+    float scale;
+    int32_t zero_point;
+};
+int eng_context_node_output(struct eng_context *c, int node, int slot, struct eng_tensor_view *ret);
+int eng_context_raw_logits(struct eng_context *c, int slot, struct eng_tensor_view *ret);
+int eng_context_raw_output(struct eng_context *c, int slot, struct eng_tensor_view *ret);
+
+/* Where the time of the last run went, by plan step, in nanoseconds; off until enabled. */
+void eng_context_profile(struct eng_context *c, int enable);
+int eng_context_step_ns(const struct eng_context *c, int step, uint64_t *ret_ns); /* -ERANGE */
+
+#endif

@@ -1,0 +1,59 @@
+/* What every public header of the engine shares: error codes, element types, CPU bits.
+ *
+ * The engine turns the bytes of a model and of an image into scores. It opens no socket, creates no
+ * thread, reads no environment and never logs: a sentence for people goes to the caller's
+ * `char *err, size_t errlen` (always terminated when errlen > 0), results come through `ret_`
+ * pointers that stay unwritten on failure. 0 or positive is success. */
+#ifndef ENG_ENGINE_H
+#define ENG_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Failures: a negative errno, or one of these. */
+enum {
+    ENG_E_FORMAT = -1001,      /* the bytes are of no type that we read       (HTTP 415) */
+    ENG_E_LIMIT = -1002,       /* what they declare is over a limit           (HTTP 413) */
+    ENG_E_DATA = -1003,        /* right type, broken content                  (HTTP 422) */
+    ENG_E_UNSUPPORTED = -1004, /* valid, but it needs something that we lack  (HTTP 501) */
+};
+
+/* Element types of tensors, at the boundary and in the graph. */
+enum eng_type {
+    ENG_F32,
+    ENG_U8,
+    ENG_I8,
+    ENG_I32,
+    ENG_BF16,
+    ENG_F16,
+    ENG_I64,
+    ENG_BOOL,
+};
+size_t eng_type_size(enum eng_type type);      /* bytes of one element */
+const char *eng_type_name(enum eng_type type); /* "fp32", "uint8", ... */
+
+/* What the CPU *and* the operating system offer (CPUID and XGETBV, getauxval on Arm). One word, so
+ * that an operator or a test can mask it down; a kernel names the bits it needs. */
+enum {
+    ENG_CPU_SSE41 = 1u << 0,
+    ENG_CPU_AVX2 = 1u << 1, /* with FMA3 and F16C */
+    ENG_CPU_AVXVNNI = 1u << 2,
+    ENG_CPU_AVX512 = 1u << 3, /* F, BW, DQ, VL, CD */
+    ENG_CPU_AVX512VNNI = 1u << 4,
+    ENG_CPU_AVX512VBMI = 1u << 5,
+    ENG_CPU_AVX512BF16 = 1u << 6,
+    ENG_CPU_NEON = 1u << 16,
+    ENG_CPU_DOTPROD = 1u << 17,
+    ENG_CPU_I8MM = 1u << 18,
+    ENG_CPU_NEONBF16 = 1u << 19,
+};
+uint32_t eng_cpu_detect(void); /* pure; the caller keeps the answer */
+
+/* The bits of a named level and of all below it: "c", "sse41", "avx2", "avxvnni", "avx512",
+ * "avx512vnni", "avx512bf16", "neon", "dotprod", "i8mm", "native" (all bits set).
+ * -EINVAL for any other name. */
+int eng_cpu_parse(uint32_t *ret_bits, const char *name);
+/* Name of the highest level contained in `bits`: one of the names above, never "native". */
+const char *eng_cpu_name(uint32_t bits);
+
+#endif

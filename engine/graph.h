@@ -1,0 +1,145 @@
+/* The graph: what an importer or the MobileNet builder makes and what the planner reads.
+ *
+ * Tensors are NHWC with N = 1 (batch is the planner's business); vectors are [1,C].
+ * Everything hangs on the graph's own allocator and goes with eng_graph_destroy(). Constant data
+ * may also point into bytes that the caller keeps alive (a mapped model file): see eng_model. One
+ * thread at a time; immutable once planned. Internal to engine/. */
+#ifndef ENG_GRAPH_H
+#define ENG_GRAPH_H
+
+#include "engine/engine.h"
+
+enum {
+    ENG_MAX_RANK = 6,
+    ENG_MAX_INPUTS = 64, /* of one node (concat is the widest) */
+    ENG_MAX_NODES = 1 << 14,
+    ENG_MAX_TENSORS = 1 << 16,
+    ENG_MAX_DIM = 1 << 20,
+};
+
+/* real = scale * (q - zero_point). n = 0: not quantised; 1: per tensor; else per channel on `axis`.
+ */
+struct eng_quant {
+    int n;
+    int axis;
+    const float *scale;
+    const int32_t *zero_point;
+};
+
+struct eng_tensor {
+    const char *name; /* never NULL */
+    enum eng_type type;
+    int rank;
+    int32_t dim[ENG_MAX_RANK];
+    struct eng_quant quant;
+    const void *data; /* constants; NULL: computed, or the graph's input */
+    size_t size;      /* bytes of data */
+    int producer;     /* node index, or -1 */
+};
+
+enum eng_op {
+    ENG_OP_CONV,      /* x, weights [O,KH,KW,I/groups], bias [O] or -1 */
+    ENG_OP_DEPTHWISE, /* x, weights [1,KH,KW,C*multiplier], bias or -1 */
+    ENG_OP_FC,        /* x, weights [O,I], bias or -1; x is flattened to [1,I] */
+    ENG_OP_AVGPOOL,
+    ENG_OP_MAXPOOL,
+    ENG_OP_MEAN, /* over H and W: global average pool; output [1,1,1,C] or [1,C] */
+    ENG_OP_ADD,
+    ENG_OP_MUL, /* two tensors of one shape, or the second [1,1,1,C] / a constant that broadcasts */
+    ENG_OP_CONCAT,
+    ENG_OP_PAD,
+    ENG_OP_RESHAPE, /* also squeeze, flatten: same bytes, other shape */
+    ENG_OP_TRANSPOSE,
+    ENG_OP_SOFTMAX,    /* over the last axis */
+    ENG_OP_QUANTIZE,   /* float -> quantised, or requantise */
+    ENG_OP_DEQUANTIZE, /* quantised -> float */
+    ENG_OP_UNARY,      /* an activation that no convolution absorbed */
+    ENG_OP_BATCHNORM,  /* x, scale [C], offset [C] (mean and variance already folded in) */
+    ENG_OP_RESIZE,
+    ENG_OP_PRELU, /* x, slope [C] */
+    ENG_OP_COUNT,
+};
+
+enum eng_unary {
+    ENG_UNARY_CLAMP, /* to lo..hi of the node: relu, relu6, clip */
+    ENG_UNARY_LEAKY_RELU,
+    ENG_UNARY_SIGMOID,
+    ENG_UNARY_HARD_SIGMOID, /* clamp(alpha*x + beta, 0, 1) */
+    ENG_UNARY_HARD_SWISH,   /* x * clamp(x/6 + 1/2, 0, 1) */
+    ENG_UNARY_SWISH,        /* x * sigmoid(x) */
+    ENG_UNARY_TANH,
+};
+
+/* Windows of conv, depthwise and pools. Pads are explicit: SAME was resolved at import. */
+struct eng_window {
+    int kh, kw;      /* window */
+    int sh, sw;      /* stride */
+    int dh, dw;      /* dilation, 1 = none */
+    int top, bottom; /* padding, in pixels of the input's zero (zero point if quantised) */
+    int left, right;
+};
+
+struct eng_node {
+    const char *name; /* for messages: the file's name of the node, or of its output */
+    enum eng_op op;
+    int n_in;
+    int *in;                /* tensor indices; -1 = absent optional input */
+    int out;                /* every supported operator has one output */
+    float lo, hi;           /* fused clamp in real units; -INFINITY, INFINITY: none */
+    struct eng_window win;  /* conv, depthwise, avgpool, maxpool, pad (its pads only) */
+    int groups;             /* conv */
+    int multiplier;         /* depthwise: output channels per input channel */
+    int count_include_pad;  /* avgpool */
+    int axis;               /* concat */
+    int perm[ENG_MAX_RANK]; /* transpose */
+    enum eng_unary unary;   /* unary */
+    float alpha, beta;      /* softmax beta, leaky slope, hard-sigmoid */
+    int align_corners, half_pixel, nearest; /* resize */
+};
+
+struct eng_graph {
+    int n_tensors, n_nodes;
+    struct eng_tensor *tensors;
+    struct eng_node *nodes; /* topological order */
+    int input, output;      /* tensor indices; output is the last tensor, softmax included */
+    int logits;             /* input of the final softmax, else = output */
+    int embedding;          /* input of the last FC / 1x1 on 1x1 spatial, or -1 */
+    struct eng_pool *pool;  /* owns names, arrays, copied constants */
+};
+
+int eng_graph_create(struct eng_graph **ret);
+void eng_graph_destroy(struct eng_graph *g);
+void *eng_graph_alloc(struct eng_graph *g, size_t n,
+                      size_t size); /* zeroed, 64-aligned; NULL: ENOMEM */
+char *eng_graph_strdup(struct eng_graph *g, const char *s, size_t len);
+
+/* Append; the index, or -ENOMEM / ENG_E_LIMIT. The struct is copied, pointers in it are kept. */
+int eng_graph_add_tensor(struct eng_graph *g, const struct eng_tensor *t);
+int eng_graph_add_node(struct eng_graph *g, const struct eng_node *n);
+
+/* Checks every index, shape, window, constant size and quantisation, computes the dims of every
+ * computed tensor (those that a file gives must agree), finds logits and embedding. Untrusted
+ * input: after success the planner may trust the graph. Errors name the node. */
+int eng_graph_check(struct eng_graph *g, char *err, size_t errlen);
+
+/* Folds what costs time for nothing: explicit PAD into the next window, batch norm and clamps into
+ * the convolution before, no-op reshapes and transposes. Keeps results: quantised ones to the bit.
+ */
+int eng_graph_fold(struct eng_graph *g, char *err, size_t errlen);
+
+/* Appends `b` behind `a` (the seam: a's output, b's input; type, shape, scale and zero point must
+ * agree, else ENG_E_DATA with both names). `b` is consumed on success. */
+int eng_graph_join(struct eng_graph *a, struct eng_graph *b_take, char *err, size_t errlen);
+
+/* The paper's cost (Howard et al. 2017, section 3): multiply-adds of one image through one node
+ * (conv DK*DK*M*N*DF*DF, depthwise DK*DK*M*DF*DF, FC M*N; others 0), and its parameters
+ * (weights and biases). */
+struct eng_cost {
+    uint64_t mult_adds;
+    uint64_t parameters;
+};
+struct eng_cost eng_node_cost(const struct eng_graph *g, const struct eng_node *n);
+size_t
+eng_tensor_elements(const struct eng_tensor *t); /* 1 for rank 0; checked by eng_graph_check */
+
+#endif

@@ -1,0 +1,239 @@
+/* Micro-kernels: the inner loops, and the contract between them and the planner. Internal to
+ * engine/.
+ *
+ * Layout. Inside the fast plan every activation, of any type, is in blocks of 16 channels:
+ * [C/16][H][W][16] ("C16"), channels padded up with lanes that later weights ignore (their weights
+ * are zero). The reason: 64 bytes of u8 are 4 neighbouring pixels x 16 channels (depthwise by byte
+ * permutes), a pixel's 4 channels are one broadcastable word (pointwise), and the panel that a
+ * fused depthwise leaves in L1 looks the same as a tensor. Quantised activations are u8 whatever
+ * the file says: an i8 tensor is q + 128 with zero point + 128, weights likewise; nothing changes
+ * in the sums.
+ *
+ * Arithmetic (u8): acc = sum (x - zx)(w - zw) + bias in int32, exact; then
+ *     y = clamp(rint((float)acc * scale[c]) + zy, lo, hi)       rint: half to even, one fp32
+ * product with scale[c] = sx * sw[c] / sy computed in fp32 in that order: XNNPACK's and ONNX
+ * Runtime's arithmetic. The product must be rounded to fp32 before rint (no FMA with the zero
+ * point).
+ *
+ * A kernel is a const struct of pointers; kernels.def lists them all, and declarations, dispatch,
+ * tests and benchmark read that one list. Packed weights are in the kernel's own order; sizes are
+ * asked from the kernel. Pointers to packed weights, activations and scratch are 64-byte aligned.
+ *
+ * Over-read: kernels may read, never write, up to ENG_OVERREAD bytes behind the last pixel of an
+ * activation buffer or of packed weights, and ENG_OVERREAD bytes before the first pixel. */
+#ifndef ENG_KERNEL_H
+#define ENG_KERNEL_H
+
+#include "engine/engine.h"
+
+enum { ENG_BLOCK = 16, ENG_OVERREAD = 128, ENG_ALIGN = 64 };
+
+/* What follows the sum of a quantised convolution, common to all channels. */
+struct eng_requant {
+    int32_t zero_point; /* zy */
+    uint8_t lo, hi;     /* clamp; lo <= hi */
+};
+
+/* ---- pointwise (1x1 convolution, FC, and any convolution after im2col), u8 ----
+ * Canonical weights for pack(): w[n][k] u8 with zero point zw (an i8 weight comes as q + 128), bias
+ * int32 [n] or NULL, scale float [n] (sx*sw/sy), zx. pack() folds zx, and what of zw it can, into
+ * the bias, and pads n to nr and k to 16. */
+struct eng_pw_u8_weights {
+    int k, n;
+    const uint8_t *w;
+    int zw, zx;
+    const int32_t *bias;
+    const float *scale;
+};
+struct eng_pw_u8_args {
+    const uint8_t *a;   /* pixel p, channel block b: a + b * a_stride + p * 16 */
+    size_t a_stride;    /* bytes between channel blocks */
+    int pixels;         /* rows of the tile, >= 1 */
+    int k_blocks;       /* ceil(k / 16) */
+    const int32_t *sum; /* [pixels] sum of all u8 activations of the pixel (pad lanes must be 0 or
+                           weightless: the producer zeroes them); NULL if needs_sum() says no */
+    const void *panels; /* first packed panel to run */
+    int n_panels;       /* panels of nr output channels */
+    uint8_t *out;       /* pixel p, block b: out + b * out_stride + p * 16 */
+    size_t out_stride;
+    struct eng_requant rq;
+};
+struct eng_pw_u8_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    int mr, nr; /* register tile: pixels x output channels; nr is a multiple of 16 */
+    size_t (*panel_bytes)(int k); /* one packed panel, multiple of 64 */
+    void (*pack)(const struct eng_pw_u8_weights *w, void *dst); /* ceil(n / nr) panels */
+    int (*needs_sum)(const struct eng_pw_u8_weights *w);
+    void (*run)(const struct eng_pw_u8_args *a);
+};
+/* Row sums of a panel, for pw_u8: sum[p] = sum over k_blocks*16 lanes of pixel p. */
+struct eng_sum_u8_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    void (*run)(const uint8_t *a, size_t a_stride, int pixels, int k_blocks, int32_t *sum);
+};
+
+/* ---- depthwise 3x3, stride 1 or 2, u8 ----
+ * One block of 16 channels, output rows y0 .. y1-1. The input block is the whole [H][W][16] image;
+ * pixels outside it count as zx. Canonical weights: w[9][c] u8 with zero point zw, bias, scale per
+ * channel. Packed: one piece of block_bytes() per channel block. */
+struct eng_dw_u8_weights {
+    int channels;
+    const uint8_t *w;  /* [3][3][channels] */
+    const int32_t *zw; /* [channels] */
+    int zx;
+    const int32_t *bias; /* [channels] or NULL */
+    const float *scale;  /* [channels] */
+};
+struct eng_dw_u8_args {
+    const uint8_t *in; /* pixel (y, x): in + y * in_row + x * 16; rows in_y0 .. of the image that
+                          stand in the buffer start at `in` */
+    size_t in_row;     /* bytes between rows */
+    int in_h, in_w;    /* of the image */
+    int stride;        /* 1 or 2 */
+    int top, left;     /* padding before; after: what out_h/out_w imply */
+    int out_w;
+    int y0, y1;        /* output rows to make */
+    const void *block; /* packed weights of this channel block */
+    uint8_t *out;      /* output row y, pixel x: out + (y - y0) * out_row + x * 16 */
+    size_t out_row;
+    uint8_t zx;
+    struct eng_requant rq;
+};
+struct eng_dw_u8_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    size_t block_bytes;
+    void (*pack)(const struct eng_dw_u8_weights *w, void *dst); /* ceil(channels / 16) blocks */
+    void (*run)(const struct eng_dw_u8_args *a);
+};
+
+/* ---- first convolution 3x3, 3 input channels straight from pixels, u8 ----
+ * in: NHWC u8 [in_h][in_w][3]; weights [n][3][3][3] u8 with zw; out C16 blocks. */
+struct eng_conv3_u8_weights {
+    int n;
+    const uint8_t *w;  /* [n][3][3][3] */
+    const int32_t *zw; /* [n] */
+    int zx;
+    const int32_t *bias;
+    const float *scale;
+};
+struct eng_conv3_u8_args {
+    const uint8_t *in;
+    int in_h, in_w, stride, top, left, out_w;
+    int y0, y1;   /* output rows */
+    int n_blocks; /* output channel blocks of 16 */
+    const void *packed;
+    uint8_t *out; /* row y, pixel x, block b: out + b * out_stride + (y - y0) * out_row + x * 16 */
+    size_t out_row, out_stride;
+    uint8_t zx;
+    struct eng_requant rq;
+};
+struct eng_conv3_u8_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    size_t (*packed_bytes)(int n);
+    void (*pack)(const struct eng_conv3_u8_weights *w, void *dst);
+    void (*run)(const struct eng_conv3_u8_args *a);
+};
+
+/* ---- global average pool, u8: sum[16] of one block over `pixels` pixels (the planner rounds) ----
+ */
+struct eng_gap_u8_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    void (*run)(const uint8_t *block, int pixels, int32_t sum[16]);
+};
+
+/* ---- float ---- y = clamp(sum x*w + bias, lo, hi). One order of summation per kernel: results do
+ * not depend on where a tile starts or on how many pixels it has. */
+struct eng_pw_f32_weights {
+    int k, n;
+    const float *w;    /* [n][k] */
+    const float *bias; /* [n] or NULL */
+};
+struct eng_pw_f32_args {
+    const float *a; /* pixel p, block b: a + b * a_stride + p * 16 (strides in floats) */
+    size_t a_stride;
+    int pixels, k_blocks;
+    const void *panels;
+    int n_panels;
+    float *out;
+    size_t out_stride;
+    float lo, hi;
+};
+struct eng_pw_f32_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    int mr, nr;
+    size_t (*panel_bytes)(int k);
+    void (*pack)(const struct eng_pw_f32_weights *w, void *dst);
+    void (*run)(const struct eng_pw_f32_args *a);
+};
+struct eng_dw_f32_weights {
+    int channels;
+    const float *w; /* [3][3][channels] */
+    const float *bias;
+};
+struct eng_dw_f32_args {
+    const float *in; /* as eng_dw_u8_args, strides in floats; outside pixels are 0 */
+    size_t in_row;
+    int in_h, in_w, stride, top, left, out_w, y0, y1;
+    const void *block;
+    float *out;
+    size_t out_row;
+    float lo, hi;
+};
+struct eng_dw_f32_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    size_t block_bytes;
+    void (*pack)(const struct eng_dw_f32_weights *w, void *dst);
+    void (*run)(const struct eng_dw_f32_args *a);
+};
+struct eng_conv3_f32_weights {
+    int n;
+    const float *w; /* [n][3][3][3] */
+    const float *bias;
+};
+struct eng_conv3_f32_args {
+    const float *in; /* NHWC [in_h][in_w][3] */
+    int in_h, in_w, stride, top, left, out_w, y0, y1, n_blocks;
+    const void *packed;
+    float *out;
+    size_t out_row, out_stride; /* floats */
+    float lo, hi;
+};
+struct eng_conv3_f32_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    size_t (*packed_bytes)(int n);
+    void (*pack)(const struct eng_conv3_f32_weights *w, void *dst);
+    void (*run)(const struct eng_conv3_f32_args *a);
+};
+
+/* The dispatch table of one set of CPU bits: the last row of kernels.def per op whose bits are all
+ * there (the C row needs none, so no entry is ever NULL). */
+#define ENG_KERNEL_OPS(X)                                                                          \
+    X(pw_u8)                                                                                       \
+    X(sum_u8)                                                                                      \
+    X(dw_u8)                                                                                       \
+    X(conv3_u8)                                                                                    \
+    X(gap_u8)                                                                                      \
+    X(pw_f32)                                                                                      \
+    X(dw_f32)                                                                                      \
+    X(conv3_f32)
+
+struct eng_kernels {
+#define X(op) const struct eng_##op##_kernel *op;
+    ENG_KERNEL_OPS(X)
+#undef X
+};
+void eng_kernels_choose(struct eng_kernels *ret, uint32_t cpu_bits);
+
+#define KERNEL(op, isa, bits) extern const struct eng_##op##_kernel eng_##op##_##isa;
+#include "engine/kernels.def"
+#undef KERNEL
+
+#endif
