@@ -1,0 +1,46 @@
+/* Replies of our own image API as JSON text. The only place that knows their field names.
+ * Strings are UTF-8; invalid bytes are replaced. Results are malloc'ed, NUL-terminated, owned by
+ * the caller; NULL: out of memory. */
+#ifndef PROTO_REPLY_H
+#define PROTO_REPLY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct proto_prediction {
+    int class_number;
+    const char *label; /* "" if unknown */
+    float score;
+};
+
+/* One image's answer, or its error (status != 200: only `error` is read). Times in nanoseconds. */
+struct proto_result {
+    int status;
+    const char *error;
+    const char *model, *version, *variant; /* model = the name that was asked for or the family */
+    const struct proto_prediction *predictions;
+    int n_predictions;
+    uint64_t queue_ns, decode_ns, preprocess_ns, inference_ns, total_ns;
+    int batch; /* images in the batch that it ran in */
+};
+
+/* {"model":…,"version":…,"variant":…,"predictions":[…],"timing_ms":{…},"batch":n} */
+char *proto_reply_one(const struct proto_result *r, size_t *ret_len);
+/* {"results":[…]} in order, each as above plus "status", a failed one {"error":…,"status":…}. */
+char *proto_reply_many(const struct proto_result *r, int n, size_t *ret_len);
+/* {"error":"sentence"} */
+char *proto_reply_error(const char *sentence, size_t *ret_len);
+
+/* GET /v1/models */
+struct proto_model {
+    const char *name, *version, *family, *variant, *state, *format, *precision, *licence;
+    int input_height, input_width, classes;
+    uint64_t mult_adds, parameters;
+    int is_default;
+};
+char *proto_reply_models(const struct proto_model *m, int n, size_t *ret_len);
+
+/* Server-Timing value: queue;dur=0.01, decode;dur=…, preprocess;…, inference;…, total;… (ms) */
+int proto_server_timing(const struct proto_result *r, char *buf, size_t len);
+
+#endif
