@@ -2,12 +2,12 @@
  * engine/.
  *
  * Layout. Inside the fast plan every activation, of any type, is in blocks of 16 channels:
- * [C/16][H][W][16] ("C16"), channels padded up with lanes that later weights ignore (their weights
- * are zero). The reason: 64 bytes of u8 are 4 neighbouring pixels x 16 channels (depthwise by byte
- * permutes), a pixel's 4 channels are one broadcastable word (pointwise), and the panel that a
- * fused depthwise leaves in L1 looks the same as a tensor. Quantised activations are u8 whatever
- * the file says: an i8 tensor is q + 128 with zero point + 128, weights likewise; nothing changes
- * in the sums.
+ * [C/16][H][W][16] ("C16"), channels padded up with lanes of any finite value: pack() gives them
+ * weights that cancel (u8: w = zw, so that sum x*w and zw * sum x both count them; f32: 0). The
+ * reason: 64 bytes of u8 are 4 neighbouring pixels x 16 channels (depthwise by byte permutes), a
+ * pixel's 4 channels are one broadcastable word (pointwise), and the panel that a fused depthwise
+ * leaves in L1 looks the same as a tensor. Quantised activations are u8 whatever the file says: an
+ * i8 tensor is q + 128 with zero point + 128, weights likewise; nothing changes in the sums.
  *
  * Arithmetic (u8): acc = sum (x - zx)(w - zw) + bias in int32, exact; then
  *     y = clamp(rint((float)acc * scale[c]) + zy, lo, hi)       rint: half to even, one fp32
@@ -50,10 +50,12 @@ struct eng_pw_u8_args {
     size_t a_stride;    /* bytes between channel blocks */
     int pixels;         /* rows of the tile, >= 1 */
     int k_blocks;       /* ceil(k / 16) */
-    const int32_t *sum; /* [pixels] sum of all u8 activations of the pixel (pad lanes must be 0 or
-                           weightless: the producer zeroes them); NULL if needs_sum() says no */
+    const int32_t *sum; /* [pixels] sum of all k_blocks*16 u8 lanes of the pixel, pad lanes too;
+                           NULL if needs_sum() says no */
     const void *panels; /* first packed panel to run */
     int n_panels;       /* panels of nr output channels */
+    int n_blocks;       /* output blocks of 16 that exist from the first panel on: the last panel
+                           may hold fewer than nr/16, and no store goes past them */
     uint8_t *out;       /* pixel p, block b: out + b * out_stride + p * 16 */
     size_t out_stride;
     struct eng_requant rq;
@@ -87,8 +89,8 @@ struct eng_dw_u8_weights {
     const float *scale;  /* [channels] */
 };
 struct eng_dw_u8_args {
-    const uint8_t *in; /* pixel (y, x): in + y * in_row + x * 16; rows in_y0 .. of the image that
-                          stand in the buffer start at `in` */
+    const uint8_t *in; /* pixel (y, x): in + y * in_row + x * 16, y and x in the whole image; only
+                          rows that y0..y1 need are read */
     size_t in_row;     /* bytes between rows */
     int in_h, in_w;    /* of the image */
     int stride;        /* 1 or 2 */
@@ -158,7 +160,7 @@ struct eng_pw_f32_args {
     size_t a_stride;
     int pixels, k_blocks;
     const void *panels;
-    int n_panels;
+    int n_panels, n_blocks; /* as in eng_pw_u8_args */
     float *out;
     size_t out_stride;
     float lo, hi;
