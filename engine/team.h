@@ -30,7 +30,8 @@ int eng_team_help(struct eng_team *t);
 typedef void eng_team_fn(void *arg, int begin, int end, int member);
 void eng_team_for(struct eng_team *t, int units, eng_team_fn *fn, void *arg);
 
-int eng_team_members(
-    const struct eng_team *t); /* leader + helpers inside at this moment; NULL: 1 */
+/* Leader + helpers inside at this moment; NULL: 1. Only grows until eng_team_end(). */
+int eng_team_members(const struct eng_team *t);
+int eng_team_capacity(const struct eng_team *t); /* max_members; NULL: 1 */
 
 #endif

@@ -1,0 +1,128 @@
+/* What the CPU *and* the operating system offer, as one word of bits.
+ *
+ * On x86 a feature counts only if XGETBV says that the system saves the registers it uses; on Arm
+ * the kernel's hardware words say both at once. Built without ISA flags. */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+
+enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe6 };
+
+static uint64_t read_xcr0(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (uint64_t)hi << 32 | lo;
+}
+
+static uint32_t has(uint32_t word, uint32_t all, uint32_t bits)
+{
+    return (word & all) == all ? bits : 0;
+}
+
+uint32_t eng_cpu_detect(void)
+{
+    uint32_t a, b, c, d, bits = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d))
+        return 0;
+    bits |= has(c, bit_SSE4_1 | bit_SSSE3, ENG_CPU_SSE41);
+    if (!(c & bit_OSXSAVE))
+        return bits;
+    uint64_t xcr0 = read_xcr0();
+    int avx_fma_f16c = (c & (bit_AVX | bit_FMA | bit_F16C)) == (bit_AVX | bit_FMA | bit_F16C);
+    if ((xcr0 & XCR0_YMM) != XCR0_YMM || !avx_fma_f16c || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return bits;
+    uint32_t a1, b1, c1, d1;
+    if (a < 1 || !__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1))
+        a1 = 0;
+    bits |= has(b, bit_AVX2, ENG_CPU_AVX2);
+    if (bits & ENG_CPU_AVX2)
+        bits |= has(a1, 1u << 4, ENG_CPU_AVXVNNI);
+    if ((xcr0 & XCR0_ZMM) != XCR0_ZMM)
+        return bits;
+    bits |= has(b, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL | bit_AVX512CD,
+                ENG_CPU_AVX512);
+    if (bits & ENG_CPU_AVX512) {
+        bits |= has(c, bit_AVX512VNNI, ENG_CPU_AVX512VNNI);
+        bits |= has(c, bit_AVX512VBMI, ENG_CPU_AVX512VBMI);
+        bits |= has(a1, 1u << 5, ENG_CPU_AVX512BF16);
+    }
+    return bits;
+}
+
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+#include <asm/hwcap.h>
+
+uint32_t eng_cpu_detect(void)
+{
+    unsigned long cap = getauxval(AT_HWCAP), cap2 = getauxval(AT_HWCAP2);
+    uint32_t bits = 0;
+    bits |= cap & HWCAP_ASIMD ? ENG_CPU_NEON : 0;
+    bits |= cap & HWCAP_ASIMDDP ? ENG_CPU_DOTPROD : 0;
+    bits |= cap2 & HWCAP2_I8MM ? ENG_CPU_I8MM : 0;
+    bits |= cap2 & HWCAP2_BF16 ? ENG_CPU_NEONBF16 : 0;
+    return bits;
+}
+
+#else
+
+uint32_t eng_cpu_detect(void)
+{
+    return 0;
+}
+
+#endif
+
+enum {
+    BITS_AVX2 = ENG_CPU_SSE41 | ENG_CPU_AVX2,
+    BITS_AVX512 = BITS_AVX2 | ENG_CPU_AVX512,
+    BITS_AVX512VNNI = BITS_AVX512 | ENG_CPU_AVX512VNNI | ENG_CPU_AVX512VBMI,
+    BITS_DOTPROD = ENG_CPU_NEON | ENG_CPU_DOTPROD,
+};
+
+/* Lowest first; eng_cpu_name() takes the last that fits. The AVX-512 levels carry AVX-VNNI when
+ * parsed (it is no part of what names them: the first AVX512-VNNI parts lack it). */
+static const struct {
+    const char *name;
+    uint32_t needs, also;
+} levels[] = {
+    {"c", 0, 0},
+    {"sse41", ENG_CPU_SSE41, 0},
+    {"avx2", BITS_AVX2, 0},
+    {"avxvnni", BITS_AVX2 | ENG_CPU_AVXVNNI, 0},
+    {"avx512", BITS_AVX512, ENG_CPU_AVXVNNI},
+    {"avx512vnni", BITS_AVX512VNNI, ENG_CPU_AVXVNNI},
+    {"avx512bf16", BITS_AVX512VNNI | ENG_CPU_AVX512BF16, ENG_CPU_AVXVNNI},
+    {"neon", ENG_CPU_NEON, 0},
+    {"dotprod", BITS_DOTPROD, 0},
+    {"i8mm", BITS_DOTPROD | ENG_CPU_I8MM, ENG_CPU_NEONBF16},
+};
+
+int eng_cpu_parse(uint32_t *ret_bits, const char *name)
+{
+    if (strcmp(name, "native") == 0) {
+        *ret_bits = UINT32_MAX;
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        if (strcmp(name, levels[i].name) == 0) {
+            *ret_bits = levels[i].needs | levels[i].also;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+const char *eng_cpu_name(uint32_t bits)
+{
+    const char *name = levels[0].name;
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if ((bits & levels[i].needs) == levels[i].needs)
+            name = levels[i].name;
+    return name;
+}

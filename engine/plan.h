@@ -1,0 +1,68 @@
+/* The plan: how a graph is run. Internal to engine/.
+ *
+ * A plan is a list of steps over one arena; a step is one or more graph nodes run by one driver
+ * (steps.h). Two worlds share the machinery. The *reference plan* keeps the file's own types in
+ * NHWC, runs the strict C operators of kernels/ref/, one step per node, and keeps every tensor. The
+ * *fast plan* keeps activations in blocks of 16 channels (kernel.h), quantised ones always u8,
+ * packs weights for the chosen micro-kernels, fuses depthwise into the pointwise behind it, and
+ * falls back to reference operators, with layout conversions around them, for what it lacks: every
+ * valid graph runs.
+ *
+ * Immutable once made, any thread may read it. Results never depend on how a step was split. */
+#ifndef ENG_PLAN_H
+#define ENG_PLAN_H
+
+#include "engine/graph.h"
+#include "engine/team.h"
+
+struct eng_model;
+struct eng_plan;
+
+struct eng_plan_options {
+    uint32_t cpu_bits; /* kernels may use these */
+    int reference;
+};
+
+/* The graph passed eng_graph_check() and stays alive and unchanged as long as the plan.
+ * ENG_E_UNSUPPORTED, ENG_E_DATA (scales whose quotient is no float), ENG_E_LIMIT, -ENOMEM, with a
+ * sentence that names the node. */
+int eng_plan_create(struct eng_plan **ret, const struct eng_graph *g,
+                    const struct eng_plan_options *opts, char *err, size_t errlen);
+void eng_plan_destroy(struct eng_plan *p);
+
+size_t eng_plan_weight_bytes(const struct eng_plan *p); /* packed copies only */
+const char *eng_plan_isa(const struct eng_plan *p);     /* level of the kernels: eng_cpu_name() */
+int eng_plan_steps(const struct eng_plan *p);
+const char *eng_plan_step_name(const struct eng_plan *p, int step); /* driver and node */
+/* Step that runs a graph node, -1 for one that costs nothing (an alias), and the kernel in it. */
+int eng_plan_node_step(const struct eng_plan *p, int node);
+const char *eng_plan_node_kernel(const struct eng_plan *p, int node);
+const struct eng_graph *eng_plan_graph(const struct eng_plan *p);
+
+/* The model's own plan (model.c). */
+const struct eng_plan *eng_model_plan(const struct eng_model *m);
+
+/* Memory of one run: arena for up to max_batch images, scratch for up to max_members members. One
+ * caller at a time; the plan must outlive it. */
+struct eng_run;
+int eng_run_create(struct eng_run **ret, const struct eng_plan *p, int max_batch, int max_members,
+                   char *err, size_t errlen);
+void eng_run_destroy(struct eng_run *r);
+size_t eng_run_bytes(const struct eng_run *r);
+
+/* The graph's input for image `slot`: NHWC, the file's own type; stays where it is. */
+void *eng_run_input(struct eng_run *r, int slot);
+
+/* Runs images 0 .. batch-1 (1 <= batch <= max_batch, else -EINVAL). Allocates nothing. A team of
+ * more than max_members is used up to that number: -EINVAL. */
+int eng_run_exec(struct eng_run *r, int batch, struct eng_team *team);
+
+/* A graph tensor after a run, NHWC, in the file's own type; NULL if the plan did not keep it.
+ * Always kept: input, logits, output, embedding. */
+const void *eng_run_tensor(const struct eng_run *r, int tensor, int slot);
+
+void eng_run_profile(struct eng_run *r, int enable);
+/* Nanoseconds of a step in the last profiled run; -ERANGE, or -ENODATA before one. */
+int eng_run_step_ns(const struct eng_run *r, int step, uint64_t *ret_ns);
+
+#endif
