@@ -26,10 +26,12 @@ enum {
 
 /* Field types by kind of the row:
  *   FLAG -> int (0/1)            STRING, ENUM -> const char *      REAL -> double
- *   INT -> int64_t               BYTES -> int64_t ("64K", "20M", "1G"; plain = bytes)
- *   MS, US -> int64_t ("250ms", "2s", "500us", "1m"; plain = the unit of the row) */
+ *   ADDRESS -> const char *      HOST:PORT, [IPv6]:PORT or unix:PATH, "" = off; checked in form
+ * only INT -> int64_t               BYTES -> int64_t ("64K", "20M", "1G"; plain = bytes) MS, US ->
+ * int64_t ("250ms", "2s", "500us", "1m"; plain = the unit of the row) */
 #define CFG_FIELD_FLAG int
 #define CFG_FIELD_STRING const char *
+#define CFG_FIELD_ADDRESS const char *
 #define CFG_FIELD_ENUM const char *
 #define CFG_FIELD_REAL double
 #define CFG_FIELD_INT int64_t
@@ -41,7 +43,7 @@ struct cfg {
 #define OPTION(key, kind, def, min, max, reload, commands, help) CFG_FIELD_##kind key;
 #include "config/options.def"
 #undef OPTION
-    int n_args; /* positional arguments, in order */
+    int n_args; /* positional arguments, in order; they point into argv */
     const char *const *args;
     struct cfg_private *priv; /* where each value came from, and the memory of all of it */
 };
@@ -50,13 +52,14 @@ struct cfg_sources {
     int command; /* one CFG_* bit */
     int argc;    /* arguments after the sub-command's name */
     char **argv;
-    char **envp;      /* NULL: no environment */
+    char **envp;      /* NULL: no environment. MOBILENETD_* that resemble no option are ignored */
     const char *file; /* NULL: --config, then MOBILENETD_CONFIG, then default_file if it exists */
     const char *default_file;
 };
 
 /* 0; 1 if --help was asked for (nothing returned: print it); -EINVAL or another errno with a
- * sentence. */
+ * sentence. argv must outlive the result; envp need not. Loading again with the same sources is how
+ * a reload reads file and environment anew. */
 int cfg_load(struct cfg **ret, const struct cfg_sources *src, char *err, size_t errlen);
 void cfg_destroy(struct cfg *c);
 
@@ -64,8 +67,9 @@ void cfg_destroy(struct cfg *c);
  * into buf ("" if none); returns how many. */
 int cfg_reload_conflicts(const struct cfg *now, const struct cfg *next, char *buf, size_t len);
 
-/* --help of one command (width 80), docs/CONFIG.md, the commented sample file, and `config --show`:
- * every row as `key = value  # default | file:line | environment | flag`. */
+/* --help of one command (width 80; usage is printed first, as it is), docs/CONFIG.md, the commented
+ * sample file, and `config --show`: every row as `key = value  # default | FILE:LINE | environment
+ * | flag`, which is itself a valid configuration file. */
 void cfg_print_help(FILE *out, int command, const char *usage);
 void cfg_print_markdown(FILE *out);
 void cfg_print_sample(FILE *out);
