@@ -1,0 +1,191 @@
+/* Pointwise, u8, AVX-512 VNNI: tiles of up to 14 pixels x 32 channels, 28 accumulators.
+ *
+ * A step of four k broadcasts a word of each pixel (a load, no arithmetic port) against two weight
+ * vectors. 14 divides every map of a 224 network (49 = 13 + 12 + 12 + 12), and tile heights are
+ * evened out, so that no tile is nearly empty. Weights that fit int8 as w - zw stay so; others are
+ * kept as w - 128, and (128 - zw) * sum[pixel] starts the accumulators. */
+#include <string.h>
+
+#include "engine/kernels/avx512vnni/requant.h"
+#include "engine/kernels/requant.h"
+
+enum { MR = 14, NR = 32, NV = NR / 16, L1_WEIGHTS = 24 << 10 };
+
+struct panel {
+    int32_t bias[NR];
+    float scale[NR];
+    int32_t sum_factor; /* 128 - zw, or 0 where the weights are w - zw */
+    int32_t unused[15];
+    int8_t w[]; /* [k16 / 4][NR][4] */
+};
+
+static size_t panel_bytes(int k)
+{
+    return sizeof(struct panel) + ((size_t)k + 15) / 16 * 16 * NR;
+}
+
+static int needs_sum(const struct eng_pw_u8_weights *w)
+{
+    size_t n = (size_t)w->n * (size_t)w->k;
+    for (size_t i = 0; i < n; i++)
+        if (w->w[i] - w->zw < -128 || w->w[i] - w->zw > 127)
+            return 1;
+    return 0;
+}
+
+static void pack_channel(const struct eng_pw_u8_weights *w, struct panel *p, int lane, int n,
+                         int centre)
+{
+    int32_t bias = w->bias ? w->bias[n] : 0;
+    const uint8_t *from = w->w + (size_t)n * (size_t)w->k;
+    for (int k = 0; k < w->k; k++) {
+        p->w[(k / 4 * NR + lane) * 4 + k % 4] = (int8_t)(from[k] - centre);
+        bias = eng_add32(bias, -w->zx * (from[k] - w->zw));
+    }
+    p->bias[lane] = bias;
+    p->scale[lane] = w->scale[n];
+}
+
+static void pack(const struct eng_pw_u8_weights *w, void *dst)
+{
+    size_t bytes = panel_bytes(w->k);
+    int centre = needs_sum(w) ? 128 : w->zw;
+    char *at = dst;
+    for (int n0 = 0; n0 < w->n; n0 += NR, at += bytes) {
+        struct panel *p = (struct panel *)(void *)at;
+        memset(p, 0, sizeof(*p));
+        memset(p->w, w->zw - centre, bytes - sizeof(*p));
+        p->sum_factor = centre - w->zw;
+        for (int i = 0; i < NR && n0 + i < w->n; i++)
+            pack_channel(w, p, i, n0 + i, centre);
+    }
+}
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void start(__m512i acc[MR][NV], const struct panel *p, const int32_t *sum, int mr, int nv)
+{
+#pragma GCC unroll 2
+    for (int v = 0; v < nv; v++) {
+        __m512i bias = _mm512_load_si512(p->bias + v * 16);
+#pragma GCC unroll 14
+        for (int i = 0; i < mr; i++)
+            acc[i][v] = bias;
+    }
+    if (!sum)
+        return;
+    __m512i factor = _mm512_set1_epi32(p->sum_factor);
+#pragma GCC unroll 14
+    for (int i = 0; i < mr; i++) {
+        __m512i s = _mm512_mullo_epi32(_mm512_set1_epi32(sum[i]), factor);
+#pragma GCC unroll 2
+        for (int v = 0; v < nv; v++)
+            acc[i][v] = _mm512_add_epi32(acc[i][v], s);
+    }
+}
+
+INLINE void finish(__m512i acc[MR][NV], const struct panel *p, const struct eng_pw_u8_args *a,
+                   const struct rq512 *q, uint8_t *out, int mr, int nv)
+{
+#pragma GCC unroll 2
+    for (int v = 0; v < nv; v++, out += a->out_stride) {
+        __m512 scale = _mm512_load_ps(p->scale + v * 16);
+#pragma GCC unroll 4
+        for (int i = 0; i < mr; i += 4) {
+            int n = mr - i < 4 ? mr - i : 4;
+            __m512i r[4];
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
+                r[j] = j < n ? rq512_round(acc[i + j][v], scale, q) : r[0];
+            rq512_store(out + i * 16, rq512_pack(r[0], r[1], r[2], r[3], q), n);
+        }
+    }
+}
+
+INLINE void tile(const struct eng_pw_u8_args *a, const struct panel *p, int pixel, uint8_t *out,
+                 int mr, int nv)
+{
+    __m512i acc[MR][NV];
+    const uint8_t *in = a->a + (size_t)pixel * 16;
+    const int8_t *w = p->w;
+    start(acc, p, a->sum ? a->sum + pixel : NULL, mr, nv);
+    for (int b = 0; b < a->k_blocks; b++, in += a->a_stride)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++, w += NR * 4) {
+            __m512i wv[NV];
+#pragma GCC unroll 2
+            for (int v = 0; v < nv; v++)
+                wv[v] = _mm512_load_si512(w + v * 64);
+#pragma GCC unroll 14
+            for (int i = 0; i < mr; i++) {
+                int32_t word;
+                memcpy(&word, in + i * 16 + j * 4, 4);
+                __m512i x = _mm512_set1_epi32(word);
+#pragma GCC unroll 2
+                for (int v = 0; v < nv; v++)
+                    acc[i][v] = _mm512_dpbusd_epi32(acc[i][v], x, wv[v]);
+            }
+        }
+    struct rq512 q = rq512_load(&a->rq);
+    finish(acc, p, a, &q, out, mr, nv);
+}
+
+#define TILE(mr, nv)                                                                               \
+    static __attribute__((noinline)) void tile_##mr##_##nv(                                        \
+        const struct eng_pw_u8_args *a, const struct panel *p, int pixel, uint8_t *out)            \
+    {                                                                                              \
+        tile(a, p, pixel, out, mr, nv);                                                            \
+    }
+#define TILES(X, nv)                                                                               \
+    X(1, nv)                                                                                       \
+    X(2, nv) X(3, nv) X(4, nv) X(5, nv) X(6, nv) X(7, nv) X(8, nv) X(9, nv) X(10, nv) X(11, nv)    \
+        X(12, nv) X(13, nv) X(14, nv)
+TILES(TILE, 1)
+TILES(TILE, 2)
+
+typedef void tile_fn(const struct eng_pw_u8_args *, const struct panel *, int, uint8_t *);
+#define TILE_NAME(mr, nv) tile_##mr##_##nv,
+static tile_fn *const tiles[NV][MR] = {{TILES(TILE_NAME, 1)}, {TILES(TILE_NAME, 2)}};
+
+/* Pixels from .. to-1 of one panel, in tiles of nearly equal height. */
+static void run_panel(const struct eng_pw_u8_args *a, int panel, int from, int to)
+{
+    size_t bytes = panel_bytes(a->k_blocks * ENG_BLOCK);
+    const char *at = (const char *)a->panels + (size_t)panel * bytes;
+    const struct panel *p = (const struct panel *)(const void *)at;
+    int blocks = a->n_blocks - panel * NV;
+    tile_fn *const *of = tiles[blocks < NV ? blocks - 1 : NV - 1];
+    uint8_t *out = a->out + (size_t)(panel * NV) * a->out_stride;
+    for (int n = (to - from + MR - 1) / MR; n > 0; n--) {
+        int mr = (to - from + n - 1) / n;
+        of[mr - 1](a, p, from, out + (size_t)from * 16);
+        from += mr;
+    }
+}
+
+/* Weights that stay in L1 go round for each tile; larger ones stay a panel at a time. */
+static void run(const struct eng_pw_u8_args *a)
+{
+    if ((size_t)a->n_panels * panel_bytes(a->k_blocks * ENG_BLOCK) > L1_WEIGHTS) {
+        for (int n = 0; n < a->n_panels; n++)
+            run_panel(a, n, 0, a->pixels);
+        return;
+    }
+    for (int left = (a->pixels + MR - 1) / MR, from = 0; left > 0; left--) {
+        int to = from + (a->pixels - from + left - 1) / left;
+        for (int n = 0; n < a->n_panels; n++)
+            run_panel(a, n, from, to);
+        from = to;
+    }
+}
+
+const struct eng_pw_u8_kernel eng_pw_u8_avx512vnni = {
+    .name = "pw_u8_avx512vnni",
+    .cpu_bits = ENG_CPU_AVX512 | ENG_CPU_AVX512VNNI,
+    .mr = MR,
+    .nr = NR,
+    .panel_bytes = panel_bytes,
+    .pack = pack,
+    .needs_sum = needs_sum,
+    .run = run,
+};
