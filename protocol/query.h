@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* Decodes %XX in place-independent fashion ('+' stays). The length without the final NUL, or
- * -EINVAL (bad escape, NUL byte, invalid UTF-8) or -ENOSPC. */
+/* Decodes %XX into ret ('+' stays). The length without the final NUL, or -EINVAL (bad escape, NUL
+ * byte, invalid UTF-8) or -ENOSPC; ret is unspecified then. retlen = len + 1 is always enough. */
 int proto_percent_decode(const char *s, size_t len, char *ret, size_t retlen);
 
 /* A decimal integer, the whole string. -EINVAL for anything else, -ERANGE outside min..max. */

@@ -1,6 +1,8 @@
 /* Replies of our own image API as JSON text. The only place that knows their field names.
- * Strings are UTF-8; invalid bytes are replaced. Results are malloc'ed, NUL-terminated, owned by
- * the caller; NULL: out of memory. */
+ * Strings are UTF-8; invalid bytes become U+FFFD, a NULL string null. Scores have at most 6
+ * significant digits, times 3 decimals. Results are one line ending in a line feed, malloc'ed,
+ * NUL-terminated, owned by the caller; ret_len (may be NULL) counts without the NUL. NULL: out of
+ * memory. */
 #ifndef PROTO_REPLY_H
 #define PROTO_REPLY_H
 
@@ -31,7 +33,9 @@ char *proto_reply_many(const struct proto_result *r, int n, size_t *ret_len);
 /* {"error":"sentence"} */
 char *proto_reply_error(const char *sentence, size_t *ret_len);
 
-/* GET /v1/models */
+/* GET /v1/models: {"models":[{"name":…,"version":…,"family":…,"variant":…,"state":…,"default":bool,
+ * "format":…,"precision":…,"input":{"height":n,"width":n},"classes":n,"mult_adds":n,
+ * "parameters":n,"licence":…},…]} */
 struct proto_model {
     const char *name, *version, *family, *variant, *state, *format, *precision, *licence;
     int input_height, input_width, classes;
@@ -40,7 +44,8 @@ struct proto_model {
 };
 char *proto_reply_models(const struct proto_model *m, int n, size_t *ret_len);
 
-/* Server-Timing value: queue;dur=0.01, decode;dur=…, preprocess;…, inference;…, total;… (ms) */
+/* Server-Timing value: queue;dur=0.01, decode;dur=…, preprocess;…, inference;…, total;… (ms).
+ * Its length, or -ENOSPC (160 bytes are enough for a day). */
 int proto_server_timing(const struct proto_result *r, char *buf, size_t len);
 
 #endif

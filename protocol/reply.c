@@ -1,0 +1,118 @@
+/* Replies of our own image API. Built with jansson: a reply is a few hundred bytes and its cost is
+ * nothing beside an inference. */
+#include "protocol/reply.h"
+#include "protocol/json.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void add_predictions(struct proto_json *w, json_t *to, const struct proto_result *r)
+{
+    json_t *list = proto_json_array(w);
+    for (int i = 0; i < r->n_predictions && !w->failed; i++) {
+        const struct proto_prediction *p = &r->predictions[i];
+        json_t *one = proto_json_object(w);
+        proto_json_add(w, one, "class", json_integer(p->class_number));
+        proto_json_text(w, one, "label", p->label ? p->label : "");
+        proto_json_score(w, one, "score", p->score);
+        proto_json_add(w, list, NULL, one);
+    }
+    proto_json_add(w, to, "predictions", list);
+}
+
+static void add_timing(struct proto_json *w, json_t *to, const struct proto_result *r)
+{
+    json_t *timing = proto_json_object(w);
+    proto_json_ms(w, timing, "queue", r->queue_ns);
+    proto_json_ms(w, timing, "decode", r->decode_ns);
+    proto_json_ms(w, timing, "preprocess", r->preprocess_ns);
+    proto_json_ms(w, timing, "inference", r->inference_ns);
+    proto_json_ms(w, timing, "total", r->total_ns);
+    proto_json_add(w, to, "timing_ms", timing);
+}
+
+static void add_result(struct proto_json *w, json_t *to, const struct proto_result *r)
+{
+    if (r->status != 200) {
+        proto_json_text(w, to, "error", r->error ? r->error : "");
+        return;
+    }
+    proto_json_text(w, to, "model", r->model);
+    proto_json_text(w, to, "version", r->version);
+    proto_json_text(w, to, "variant", r->variant);
+    add_predictions(w, to, r);
+    add_timing(w, to, r);
+    proto_json_add(w, to, "batch", json_integer(r->batch));
+}
+
+char *proto_reply_one(const struct proto_result *r, size_t *ret_len)
+{
+    struct proto_json w = {0};
+    json_t *root = proto_json_object(&w);
+    add_result(&w, root, r);
+    return proto_json_dump(&w, root, ret_len);
+}
+
+char *proto_reply_many(const struct proto_result *r, int n, size_t *ret_len)
+{
+    struct proto_json w = {0};
+    json_t *root = proto_json_object(&w), *list = proto_json_array(&w);
+    for (int i = 0; i < n && !w.failed; i++) {
+        json_t *one = proto_json_object(&w);
+        add_result(&w, one, &r[i]);
+        proto_json_add(&w, one, "status", json_integer(r[i].status));
+        proto_json_add(&w, list, NULL, one);
+    }
+    proto_json_add(&w, root, "results", list);
+    return proto_json_dump(&w, root, ret_len);
+}
+
+char *proto_reply_error(const char *sentence, size_t *ret_len)
+{
+    struct proto_json w = {0};
+    json_t *root = proto_json_object(&w);
+    proto_json_text(&w, root, "error", sentence);
+    return proto_json_dump(&w, root, ret_len);
+}
+
+static json_t *model_object(struct proto_json *w, const struct proto_model *m)
+{
+    json_t *one = proto_json_object(w), *input = proto_json_object(w);
+    proto_json_text(w, one, "name", m->name);
+    proto_json_text(w, one, "version", m->version);
+    proto_json_text(w, one, "family", m->family);
+    proto_json_text(w, one, "variant", m->variant);
+    proto_json_text(w, one, "state", m->state);
+    proto_json_add(w, one, "default", json_boolean(m->is_default));
+    proto_json_text(w, one, "format", m->format);
+    proto_json_text(w, one, "precision", m->precision);
+    proto_json_add(w, input, "height", json_integer(m->input_height));
+    proto_json_add(w, input, "width", json_integer(m->input_width));
+    proto_json_add(w, one, "input", input);
+    proto_json_add(w, one, "classes", json_integer(m->classes));
+    proto_json_int(w, one, "mult_adds", m->mult_adds);
+    proto_json_int(w, one, "parameters", m->parameters);
+    proto_json_text(w, one, "licence", m->licence);
+    return one;
+}
+
+char *proto_reply_models(const struct proto_model *m, int n, size_t *ret_len)
+{
+    struct proto_json w = {0};
+    json_t *root = proto_json_object(&w), *list = proto_json_array(&w);
+    for (int i = 0; i < n && !w.failed; i++)
+        proto_json_add(&w, list, NULL, model_object(&w, &m[i]));
+    proto_json_add(&w, root, "models", list);
+    return proto_json_dump(&w, root, ret_len);
+}
+
+int proto_server_timing(const struct proto_result *r, char *buf, size_t len)
+{
+    int n = snprintf(buf, len,
+                     "queue;dur=%.3f, decode;dur=%.3f, preprocess;dur=%.3f, inference;dur=%.3f, "
+                     "total;dur=%.3f",
+                     (double)r->queue_ns / 1e6, (double)r->decode_ns / 1e6,
+                     (double)r->preprocess_ns / 1e6, (double)r->inference_ns / 1e6,
+                     (double)r->total_ns / 1e6);
+    return n < 0 || (size_t)n >= len ? -ENOSPC : n;
+}
