@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""Runs suites of tests and counts: one line a suite, every failure with its output, and at the end
+`N passed, N failed, N skipped`. Called by tests/run, which has installed and built everything.
+
+A suite is a list of programs that print TAP, found by meson introspection, or pytest (junit xml)."""
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+
+import tap
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+SLOW = {"build-test": 1, "build-asan": 5, "build-tsan": 8}  # factor on every time limit
+
+
+def environment(build):
+    env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", MOBILENETD_BUILD=os.path.join(ROOT, build))
+    shared = env.get("MOBILENETD_SHARED") or os.path.join(ROOT, "..", "shared")
+    if os.path.isdir(shared):
+        env["MOBILENETD_SHARED"] = os.path.abspath(shared)
+    env["ASAN_OPTIONS"] = "detect_stack_use_after_return=1:strict_string_checks=1"
+    env["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
+    supp = os.path.join(ROOT, "tests", "lib", "tsan.supp")
+    env["TSAN_OPTIONS"] = f"halt_on_error=0:exitcode=66:second_deadlock_stack=1:suppressions={supp}"
+    if build != "build-test":
+        env["MOBILENETD_QUICK"] = "1"
+    return env
+
+
+def meson_tests(build, suite):
+    out = subprocess.run(["meson", "introspect", "--tests", build], cwd=ROOT, capture_output=True,
+                         text=True, check=True).stdout
+    return [t for t in json.loads(out) if any(s.split(":")[-1] == suite for s in t["suite"])]
+
+
+def programs(build, suites):
+    env = environment(build)
+    jobs = []
+    for suite in suites:
+        for t in meson_tests(build, suite):
+            jobs.append((f"{suite}/{t['name']}", t["cmd"], t["timeout"] * SLOW[build], {**env, **t["env"]}))
+    out = tap.Outcome()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+        for one in pool.map(lambda j: tap.run(*j), jobs):
+            out.add(one)
+    return out
+
+
+def script(title, command, timeout, build="build-test"):
+    return tap.run(title, command, timeout, environment(build), ROOT)
+
+
+def pytest(build, *args):
+    out = tap.Outcome()
+    env = environment(build)
+    with tempfile.NamedTemporaryFile(suffix=".xml") as xml:
+        try:
+            p = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                                f"--junitxml={xml.name}", *args, "tests/integration"], cwd=ROOT, env=env,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900,
+                               stdin=subprocess.DEVNULL)
+            text, status = p.stdout.decode("utf-8", "replace"), p.returncode
+        except subprocess.TimeoutExpired as e:
+            out.fail("pytest: still running after 900 s", (e.stdout or b"").decode("utf-8", "replace")[-4000:])
+            return out
+        try:
+            cases = ET.parse(xml.name).getroot().iter("testcase")
+        except ET.ParseError:
+            cases = []
+        for case in cases:
+            title = f"{case.get('classname', '').split('.')[-1]}: {case.get('name')}"
+            bad = [e for e in case if e.tag in ("failure", "error")]
+            skip = case.find("skipped")
+            if bad:
+                out.fail(title, "\n".join((e.text or e.get("message") or "")[-6000:] for e in bad))
+            elif skip is not None:
+                out.skip(f"{title}: {skip.get('message')}")
+            else:
+                out.passed += 1
+    if status not in (0, 1) or (status == 1 and not out.failed):
+        out.fail(f"pytest: exit status {status}", text[-4000:])
+    return out
+
+
+def golden():
+    out = programs("build-test", ["golden"])
+    if "MOBILENETD_SHARED" in environment("build-test") and out.skipped:
+        out.fail("golden: the shared data are here, so that none may skip", "\n".join(out.skips))
+    return out
+
+
+def sanitized(build, suites):
+    out = programs(build, suites)
+    out.add(pytest(build, "-m", "not slow"))
+    return out
+
+
+SUITES = {
+    "lint": lambda: script("lint", ["/usr/bin/python3", "tests/lint/lint.py", "build-test"], 300),
+    "unit": lambda: programs("build-test", ["unit"]),
+    "kernels": lambda: programs("build-test", ["kernels"]),
+    "golden": golden,
+    "fuzz": lambda: programs("build-test", ["fuzz"]),
+    "integration": lambda: pytest("build-test"),
+    "asan": lambda: sanitized("build-asan", ["unit", "kernels", "fuzz"]),
+    "tsan": lambda: sanitized("build-tsan", ["unit"]),
+    "docker": lambda: script("docker", ["tests/docker/run"], 1200),
+    "load": lambda: script("load", ["tests/load/run", "--short"], 300),
+}
+
+
+def report(suite, out, seconds, verbose):
+    if out.passed + out.failed + out.skipped == 0:
+        out.fail(f"{suite}: the suite has no tests")
+    for title, text in out.failures:
+        print(f"\nFAILED {suite}: {title}")
+        if text.strip():
+            print("    " + text.strip("\n").replace("\n", "\n    "))
+    print(f"{suite:12} {out.passed:5} passed {out.failed:4} failed {out.skipped:4} skipped {seconds:8.1f} s",
+          flush=True)
+    for line in sorted(set(out.skips)) if verbose or len(out.skips) <= 3 else []:
+        print(f"             skipped {line}")
+    for line in out.notes if suite in ("docker", "load") or verbose else []:
+        print(f"             {line}")
+
+
+def main(args):
+    verbose = "--verbose" in args
+    total = tap.Outcome()
+    for suite in [a for a in args if a != "--verbose"]:
+        start = time.monotonic()
+        try:
+            out = SUITES[suite]()
+        except (subprocess.CalledProcessError, OSError, ValueError) as e:
+            out = tap.Outcome()
+            out.fail(f"{suite}: the runner failed: {e}")
+        report(suite, out, time.monotonic() - start, verbose)
+        total.add(out)
+    print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
