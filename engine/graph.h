@@ -15,6 +15,8 @@ enum {
     ENG_MAX_NODES = 1 << 14,
     ENG_MAX_TENSORS = 1 << 16,
     ENG_MAX_DIM = 1 << 20,
+    ENG_MAX_ELEMENTS = 1 << 28, /* of one tensor */
+    ENG_MAX_WINDOW = 1 << 10,   /* window, stride, dilation, padding: each */
 };
 
 /* real = scale * (q - zero_point). n = 0: not quantised; 1: per tensor; else per channel on `axis`.
@@ -111,7 +113,12 @@ int eng_graph_create(struct eng_graph **ret);
 void eng_graph_destroy(struct eng_graph *g);
 void *eng_graph_alloc(struct eng_graph *g, size_t n,
                       size_t size); /* zeroed, 64-aligned; NULL: ENOMEM */
+/* The same for data of constants: what eng_graph_drop_constants() gives back. */
+void *eng_graph_alloc_constant(struct eng_graph *g, size_t n, size_t size);
 char *eng_graph_strdup(struct eng_graph *g, const char *s, size_t len);
+/* Frees the data of every constant and forgets those that point into the caller's bytes (data =
+ * NULL, size stays): for a plan that has packed all it needs. The graph cannot be checked again. */
+void eng_graph_drop_constants(struct eng_graph *g);
 
 /* Append; the index, or -ENOMEM / ENG_E_LIMIT. The struct is copied, pointers in it are kept. */
 int eng_graph_add_tensor(struct eng_graph *g, const struct eng_tensor *t);

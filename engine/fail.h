@@ -1,0 +1,16 @@
+/* The sentence that goes with a failure. Internal to engine/. */
+#ifndef ENG_FAIL_H
+#define ENG_FAIL_H
+
+#include "engine/engine.h"
+
+/* Writes the sentence (always terminated when errlen > 0; err may be NULL when errlen is 0) and
+ * returns `code`. Bytes that no terminal should see (names come from untrusted files) become '?'.
+ */
+int eng_fail(char *err, size_t errlen, int code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Puts "prefix: " before the sentence that stands in err; what does not fit is cut. */
+int eng_fail_in(char *err, size_t errlen, int code, const char *prefix);
+
+#endif

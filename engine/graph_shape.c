@@ -1,0 +1,261 @@
+/* Shape inference: what each operator makes of its inputs' shapes. All sums in 64 bits, every
+ * window bounded before it is used. */
+#include "engine/graph_check.h"
+
+static int shape4(struct eng_tensor *ret, int64_t h, int64_t w, int64_t ch)
+{
+    ret->rank = 4;
+    ret->dim[0] = 1;
+    ret->dim[1] = (int32_t)h;
+    ret->dim[2] = (int32_t)w;
+    ret->dim[3] = (int32_t)ch;
+    return 0;
+}
+
+static void copy_shape(struct eng_tensor *ret, const struct eng_tensor *t)
+{
+    ret->rank = t->rank;
+    for (int i = 0; i < t->rank; i++)
+        ret->dim[i] = t->dim[i];
+}
+
+static int is_image(const struct eng_tensor *t)
+{
+    return t->rank == 4 && t->dim[0] == 1;
+}
+
+static int in_range(int v, int lo)
+{
+    return v >= lo && v <= ENG_MAX_WINDOW;
+}
+
+static int check_window(const struct eng_check *c)
+{
+    const struct eng_window *w = &c->n->win;
+    if (!in_range(w->kh, 1) || !in_range(w->kw, 1) || !in_range(w->sh, 1) || !in_range(w->sw, 1) ||
+        !in_range(w->dh, 1) || !in_range(w->dw, 1) || !in_range(w->top, 0) ||
+        !in_range(w->bottom, 0) || !in_range(w->left, 0) || !in_range(w->right, 0))
+        return eng_check_fail(c, ENG_E_DATA, "window %dx%d, stride %d,%d or padding out of range",
+                              w->kh, w->kw, w->sh, w->sw);
+    return 0;
+}
+
+static int64_t slide(int64_t in, int before, int after, int k, int stride, int dilation)
+{
+    int64_t reach = (int64_t)(k - 1) * dilation + 1, all = in + before + after;
+    return all < reach ? 0 : (all - reach) / stride + 1;
+}
+
+static int windowed(const struct eng_check *c, const struct eng_tensor *x, int64_t channels,
+                    struct eng_tensor *ret)
+{
+    const struct eng_window *w = &c->n->win;
+    int rc = check_window(c);
+    if (rc < 0)
+        return rc;
+    if (!is_image(x))
+        return eng_check_fail(c, ENG_E_UNSUPPORTED, "its input %.80s is not one image", x->name);
+    int64_t h = slide(x->dim[1], w->top, w->bottom, w->kh, w->sh, w->dh);
+    int64_t wd = slide(x->dim[2], w->left, w->right, w->kw, w->sw, w->dw);
+    if (h < 1 || wd < 1)
+        return eng_check_fail(c, ENG_E_DATA, "its window %dx%d is larger than the image %dx%d",
+                              w->kh, w->kw, x->dim[1], x->dim[2]);
+    return shape4(ret, h, wd, channels);
+}
+
+static int conv_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *w = eng_check_in(c, 1);
+    const struct eng_node *n = c->n;
+    if (w->rank != 4 || w->dim[1] != n->win.kh || w->dim[2] != n->win.kw)
+        return eng_check_fail(c, ENG_E_DATA, "its weights %.80s have another shape", w->name);
+    if (x->rank != 4 || n->groups < 1 || n->groups > w->dim[0] || w->dim[0] % n->groups != 0 ||
+        (int64_t)w->dim[3] * n->groups != x->dim[3])
+        return eng_check_fail(c, ENG_E_DATA, "its weights %.80s do not fit the input's channels",
+                              w->name);
+    return windowed(c, x, w->dim[0], ret);
+}
+
+static int depthwise_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *w = eng_check_in(c, 1);
+    const struct eng_node *n = c->n;
+    if (w->rank != 4 || w->dim[0] != 1 || w->dim[1] != n->win.kh || w->dim[2] != n->win.kw)
+        return eng_check_fail(c, ENG_E_DATA, "its weights %.80s have another shape", w->name);
+    if (x->rank != 4 || n->multiplier < 1 || (int64_t)x->dim[3] * n->multiplier != w->dim[3])
+        return eng_check_fail(c, ENG_E_DATA, "its weights %.80s do not fit the input's channels",
+                              w->name);
+    return windowed(c, x, w->dim[3], ret);
+}
+
+/* A file may keep leading dimensions of 1 in what a fully connected layer makes. */
+static int fc_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *w = eng_check_in(c, 1);
+    const struct eng_tensor *out = eng_check_out(c);
+    if (w->rank != 2 || (size_t)w->dim[1] != eng_tensor_elements(x))
+        return eng_check_fail(c, ENG_E_DATA, "its weights %.80s do not fit the input", w->name);
+    if (out->rank > 2 && out->dim[out->rank - 1] == w->dim[0] &&
+        eng_tensor_elements(out) == (size_t)w->dim[0]) {
+        copy_shape(ret, out);
+        return 0;
+    }
+    ret->rank = 2;
+    ret->dim[0] = 1;
+    ret->dim[1] = w->dim[0];
+    return 0;
+}
+
+static int pool_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0);
+    const struct eng_window *w = &c->n->win;
+    if (w->top >= w->kh || w->bottom >= w->kh || w->left >= w->kw || w->right >= w->kw)
+        return eng_check_fail(c, ENG_E_DATA, "its padding is as large as its window");
+    return windowed(c, x, x->rank == 4 ? x->dim[3] : 0, ret);
+}
+
+static int mean_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *out = eng_check_out(c);
+    if (!is_image(x))
+        return eng_check_fail(c, ENG_E_UNSUPPORTED, "its input %.80s is not one image", x->name);
+    if (out->rank != 2)
+        return shape4(ret, 1, 1, x->dim[3]);
+    ret->rank = 2;
+    ret->dim[0] = 1;
+    ret->dim[1] = x->dim[3];
+    return 0;
+}
+
+/* The second operand has the first's shape, one value a channel, or one value. */
+static int binary_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *a = eng_check_in(c, 0), *b = eng_check_in(c, 1);
+    size_t n = eng_tensor_elements(b);
+    int per_channel = a->rank > 0 && b->rank > 0 && b->rank <= a->rank &&
+                      n == (size_t)a->dim[a->rank - 1] && b->dim[b->rank - 1] == (int32_t)n;
+    if (!eng_same_shape(a, b) && !per_channel && n != 1)
+        return eng_check_fail(c, ENG_E_UNSUPPORTED, "the shapes of %.80s and %.80s do not fit",
+                              a->name, b->name);
+    copy_shape(ret, a);
+    return 0;
+}
+
+static int concat_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *first = eng_check_in(c, 0);
+    int axis = c->n->axis;
+    if (axis < 0 || axis >= first->rank)
+        return eng_check_fail(c, ENG_E_DATA, "its axis is %d", axis);
+    int64_t sum = 0;
+    for (int i = 0; i < c->n->n_in; i++) {
+        const struct eng_tensor *t = eng_check_in(c, i);
+        if (t->rank != first->rank)
+            return eng_check_fail(c, ENG_E_DATA, "its inputs have shapes that do not fit");
+        for (int d = 0; d < t->rank; d++)
+            if (d != axis && t->dim[d] != first->dim[d])
+                return eng_check_fail(c, ENG_E_DATA, "its inputs have shapes that do not fit");
+        sum += t->dim[axis];
+    }
+    if (sum > ENG_MAX_DIM || (axis == 0 && sum != 1))
+        return eng_check_fail(c, ENG_E_LIMIT, "its output is too large");
+    copy_shape(ret, first);
+    ret->dim[axis] = (int32_t)sum;
+    return 0;
+}
+
+static int pad_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0);
+    const struct eng_window *w = &c->n->win;
+    if (!is_image(x))
+        return eng_check_fail(c, ENG_E_UNSUPPORTED, "its input %.80s is not one image", x->name);
+    if (!in_range(w->top, 0) || !in_range(w->bottom, 0) || !in_range(w->left, 0) ||
+        !in_range(w->right, 0))
+        return eng_check_fail(c, ENG_E_DATA, "its padding is out of range");
+    return shape4(ret, (int64_t)x->dim[1] + w->top + w->bottom,
+                  (int64_t)x->dim[2] + w->left + w->right, x->dim[3]);
+}
+
+/* The importer resolved the wanted shape into the output. */
+static int reshape_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *out = eng_check_out(c);
+    if (out->rank == 0 || eng_tensor_elements(out) != eng_tensor_elements(x))
+        return eng_check_fail(c, ENG_E_DATA, "%.80s does not have as many elements as its input",
+                              out->name);
+    copy_shape(ret, out);
+    return 0;
+}
+
+static int transpose_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0);
+    unsigned seen = 0;
+    ret->rank = x->rank;
+    for (int i = 0; i < x->rank; i++) {
+        int p = c->n->perm[i];
+        if (p < 0 || p >= x->rank || (seen & 1u << p))
+            return eng_check_fail(c, ENG_E_DATA, "its permutation is none");
+        seen |= 1u << p;
+        ret->dim[i] = x->dim[p];
+    }
+    return 0;
+}
+
+static int resize_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *out = eng_check_out(c);
+    if (!is_image(x) || !is_image(out) || x->dim[3] != out->dim[3])
+        return eng_check_fail(c, ENG_E_UNSUPPORTED, "it does not make one image of one image");
+    copy_shape(ret, out);
+    return 0;
+}
+
+static int same_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    copy_shape(ret, eng_check_in(c, 0));
+    return 0;
+}
+
+static int per_channel_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0);
+    if (x->rank < 1)
+        return eng_check_fail(c, ENG_E_DATA, "its input has no channels");
+    for (int i = 1; i < c->n->n_in; i++) {
+        const struct eng_tensor *t = eng_check_in(c, i);
+        if (eng_tensor_elements(t) != (size_t)x->dim[x->rank - 1] || t->rank < 1 ||
+            t->dim[t->rank - 1] != x->dim[x->rank - 1])
+            return eng_check_fail(c, ENG_E_DATA, "%.80s does not have one value a channel",
+                                  t->name);
+    }
+    return same_shape(c, ret);
+}
+
+int eng_check_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    static int (*const rules[ENG_OP_COUNT])(const struct eng_check *, struct eng_tensor *) = {
+        [ENG_OP_CONV] = conv_shape,
+        [ENG_OP_DEPTHWISE] = depthwise_shape,
+        [ENG_OP_FC] = fc_shape,
+        [ENG_OP_AVGPOOL] = pool_shape,
+        [ENG_OP_MAXPOOL] = pool_shape,
+        [ENG_OP_MEAN] = mean_shape,
+        [ENG_OP_ADD] = binary_shape,
+        [ENG_OP_MUL] = binary_shape,
+        [ENG_OP_CONCAT] = concat_shape,
+        [ENG_OP_PAD] = pad_shape,
+        [ENG_OP_RESHAPE] = reshape_shape,
+        [ENG_OP_TRANSPOSE] = transpose_shape,
+        [ENG_OP_SOFTMAX] = same_shape,
+        [ENG_OP_QUANTIZE] = same_shape,
+        [ENG_OP_DEQUANTIZE] = same_shape,
+        [ENG_OP_UNARY] = same_shape,
+        [ENG_OP_BATCHNORM] = per_channel_shape,
+        [ENG_OP_RESIZE] = resize_shape,
+        [ENG_OP_PRELU] = per_channel_shape,
+    };
+    return rules[c->n->op](c, ret);
+}

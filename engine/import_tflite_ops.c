@@ -1,0 +1,524 @@
+/* TFLite operators -> nodes. One function a family; what they may contain is checked later, by
+ * eng_graph_check(), except what is needed here to resolve SAME padding and constant arguments. */
+#include "engine/import_tflite.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/fail.h"
+
+/* tflite::BuiltinOperator, those that matter here. */
+enum {
+    ADD = 0,
+    AVERAGE_POOL_2D = 1,
+    CONCATENATION = 2,
+    CONV_2D = 3,
+    DEPTHWISE_CONV_2D = 4,
+    DEQUANTIZE = 6,
+    FULLY_CONNECTED = 9,
+    LOGISTIC = 14,
+    MAX_POOL_2D = 17,
+    MUL = 18,
+    RELU = 19,
+    RELU_N1_TO_1 = 20,
+    RELU6 = 21,
+    RESHAPE = 22,
+    RESIZE_BILINEAR = 23,
+    SOFTMAX = 25,
+    TANH = 28,
+    PAD = 34,
+    TRANSPOSE = 39,
+    MEAN = 40,
+    SQUEEZE = 43,
+    STRIDED_SLICE = 45,
+    PRELU = 54,
+    PADV2 = 60,
+    EXPAND_DIMS = 70,
+    SHAPE = 77,
+    PACK = 83,
+    RESIZE_NEAREST_NEIGHBOR = 97,
+    LEAKY_RELU = 98,
+    QUANTIZE = 114,
+    HARD_SWISH = 117,
+    RELU_0_TO_1 = 152,
+    N_BUILTIN = 153,
+};
+
+/* Names of the schema, for messages alone. */
+/* clang-format off */
+static const char *const builtin_names[N_BUILTIN] = {
+    "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D",
+    "DEPTH_TO_SPACE", "DEQUANTIZE", "EMBEDDING_LOOKUP", "FLOOR", "FULLY_CONNECTED",
+    "HASHTABLE_LOOKUP", "L2_NORMALIZATION", "L2_POOL_2D", "LOCAL_RESPONSE_NORMALIZATION",
+    "LOGISTIC", "LSH_PROJECTION", "LSTM", "MAX_POOL_2D", "MUL", "RELU", "RELU_N1_TO_1",
+    "RELU6", "RESHAPE", "RESIZE_BILINEAR", "RNN", "SOFTMAX", "SPACE_TO_DEPTH", "SVDF", "TANH",
+    "CONCAT_EMBEDDINGS", "SKIP_GRAM", "CALL", "CUSTOM", "EMBEDDING_LOOKUP_SPARSE", "PAD",
+    "UNIDIRECTIONAL_SEQUENCE_RNN", "GATHER", "BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND",
+    "TRANSPOSE", "MEAN", "SUB", "DIV", "SQUEEZE", "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "STRIDED_SLICE", "BIDIRECTIONAL_SEQUENCE_RNN", "EXP", "TOPK_V2", "SPLIT", "LOG_SOFTMAX",
+    "DELEGATE", "BIDIRECTIONAL_SEQUENCE_LSTM", "CAST", "PRELU", "MAXIMUM", "ARG_MAX",
+    "MINIMUM", "LESS", "NEG", "PADV2", "GREATER", "GREATER_EQUAL", "LESS_EQUAL", "SELECT",
+    "SLICE", "SIN", "TRANSPOSE_CONV", "SPARSE_TO_DENSE", "TILE", "EXPAND_DIMS", "EQUAL",
+    "NOT_EQUAL", "LOG", "SUM", "SQRT", "RSQRT", "SHAPE", "POW", "ARG_MIN", "FAKE_QUANT",
+    "REDUCE_PROD", "REDUCE_MAX", "PACK", "LOGICAL_OR", "ONE_HOT", "LOGICAL_AND", "LOGICAL_NOT",
+    "UNPACK", "REDUCE_MIN", "FLOOR_DIV", "REDUCE_ANY", "SQUARE", "ZEROS_LIKE", "FILL",
+    "FLOOR_MOD", "RANGE", "RESIZE_NEAREST_NEIGHBOR", "LEAKY_RELU", "SQUARED_DIFFERENCE",
+    "MIRROR_PAD", "ABS", "SPLIT_V", "UNIQUE", "CEIL", "REVERSE_V2", "ADD_N", "GATHER_ND",
+    "COS", "WHERE", "RANK", "ELU", "REVERSE_SEQUENCE", "MATRIX_DIAG", "QUANTIZE",
+    "MATRIX_SET_DIAG", "ROUND", "HARD_SWISH", "IF", "WHILE", "NON_MAX_SUPPRESSION_V4",
+    "NON_MAX_SUPPRESSION_V5", "SCATTER_ND", "SELECT_V2", "DENSIFY", "SEGMENT_SUM",
+    "BATCH_MATMUL", "PLACEHOLDER_FOR_GREATER_OP_CODES", "CUMSUM", "CALL_ONCE", "BROADCAST_TO",
+    "RFFT2D", "CONV_3D", "IMAG", "REAL", "COMPLEX_ABS", "HASHTABLE", "HASHTABLE_FIND",
+    "HASHTABLE_IMPORT", "HASHTABLE_SIZE", "REDUCE_ALL", "CONV_3D_TRANSPOSE", "VAR_HANDLE",
+    "READ_VARIABLE", "ASSIGN_VARIABLE", "BROADCAST_ARGS", "RANDOM_STANDARD_NORMAL",
+    "BUCKETIZE", "RANDOM_UNIFORM", "MULTINOMIAL", "GELU", "DYNAMIC_UPDATE_SLICE",
+    "RELU_0_TO_1",
+};
+/* clang-format on */
+
+/* A node under construction, with the tensors that its family needs. */
+struct build {
+    struct eng_tfl *f;
+    const struct eng_tfl_op *op;
+    struct eng_node n;
+    int in[ENG_MAX_INPUTS];
+};
+
+static const char *name_of(const struct eng_tfl_op *op)
+{
+    return op->code >= 0 && op->code < N_BUILTIN ? builtin_names[op->code] : "unknown operator";
+}
+
+static int fail(const struct build *b, int code, const char *what)
+{
+    const char *name = b->n.name ? b->n.name : "";
+    return eng_fail(b->f->err, b->f->errlen, code, "operator %d (%s %.80s): %s", b->op->index,
+                    name_of(b->op), name, what);
+}
+
+static struct eng_tensor *tensor(const struct build *b, int index)
+{
+    return &b->f->g->tensors[index];
+}
+
+/* Inputs first .. first+n-1 of the operator become the node's; the output is named. */
+static int begin(struct build *b, enum eng_op op, int n)
+{
+    b->n.op = op;
+    b->n.lo = -INFINITY;
+    b->n.hi = INFINITY;
+    b->n.n_in = n;
+    if (b->op->n_in < n && !(n == 3 && b->op->n_in == 2))
+        return fail(b, ENG_E_DATA, "it lacks an input");
+    int rc = eng_tfl_tensor(b->f, b->op->out);
+    if (rc < 0)
+        return rc;
+    b->n.out = rc;
+    /* Converters join the names of all that they fused with ';': the first says it. */
+    const char *name = tensor(b, rc)->name;
+    b->n.name = eng_graph_strdup(b->f->g, name, strcspn(name, ";"));
+    if (!b->n.name)
+        return fail(b, -ENOMEM, "not enough memory");
+    for (int i = 0; i < n; i++) {
+        b->in[i] = -1;
+        if (i >= b->op->n_in || b->op->in[i] == -1)
+            continue;
+        if ((rc = eng_tfl_tensor(b->f, b->op->in[i])) < 0)
+            return rc;
+        b->in[i] = rc;
+    }
+    return n > 0 && b->in[0] < 0 ? fail(b, ENG_E_DATA, "it lacks an input") : 0;
+}
+
+static int finish(struct build *b)
+{
+    b->n.in = eng_graph_alloc(b->f->g, (size_t)b->n.n_in + 1, sizeof *b->n.in);
+    if (!b->n.in)
+        return fail(b, -ENOMEM, "not enough memory");
+    memcpy(b->n.in, b->in, (size_t)b->n.n_in * sizeof *b->n.in);
+    int rc = eng_graph_add_node(b->f->g, &b->n);
+    return rc < 0 ? fail(b, rc, "the graph has too many nodes") : 0;
+}
+
+static int activation(struct build *b, int field)
+{
+    switch (eng_fb_i8(&b->f->fb, &b->op->options, field, 0)) {
+    case 0:
+        return 0;
+    case 1:
+        b->n.lo = 0;
+        return 0;
+    case 2:
+        b->n.lo = -1;
+        b->n.hi = 1;
+        return 0;
+    case 3:
+        b->n.lo = 0;
+        b->n.hi = 6;
+        return 0;
+    default:
+        return fail(b, ENG_E_UNSUPPORTED, "its fused activation is not supported");
+    }
+}
+
+static int option(const struct build *b, int field, int otherwise)
+{
+    return eng_fb_i32(&b->f->fb, &b->op->options, field, otherwise);
+}
+
+/* ---- windows ---- */
+
+/* TensorFlow's SAME: as many outputs as steps fit, the odd pixel of padding behind. */
+static int same_padding(int in, int k, int stride, int dilation, int *before, int *after)
+{
+    int64_t reach = (int64_t)(k - 1) * dilation + 1, out = ((int64_t)in + stride - 1) / stride;
+    int64_t all = (out - 1) * stride + reach - in;
+    if (all < 0)
+        all = 0;
+    if (all > 2 * ENG_MAX_WINDOW)
+        return ENG_E_LIMIT;
+    *before = (int)(all / 2);
+    *after = (int)(all - all / 2);
+    return 0;
+}
+
+/* b->n.win has its window, stride and dilation; the input must be an image. */
+static int padding(struct build *b)
+{
+    struct eng_window *w = &b->n.win;
+    const struct eng_tensor *x = tensor(b, b->in[0]);
+    int8_t scheme = eng_fb_i8(&b->f->fb, &b->op->options, 0, 0);
+    if (x->rank != 4)
+        return fail(b, ENG_E_UNSUPPORTED, "its input is not one image");
+    const int numbers[] = {w->kh, w->kw, w->sh, w->sw, w->dh, w->dw};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i] < 1 || numbers[i] > ENG_MAX_WINDOW)
+            return fail(b, ENG_E_DATA, "its window, stride or dilation is out of range");
+    if (scheme == 1)
+        return 0;
+    if (scheme != 0)
+        return fail(b, ENG_E_UNSUPPORTED, "unknown padding scheme");
+    if (same_padding(x->dim[1], w->kh, w->sh, w->dh, &w->top, &w->bottom) < 0 ||
+        same_padding(x->dim[2], w->kw, w->sw, w->dw, &w->left, &w->right) < 0)
+        return fail(b, ENG_E_LIMIT, "its window is too large");
+    return 0;
+}
+
+/* Weights stored small beside float activations are a form of compression: undone here. */
+static int float_weights(struct build *b)
+{
+    if (tensor(b, b->in[0])->type != ENG_F32)
+        return 0;
+    for (int i = 1; i < b->n.n_in; i++) {
+        if (b->in[i] < 0)
+            continue;
+        struct eng_tensor *t = tensor(b, b->in[i]);
+        int small = t->type == ENG_F16 || t->type == ENG_I8 || t->type == ENG_U8;
+        int rc = t->data && small ? eng_tfl_to_float(b->f, t) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int add_conv(struct build *b)
+{
+    int depthwise = b->op->code == DEPTHWISE_CONV_2D;
+    int rc = begin(b, depthwise ? ENG_OP_DEPTHWISE : ENG_OP_CONV, 3);
+    if (rc < 0)
+        return rc;
+    if (b->in[1] < 0)
+        return fail(b, ENG_E_DATA, "it has no weights");
+    const struct eng_tensor *x = tensor(b, b->in[0]), *w = tensor(b, b->in[1]);
+    if (w->rank != 4)
+        return fail(b, ENG_E_DATA, "its weights have another shape");
+    int first = depthwise ? 5 : 4;
+    b->n.win = (struct eng_window){.kh = w->dim[1],
+                                   .kw = w->dim[2],
+                                   .sw = option(b, 1, 0),
+                                   .sh = option(b, 2, 0),
+                                   .dw = option(b, first, 1),
+                                   .dh = option(b, first + 1, 1)};
+    if ((rc = padding(b)) < 0 || (rc = activation(b, depthwise ? 4 : 3)) < 0 ||
+        (rc = float_weights(b)) < 0)
+        return rc;
+    if (depthwise)
+        b->n.multiplier = w->dim[3] / x->dim[3];
+    else
+        b->n.groups = x->dim[3] % w->dim[3] == 0 ? x->dim[3] / w->dim[3] : 0;
+    return finish(b);
+}
+
+static int add_fc(struct build *b)
+{
+    int rc = begin(b, ENG_OP_FC, 3);
+    if (rc < 0)
+        return rc;
+    if (b->in[1] < 0)
+        return fail(b, ENG_E_DATA, "it has no weights");
+    if (eng_fb_i8(&b->f->fb, &b->op->options, 1, 0) != 0)
+        return fail(b, ENG_E_UNSUPPORTED, "its weights are shuffled");
+    if ((rc = activation(b, 0)) < 0 || (rc = float_weights(b)) < 0)
+        return rc;
+    return finish(b);
+}
+
+static int add_pool(struct build *b)
+{
+    int rc = begin(b, b->op->code == MAX_POOL_2D ? ENG_OP_MAXPOOL : ENG_OP_AVGPOOL, 1);
+    if (rc < 0)
+        return rc;
+    b->n.win = (struct eng_window){.sw = option(b, 1, 0),
+                                   .sh = option(b, 2, 0),
+                                   .kw = option(b, 3, 0),
+                                   .kh = option(b, 4, 0),
+                                   .dh = 1,
+                                   .dw = 1};
+    if ((rc = padding(b)) < 0 || (rc = activation(b, 5)) < 0)
+        return rc;
+    return finish(b);
+}
+
+/* ---- the others ---- */
+
+static int add_pad(struct build *b)
+{
+    int64_t pads[2 * ENG_MAX_RANK];
+    int rc = begin(b, ENG_OP_PAD, 1);
+    if (rc < 0)
+        return rc;
+    if (b->op->n_in < 2 || b->op->code == PADV2)
+        return fail(b, ENG_E_UNSUPPORTED, "only constant padding with zeros is supported");
+    int n = eng_tfl_integers(b->f, b->op->in[1], pads, 2 * ENG_MAX_RANK);
+    if (n < 0)
+        return n;
+    if (n != 8 || pads[0] || pads[1] || pads[6] || pads[7])
+        return fail(b, ENG_E_UNSUPPORTED, "only height and width can be padded");
+    for (int i = 2; i < 6; i++)
+        if (pads[i] < 0 || pads[i] > ENG_MAX_WINDOW)
+            return fail(b, ENG_E_DATA, "its padding is out of range");
+    b->n.win.top = (int)pads[2];
+    b->n.win.bottom = (int)pads[3];
+    b->n.win.left = (int)pads[4];
+    b->n.win.right = (int)pads[5];
+    return finish(b);
+}
+
+static int add_mean(struct build *b)
+{
+    int64_t axes[ENG_MAX_RANK];
+    int rc = begin(b, ENG_OP_MEAN, 1), seen = 0;
+    if (rc < 0)
+        return rc;
+    int n = b->op->n_in < 2 ? 0 : eng_tfl_integers(b->f, b->op->in[1], axes, ENG_MAX_RANK);
+    if (n < 0)
+        return n;
+    for (int i = 0; i < n; i++) {
+        int64_t axis = axes[i] < 0 ? axes[i] + 4 : axes[i];
+        seen |= axis == 1 ? 1 : axis == 2 ? 2 : 4;
+    }
+    if (seen != 3 || tensor(b, b->in[0])->rank != 4)
+        return fail(b, ENG_E_UNSUPPORTED, "only the mean over height and width is supported");
+    return finish(b);
+}
+
+static int add_transpose(struct build *b)
+{
+    int64_t perm[ENG_MAX_RANK];
+    int rc = begin(b, ENG_OP_TRANSPOSE, 1);
+    if (rc < 0)
+        return rc;
+    int n = b->op->n_in < 2 ? 0 : eng_tfl_integers(b->f, b->op->in[1], perm, ENG_MAX_RANK);
+    if (n < 0)
+        return n;
+    if (n != tensor(b, b->in[0])->rank)
+        return fail(b, ENG_E_DATA, "its permutation is none");
+    for (int i = 0; i < n; i++)
+        b->n.perm[i] = perm[i] >= 0 && perm[i] < n ? (int)perm[i] : -1;
+    return finish(b);
+}
+
+static int add_concat(struct build *b)
+{
+    int rc = begin(b, ENG_OP_CONCAT, b->op->n_in);
+    if (rc < 0 || (rc = activation(b, 1)) < 0)
+        return rc;
+    int axis = option(b, 0, 0), rank = b->n.n_in > 0 ? tensor(b, b->in[0])->rank : 0;
+    b->n.axis = axis < 0 && axis >= -rank ? axis + rank : axis;
+    return finish(b);
+}
+
+static int add_binary(struct build *b)
+{
+    int rc = begin(b, b->op->code == ADD ? ENG_OP_ADD : ENG_OP_MUL, 2);
+    if (rc < 0 || (rc = activation(b, 0)) < 0)
+        return rc;
+    return finish(b);
+}
+
+static int add_resize(struct build *b)
+{
+    int rc = begin(b, ENG_OP_RESIZE, 1);
+    int nearest = b->op->code == RESIZE_NEAREST_NEIGHBOR, first = nearest ? 0 : 2;
+    if (rc < 0)
+        return rc;
+    b->n.nearest = nearest;
+    b->n.align_corners = eng_fb_i8(&b->f->fb, &b->op->options, first, 0) != 0;
+    b->n.half_pixel = eng_fb_i8(&b->f->fb, &b->op->options, first + 1, 0) != 0;
+    return finish(b);
+}
+
+static int add_softmax(struct build *b)
+{
+    int rc = begin(b, ENG_OP_SOFTMAX, 1);
+    if (rc < 0)
+        return rc;
+    b->n.beta = eng_fb_f32(&b->f->fb, &b->op->options, 0, 0);
+    return finish(b);
+}
+
+/* The shape that the file states for the output is the one wanted. */
+static int add_reshape(struct build *b)
+{
+    int rc = begin(b, ENG_OP_RESHAPE, 1);
+    return rc < 0 ? rc : finish(b);
+}
+
+static int add_prelu(struct build *b)
+{
+    int rc = begin(b, ENG_OP_PRELU, 2);
+    return rc < 0 || (rc = float_weights(b)) < 0 ? rc : finish(b);
+}
+
+static int add_quantize(struct build *b)
+{
+    int rc = begin(b, ENG_OP_QUANTIZE, 1);
+    return rc < 0 ? rc : finish(b);
+}
+
+static int add_dequantize(struct build *b)
+{
+    int rc = begin(b, ENG_OP_DEQUANTIZE, 1);
+    if (rc < 0)
+        return rc;
+    const struct eng_tensor *x = tensor(b, b->in[0]);
+    struct eng_tensor *y = tensor(b, b->n.out);
+    if (!x->data)
+        return finish(b);
+    if (y->data || y->type != ENG_F32 || eng_tensor_elements(x) != eng_tensor_elements(y))
+        return fail(b, ENG_E_DATA, "its output does not fit its input");
+    struct eng_tensor as_float = *x;
+    if ((rc = eng_tfl_to_float(b->f, &as_float)) < 0)
+        return rc;
+    y->data = as_float.data;
+    y->size = as_float.size;
+    return 0;
+}
+
+static int add_unary(struct build *b)
+{
+    int rc = begin(b, ENG_OP_UNARY, 1);
+    if (rc < 0)
+        return rc;
+    b->n.unary = ENG_UNARY_CLAMP;
+    switch (b->op->code) {
+    case RELU:
+        b->n.lo = 0;
+        break;
+    case RELU6:
+        b->n.lo = 0;
+        b->n.hi = 6;
+        break;
+    case RELU_N1_TO_1:
+        b->n.lo = -1;
+        b->n.hi = 1;
+        break;
+    case RELU_0_TO_1:
+        b->n.lo = 0;
+        b->n.hi = 1;
+        break;
+    case LEAKY_RELU:
+        b->n.unary = ENG_UNARY_LEAKY_RELU;
+        b->n.alpha = eng_fb_f32(&b->f->fb, &b->op->options, 0, 0);
+        break;
+    case LOGISTIC:
+        b->n.unary = ENG_UNARY_SIGMOID;
+        break;
+    case TANH:
+        b->n.unary = ENG_UNARY_TANH;
+        break;
+    default:
+        b->n.unary = ENG_UNARY_HARD_SWISH;
+        break;
+    }
+    return finish(b);
+}
+
+/* Converters compute the argument of a reshape at run time; the file states its result. */
+static int shape_arithmetic(struct build *b)
+{
+    int rc = begin(b, ENG_OP_RESHAPE, 0);
+    if (rc < 0)
+        return rc;
+    if (tensor(b, b->n.out)->type != ENG_I32 && tensor(b, b->n.out)->type != ENG_I64)
+        return fail(b, ENG_E_UNSUPPORTED, "it is supported for shapes alone");
+    return 0;
+}
+
+static int (*builder_of(int code))(struct build *)
+{
+    static const struct {
+        int code;
+        int (*add)(struct build *);
+    } table[] = {
+        {ADD, add_binary},
+        {AVERAGE_POOL_2D, add_pool},
+        {CONCATENATION, add_concat},
+        {CONV_2D, add_conv},
+        {DEPTHWISE_CONV_2D, add_conv},
+        {DEQUANTIZE, add_dequantize},
+        {FULLY_CONNECTED, add_fc},
+        {LOGISTIC, add_unary},
+        {MAX_POOL_2D, add_pool},
+        {MUL, add_binary},
+        {RELU, add_unary},
+        {RELU_N1_TO_1, add_unary},
+        {RELU6, add_unary},
+        {RELU_0_TO_1, add_unary},
+        {RESHAPE, add_reshape},
+        {SQUEEZE, add_reshape},
+        {EXPAND_DIMS, add_reshape},
+        {RESIZE_BILINEAR, add_resize},
+        {RESIZE_NEAREST_NEIGHBOR, add_resize},
+        {SOFTMAX, add_softmax},
+        {TANH, add_unary},
+        {PAD, add_pad},
+        {PADV2, add_pad},
+        {TRANSPOSE, add_transpose},
+        {MEAN, add_mean},
+        {PRELU, add_prelu},
+        {LEAKY_RELU, add_unary},
+        {QUANTIZE, add_quantize},
+        {HARD_SWISH, add_unary},
+        {SHAPE, shape_arithmetic},
+        {STRIDED_SLICE, shape_arithmetic},
+        {PACK, shape_arithmetic},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].code == code)
+            return table[i].add;
+    return NULL;
+}
+
+int eng_tfl_add(struct eng_tfl *f, const struct eng_tfl_op *op)
+{
+    struct build b = {.f = f, .op = op};
+    int (*add)(struct build *) = builder_of(op->code);
+    if (add)
+        return add(&b);
+    int out = eng_tfl_tensor(f, op->out);
+    b.n.name = out >= 0 ? f->g->tensors[out].name : "";
+    return fail(&b, ENG_E_UNSUPPORTED, "the operator is not supported");
+}
