@@ -1,0 +1,139 @@
+/* Which nodes the reference operators run, and the jump to them. */
+#include "engine/kernels/ref/ref.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static void (*const run[ENG_OP_COUNT])(const struct eng_ref_call *) = {
+    [ENG_OP_CONV] = eng_ref_conv,
+    [ENG_OP_DEPTHWISE] = eng_ref_depthwise,
+    [ENG_OP_FC] = eng_ref_fc,
+    [ENG_OP_AVGPOOL] = eng_ref_avgpool,
+    [ENG_OP_MAXPOOL] = eng_ref_maxpool,
+    [ENG_OP_MEAN] = eng_ref_mean,
+    [ENG_OP_ADD] = eng_ref_add,
+    [ENG_OP_MUL] = eng_ref_mul,
+    [ENG_OP_CONCAT] = eng_ref_concat,
+    [ENG_OP_PAD] = eng_ref_pad,
+    [ENG_OP_RESHAPE] = eng_ref_reshape,
+    [ENG_OP_TRANSPOSE] = eng_ref_transpose,
+    [ENG_OP_SOFTMAX] = eng_ref_softmax,
+    [ENG_OP_QUANTIZE] = eng_ref_quantize,
+    [ENG_OP_DEQUANTIZE] = eng_ref_dequantize,
+    [ENG_OP_UNARY] = eng_ref_unary,
+    [ENG_OP_BATCHNORM] = eng_ref_batchnorm,
+    [ENG_OP_RESIZE] = eng_ref_resize,
+    [ENG_OP_PRELU] = eng_ref_prelu,
+};
+
+void eng_ref_run(const struct eng_ref_call *c)
+{
+    run[c->n->op](c);
+}
+
+static int refuse(const struct eng_node *n, const char *why, int code, char *err, size_t errlen)
+{
+    if (errlen)
+        snprintf(err, errlen, "node %s: %s", n->name, why);
+    return code;
+}
+
+/* Real or quantised per tensor. */
+static int is_plain(const struct eng_tensor *t)
+{
+    return t->type == ENG_F32 || (eng_is_quantised(t) && !eng_quant_is_per_channel(t));
+}
+
+static int has_weights(enum eng_op op)
+{
+    return op == ENG_OP_CONV || op == ENG_OP_DEPTHWISE || op == ENG_OP_FC;
+}
+
+static int check_weights(const struct eng_graph *g, const struct eng_node *n, char *err,
+                         size_t errlen)
+{
+    const struct eng_tensor *x = &g->tensors[n->in[0]], *w = &g->tensors[n->in[1]];
+    const struct eng_tensor *y = &g->tensors[n->out];
+    const struct eng_tensor *b = n->n_in > 2 && n->in[2] >= 0 ? &g->tensors[n->in[2]] : NULL;
+    if (x->type == ENG_F32 && w->type == ENG_F32 && y->type == ENG_F32 &&
+        (!b || b->type == ENG_F32))
+        return 0;
+    if (!eng_is_quantised(x) || !eng_is_quantised(w) || !eng_is_quantised(y) ||
+        (b && b->type != ENG_I32))
+        return refuse(n, "this mix of input, weight and output types has no kernel",
+                      ENG_E_UNSUPPORTED, err, errlen);
+    for (int c = 0; c < w->quant.n; c++)
+        if (!isfinite(eng_quant_multiplier(x, w, c, y)))
+            return refuse(n, "input scale * weight scale / output scale is no finite number",
+                          ENG_E_DATA, err, errlen);
+    return 0;
+}
+
+static int check_types(const struct eng_graph *g, const struct eng_node *n, char *err,
+                       size_t errlen)
+{
+    const struct eng_tensor *x = &g->tensors[n->in[0]], *y = &g->tensors[n->out];
+    int changes = n->op == ENG_OP_QUANTIZE || n->op == ENG_OP_DEQUANTIZE;
+    int only_moves = n->op == ENG_OP_RESHAPE || n->op == ENG_OP_TRANSPOSE;
+    if (only_moves && x->type == y->type)
+        return 0;
+    for (int i = 0; i < n->n_in; i++) {
+        const struct eng_tensor *t = &g->tensors[n->in[i]];
+        if (!is_plain(t) || (!changes && (t->type == ENG_F32) != (y->type == ENG_F32) &&
+                             n->op != ENG_OP_PRELU && n->op != ENG_OP_BATCHNORM))
+            return refuse(n, "this mix of types has no kernel", ENG_E_UNSUPPORTED, err, errlen);
+    }
+    if (!is_plain(y))
+        return refuse(n, "its output type has no kernel", ENG_E_UNSUPPORTED, err, errlen);
+    return 0;
+}
+
+int eng_ref_supports(const struct eng_graph *g, const struct eng_node *n, char *err, size_t errlen)
+{
+    if ((int)n->op < 0 || n->op >= ENG_OP_COUNT || !run[n->op])
+        return refuse(n, "no such operator", ENG_E_UNSUPPORTED, err, errlen);
+    if (has_weights(n->op))
+        return check_weights(g, n, err, errlen);
+    int r = check_types(g, n, err, errlen);
+    if (r < 0)
+        return r;
+    const struct eng_tensor *x = &g->tensors[n->in[0]], *y = &g->tensors[n->out];
+    struct eng_add_quant q;
+    if (n->op == ENG_OP_ADD && eng_is_quantised(y) &&
+        eng_add_quant_init(&q, x, &g->tensors[n->in[1]], y, n->lo, n->hi) < 0)
+        return refuse(n, "the scales of the sum's inputs and output are too far apart",
+                      ENG_E_UNSUPPORTED, err, errlen);
+    if (n->op == ENG_OP_MUL && eng_is_quantised(y) &&
+        !isfinite(eng_quant_multiplier(x, &g->tensors[n->in[1]], 0, y)))
+        return refuse(n, "the product of the input scales over the output scale is no number",
+                      ENG_E_DATA, err, errlen);
+    if ((n->op == ENG_OP_MEAN || n->op == ENG_OP_AVGPOOL) && eng_is_quantised(y) &&
+        !isfinite(eng_quant_mean_scale(x, y, 1)))
+        return refuse(n, "input scale over output scale is no finite number", ENG_E_DATA, err,
+                      errlen);
+    return 0;
+}
+
+float eng_ref_real(const struct eng_tensor *t, const void *data, size_t i)
+{
+    if (t->type == ENG_F32)
+        return ((const float *)data)[i];
+    return eng_quant_scale(t, 0) * (float)(eng_ref_q(t->type, data, i) - eng_quant_zero(t, 0));
+}
+
+void eng_ref_put_real(const struct eng_tensor *t, void *data, size_t i, float v)
+{
+    if (t->type == ENG_F32) {
+        ((float *)data)[i] = v;
+        return;
+    }
+    struct eng_quant_range r = eng_quant_bounds(t, -INFINITY, INFINITY);
+    eng_ref_put_q(t->type, data, i, eng_quant_round(v / eng_quant_scale(t, 0), &r));
+}
+
+void eng_ref_put_clamped(const struct eng_ref_call *c, size_t i, float v)
+{
+    v = v > c->n->lo ? v : c->n->lo;
+    v = v < c->n->hi ? v : c->n->hi;
+    eng_ref_put_real(eng_ref_out(c), c->out, i, v);
+}

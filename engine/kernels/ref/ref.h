@@ -1,0 +1,68 @@
+/* Reference operators: plain C, NHWC, the file's own types, one image. They define what is right;
+ * the fast plan equals them in every bit for quantised types. Internal to engine/. */
+#ifndef ENG_KERNELS_REF_H
+#define ENG_KERNELS_REF_H
+
+#include "engine/quant.h"
+
+/* One node to run. in[i] is the data of node input i (a constant's own data for constants, NULL for
+ * an absent one), out the dense output. No function allocates or fails. */
+struct eng_ref_call {
+    const struct eng_graph *g;
+    const struct eng_node *n;
+    const void *const *in;
+    void *out;
+};
+
+/* 0 if eng_ref_run() can run the node; ENG_E_UNSUPPORTED / ENG_E_DATA with a sentence if not. */
+int eng_ref_supports(const struct eng_graph *g, const struct eng_node *n, char *err, size_t errlen);
+void eng_ref_run(const struct eng_ref_call *c);
+
+/* Input i of the call's node, and its output. */
+static inline const struct eng_tensor *eng_ref_in(const struct eng_ref_call *c, int i)
+{
+    return &c->g->tensors[c->n->in[i]];
+}
+static inline const struct eng_tensor *eng_ref_out(const struct eng_ref_call *c)
+{
+    return &c->g->tensors[c->n->out];
+}
+/* Quantum i of u8 or i8 data. */
+static inline int32_t eng_ref_q(enum eng_type type, const void *data, size_t i)
+{
+    return type == ENG_I8 ? ((const int8_t *)data)[i] : ((const uint8_t *)data)[i];
+}
+static inline void eng_ref_put_q(enum eng_type type, void *data, size_t i, int32_t q)
+{
+    if (type == ENG_I8)
+        ((int8_t *)data)[i] = (int8_t)q;
+    else
+        ((uint8_t *)data)[i] = (uint8_t)q;
+}
+/* Real value of element i (per-tensor scale), and back: rint(v / scale), half to even, clamped. */
+float eng_ref_real(const struct eng_tensor *t, const void *data, size_t i);
+void eng_ref_put_real(const struct eng_tensor *t, void *data, size_t i, float v);
+/* As eng_ref_put_real, with the node's clamp. */
+void eng_ref_put_clamped(const struct eng_ref_call *c, size_t i, float v);
+
+void eng_ref_conv(const struct eng_ref_call *c);
+void eng_ref_depthwise(const struct eng_ref_call *c);
+void eng_ref_fc(const struct eng_ref_call *c);
+void eng_ref_avgpool(const struct eng_ref_call *c);
+void eng_ref_maxpool(const struct eng_ref_call *c);
+void eng_ref_mean(const struct eng_ref_call *c);
+void eng_ref_add(const struct eng_ref_call *c);
+void eng_ref_mul(const struct eng_ref_call *c);
+void eng_ref_concat(const struct eng_ref_call *c);
+void eng_ref_pad(const struct eng_ref_call *c);
+void eng_ref_reshape(const struct eng_ref_call *c);
+void eng_ref_transpose(const struct eng_ref_call *c);
+void eng_ref_resize(const struct eng_ref_call *c);
+void eng_ref_softmax(const struct eng_ref_call *c);
+void eng_ref_quantize(const struct eng_ref_call *c);
+void eng_ref_dequantize(const struct eng_ref_call *c);
+void eng_ref_unary(const struct eng_ref_call *c);
+void eng_ref_batchnorm(const struct eng_ref_call *c);
+void eng_ref_prelu(const struct eng_ref_call *c);
+
+#endif

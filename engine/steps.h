@@ -1,0 +1,253 @@
+/* The inside of a plan: values, steps, drivers, and the memory of a run. Shared by the planner
+ * (plan.c, lower_*.c, pack.c, plan_cost.c), the drivers (drive_*.c) and run.c; nobody else.
+ *
+ * A *value* is a buffer that holds one representation of one graph tensor, image after image. A
+ * *step* reads and writes values through a *driver*: C code without ISA flags that cuts the work
+ * into units and calls micro-kernels. How many units, and how large, is a *split*: chosen by
+ * plan_cost.c for a batch and a number of members; it never changes a result. */
+#ifndef ENG_STEPS_H
+#define ENG_STEPS_H
+
+#include "engine/kernel.h"
+#include "engine/plan.h"
+#include "engine/quant.h"
+
+/* How a value holds a tensor. For u8 and f32 tensors the first two are one. */
+enum eng_rep {
+    ENG_REP_FILE,   /* NHWC, the file's own type */
+    ENG_REP_PIXELS, /* NHWC, i8 turned into u8 */
+    ENG_REP_C16,    /* [C/16][H][W][16], i8 turned into u8 */
+    ENG_REP_COUNT,
+};
+
+struct eng_value {
+    enum eng_rep rep;
+    enum eng_type type; /* of the elements in the buffer */
+    int h, w, c;        /* C16 only */
+    int blocks;         /* C16: ceil(c / 16) */
+    size_t stride;      /* C16: bytes between blocks; a multiple of 64 unless h = w = 1, where the
+                           channels are contiguous and the bytes are those of NHWC too */
+    size_t bytes;       /* one image, a multiple of 64 */
+    int first, last;    /* steps that write it first and read it last; -1: never */
+    int keep;           /* outlives the run, for all slots: in the kept area, not the arena */
+    size_t offset;      /* for one image, in its area; times the batch in a run */
+};
+
+/* How one step is cut for a batch and a number of members. Each driver reads its own fields. */
+struct eng_split {
+    int units[2];  /* of each phase; 0: no such phase */
+    int rows;      /* output rows of a unit (pixels for a pointwise) */
+    int bands;     /* units along rows */
+    int panels;    /* panels of a unit */
+    int groups;    /* units along panels */
+    int images;    /* images of a unit */
+    int two_phase; /* depthwise -> pointwise: through a tensor, with a barrier in between */
+    int blocks;    /* channel blocks of a unit of the first phase */
+    int block_groups;
+};
+
+struct eng_step;
+
+/* What a unit function gets. */
+struct eng_call {
+    const struct eng_step *step;
+    struct eng_run *run;
+    const struct eng_split *split;
+    int batch;
+};
+
+struct eng_driver {
+    const char *name;
+    void (*split)(const struct eng_step *s, int batch, int members, struct eng_split *ret);
+    size_t (*scratch)(const struct eng_step *s,
+                      int max_batch); /* per member, at most; NULL: none */
+    eng_team_fn *phase[2];            /* arg: struct eng_call * */
+};
+
+struct eng_step {
+    const struct eng_driver *driver;
+    int node, node2; /* graph nodes; -1: none (layout conversions) */
+    int n_in;
+    int *in; /* values; -1: a constant or absent input of a reference operator */
+    int out;
+    int mid; /* value between the two halves of a fused step, or -1 */
+    const void *params;
+    const char *kernel, *kernel2; /* what runs node and node2, for people */
+    const char *name;
+};
+
+struct eng_slab {
+    struct eng_slab *next;
+    size_t bytes;
+};
+
+struct eng_plan {
+    const struct eng_graph *g;
+    struct eng_kernels kernels;
+    uint32_t cpu_bits;
+    int reference;
+    int n_values, cap_values;
+    struct eng_value *values;
+    int n_steps, cap_steps;
+    struct eng_step *steps;
+    int (*rep)[ENG_REP_COUNT]; /* value of each tensor in each representation, -1: none */
+    int *node_step;
+    const char **node_kernel;
+    size_t arena_bytes, kept_bytes; /* of one image */
+    size_t weight_bytes;
+    struct eng_slab *slabs;
+};
+
+struct eng_run {
+    const struct eng_plan *plan;
+    int max_batch, max_members, batch;
+    char *memory;
+    size_t bytes, scratch_bytes; /* scratch of one member */
+    char *arena, *kept, *scratch;
+    struct eng_split *splits; /* per step, for split_batch and split_members */
+    int split_batch, split_members;
+    int profile, profiled;
+    uint64_t *ns;
+};
+
+/* Memory that lives as long as the plan: zeroed, 64-aligned, with ENG_OVERREAD readable bytes on
+ * both sides. NULL: out of memory. _packed counts as weight bytes. */
+void *eng_plan_alloc(struct eng_plan *p, size_t bytes);
+void *eng_plan_alloc_packed(struct eng_plan *p, size_t bytes);
+
+static inline int eng_ceil_div(int a, int b)
+{
+    return (a + b - 1) / b;
+}
+static inline size_t eng_round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+static inline int eng_min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Image `slot` of a value in a run. */
+static inline char *eng_value_at(const struct eng_run *r, int value, int slot)
+{
+    const struct eng_value *v = &r->plan->values[value];
+    if (v->keep)
+        return r->kept + v->offset * (size_t)r->max_batch + v->bytes * (size_t)slot;
+    return r->arena + v->offset * (size_t)r->batch + v->bytes * (size_t)slot;
+}
+static inline const struct eng_value *eng_value_of(const struct eng_call *c, int value)
+{
+    return &c->run->plan->values[value];
+}
+static inline void *eng_scratch(const struct eng_call *c, int member)
+{
+    return c->run->scratch + c->run->scratch_bytes * (size_t)member;
+}
+
+/* ---- parameters of the drivers ---- */
+
+struct eng_ref_params {
+    const struct eng_graph *g;
+    const struct eng_node *node;
+};
+
+struct eng_layout_params {
+    int h, w, c; /* of the tensor */
+    int flip;    /* i8 <-> u8 */
+    size_t elements, element_size;
+};
+
+/* A packed pointwise. */
+struct eng_pw {
+    enum eng_type type; /* ENG_U8 or ENG_F32 */
+    int k, n, k_blocks, n_blocks, n_panels, mr, nr;
+    size_t panel_bytes;
+    int needs_sum;
+    const char *packed;
+    const struct eng_pw_u8_kernel *u8;
+    const struct eng_sum_u8_kernel *sum;
+    const struct eng_pw_f32_kernel *f32;
+    struct eng_requant rq;
+    float lo, hi;
+};
+/* A packed depthwise 3x3. */
+struct eng_dw {
+    enum eng_type type;
+    int channels, blocks;
+    int in_h, in_w, out_h, out_w, stride, top, left;
+    size_t block_bytes;
+    const char *packed;
+    const struct eng_dw_u8_kernel *u8;
+    const struct eng_dw_f32_kernel *f32;
+    uint8_t zx;
+    struct eng_requant rq;
+    float lo, hi;
+};
+/* Where a pointwise takes its A-panel from. */
+enum eng_source {
+    ENG_SOURCE_DIRECT, /* the tensor itself */
+    ENG_SOURCE_DW,     /* a depthwise, into scratch or `mid` */
+    ENG_SOURCE_IM2COL, /* patches of the tensor, gathered into scratch */
+};
+struct eng_gemm_params {
+    enum eng_source source;
+    struct eng_pw pw;
+    struct eng_dw dw;      /* ENG_SOURCE_DW */
+    struct eng_window win; /* ENG_SOURCE_IM2COL */
+    int in_h, in_w, in_blocks;
+    uint8_t zx;
+    int out_h, out_w;
+};
+struct eng_conv3_params {
+    enum eng_type type;
+    int in_h, in_w, out_h, out_w, stride, top, left, n_blocks;
+    const char *packed;
+    const struct eng_conv3_u8_kernel *u8;
+    const struct eng_conv3_f32_kernel *f32;
+    uint8_t zx;
+    struct eng_requant rq;
+    float lo, hi;
+};
+struct eng_gap_params {
+    const struct eng_gap_u8_kernel *u8; /* NULL: f32 */
+    int pixels;
+    int offset;  /* 128 if the file's type is i8: averages round on the file's own quanta */
+    int exact;   /* eng_quant_average; else by scale */
+    int32_t zx;  /* in the file's quanta */
+    float scale; /* sx / (sy * pixels) */
+    struct eng_quant_range range; /* in the file's quanta */
+    float lo, hi;
+};
+struct eng_add_params {
+    enum eng_type type;
+    struct eng_add_quant q; /* zero points and range in u8 quanta */
+    float lo, hi;
+};
+struct eng_lut_params {
+    uint8_t table[256];
+};
+
+extern const struct eng_driver eng_drive_ref;
+extern const struct eng_driver eng_drive_to_c16;
+extern const struct eng_driver eng_drive_to_nhwc;
+extern const struct eng_driver eng_drive_flip;
+extern const struct eng_driver eng_drive_conv3;
+extern const struct eng_driver eng_drive_dw;
+extern const struct eng_driver eng_drive_gemm;
+extern const struct eng_driver eng_drive_gap;
+extern const struct eng_driver eng_drive_add;
+extern const struct eng_driver eng_drive_lut;
+
+/* ---- plan_cost.c: all choices of size ---- */
+void eng_cost_images(int batch, struct eng_split *ret); /* a unit per image */
+void eng_cost_blocks(int blocks, size_t block_bytes, int batch, int members,
+                     struct eng_split *ret); /* cheap, by channel block */
+void eng_cost_conv3(const struct eng_conv3_params *p, int batch, int members,
+                    struct eng_split *ret);
+void eng_cost_dw(const struct eng_dw *dw, int batch, int members, struct eng_split *ret);
+void eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, struct eng_split *ret);
+/* Most pixels that eng_cost_gemm() puts into one A-panel of scratch. */
+int eng_cost_panel_pixels(const struct eng_gemm_params *p, int max_batch);
+
+#endif
