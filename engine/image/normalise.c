@@ -1,0 +1,64 @@
+/* See the header. The tables are made with the very formula of the contract, in double where it
+ * divides, so no path rounds otherwise than another. */
+#include "engine/image/normalise.h"
+
+#include <math.h>
+#include <string.h>
+
+static uint8_t quantise(const struct eng_preprocess *p, float value)
+{
+    double lo = p->type == ENG_I8 ? -128 : 0, hi = p->type == ENG_I8 ? 127 : 255;
+    double q = rint((double)value / (double)p->q_scale) + p->q_zero_point;
+    q = fmin(fmax(q, lo), hi);
+    return (uint8_t)(int)q;
+}
+
+void eng_normaliser_init(struct eng_normaliser *n, const struct eng_preprocess *p)
+{
+    n->type = p->type;
+    n->bgr = p->bgr != 0;
+    n->identity = p->type == ENG_U8 && !n->bgr;
+    for (int c = 0; c < 3; c++)
+        for (int v = 0; v < 256; v++) {
+            n->f[c][v] = ((float)v - p->mean[c]) * p->scale[c];
+            if (p->type == ENG_F32)
+                continue;
+            n->q[c][v] = quantise(p, n->f[c][v]);
+            n->identity = n->identity && n->q[c][v] == v;
+        }
+}
+
+size_t eng_normaliser_pixel(const struct eng_normaliser *n)
+{
+    return n->type == ENG_F32 ? 3 * sizeof(float) : 3;
+}
+
+void eng_normaliser_run(const struct eng_normaliser *n, const uint8_t *rgb, void *dst,
+                        size_t pixels)
+{
+    size_t first = n->bgr ? 2 : 0, last = 2 - first;
+    if (n->identity) {
+        memcpy(dst, rgb, pixels * 3);
+    } else if (n->type == ENG_F32) {
+        float *out = dst;
+        for (size_t i = 0; i < pixels; i++, rgb += 3, out += 3) {
+            out[0] = n->f[0][rgb[first]];
+            out[1] = n->f[1][rgb[1]];
+            out[2] = n->f[2][rgb[last]];
+        }
+    } else {
+        uint8_t *out = dst;
+        for (size_t i = 0; i < pixels; i++, rgb += 3, out += 3) {
+            out[0] = n->q[0][rgb[first]];
+            out[1] = n->q[1][rgb[1]];
+            out[2] = n->q[2][rgb[last]];
+        }
+    }
+}
+
+void eng_preprocess_pixels(const struct eng_preprocess *p, const uint8_t *rgb, void *dst)
+{
+    struct eng_normaliser n;
+    eng_normaliser_init(&n, p);
+    eng_normaliser_run(&n, rgb, dst, (size_t)p->width * (size_t)p->height);
+}

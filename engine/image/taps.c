@@ -1,0 +1,188 @@
+/* Coefficients in double, normalised, then rounded to fixed point: the algorithm and the order of
+ * operations are those of Pillow's Resample.c (precompute_coeffs, normalize_coeffs_8bpc), so that
+ * the integers come out equal. */
+#include "engine/image/taps.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+static double triangle(double x)
+{
+    x = fabs(x);
+    return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+/* Keys' cubic convolution with a = -0.5. */
+static double cubic(double x)
+{
+    const double a = -0.5;
+    x = fabs(x);
+    if (x < 1.0)
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    if (x < 2.0)
+        return (((x - 5) * x + 8) * x - 4) * a;
+    return 0.0;
+}
+
+static double box(double x)
+{
+    return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
+}
+
+static const struct {
+    double (*weight)(double);
+    double support; /* at scale 1 */
+    int antialias;  /* support grows with the scale */
+} filters[] = {
+    [ENG_FILTER_BILINEAR] = {triangle, 1.0, 1},    [ENG_FILTER_BICUBIC] = {cubic, 2.0, 1},
+    [ENG_FILTER_NEAREST] = {NULL, 0.0, 0},         [ENG_FILTER_AREA] = {box, 0.5, 1},
+    [ENG_FILTER_TF_BILINEAR] = {triangle, 1.0, 0},
+};
+
+/* The axis in source pixels after scaled decoding. */
+struct axis {
+    double in0, scale, support, inverse;
+    int lo, hi; /* resampling stays within lo .. hi-1 */
+    int length, flip;
+    enum eng_filter filter;
+    double nearest; /* running centre, see nearest_start() */
+};
+
+static int32_t fixed_point(double k)
+{
+    double v = k * (1 << ENG_TAPS_BITS);
+    return (int32_t)(v < 0 ? v - 0.5 : v + 0.5);
+}
+
+static int clamp(int v, int lo, int hi)
+{
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+/* Pillow walks to the nearest pixel by repeated addition; its rounding errors decide ties, so the
+ * same walk is made here, but for absurd enlargements. */
+static double nearest_start(const struct axis *a, uint64_t first)
+{
+    if (first > 1000000)
+        return a->in0 + ((double)first + 0.5) * a->scale;
+    double center = a->in0 + a->scale * 0.5;
+    for (uint64_t i = 0; i < first; i++)
+        center += a->scale;
+    return center;
+}
+
+/* Taps of output i of the whole resized axis, in upright order: start, and their number. */
+static int weigh(struct axis *a, uint64_t i, double *w, int *ret_first)
+{
+    if (a->filter == ENG_FILTER_NEAREST) {
+        *ret_first = clamp((int)a->nearest, a->lo, a->hi - 1);
+        a->nearest += a->scale;
+        w[0] = 1.0;
+        return 1;
+    }
+    double center = a->in0 + ((double)i + 0.5) * a->scale;
+    int first = clamp((int)(center - a->support + 0.5), a->lo, a->hi - 1);
+    int end = clamp((int)(center + a->support + 0.5), first + 1, a->hi);
+    double sum = 0.0;
+    for (int j = first; j < end; j++) {
+        w[j - first] = filters[a->filter].weight((j - center + 0.5) * a->inverse);
+        sum += w[j - first];
+    }
+    for (int j = first; j < end; j++)
+        w[j - first] = sum != 0.0 ? w[j - first] / sum : 1.0 / (end - first);
+    *ret_first = first;
+    return end - first;
+}
+
+static void store(struct eng_taps *t, const struct axis *a, int i, int first, int n)
+{
+    int32_t *k = t->coef + (size_t)i * (size_t)t->stride;
+    for (int j = 0; j < n; j++)
+        k[j] = fixed_point(t->work[a->flip ? n - 1 - j : j]);
+    if (a->flip)
+        first = a->length - first - n;
+    /* Only the triangle may be trimmed: its zeros are at its ends, so starts and ends stay sorted,
+     * which the ring of rows needs. */
+    int zeros = 0, trim = filters[a->filter].weight == triangle;
+    while (trim && zeros < n - 1 && k[zeros] == 0)
+        zeros++;
+    while (trim && n - 1 > zeros && k[n - 1] == 0)
+        n--;
+    n -= zeros;
+    memmove(k, k + zeros, (size_t)n * sizeof *k);
+    memset(k + n, 0, (size_t)(t->stride - n) * sizeof *k);
+    first += zeros;
+    t->first[i] = first;
+    t->used[i] = n;
+    if (n > t->longest)
+        t->longest = n;
+    if ((uint32_t)first < t->lo)
+        t->lo = (uint32_t)first;
+    if ((uint32_t)(first + n) > t->hi)
+        t->hi = (uint32_t)(first + n);
+}
+
+static int reserve(struct eng_taps *t, int count, int stride)
+{
+    size_t n = (size_t)count, doubles = ((size_t)stride * sizeof(double) + 63) & ~(size_t)63;
+    size_t coefs = eng_size(n * sizeof(int32_t), (size_t)stride, 0);
+    size_t total = eng_size(n, 2 * sizeof(int), doubles);
+    if (__builtin_add_overflow(coefs, total, &total) || eng_buffer_reserve(&t->memory, total) < 0)
+        return -ENOMEM;
+    char *p = t->memory.data;
+    t->work = (double *)p;
+    t->coef = (int32_t *)(p + doubles);
+    t->first = (int *)(p + doubles + coefs);
+    t->used = t->first + n;
+    return 0;
+}
+
+int eng_taps_build(struct eng_taps *t, const struct eng_span *span, uint32_t in, int denominator,
+                   int flip, enum eng_filter filter)
+{
+    /* The last scaled pixel may stand for less than a whole square: the axis ends inside it. Seen
+     * from the other end (flip), the axis starts inside it. */
+    double d = denominator, end = in / d;
+    int length = (int)((in + (uint32_t)denominator - 1) / (uint32_t)denominator);
+    double shift = flip ? length - end : 0.0;
+    struct axis a = {
+        .in0 = span->in0 / d + shift, .length = length, .flip = flip, .filter = filter};
+    double in1 = span->in1 / d + shift;
+    a.scale = (in1 - a.in0) / (double)span->full;
+    double filter_scale = a.scale < 1.0 || !filters[filter].antialias ? 1.0 : a.scale;
+    a.support = filters[filter].support * filter_scale;
+    a.inverse = 1.0 / filter_scale;
+    a.lo = clamp((int)floor(a.in0), 0, length - 1);
+    a.hi = clamp((int)ceil(in1), a.lo + 1, length);
+
+    a.nearest = nearest_start(&a, span->first);
+
+    int most = (int)ceil(a.support) * 2 + 1;
+    if (most > a.hi - a.lo)
+        most = a.hi - a.lo;
+    int stride = (most + 3) & ~3;
+    if (reserve(t, span->count, stride) < 0)
+        return -ENOMEM;
+    t->count = span->count;
+    t->stride = stride;
+    t->longest = 0;
+    t->lo = UINT32_MAX;
+    t->hi = 0;
+    for (int i = 0; i < span->count; i++) {
+        int first, n = weigh(&a, span->first + (uint64_t)i, t->work, &first);
+        store(t, &a, i, first, n);
+    }
+    return 0;
+}
+
+void eng_taps_shift(struct eng_taps *t, uint32_t x0)
+{
+    for (int i = 0; i < t->count; i++)
+        t->first[i] -= (int)x0;
+}
+
+void eng_taps_finish(struct eng_taps *t)
+{
+    eng_buffer_finish(&t->memory);
+}

@@ -1,0 +1,220 @@
+/* Pictures to tensors: the files of ../shared answered as its README says, pixels equal to the
+ * golden ones. */
+#include "engine/image.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/unit/image_support.h"
+
+static int create(void **state)
+{
+    struct eng_decoder *d;
+    if (eng_decoder_create(&d, 0) < 0)
+        return -1;
+    *state = d;
+    return 0;
+}
+
+static int destroy(void **state)
+{
+    eng_decoder_destroy(*state);
+    return 0;
+}
+
+static int run_file(struct eng_decoder *d, const char *path, const struct eng_preprocess *p,
+                    const struct eng_image_options *o, void *dst, struct eng_image_report *ret)
+{
+    size_t len;
+    char err[256] = "";
+    uint8_t *bytes = image_read(path, &len);
+    if (!bytes)
+        fail_msg("cannot read %s", path);
+    int r = eng_decoder_run(d, bytes, len, p, o, dst, ret, err, sizeof err);
+    free(bytes);
+    if (r < 0 && err[0] == '\0')
+        fail_msg("%s: %d without a sentence", path, r);
+    return r;
+}
+
+static double mean_difference(const uint8_t *a, const uint8_t *b, size_t n, int *max)
+{
+    uint64_t sum = 0;
+    *max = 0;
+    for (size_t i = 0; i < n; i++) {
+        int d = abs(a[i] - b[i]);
+        sum += (uint64_t)d;
+        *max = d > *max ? d : *max;
+    }
+    return (double)sum / (double)n;
+}
+
+static const struct {
+    const char *name;
+    int result;
+} photos[] = {
+    {"bomb_20000x20000.png", ENG_E_LIMIT},
+    {"lying_65500x65500.jpg", ENG_E_LIMIT},
+    {"corrupt_idat.png", ENG_E_DATA},
+    {"empty.jpg", ENG_E_DATA},
+    {"truncated.jpg", ENG_E_DATA},
+    {"truncated.png", ENG_E_DATA},
+    {"truncated_header.jpg", ENG_E_DATA},
+    {"zero_size.jpg", ENG_E_DATA},
+    {"animated.gif", ENG_E_FORMAT},
+    {"bgr24.bmp", ENG_E_FORMAT},
+    {"lossless.webp", ENG_E_FORMAT},
+    {"lossy.webp", ENG_E_FORMAT},
+    {"rgba.webp", ENG_E_FORMAT},
+    {"html.png", ENG_E_FORMAT},
+    {"text.jpg", ENG_E_FORMAT},
+};
+
+static int expected(const char *name)
+{
+    for (size_t i = 0; i < sizeof photos / sizeof *photos; i++)
+        if (strcmp(photos[i].name, name) == 0)
+            return photos[i].result;
+    return 0;
+}
+
+/* Every file of the folder, with and without the shortcuts. */
+static void photos_answered(void **state)
+{
+    char path[512];
+    uint8_t *out = malloc(224 * 224 * 3);
+    struct eng_preprocess p = image_plain(224);
+    DIR *dir = opendir(image_shared(path, sizeof path, "images/photos"));
+    assert_non_null(dir);
+    int files = 0;
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        if (e->d_name[0] == '.')
+            continue;
+        files++;
+        for (int full = 0; full < 2; full++) {
+            struct eng_image_options o = {.full_decode = full};
+            image_shared(path, sizeof path, "images/photos/%s", e->d_name);
+            int r = run_file(*state, path, &p, &o, out, NULL);
+            if (r != expected(e->d_name))
+                fail_msg("%s: %d, not %d", e->d_name, r, expected(e->d_name));
+        }
+    }
+    closedir(dir);
+    free(out);
+    assert_in_range(files, 40, 1000);
+}
+
+/* Each orientation, once turned, is the upright picture (JPEG loss apart). */
+static void orientations_turned(void **state)
+{
+    static const char *const names[] = {"1", "2", "3", "4", "5", "6", "7", "8", "6_bigendian"};
+    char path[512];
+    size_t n = 224 * 224 * 3;
+    uint8_t *upright = malloc(n), *out = malloc(n);
+    struct eng_preprocess p = image_plain(224);
+    struct eng_image_report report;
+    image_shared(path, sizeof path, "images/photos/upright.png");
+    assert_int_equal(run_file(*state, path, &p, NULL, upright, NULL), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        int max;
+        image_shared(path, sizeof path, "images/photos/orient_%s.jpg", names[i]);
+        assert_int_equal(run_file(*state, path, &p, NULL, out, &report), 0);
+        assert_int_equal(report.applied_orientation, names[i][0] - '0');
+        double turned = mean_difference(out, upright, n, &max);
+        struct eng_image_options ignore = {.ignore_exif = 1};
+        assert_int_equal(run_file(*state, path, &p, &ignore, out, &report), 0);
+        assert_int_equal(report.applied_orientation, 1);
+        assert_int_equal(report.info.orientation, names[i][0] - '0');
+        double lying = mean_difference(out, upright, n, &max);
+        if (turned > 2.6 || (i > 0 && lying < 10))
+            fail_msg("orientation %s: %f turned, %f not turned", names[i], turned, lying);
+    }
+    free(upright);
+    free(out);
+}
+
+/* A truncated JPEG is judged the same with and without the crop shortcut, wherever it ends. */
+static void truncation_found(void **state)
+{
+    char path[512], err[256];
+    size_t len;
+    struct eng_preprocess p = image_plain(224);
+    uint8_t *out = malloc(224 * 224 * 3);
+    struct eng_image_report report;
+    uint8_t *bytes = image_read(image_shared(path, sizeof path, "images/photos/s420.jpg"), &len);
+    assert_non_null(bytes);
+    for (size_t cut = 1000; cut < len; cut = cut < len - 1500 ? cut + 1500 : cut + 1)
+        for (int full = 0; full < 2; full++) {
+            struct eng_image_options o = {.full_decode = full};
+            int r = eng_decoder_run(*state, bytes, cut, &p, &o, out, NULL, err, sizeof err);
+            if (r != ENG_E_DATA)
+                fail_msg("cut at %zu of %zu, full %d: %d", cut, len, full, r);
+            o.lenient = 1;
+            r = eng_decoder_run(*state, bytes, cut, &p, &o, out, &report, err, sizeof err);
+            assert_int_equal(r, 0);
+            assert_true(report.truncated);
+        }
+    struct eng_image_options o = {.lenient = 1};
+    assert_int_equal(eng_decoder_run(*state, bytes, len, &p, &o, out, &report, err, sizeof err), 0);
+    assert_false(report.truncated);
+    free(bytes);
+    free(out);
+}
+
+/* The files' names stand in this order in index.json and labels.tsv. */
+static void golden_pixels_of_size(struct eng_decoder *d, int size, int full)
+{
+    char path[512], line[512];
+    size_t n = (size_t)size * (size_t)size * 3, len;
+    image_shared(path, sizeof path, "golden/inputs/inputs_8x%dx%dx3.u8", size, size);
+    uint8_t *golden = image_read(path, &len), *out = malloc(n);
+    assert_non_null(golden);
+    assert_int_equal(len, 8 * n);
+    FILE *index = fopen(image_shared(path, sizeof path, "golden/inputs/index.json"), "r");
+    assert_non_null(index);
+    struct eng_preprocess p = image_plain(size);
+    struct eng_image_options o = {.full_decode = full};
+    size_t i = 0;
+    while (fgets(line, sizeof line, index)) {
+        char name[256];
+        int max;
+        if (sscanf(line, " \"file\": \"%255[^\"]\"", name) != 1)
+            continue;
+        image_shared(path, sizeof path, "images/imagenet100/%s", name);
+        assert_int_equal(run_file(d, path, &p, &o, out, NULL), 0);
+        double mean = mean_difference(out, golden + n * i, n, &max);
+        if (full ? max > 0 : mean >= 3)
+            fail_msg("%s at %d, full %d: mean %f, max %d", name, size, full, mean, max);
+        i++;
+    }
+    assert_int_equal(i, 8);
+    fclose(index);
+    free(golden);
+    free(out);
+}
+
+/* Full decode equals Pillow's pixels to the bit; the shortcuts stay near. */
+static void golden_pixels(void **state)
+{
+    static const int sizes[] = {96, 128, 160, 192, 224};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int full = 0; full < 2; full++)
+            golden_pixels_of_size(*state, sizes[i], full);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(photos_answered),
+        cmocka_unit_test(orientations_turned),
+        cmocka_unit_test(truncation_found),
+        cmocka_unit_test(golden_pixels),
+    };
+    return cmocka_run_group_tests(tests, create, destroy);
+}

@@ -1,0 +1,54 @@
+/* See the header. */
+#include "tests/unit/image_support.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+uint8_t *image_read(const char *path, size_t *ret_len)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return NULL;
+    long size = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+    uint8_t *data = size >= 0 ? malloc(size ? (size_t)size : 1) : NULL;
+    rewind(f);
+    if (data && fread(data, 1, (size_t)size, f) != (size_t)size) {
+        free(data);
+        data = NULL;
+    }
+    fclose(f);
+    if (data)
+        *ret_len = (size_t)size;
+    return data;
+}
+
+const char *image_shared(char *buf, size_t size, const char *format, ...)
+{
+    const char *root = getenv("MOBILENETD_SHARED");
+    if (!root)
+        root = "../shared";
+    if (access(root, R_OK) != 0)
+        skip();
+    int n = snprintf(buf, size, "%s/", root);
+    assert_in_range(n, 1, size - 1);
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(buf + n, size - (size_t)n, format, ap);
+    va_end(ap);
+    return buf;
+}
+
+struct eng_preprocess image_plain(int size)
+{
+    return (struct eng_preprocess){.height = size,
+                                   .width = size,
+                                   .resize = ENG_RESIZE_SHORT_SIDE,
+                                   .filter = ENG_FILTER_BILINEAR,
+                                   .type = ENG_U8,
+                                   .scale = {1, 1, 1},
+                                   .q_scale = 1};
+}
