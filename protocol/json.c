@@ -59,10 +59,14 @@ void proto_json_score(struct proto_json *w, json_t *to, const char *key, float s
     proto_json_add(w, to, key, json_real(strtod(digits, NULL)));
 }
 
+double proto_json_round_ms(uint64_t ns)
+{
+    return (double)(ns / 1000 + (ns % 1000 >= 500)) / 1000.0;
+}
+
 void proto_json_ms(struct proto_json *w, json_t *to, const char *key, uint64_t ns)
 {
-    uint64_t us = ns / 1000 + (ns % 1000 >= 500);
-    proto_json_add(w, to, key, json_real((double)us / 1000.0));
+    proto_json_add(w, to, key, json_real(proto_json_round_ms(ns)));
 }
 
 char *proto_json_dump(struct proto_json *w, json_t *root_take, size_t *ret_len)

@@ -23,6 +23,7 @@ void proto_json_int(struct proto_json *w, json_t *to, const char *key, uint64_t 
 /* Up to 6 significant digits; NaN and infinities, which JSON lacks, become null. */
 void proto_json_score(struct proto_json *w, json_t *to, const char *key, float score);
 /* Nanoseconds as milliseconds with 3 decimals. */
+double proto_json_round_ms(uint64_t ns);
 void proto_json_ms(struct proto_json *w, json_t *to, const char *key, uint64_t ns);
 /* Compact text and a line feed, malloc'ed; releases root. NULL: out of memory. */
 char *proto_json_dump(struct proto_json *w, json_t *root_take, size_t *ret_len);

@@ -111,8 +111,8 @@ int proto_server_timing(const struct proto_result *r, char *buf, size_t len)
     int n = snprintf(buf, len,
                      "queue;dur=%.3f, decode;dur=%.3f, preprocess;dur=%.3f, inference;dur=%.3f, "
                      "total;dur=%.3f",
-                     (double)r->queue_ns / 1e6, (double)r->decode_ns / 1e6,
-                     (double)r->preprocess_ns / 1e6, (double)r->inference_ns / 1e6,
-                     (double)r->total_ns / 1e6);
+                     proto_json_round_ms(r->queue_ns), proto_json_round_ms(r->decode_ns),
+                     proto_json_round_ms(r->preprocess_ns), proto_json_round_ms(r->inference_ns),
+                     proto_json_round_ms(r->total_ns));
     return n < 0 || (size_t)n >= len ? -ENOSPC : n;
 }

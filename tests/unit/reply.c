@@ -1,0 +1,189 @@
+/* Replies to the letter, and failing allocations in turn. */
+#include "protocol/reply.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const struct proto_prediction cats[] = {{285, "Egyptian cat", 0.7310000061988831f},
+                                               {281, "tabby, tabby cat", 1.5e-7f}};
+
+static struct proto_result result(void)
+{
+    return (struct proto_result){.status = 200,
+                                 .model = "mobilenet_v1",
+                                 .version = "1",
+                                 .variant = "1.0_224",
+                                 .predictions = cats,
+                                 .n_predictions = 2,
+                                 .queue_ns = 12499,
+                                 .decode_ns = 1500500,
+                                 .preprocess_ns = 999999500,
+                                 .inference_ns = 1234567890123,
+                                 .total_ns = 0,
+                                 .batch = 3};
+}
+
+#define ONE                                                                                        \
+    "\"model\":\"mobilenet_v1\",\"version\":\"1\",\"variant\":\"1.0_224\",\"predictions\":["       \
+    "{\"class\":285,\"label\":\"Egyptian cat\",\"score\":0.731},"                                  \
+    "{\"class\":281,\"label\":\"tabby, tabby cat\",\"score\":1.5e-7}],"                            \
+    "\"timing_ms\":{\"queue\":0.012,\"decode\":1.501,\"preprocess\":1000.0,"                       \
+    "\"inference\":1234567.89,\"total\":0.0},\"batch\":3"
+
+static void is(char *got, size_t len, const char *text)
+{
+    assert_non_null(got);
+    assert_string_equal(got, text);
+    assert_int_equal(len, strlen(text));
+    free(got);
+}
+
+static void one_to_the_letter(void **state)
+{
+    (void)state;
+    struct proto_result r = result();
+    size_t len;
+    char *got = proto_reply_one(&r, &len);
+    is(got, len, "{" ONE "}\n");
+    got = proto_reply_one(&r, NULL);
+    free(got);
+}
+
+static void many_in_order_with_a_failed_one(void **state)
+{
+    (void)state;
+    struct proto_result r[3] = {result(), {.status = 422, .error = "the picture is cut short"}};
+    size_t len;
+    r[2] = result();
+    char *got = proto_reply_many(r, 3, &len);
+    is(got, len,
+       "{\"results\":[{" ONE ",\"status\":200},"
+       "{\"error\":\"the picture is cut short\",\"status\":422},{" ONE ",\"status\":200}]}\n");
+    got = proto_reply_many(NULL, 0, &len);
+    is(got, len, "{\"results\":[]}\n");
+}
+
+static void errors_are_valid_json_whatever_they_say(void **state)
+{
+    (void)state;
+    size_t len;
+    char *got = proto_reply_error("unknown model \"x\\y\"\n\x01\xff", &len);
+    is(got, len, "{\"error\":\"unknown model \\\"x\\\\y\\\"\\n\\u0001\xef\xbf\xbd\"}\n");
+}
+
+static void scores_round_to_six_digits(void **state)
+{
+    (void)state;
+    static const struct {
+        float score;
+        const char *text;
+    } cases[] = {
+        {0.731f, "0.731"},
+        {0.1234567f, "0.123457"},
+        {1.0f, "1.0"},
+        {0.0f, "0.0"},
+        {0.99999994f, "1.0"},
+        {1e-10f, "1e-10"},
+        {3.4028235e38f, "3.40282e38"},
+        {1e-45f, "1.4013e-45"},
+        {NAN, "null"},
+        {INFINITY, "null"},
+        {-0.25f, "-0.25"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct proto_prediction p = {1, NULL, cases[i].score};
+        struct proto_result r = {.status = 200, .predictions = &p, .n_predictions = 1};
+        char *got = proto_reply_one(&r, NULL), want[64];
+        snprintf(want, sizeof want, "\"label\":\"\",\"score\":%s}]", cases[i].text);
+        if (!got || !strstr(got, want))
+            fail_msg("%s is not in %s", want, got);
+        free(got);
+    }
+}
+
+static void models(void **state)
+{
+    (void)state;
+    struct proto_model m = {.name = "mobilenet_v1_1.0_224",
+                            .version = "1",
+                            .family = "mobilenet_v1",
+                            .variant = "1.0_224",
+                            .state = "ready",
+                            .format = "tflite",
+                            .precision = "uint8",
+                            .input_height = 224,
+                            .input_width = 225,
+                            .classes = 1001,
+                            .mult_adds = 568740352,
+                            .parameters = UINT64_MAX,
+                            .is_default = 1};
+    size_t len;
+    char *got = proto_reply_models(&m, 1, &len);
+    is(got, len,
+       "{\"models\":[{\"name\":\"mobilenet_v1_1.0_224\",\"version\":\"1\","
+       "\"family\":\"mobilenet_v1\",\"variant\":\"1.0_224\",\"state\":\"ready\",\"default\":true,"
+       "\"format\":\"tflite\",\"precision\":\"uint8\",\"input\":{\"height\":224,\"width\":225},"
+       "\"classes\":1001,\"mult_adds\":568740352,\"parameters\":9223372036854775807,"
+       "\"licence\":null}]}\n");
+}
+
+static void server_timing(void **state)
+{
+    (void)state;
+    struct proto_result r = result();
+    char buf[160], small[20];
+    int n = proto_server_timing(&r, buf, sizeof buf);
+    assert_string_equal(buf, "queue;dur=0.012, decode;dur=1.501, preprocess;dur=1000.000, "
+                             "inference;dur=1234567.890, total;dur=0.000");
+    assert_int_equal(n, strlen(buf));
+    assert_int_equal(proto_server_timing(&r, small, sizeof small), -ENOSPC);
+}
+
+static int countdown;
+
+static void *failing_malloc(size_t size)
+{
+    return countdown-- > 0 ? malloc(size) : NULL;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    struct proto_result r[2] = {result(), {.status = 422, .error = "bad \xff"}};
+    int i;
+    json_set_alloc_funcs(failing_malloc, free);
+    for (i = 0; i < 1000; i++) {
+        countdown = i;
+        char *got = proto_reply_many(r, 2, NULL);
+        if (got && countdown >= 0) {
+            free(got);
+            break;
+        }
+        /* A reply is whole or absent. */
+        assert_null(got);
+    }
+    json_set_alloc_funcs(malloc, free);
+    assert_in_range(i, 10, 999);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_to_the_letter),
+        cmocka_unit_test(many_in_order_with_a_failed_one),
+        cmocka_unit_test(errors_are_valid_json_whatever_they_say),
+        cmocka_unit_test(scores_round_to_six_digits),
+        cmocka_unit_test(models),
+        cmocka_unit_test(server_timing),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
