@@ -150,8 +150,9 @@ INLINE void tile(const struct eng_pw_u8_args *a, const struct panel *p, int pixe
 #define TILES(X, nv)                                                                               \
     X(1, nv)                                                                                       \
     X(2, nv)                                                                                       \
-    X(3, nv) X(4, nv) X(5, nv) X(6, nv) X(7, nv) X(8, nv) X(9, nv) X(10, nv) X(11, nv) X(12, nv)   \
-        X(13, nv) X(14, nv)
+    X(3, nv)                                                                                       \
+    X(4, nv)                                                                                       \
+    X(5, nv) X(6, nv) X(7, nv) X(8, nv) X(9, nv) X(10, nv) X(11, nv) X(12, nv) X(13, nv) X(14, nv)
 TILES(TILE, 1)
 TILES(TILE, 2)
 

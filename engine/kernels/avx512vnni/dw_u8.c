@@ -1,0 +1,275 @@
+/* Depthwise 3x3, u8, AVX-512 VNNI + VBMI: down strips of four output pixels.
+ *
+ * 64 bytes are 4 neighbouring pixels x 16 channels; one byte permute turns them into 16 channels x
+ * 4 taps, and a dot product with (w0 w1 w2 0) or (0 w0 w1 w2) is one row of the window of one of
+ * two neighbours. An input row is loaded once and feeds the three output rows that it touches:
+ * their sums roll down the strip while all weights stay in registers. Rows outside the image are a
+ * row of zero points, columns outside are masked in.
+ *
+ * Blocks with weights that w - zw takes out of int8 are kept as part0 + 2 * part1, both int8. */
+#include <string.h>
+
+#include "engine/kernels/avx512vnni/requant.h"
+#include "engine/kernels/requant.h"
+
+enum { TAP_VECTOR = 64, STRIP = 4, SPAN = 10 };
+
+struct block {
+    int32_t bias[ENG_BLOCK];
+    float scale[ENG_BLOCK];
+    int8_t w[2][3][2][TAP_VECTOR]; /* [part][window row][which of two neighbours][lane][tap] */
+    int32_t general;               /* two parts, or products that may be no ints */
+    int32_t unused[15];
+};
+
+static void pack_channel(const struct eng_dw_u8_weights *w, struct block *b, int c)
+{
+    int lane = c % ENG_BLOCK;
+    int32_t bias = w->bias ? w->bias[c] : 0;
+    double most = fabs((double)bias);
+    for (int t = 0; t < 9; t++) {
+        int v = w->w[(size_t)t * (size_t)w->channels + (size_t)c] - w->zw[c];
+        int near = v < -128 ? -128 : v > 127 ? 127 : v;
+        int part1 = (v - near) / 2 + (v - near) % 2, part0 = v - 2 * part1;
+        for (int s = 0; s < 2; s++) {
+            b->w[0][t / 3][s][lane * 4 + t % 3 + s] = (int8_t)part0;
+            b->w[1][t / 3][s][lane * 4 + t % 3 + s] = (int8_t)part1;
+        }
+        b->general |= part1 != 0;
+        bias = eng_add32(bias, -w->zx * v);
+        most += 255.0 * abs(v);
+    }
+    b->bias[lane] = bias;
+    b->scale[lane] = w->scale[c];
+    b->general |= !(most * w->scale[c] < 0x1p30);
+}
+
+static void pack(const struct eng_dw_u8_weights *w, void *dst)
+{
+    struct block *blocks = dst;
+    int n = (w->channels + ENG_BLOCK - 1) / ENG_BLOCK;
+    memset(blocks, 0, (size_t)n * sizeof(*blocks));
+    for (int c = 0; c < w->channels; c++)
+        pack_channel(w, &blocks[c / ENG_BLOCK], c);
+}
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* What stays the same down a strip. */
+struct strip {
+    const struct block *b;
+    __m512i zx, taps, bias;
+    __m512 scale;
+    __m512i w[3][2];
+    __mmask64 inside[STRIP]; /* per load: bytes of pixels that exist */
+    struct rq512 q;
+};
+
+/* Input rows one after the other; those outside the image are 160 bytes of zx. */
+struct rows {
+    const uint8_t *at, *outside;
+    size_t step;
+    int y, h;
+};
+
+INLINE const uint8_t *next_row(struct rows *r)
+{
+    const uint8_t *row = (unsigned)r->y < (unsigned)r->h ? r->at : r->outside;
+    r->at += r->step;
+    r->y++;
+    return row;
+}
+
+/* Four bits -> four times 16 bits. */
+INLINE __mmask64 pixel_mask(uint64_t bits)
+{
+    return ((bits & 15) * 0x0000200040008001 & 0x0001000100010001) * 0xffff;
+}
+
+INLINE void strip_start(struct strip *s, const struct eng_dw_u8_args *a, int ix, int edge)
+{
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    s->b = a->block;
+    s->zx = _mm512_set1_epi8((char)a->zx);
+    s->taps = _mm512_add_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(0x01010101)),
+                               _mm512_set1_epi32(0x30201000));
+    s->bias = _mm512_load_si512(s->b->bias);
+    s->scale = _mm512_load_ps(s->b->scale);
+    s->q = rq512_load(&a->rq);
+#pragma GCC unroll 3
+    for (int r = 0; r < 3; r++) {
+        s->w[r][0] = _mm512_load_si512(s->b->w[0][r][0]);
+        s->w[r][1] = _mm512_load_si512(s->b->w[0][r][1]);
+    }
+    if (!edge)
+        return;
+    uint64_t inside = 0;
+    for (int p = 0; p < SPAN; p++)
+        inside |= (uint64_t)(ix + p >= 0 && ix + p < a->in_w) << p;
+#pragma GCC unroll 4
+    for (int i = 0; i < STRIP; i++)
+        s->inside[i] = pixel_mask(inside >> 2 * i);
+}
+
+INLINE void load_row(const struct strip *s, __m512i x[STRIP], const uint8_t *in, int n, int stride,
+                     int edge)
+{
+    int loads = stride == 1 ? (n + 1) / 2 : n;
+#pragma GCC unroll 4
+    for (int i = 0; i < loads; i++) {
+        __m512i v = edge ? _mm512_mask_loadu_epi8(s->zx, s->inside[i], in + i * 32)
+                         : _mm512_loadu_si512(in + i * 32);
+        x[i] = _mm512_permutexvar_epi8(s->taps, v);
+    }
+}
+
+/* acc[i] += window row `row` over the input row whose taps are x. */
+INLINE void add_row(const struct strip *s, __m512i acc[STRIP], const __m512i x[STRIP], int row,
+                    int n, int stride, int general)
+{
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++) {
+        int of = stride == 1 ? i / 2 : i, which = stride == 1 ? i % 2 : 0;
+        acc[i] = _mm512_dpbusd_epi32(acc[i], x[of], s->w[row][which]);
+        if (general) {
+            __m512i part1 = _mm512_load_si512(s->b->w[1][row][which]);
+            acc[i] = _mm512_dpbusd_epi32(acc[i], x[of], part1);
+            acc[i] = _mm512_dpbusd_epi32(acc[i], x[of], part1);
+        }
+    }
+}
+
+INLINE void start_row(const struct strip *s, __m512i acc[STRIP], const __m512i x[STRIP], int n,
+                      int stride, int general)
+{
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++)
+        acc[i] = s->bias;
+    add_row(s, acc, x, 0, n, stride, general);
+}
+
+INLINE void finish(const struct strip *s, const __m512i acc[STRIP], uint8_t *out, int n,
+                   int general)
+{
+    __m512i r[STRIP];
+#pragma GCC unroll 4
+    for (int i = 0; i < STRIP; i++) {
+        if (i >= n)
+            r[i] = r[0];
+        else
+            r[i] = general ? rq512_round(acc[i], s->scale, &s->q)
+                           : rq512_round_known(acc[i], s->scale);
+    }
+    rq512_store(out, rq512_pack_wide(r[0], r[1], r[2], r[3], &s->q), n);
+}
+
+/* Stride 1, one output row: `now` lacks its last window row, `next` its last two; `now` comes back
+ * as the sums of the row after next, so the caller swaps the names. */
+INLINE void step1(const struct strip *s, struct rows *r, __m512i now[STRIP], __m512i next[STRIP],
+                  uint8_t *out, int n, int edge, int general)
+{
+    __m512i x[STRIP];
+    load_row(s, x, next_row(r), n, 1, edge);
+    add_row(s, now, x, 2, n, 1, general);
+    finish(s, now, out, n, general);
+    add_row(s, next, x, 1, n, 1, general);
+    start_row(s, now, x, n, 1, general);
+}
+
+INLINE void strip1(const struct strip *s, const struct eng_dw_u8_args *a, struct rows *r,
+                   uint8_t *out, int n, int edge, int general)
+{
+    __m512i even[STRIP], odd[STRIP], x[STRIP];
+    load_row(s, x, next_row(r), n, 1, edge);
+    start_row(s, even, x, n, 1, general);
+    load_row(s, x, next_row(r), n, 1, edge);
+    add_row(s, even, x, 1, n, 1, general);
+    start_row(s, odd, x, n, 1, general);
+    int y = a->y0;
+    for (; y + 2 <= a->y1; y += 2) {
+        step1(s, r, even, odd, out, n, edge, general);
+        step1(s, r, odd, even, out + a->out_row, n, edge, general);
+        out += 2 * a->out_row;
+    }
+    if (y < a->y1)
+        step1(s, r, even, odd, out, n, edge, general);
+}
+
+INLINE void strip2(const struct strip *s, const struct eng_dw_u8_args *a, struct rows *r,
+                   uint8_t *out, int n, int edge, int general)
+{
+    __m512i acc[STRIP], x[STRIP];
+    load_row(s, x, next_row(r), n, 2, edge);
+    start_row(s, acc, x, n, 2, general);
+    for (int y = a->y0; y < a->y1; y++, out += a->out_row) {
+        load_row(s, x, next_row(r), n, 2, edge);
+        add_row(s, acc, x, 1, n, 2, general);
+        load_row(s, x, next_row(r), n, 2, edge);
+        add_row(s, acc, x, 2, n, 2, general);
+        finish(s, acc, out, n, general);
+        start_row(s, acc, x, n, 2, general);
+    }
+}
+
+/* Output pixels x .. x+n-1 of all rows. */
+INLINE void run_strip(const struct eng_dw_u8_args *a, const uint8_t *outside, int x, int n,
+                      int stride, int edge, int general)
+{
+    int ix = x * stride - a->left, iy = a->y0 * stride - a->top;
+    struct strip s;
+    strip_start(&s, a, ix, edge);
+    struct rows r = {.at = a->in + (ptrdiff_t)iy * (ptrdiff_t)a->in_row + (ptrdiff_t)ix * ENG_BLOCK,
+                     .outside = outside,
+                     .step = a->in_row,
+                     .y = iy,
+                     .h = a->in_h};
+    uint8_t *out = a->out + (size_t)x * ENG_BLOCK;
+    if (stride == 1)
+        strip1(&s, a, &r, out, n, edge, general);
+    else
+        strip2(&s, a, &r, out, n, edge, general);
+}
+
+#define STRIP_FN(n, stride, edge, general)                                                         \
+    static __attribute__((noinline)) void strip_##n##_##stride##_##edge##_##general(               \
+        const struct eng_dw_u8_args *a, const uint8_t *outside, int x)                             \
+    {                                                                                              \
+        run_strip(a, outside, x, n, stride, edge, general);                                        \
+    }
+#define STRIPS(X, stride, general)                                                                 \
+    X(4, stride, 0, general)                                                                       \
+    X(1, stride, 1, general)                                                                       \
+    X(2, stride, 1, general) X(3, stride, 1, general) X(4, stride, 1, general)
+STRIPS(STRIP_FN, 1, 0)
+STRIPS(STRIP_FN, 1, 1)
+STRIPS(STRIP_FN, 2, 0)
+STRIPS(STRIP_FN, 2, 1)
+
+typedef void strip_fn(const struct eng_dw_u8_args *, const uint8_t *, int);
+#define STRIP_NAME(n, stride, edge, general) strip_##n##_##stride##_##edge##_##general,
+static strip_fn *const strips[2][2][STRIP + 1] = {
+    {{STRIPS(STRIP_NAME, 1, 0)}, {STRIPS(STRIP_NAME, 1, 1)}},
+    {{STRIPS(STRIP_NAME, 2, 0)}, {STRIPS(STRIP_NAME, 2, 1)}},
+};
+
+static void run(const struct eng_dw_u8_args *a)
+{
+    const struct block *b = a->block;
+    strip_fn *const *of = strips[a->stride - 1][b->general];
+    uint8_t outside[160];
+    memset(outside, a->zx, sizeof(outside));
+    for (int x = 0; x < a->out_w; x += STRIP) {
+        int n = a->out_w - x < STRIP ? a->out_w - x : STRIP;
+        int first = x * a->stride - a->left, last = first + (n - 1) * a->stride + 2;
+        int edge = n < STRIP || first < 0 || last >= a->in_w;
+        of[edge ? n : 0](a, outside, x);
+    }
+}
+
+const struct eng_dw_u8_kernel eng_dw_u8_avx512vnni = {
+    .name = "dw_u8_avx512vnni",
+    .cpu_bits = ENG_CPU_AVX512 | ENG_CPU_AVX512VNNI | ENG_CPU_AVX512VBMI,
+    .block_bytes = sizeof(struct block),
+    .pack = pack,
+    .run = run,
+};
