@@ -1,0 +1,73 @@
+"""Fixtures: repositories of models and daemons that serve them."""
+import os
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+import tinymodel  # noqa: E402
+from daemon import ROOT, Daemon  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: left out under sanitizers")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real models, photos and golden answers."""
+    path = os.path.abspath(os.environ.get("MOBILENETD_SHARED") or os.path.join(ROOT, "..", "shared"))
+    if not os.path.isdir(os.path.join(path, "models")):
+        pytest.skip("no ../shared with real models")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tiny")
+    tinymodel.repository(str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_models(shared, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models")
+    names = ["mobilenet_v1_1.0_224", "mobilenet_v1_0.25_128", "mobilenet_v2_1.0_224"]
+    subprocess.run([os.path.join(ROOT, "deploy", "pull"), *names, "--to", str(path)], check=True,
+                   env=dict(os.environ, MOBILENETD_MIRROR=os.path.join(shared, "models")),
+                   stdout=subprocess.DEVNULL)
+    return path
+
+
+def serve(*args, **kwargs):
+    d = Daemon(*args, **kwargs)
+    yield d
+    d.stop()
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_models):
+    """A daemon with the tiny models, shared by a module's tests."""
+    yield from serve(tiny_models, "--log-format", "json")
+
+
+@pytest.fixture(scope="module")
+def real(real_models):
+    """A daemon with real MobileNets."""
+    yield from serve(real_models)
+
+
+@pytest.fixture
+def start(tiny_models):
+    """start(flag…): a daemon of one test's own, stopped and judged after it."""
+    daemons = []
+
+    def make(*flags, models=tiny_models, **kwargs):
+        daemons.append(Daemon(models, *flags, **kwargs))
+        return daemons[-1]
+
+    yield make
+    for d in daemons:
+        d.stop()

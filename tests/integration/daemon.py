@@ -1,0 +1,135 @@
+"""A daemon under test, and the few ways in which the tests talk to it."""
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BUILD = os.path.abspath(os.environ.get("MOBILENETD_BUILD") or os.path.join(ROOT, "build"))
+BINARY = os.path.join(BUILD, "mobilenetd")
+SANITIZED = BUILD.endswith(("asan", "tsan"))
+SANITIZER_REPORT = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:)")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def top(self):
+        return self.json["predictions"][0]
+
+
+class Daemon:
+    """`mobilenetd serve` on free ports. stop() demands exit status 0 and a log without sanitizer reports."""
+
+    def __init__(self, models, *flags, env=None):
+        self.port, self.grpc_port = free_port(), free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.address}"
+        self.log_file = tempfile.NamedTemporaryFile(prefix="mobilenetd-", suffix=".log")
+        self.process = subprocess.Popen(
+            [BINARY, "serve", "--models", str(models), "--http", self.address,
+             "--grpc", f"127.0.0.1:{self.grpc_port}", *flags],
+            stdout=self.log_file, stderr=subprocess.STDOUT, env=dict(os.environ, **(env or {})),
+            stdin=subprocess.DEVNULL)
+        self.wait_ready()
+
+    def wait_ready(self, seconds=60 if SANITIZED else 20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            try:
+                if self.request("GET", "/v2/health/ready").status == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.02)
+        log = self.log()
+        self.process.kill()
+        self.process.wait()
+        raise AssertionError(f"not ready; exit status {self.process.returncode}; log:\n{log}")
+
+    def connect(self, timeout=30):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def request(self, method, path, body=None, headers=None, timeout=30):
+        connection = self.connect(timeout)
+        try:
+            connection.request(method, path, body, headers or {})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def classify(self, body, query="", **kwargs):
+        return self.request("PUT", "/v1/classify" + query, body, **kwargs)
+
+    def socket(self, timeout=30):
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+    def metric(self, name, **labels):
+        """Sum of the samples of `name` that carry these labels; 0 if there are none."""
+        total = 0.0
+        for line in self.request("GET", "/metrics").body.decode().splitlines():
+            m = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+            if m and m.group(1) == name:
+                have = dict(re.findall(r'(\w+)="([^"]*)"', m.group(2) or ""))
+                if all(have.get(k) == v for k, v in labels.items()):
+                    total += float(m.group(3))
+        return total
+
+    def log(self):
+        with open(self.log_file.name, errors="replace") as f:
+            return f.read()
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def wait(self, seconds=30):
+        return self.process.wait(seconds)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.signal()
+            try:
+                self.wait()
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError("still running 30 s after SIGTERM; log:\n" + self.log()[-4000:]) from None
+        log = self.log()
+        self.log_file.close()
+        report = SANITIZER_REPORT.search(log)
+        assert not report, log[max(0, report.start() - 200):report.start() + 6000]
+        assert self.process.returncode == 0, f"exit status {self.process.returncode}; log:\n{log[-4000:]}"
+
+
+def read_response(stream):
+    """One HTTP response from a socket's file: (status, headers in lower case, body)."""
+    status = int(stream.readline().split()[1])
+    headers = {}
+    while True:
+        line = stream.readline().strip()
+        if not line:
+            break
+        key, _, value = line.decode().partition(":")
+        headers[key.lower()] = value.strip()
+    return status, headers, stream.read(int(headers.get("content-length", 0)))

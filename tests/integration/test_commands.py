@@ -1,0 +1,105 @@
+"""The other sub-commands of the binary."""
+import json
+import subprocess
+
+import pytest
+
+import pictures
+from daemon import BINARY, free_port
+
+COMMANDS = ["serve", "classify", "bench", "health", "describe", "config", "version"]
+
+
+def run(*args, timeout=120):
+    return subprocess.run([BINARY, *map(str, args)], capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command):
+    p = run(command, "--help")
+    assert p.returncode == 0 and "usage" in p.stdout.lower() and p.stderr == ""
+    assert all(len(line) <= 100 for line in p.stdout.splitlines())
+
+
+def test_help_of_all():
+    p = run("--help")
+    assert p.returncode == 0 and all(command in p.stdout for command in COMMANDS)
+
+
+def test_version():
+    for args in (["version"], ["--version"]):
+        p = run(*args)
+        assert p.returncode == 0 and "mobilenetd" in p.stdout
+
+
+@pytest.mark.parametrize("args", [[], ["srve"], ["serve", "--nonsense"], ["classify"]])
+def test_wrong_use(args):
+    p = run(*args)
+    assert p.returncode != 0 and p.stderr.strip()
+
+
+def test_health(start):
+    d = start()
+    assert run("health", "--http", d.address).returncode == 0
+    assert run("health", "--http", f"127.0.0.1:{free_port()}").returncode != 0
+
+
+def test_classify(tiny_models, tmp_path):
+    red, blue = tmp_path / "red.png", tmp_path / "blue.jpg"
+    red.write_bytes(pictures.RED)
+    blue.write_bytes(pictures.plain((0, 0, 255), kind="JPEG"))
+    p = run("classify", "--models", tiny_models, red, blue)
+    assert p.returncode == 0 and "red" in p.stdout and "blue" in p.stdout
+    p = run("classify", "--models", tiny_models, "--model", "inverse", "--json", red)
+    assert p.returncode == 0
+    assert json.loads(p.stdout)["predictions"][0]["label"] == "blue"
+
+
+def test_classify_says_which_file_is_broken(tiny_models, tmp_path):
+    (tmp_path / "bad.png").write_bytes(pictures.RED[:50])
+    (tmp_path / "good.png").write_bytes(pictures.RED)
+    p = run("classify", "--models", tiny_models, tmp_path / "bad.png", tmp_path / "good.png")
+    assert p.returncode != 0 and "bad.png" in p.stdout + p.stderr and "red" in p.stdout
+    p = run("classify", "--models", tiny_models, tmp_path / "none.png")
+    assert p.returncode != 0 and "none.png" in p.stdout + p.stderr
+
+
+BENCH_KEYS = {"min_ms", "median_ms", "p99_ms", "gops", "peak_share", "isa", "threads", "batch", "precision"}
+
+
+def test_bench_of_a_model(tiny_models):
+    p = run("bench", "--models", tiny_models, "--model", "colour_32", "--seconds", "0.2", "--threads", "1",
+            "--batch", "2", "--json")
+    assert p.returncode == 0, p.stderr
+    r = json.loads(p.stdout)
+    assert BENCH_KEYS <= set(r) and (r["threads"], r["batch"]) == (1, 2)
+    assert 0 < r["min_ms"] <= r["median_ms"] <= r["p99_ms"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_bench_of_a_built_network(precision):
+    p = run("bench", "--alpha", "0.25", "--rho", "128", "--precision", precision, "--seconds", "0.3",
+            "--threads", "1", "--json")
+    assert p.returncode == 0, p.stderr
+    r = json.loads(p.stdout)
+    assert r["precision"] == precision and 0 < r["median_ms"] < 1000 and r["gops"] > 0
+
+
+def test_config_check(tmp_path):
+    good, bad = tmp_path / "good.conf", tmp_path / "bad.conf"
+    good.write_text("max_batch = 8\nlog_format = json\n")
+    bad.write_text("max_batch = 8\nlog_formt = json\n")
+    assert run("config", "--check", "--config", good).returncode == 0
+    p = run("config", "--check", "--config", bad)
+    assert p.returncode != 0
+    assert f"{bad}:2" in p.stderr and "log_format" in p.stderr  # file, line and a guess
+
+
+def test_config_show_says_where_from(tmp_path):
+    conf = tmp_path / "a.conf"
+    conf.write_text("max_batch = 8\n")
+    p = run("config", "--show", "--config", conf)
+    assert p.returncode == 0
+    line = next(x for x in p.stdout.splitlines() if x.startswith("max_batch"))
+    assert "8" in line and f"{conf}:1" in line

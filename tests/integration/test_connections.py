@@ -1,0 +1,114 @@
+"""HTTP as clients really speak it: continue, pipelining, slow senders, silence, many at once."""
+import concurrent.futures
+import time
+
+import pictures
+from daemon import SANITIZED, read_response
+from pictures import BLUE, GREEN, RED
+
+
+def put(body, *headers):
+    head = ["PUT /v1/classify?top_k=1 HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+def label(response):
+    status, _, body = response
+    assert status == 200, body
+    return body.split(b'"label":"')[1].split(b'"')[0].decode()
+
+
+def test_expect_100_continue(tiny):
+    with tiny.socket() as s:
+        stream = s.makefile("rb")
+        s.sendall(put(b"", "Expect: 100-continue").replace(b"Length: 0", b"Length: %d" % len(RED)))
+        assert stream.readline().split()[1] == b"100"
+        assert stream.readline() == b"\r\n"
+        s.sendall(RED)
+        assert label(read_response(stream)) == "red"
+
+
+def test_pipelining(tiny):
+    with tiny.socket() as s:
+        s.sendall(put(RED) + put(GREEN) + put(BLUE) + b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n" + put(RED))
+        stream = s.makefile("rb")
+        assert [label(read_response(stream)) for _ in range(3)] == ["red", "green", "blue"]
+        assert read_response(stream)[0] == 200
+        assert label(read_response(stream)) == "red"
+
+
+def test_chunked_upload(tiny):
+    c = tiny.connect()
+    c.request("PUT", "/v1/classify", iter([BLUE[:10], BLUE[10:11], BLUE[11:]]), encode_chunked=True,
+              headers={"Transfer-Encoding": "chunked"})
+    r = c.getresponse()
+    assert label((r.status, None, r.read())) == "blue"
+    c.close()
+
+
+def test_slow_sender_does_not_hold_others(tiny):
+    message = put(RED)
+    with tiny.socket() as slow:
+        for i in range(0, len(message), max(1, len(message) // 20)):
+            slow.sendall(message[i:i + max(1, len(message) // 20)])
+            start = time.monotonic()
+            assert tiny.classify(BLUE).top["label"] == "blue"
+            assert time.monotonic() - start < (10 if SANITIZED else 2)
+        assert label(read_response(slow.makefile("rb"))) == "red"
+
+
+def test_keep_alive(tiny):
+    c = tiny.connect()
+    for body, want in [(RED, "red"), (GREEN, "green"), (BLUE, "blue")] * 20:
+        c.request("POST", "/v1/classify?top_k=1", body)
+        r = c.getresponse()
+        assert label((r.status, None, r.read())) == want
+    c.close()
+
+
+def test_http_1_0(tiny):
+    with tiny.socket() as s:
+        s.sendall(put(GREEN).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        stream = s.makefile("rb")
+        assert label(read_response(stream)) == "green"
+        assert stream.read() == b""  # closed
+
+
+def test_silent_connection_is_closed(start):
+    d = start("--idle-timeout-ms", "1000")
+    with d.socket() as silent, d.socket() as half:
+        half.sendall(put(RED)[:-10])
+        begun = time.monotonic()
+        assert silent.recv(1) == b""
+        assert half.recv(1) in (b"", b"H")  # closed, or a 408
+        assert 0.5 < time.monotonic() - begun < 10
+    assert d.classify(RED).status == 200
+
+
+def test_many_at_once(tiny):
+    work = [(RED, "red"), (GREEN, "green"), (BLUE, "blue")] * 100
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda w: tiny.classify(w[0]).top["label"] == w[1], work))
+    assert all(answers)
+
+
+def test_many_idle_connections(tiny):
+    sockets = [tiny.socket() for _ in range(200)]
+    assert tiny.classify(RED).top["label"] == "red"
+    for s in sockets:
+        s.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    for s in sockets:
+        assert read_response(s.makefile("rb"))[0] == 200
+        s.close()
+
+
+def test_overload_is_429_with_retry_after(start):
+    d = start("--queue-limit", "1", "--workers", "1", "--max-batch", "1")
+    slow = pictures.noise(2000, 1500)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: d.classify(slow, timeout=120), range(16)))
+    assert {r.status for r in answers} == {200, 429}
+    for r in answers:
+        if r.status == 429:
+            assert int(r.headers["Retry-After"]) >= 1 and r.json["error"]
+    assert d.classify(RED).status == 200

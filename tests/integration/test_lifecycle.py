@@ -1,0 +1,135 @@
+"""Start and stop: drain on SIGTERM, refusals to start with one sentence."""
+import concurrent.futures
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+import pictures
+from daemon import BINARY, SANITIZED, Daemon, free_port, read_response
+from pictures import RED
+
+
+def test_stops_within_a_second(tiny_models):
+    d = Daemon(tiny_models)
+    d.classify(RED)
+    begun = time.monotonic()
+    d.stop()
+    assert time.monotonic() - begun < (10 if SANITIZED else 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_drain_finishes_what_was_accepted(start, number):
+    d = start("--workers", "1")
+    slow = pictures.noise(1500, 1000)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(d.classify, slow, timeout=120) for _ in range(8)]
+        time.sleep(0.3 if not SANITIZED else 2)
+        d.signal(number)
+        assert [a.result().status for a in answers] == [200] * 8
+    assert d.wait() == 0
+
+
+def test_drain_waits_for_an_upload(start):
+    d = start()
+    with d.socket() as s:
+        s.sendall(b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(RED) + RED[:20])
+        time.sleep(0.2)
+        d.signal()
+        time.sleep(0.3)
+        s.sendall(RED[20:])
+        assert read_response(s.makefile("rb"))[0] == 200
+    assert d.wait() == 0
+
+
+def test_drain_gives_up_on_an_endless_upload(start):
+    d = start("--drain-timeout-ms", "500")
+    with d.socket() as s:
+        s.sendall(b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nxx")
+        time.sleep(0.2)
+        begun = time.monotonic()
+        d.signal()
+        assert d.wait() == 0
+        assert time.monotonic() - begun < (20 if SANITIZED else 3)
+
+
+def test_idle_connections_do_not_hold_the_drain(start):
+    d = start()
+    sockets = [d.socket() for _ in range(20)]
+    begun = time.monotonic()
+    d.signal()
+    assert d.wait() == 0
+    assert time.monotonic() - begun < (20 if SANITIZED else 2)
+    for s in sockets:
+        s.close()
+
+
+def test_grace_serves_while_not_ready(start):
+    d = start("--drain-grace-ms", "1500")
+    d.signal()
+    time.sleep(0.2)
+    assert d.request("GET", "/v2/health/ready").status == 503
+    assert d.request("GET", "/v2/health/live").status == 200
+    assert d.classify(RED).status == 200
+    assert d.wait() == 0
+
+
+def test_second_signal_stops_at_once(start):
+    d = start("--drain-grace-ms", "60000")
+    d.signal()
+    time.sleep(0.3)
+    d.signal()
+    assert d.wait(20) == 0
+
+
+def refuses(*args, env=None):
+    p = subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=60,
+                       env=dict(os.environ, **(env or {})))
+    assert p.returncode > 0, p
+    assert p.stderr.strip() and "Sanitizer" not in p.stderr
+    return p.stderr
+
+
+def serve(models, *flags):
+    port = free_port()
+    return refuses("serve", "--models", str(models), "--http", f"127.0.0.1:{port}",
+                   "--grpc", f"127.0.0.1:{free_port()}", *flags)
+
+
+def test_no_models(tmp_path):
+    assert str(tmp_path / "nowhere") in serve(tmp_path / "nowhere")
+
+
+def test_port_in_use(start, tiny_models):
+    d = start()
+    assert str(d.port) in refuses("serve", "--models", str(tiny_models), "--http", d.address,
+                                  "--grpc", f"127.0.0.1:{free_port()}")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "noise", "no_labels", "no_manifest"])
+def test_broken_model(tiny_models, tmp_path, damage):
+    models = tmp_path / "models"
+    shutil.copytree(tiny_models / "inverse", models / "inverse")
+    folder = models / "inverse" / "1"
+    data = (folder / "model.tflite").read_bytes()
+    if damage == "truncated":
+        (folder / "model.tflite").write_bytes(data[:len(data) // 2])
+    elif damage == "empty":
+        (folder / "model.tflite").write_bytes(b"")
+    elif damage == "noise":
+        (folder / "model.tflite").write_bytes(data[:8] + os.urandom(len(data) - 8))
+    elif damage == "no_labels":
+        (folder / "labels.txt").unlink()
+    else:
+        (folder / "model.json").write_text("{ not json")
+    assert "inverse" in serve(models)
+
+
+@pytest.mark.parametrize("flags", [["--htp", "127.0.0.1:1"], ["--http", "nonsense"], ["--max-body", "ten"],
+                                   ["--workers", "-1"], ["--default-model", "nobody"], ["--max-batch", "0"]])
+def test_bad_flags(tiny_models, flags):
+    said = serve(tiny_models, *flags)
+    assert flags[0].lstrip("-").replace("-", "_") in said.replace("-", "_") or flags[1] in said

@@ -1,0 +1,100 @@
+"""What operators read: health, the list of models, metrics, the log."""
+import json
+import re
+import time
+
+import pytest
+
+from pictures import RED
+
+SAMPLE = re.compile(r'[a-zA-Z_:][\w:]*(?:\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? (?:-?[\d.]+(?:e[-+]?\d+)?|\+Inf|NaN)')
+
+
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/healthz"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_health(tiny, path, method):
+    assert tiny.request(method, path).status == 200
+
+
+def test_models(tiny):
+    models = {m["name"]: m for m in tiny.request("GET", "/v1/models").json["models"]}
+    assert set(models) == {"colour_16", "colour_32", "inverse"}
+    assert (models["colour_16"]["family"], models["colour_16"]["variant"]) == ("colour", "16")
+    assert models["colour_32"]["input"] == {"height": 32, "width": 32}
+    assert models["colour_32"]["mult_adds"] == 4 * models["colour_16"]["mult_adds"]
+    assert {m["state"] for m in models.values()} == {"ready"}
+    assert all(m["classes"] == 3 and m["licence"] == "Apache-2.0" for m in models.values())
+    assert any(m["default"] for m in models.values())
+
+
+def test_metrics_are_prometheus_text(tiny):
+    tiny.classify(RED)
+    r = tiny.request("GET", "/metrics")
+    assert r.status == 200 and r.headers["Content-Type"].startswith("text/plain")
+    typed = set()
+    for line in r.body.decode().splitlines():
+        if line.startswith("# TYPE "):
+            name = line.split()[2]
+            assert name not in typed, f"{name} is typed twice"
+            typed.add(name)
+        elif line and not line.startswith("#"):
+            assert SAMPLE.fullmatch(line), line
+            name = re.match(r"[\w:]+", line).group(0)
+            assert name in typed or re.sub(r"_(bucket|sum|count)$", "", name) in typed, f"{name} has no type"
+    assert typed and all(name.startswith("mobilenetd_") for name in typed), typed
+
+
+def numbers(d):
+    out = {}
+    for line in d.request("GET", "/metrics").body.decode().splitlines():
+        if line and line[0] != "#":
+            key, _, value = line.rpartition(" ")
+            out[key] = float(value)
+    return out
+
+
+def test_metrics_count(tiny):
+    before = numbers(tiny)
+    for _ in range(5):
+        tiny.classify(RED)
+    tiny.classify(b"text")
+    after = numbers(tiny)
+    grown = {k: v - before.get(k, 0) for k, v in after.items() if v != before.get(k, 0)}
+    by_five = [k for k, v in grown.items() if v == 5 and "total" in k and "200" in k]
+    by_one = [k for k, v in grown.items() if v == 1 and "total" in k and "415" in k]
+    assert by_five and by_one, grown
+
+
+def entries(d):
+    out = []
+    for line in d.log().splitlines():
+        try:
+            out.append(json.loads(line))
+        except ValueError:
+            raise AssertionError(f"not a JSON line: {line}") from None
+    return out
+
+
+def test_log_has_a_json_line_for_each_request(tiny):
+    seen = len(entries(tiny))
+    tiny.classify(RED)
+    tiny.classify(RED, "?model=nobody")
+    end = time.monotonic() + 5
+    while time.monotonic() < end and len(entries(tiny)) < seen + 2:
+        time.sleep(0.05)
+    lines = [e for e in entries(tiny)[seen:] if e.get("status")]
+    assert [e["status"] for e in lines] == [200, 404]
+    assert lines[0]["model"] in ("colour", "colour_32") and lines[0]["id"] != lines[1]["id"]
+    assert any(k.startswith("inference") for k in lines[0]), lines[0]
+
+
+def test_text_log_and_its_switch(start):
+    d = start("--log-format", "text")
+    d.classify(RED)
+    time.sleep(0.2)
+    assert [line for line in d.log().splitlines() if "colour" in line and "200" in line]
+    quiet = start(env={"MOBILENETD_LOG_REQUESTS": "false"})
+    before = quiet.log()
+    quiet.classify(RED)
+    time.sleep(0.2)
+    assert quiet.log() == before

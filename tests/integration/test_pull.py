@@ -1,0 +1,90 @@
+"""deploy/pull: every file verified, whole models or nothing."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from daemon import ROOT
+
+PULL = os.path.join(ROOT, "deploy", "pull")
+NAME = "mobilenet_v1_0.25_128"
+
+
+def pull(*args, mirror=None, offline=False):
+    env = {k: v for k, v in os.environ.items() if k != "MOBILENETD_MIRROR"}
+    if mirror:
+        env["MOBILENETD_MIRROR"] = str(mirror)
+    command = [PULL, *map(str, args)]
+    if offline:
+        command = ["unshare", "-n", *command]
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
+
+
+@pytest.fixture
+def mirror(shared, tmp_path):
+    """A copy of the part of the mirror that NAME needs, to be damaged."""
+    for name in ("mobilenet_v1_0.25_128_quant.tflite", "imagenet_labels_1001.txt", "LICENSE.coral-test_data.Apache-2.0"):
+        os.makedirs(tmp_path / "mirror" / "imagenet", exist_ok=True)
+        shutil.copyfile(os.path.join(shared, "models", "imagenet", name), tmp_path / "mirror" / "imagenet" / name)
+    return tmp_path / "mirror"
+
+
+def test_pull_and_pull_again(mirror, tmp_path):
+    to = tmp_path / "new" / "models"
+    assert pull(NAME, "--to", to, mirror=mirror).returncode == 0
+    folder = to / NAME / "1"
+    assert sorted(os.listdir(folder)) == ["LICENSE", "labels.txt", "model.json", "model.tflite"]
+    assert os.listdir(to) == [NAME]
+    before = os.stat(folder).st_ino
+    p = pull(NAME, "--to", to, mirror=mirror)
+    assert p.returncode == 0 and p.stdout == "" and os.stat(folder).st_ino == before
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "append"])
+def test_mismatch_leaves_nothing_behind(mirror, tmp_path, damage):
+    path = mirror / "imagenet" / "imagenet_labels_1001.txt"
+    data = path.read_bytes()
+    path.write_bytes({"flip": b"B" + data[1:], "cut": data[:-1], "append": data + b"\n"}[damage])
+    p = pull(NAME, "--to", tmp_path / "new" / "models", mirror=mirror)
+    assert p.returncode == 1 and "sha256" in p.stderr and "labels.txt" in p.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_damaged_model_is_replaced_as_a_whole(mirror, tmp_path):
+    to = tmp_path / "models"
+    pull(NAME, "--to", to, mirror=mirror)
+    model = to / NAME / "1" / "model.tflite"
+    good = model.read_bytes()
+    model.write_bytes(b"damaged")
+    assert pull(NAME, "--to", to, mirror=mirror).returncode == 0
+    assert model.read_bytes() == good and os.listdir(to) == [NAME] and os.listdir(to / NAME) == ["1"]
+
+
+def test_failure_keeps_what_was_there(mirror, tmp_path):
+    to = tmp_path / "models"
+    pull(NAME, "--to", to, mirror=mirror)
+    (to / NAME / "1" / "labels.txt").write_text("mine\n")
+    (mirror / "imagenet" / "imagenet_labels_1001.txt").write_text("wrong\n")
+    assert pull(NAME, "--to", to, mirror=mirror).returncode == 1
+    assert (to / NAME / "1" / "labels.txt").read_text() == "mine\n" and os.listdir(to) == [NAME]
+
+
+def test_unknown_model():
+    p = pull("mobilenet_v9")
+    assert p.returncode == 1 and "mobilenet_v9" in p.stderr and NAME in p.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to cut off the network")
+def test_no_mirror_and_no_network_is_one_sentence(tmp_path):
+    p = pull(NAME, "--to", tmp_path / "models", offline=True)
+    assert p.returncode == 1 and "MOBILENETD_MIRROR" in p.stderr and p.stderr.count("\n") == 1
+    assert not (tmp_path / "models").exists()
+
+
+def test_whole_catalogue_is_in_the_mirror(shared, tmp_path):
+    p = pull("--list")
+    names = {line.split()[0] for line in p.stdout.splitlines()}
+    p = pull(*sorted(names), "--to", tmp_path / "models", mirror=os.path.join(shared, "models"), offline=os.geteuid() == 0)
+    assert p.returncode == 0, p.stderr
+    assert set(os.listdir(tmp_path / "models")) == names

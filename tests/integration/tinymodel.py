@@ -1,0 +1,145 @@
+"""Writes tiny, complete TFLite models, so that the whole daemon can be tested without real weights.
+
+The network tells the main colour of a picture: 1x1 convolution, global average pool, reshape, softmax;
+uint8 per-tensor. Its logits are known in closed form: 2 x the colour minus the mean of the other two."""
+import json
+import os
+
+import flatbuffers
+import numpy as np
+
+U8, I32 = 3, 2
+AVERAGE_POOL_2D, CONV_2D, RESHAPE, SOFTMAX = 1, 3, 22, 25
+LABELS = ["background", "red", "green", "blue"]
+IN_SCALE, IN_ZERO = 1 / 128, 128
+W_SCALE, W_ZERO = 1 / 64, 128
+OUT_SCALE, OUT_ZERO = 8 / 255, 128
+WEIGHTS = np.array([[-1, -1, -1], [2, -1, -1], [-1, 2, -1], [-1, -1, 2]]) / 2
+
+
+class Table:
+    """A FlatBuffers table from (slot, writer) pairs; children must be made before."""
+
+    def __init__(self, b, slots):
+        b.StartObject(slots)
+        self.b = b
+
+    def ref(self, slot, offset):
+        self.b.PrependUOffsetTRelativeSlot(slot, offset, 0)
+        return self
+
+    def i32(self, slot, value):
+        self.b.PrependInt32Slot(slot, value, 0)
+        return self
+
+    def u32(self, slot, value):
+        self.b.PrependUint32Slot(slot, value, 0)
+        return self
+
+    def i8(self, slot, value):
+        self.b.PrependInt8Slot(slot, value, 0)
+        return self
+
+    def f32(self, slot, value):
+        self.b.PrependFloat32Slot(slot, value, 0.0)
+        return self
+
+    def end(self):
+        return self.b.EndObject()
+
+
+def offsets(b, items):
+    b.StartVector(4, len(items), 4)
+    for item in reversed(items):
+        b.PrependUOffsetTRelative(item)
+    return b.EndVector()
+
+
+def numbers(b, values, dtype):
+    return b.CreateNumpyVector(np.asarray(values, dtype))
+
+
+def tensor(b, name, shape, kind, buffer, scale, zero):
+    scales, zeros = numbers(b, [scale], np.float32), numbers(b, [zero], np.int64)
+    quant = Table(b, 7).ref(2, scales).ref(3, zeros).end()
+    label, dims = b.CreateString(name), numbers(b, shape, np.int32)
+    return Table(b, 10).ref(0, dims).i8(1, kind).u32(2, buffer).ref(3, label).ref(4, quant).end()
+
+
+def operator(b, opcode, inputs, outputs, options_type, options):
+    ins, outs = numbers(b, inputs, np.int32), numbers(b, outputs, np.int32)
+    return Table(b, 9).u32(0, opcode).ref(1, ins).ref(2, outs).i8(3, options_type).ref(4, options).end()
+
+
+def colour_model(side):
+    """The bytes of the model for pictures of side x side pixels."""
+    b = flatbuffers.Builder(4096)
+    weights = np.clip(np.rint(WEIGHTS / W_SCALE) + W_ZERO, 0, 255).astype(np.uint8)
+    blobs = [b"", weights.tobytes(), np.zeros(4, "<i4").tobytes(), np.array([1, 4], "<i4").tobytes()]
+    buffers = []
+    for blob in blobs:
+        data = numbers(b, np.frombuffer(blob, np.uint8), np.uint8) if blob else 0
+        buffers.append((Table(b, 1).ref(0, data) if data else Table(b, 1)).end())
+    grid = [1, side, side]
+    tensors = [
+        tensor(b, "input", grid + [3], U8, 0, IN_SCALE, IN_ZERO),
+        tensor(b, "weights", [4, 1, 1, 3], U8, 1, W_SCALE, W_ZERO),
+        tensor(b, "bias", [4], I32, 2, IN_SCALE * W_SCALE, 0),
+        tensor(b, "features", grid + [4], U8, 0, OUT_SCALE, OUT_ZERO),
+        tensor(b, "pooled", [1, 1, 1, 4], U8, 0, OUT_SCALE, OUT_ZERO),
+        tensor(b, "shape", [2], I32, 3, 0, 0),
+        tensor(b, "logits", [1, 4], U8, 0, OUT_SCALE, OUT_ZERO),
+        tensor(b, "scores", [1, 4], U8, 0, 1 / 256, 0),
+    ]
+    conv = Table(b, 6).i8(0, 1).i32(1, 1).i32(2, 1).end()
+    pool = Table(b, 6).i8(0, 1).i32(1, side).i32(2, side).i32(3, side).i32(4, side).end()
+    new_shape = numbers(b, [1, 4], np.int32)
+    reshape = Table(b, 1).ref(0, new_shape).end()
+    softmax = Table(b, 1).f32(0, 1.0).end()
+    operators = [operator(b, 0, [0, 1, 2], [3], 1, conv), operator(b, 1, [3], [4], 5, pool),
+                 operator(b, 2, [4, 5], [6], 17, reshape), operator(b, 3, [6], [7], 9, softmax)]
+    codes = [Table(b, 4).i8(0, c).i32(2, 1).i32(3, c).end()
+             for c in (CONV_2D, AVERAGE_POOL_2D, RESHAPE, SOFTMAX)]
+    lists = offsets(b, tensors), numbers(b, [0], np.int32), numbers(b, [7], np.int32), offsets(b, operators)
+    graph = Table(b, 5)
+    for slot, item in enumerate(lists):
+        graph.ref(slot, item)
+    graphs = offsets(b, [graph.end()])
+    opcodes, text, pool_of_bytes = offsets(b, codes), b.CreateString("colours"), offsets(b, buffers)
+    model = Table(b, 8).u32(0, 3).ref(1, opcodes).ref(2, graphs).ref(3, text).ref(4, pool_of_bytes).end()
+    b.Finish(model, b"TFL3")
+    return bytes(b.Output())
+
+
+def write(repository, name, side, family=None, variant=None, labels=LABELS):
+    """Makes NAME/1 in a repository folder."""
+    folder = os.path.join(repository, name, "1")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "model.tflite"), "wb") as f:
+        f.write(colour_model(side))
+    with open(os.path.join(folder, "labels.txt"), "w") as f:
+        f.write("".join(label + "\n" for label in labels))
+    manifest = {
+        "format": "tflite", "files": ["model.tflite"], "labels": "labels.txt", "class_offset": 1,
+        "licence": "Apache-2.0",
+        "input": {"height": side, "width": side, "resize": "short_side", "filter": "bilinear",
+                  "channels": "rgb", "mean": 128, "scale": 1 / 128}}
+    if family:
+        manifest.update(family=family, variant=variant)
+    with open(os.path.join(folder, "model.json"), "w") as f:
+        json.dump(manifest, f)
+
+
+def repository(path):
+    """Two rungs of the family `colour`, and a model `inverse` whose labels are turned round."""
+    write(path, "colour_16", 16, "colour", "16")
+    write(path, "colour_32", 32, "colour", "32")
+    write(path, "inverse", 16, labels=["background", "blue", "green", "red"])
+
+
+def scores(rgb):
+    """What the network says of a picture of one colour: softmax over all four outputs."""
+    x = (np.asarray(rgb, float) - IN_ZERO) * IN_SCALE
+    logits = np.rint(np.clip(WEIGHTS @ x / OUT_SCALE + OUT_ZERO, 0, 255)) - OUT_ZERO
+    e = np.exp(logits * OUT_SCALE - np.max(logits * OUT_SCALE))
+    return e / e.sum()
