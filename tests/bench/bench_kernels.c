@@ -279,6 +279,88 @@ static void run_gap_u8(struct job *j)
         k->run((uint8_t *)j->in + (size_t)(b * pixels) * 16, pixels, j->sum);
 }
 
+static void pack_pw_f32(struct job *j)
+{
+    const struct eng_pw_f32_kernel *k = j->kernel;
+    struct eng_pw_f32_weights w = {j->s->c, j->s->n, j->weights, j->bias};
+    j->packed = fresh(k->panel_bytes(j->s->c) * (size_t)((j->s->n + k->nr - 1) / k->nr), 0);
+    k->pack(&w, j->packed);
+}
+
+static void run_pw_f32(struct job *j)
+{
+    const struct eng_pw_f32_kernel *k = j->kernel;
+    size_t pixels = (size_t)(j->s->hw * j->s->hw);
+    struct eng_pw_f32_args a = {.a = (float *)(void *)j->in,
+                                .a_stride = pixels * 16,
+                                .pixels = (int)pixels,
+                                .k_blocks = (j->s->c + 15) / 16,
+                                .panels = j->packed,
+                                .n_panels = (j->s->n + k->nr - 1) / k->nr,
+                                .n_blocks = (j->s->n + 15) / 16,
+                                .out = (float *)(void *)j->out,
+                                .out_stride = pixels * 16,
+                                .hi = 6};
+    k->run(&a);
+}
+
+static void pack_dw_f32(struct job *j)
+{
+    const struct eng_dw_f32_kernel *k = j->kernel;
+    struct eng_dw_f32_weights w = {j->s->c, j->weights, j->bias};
+    j->packed = fresh(k->block_bytes * (size_t)((j->s->c + 15) / 16), 0);
+    k->pack(&w, j->packed);
+}
+
+static void run_dw_f32(struct job *j)
+{
+    const struct eng_dw_f32_kernel *k = j->kernel;
+    size_t hw = (size_t)j->s->hw, out_hw = (size_t)j->out_hw;
+    struct eng_dw_f32_args a = {.in_row = hw * 16,
+                                .in_h = j->s->hw,
+                                .in_w = j->s->hw,
+                                .stride = j->s->stride,
+                                .top = 2 - j->s->stride,
+                                .left = 2 - j->s->stride,
+                                .out_w = j->out_hw,
+                                .y1 = j->out_hw,
+                                .out_row = out_hw * 16,
+                                .hi = 6};
+    for (size_t b = 0; b < (size_t)(j->s->c + 15) / 16; b++) {
+        a.in = (float *)(void *)(j->in + ENG_OVERREAD) + b * hw * hw * 16;
+        a.out = (float *)(void *)j->out + b * out_hw * out_hw * 16;
+        a.block = (char *)j->packed + b * k->block_bytes;
+        k->run(&a);
+    }
+}
+
+static void pack_conv3_f32(struct job *j)
+{
+    const struct eng_conv3_f32_kernel *k = j->kernel;
+    struct eng_conv3_f32_weights w = {j->s->n, j->weights, j->bias};
+    j->packed = fresh(k->packed_bytes(j->s->n), 0);
+    k->pack(&w, j->packed);
+}
+
+static void run_conv3_f32(struct job *j)
+{
+    const struct eng_conv3_f32_kernel *k = j->kernel;
+    size_t out_hw = (size_t)j->out_hw;
+    struct eng_conv3_f32_args a = {.in = (float *)(void *)(j->in + ENG_OVERREAD),
+                                   .in_h = j->s->hw,
+                                   .in_w = j->s->hw,
+                                   .stride = j->s->stride,
+                                   .out_w = j->out_hw,
+                                   .y1 = j->out_hw,
+                                   .n_blocks = (j->s->n + 15) / 16,
+                                   .packed = j->packed,
+                                   .out = (float *)(void *)j->out,
+                                   .out_row = out_hw * 16,
+                                   .out_stride = out_hw * out_hw * 16,
+                                   .hi = 6};
+    k->run(&a);
+}
+
 /* ---- tables ---- */
 
 struct op {
@@ -297,6 +379,9 @@ static const struct op ops[] = {
     {"dw_u8", SHAPES(dw_shapes), 0, pack_dw_u8, run_dw_u8, 9},
     {"conv3_u8", SHAPES(conv3_shapes), 0, pack_conv3_u8, run_conv3_u8, 27},
     {"gap_u8", SHAPES(gap_shapes), 0, pack_nothing, run_gap_u8, 1},
+    {"pw_f32", SHAPES(pw_shapes), 1, pack_pw_f32, run_pw_f32, 0},
+    {"dw_f32", SHAPES(dw_shapes), 1, pack_dw_f32, run_dw_f32, 9},
+    {"conv3_f32", SHAPES(conv3_shapes), 1, pack_conv3_f32, run_conv3_f32, 27},
 };
 
 struct row {

@@ -9,7 +9,7 @@ PW_TILES(1)
 PW_TILES(2)
 
 typedef void tile_fn(const struct pw_tile *g);
-static tile_fn *const tiles[PW_VECTORS][PW_MR + 1] = {
+static tile_fn *const tiles[TILE_VECTORS][TILE_MR + 1] = {
     {NULL, tile1_1, tile1_2, tile1_3, tile1_4, tile1_5, tile1_6, tile1_7, tile1_8, tile1_9,
      tile1_10, tile1_11, tile1_12, tile1_13, tile1_14},
     {NULL, tile2_1, tile2_2, tile2_3, tile2_4, tile2_5, tile2_6, tile2_7, tile2_8, tile2_9,
@@ -19,7 +19,7 @@ static tile_fn *const tiles[PW_VECTORS][PW_MR + 1] = {
 static void run(const struct eng_pw_f32_args *g)
 {
     size_t panel = f32_pw_panel_bytes(g->k_blocks * ENG_BLOCK);
-    int n_tiles = (g->pixels + PW_MR - 1) / PW_MR;
+    int n_tiles = (g->pixels + TILE_MR - 1) / TILE_MR;
     struct pw_tile t = {.a_step = g->a_stride * sizeof(float) - 64,
                         .panel_bytes = panel,
                         .out_bytes = g->out_stride * sizeof(float),
@@ -30,10 +30,10 @@ static void run(const struct eng_pw_f32_args *g)
     for (int j = 0, v; j < g->n_panels; j += v) {
         const char *w = (const char *)g->panels + (size_t)j * panel;
         size_t out = (size_t)j * g->out_stride;
-        v = g->n_panels - j < PW_VECTORS ? g->n_panels - j : PW_VECTORS;
-        int ahead_tiles = g->n_panels - j > PW_VECTORS ? PW_AHEAD_TILES : 0;
+        v = g->n_panels - j < TILE_VECTORS ? g->n_panels - j : TILE_VECTORS;
+        int ahead_tiles = g->n_panels - j > TILE_VECTORS ? PW_AHEAD_TILES : 0;
         t.w = (const float *)w;
-        t.ahead = ahead_tiles ? w + PW_VECTORS * panel : w;
+        t.ahead = ahead_tiles ? w + TILE_VECTORS * panel : w;
         for (int i = 0, p = 0, mr; i < n_tiles; i++, p += mr) {
             mr = (g->pixels - p + n_tiles - i - 1) / (n_tiles - i);
             t.a = g->a + (size_t)p * ENG_BLOCK;
@@ -48,7 +48,7 @@ static void run(const struct eng_pw_f32_args *g)
 const struct eng_pw_f32_kernel eng_pw_f32_avx512 = {
     .name = "pw_f32_avx512",
     .cpu_bits = ENG_CPU_AVX512,
-    .mr = PW_MR,
+    .mr = TILE_MR,
     .nr = ENG_BLOCK,
     .panel_bytes = f32_pw_panel_bytes,
     .pack = f32_pw_pack,
