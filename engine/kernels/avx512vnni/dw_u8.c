@@ -53,8 +53,6 @@ static void pack(const struct eng_dw_u8_weights *w, void *dst)
         pack_channel(w, &blocks[c / ENG_BLOCK], c);
 }
 
-#define INLINE static inline __attribute__((always_inline))
-
 /* What stays the same down a strip. */
 struct strip {
     const struct block *b;

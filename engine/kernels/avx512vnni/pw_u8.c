@@ -6,10 +6,10 @@
  * kept as w - 128, and (128 - zw) * sum[pixel] starts the accumulators. */
 #include <string.h>
 
-#include "engine/kernels/avx512vnni/requant.h"
+#include "engine/kernels/avx512vnni/tile.h"
 #include "engine/kernels/requant.h"
 
-enum { MR = 14, NR = 32, NV = NR / 16, L1_WEIGHTS = 24 << 10 };
+enum { L1_WEIGHTS = 24 << 10 };
 
 struct panel {
     int32_t bias[NR];
@@ -61,21 +61,6 @@ static void pack(const struct eng_pw_u8_weights *w, void *dst)
     }
 }
 
-#define INLINE static inline __attribute__((always_inline))
-
-/* In assembly to fix their order: left to itself gcc 12 hoists loads and then spills sums. */
-INLINE __m512i broadcast(const uint8_t *word)
-{
-    __m512i x;
-    __asm__ volatile("vpbroadcastd %1, %0" : "=v"(x) : "m"(*(const uint8_t(*)[4])word));
-    return x;
-}
-
-INLINE void dot(__m512i *acc, __m512i x, __m512i w)
-{
-    __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(*acc) : "v"(x), "v"(w));
-}
-
 INLINE void start(__m512i acc[MR][NV], const struct panel *p, const int32_t *sum, int mr, int nv)
 {
 #pragma GCC unroll 2
@@ -97,24 +82,6 @@ INLINE void start(__m512i acc[MR][NV], const struct panel *p, const int32_t *sum
     }
 }
 
-INLINE void finish(__m512i acc[MR][NV], const struct panel *p, const struct eng_pw_u8_args *a,
-                   const struct rq512 *q, uint8_t *out, int mr, int nv)
-{
-#pragma GCC unroll 2
-    for (int v = 0; v < nv; v++, out += a->out_stride) {
-        __m512 scale = _mm512_load_ps(p->scale + v * 16);
-#pragma GCC unroll 4
-        for (int i = 0; i < mr; i += 4) {
-            int n = mr - i < 4 ? mr - i : 4;
-            __m512i r[4];
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; j++)
-                r[j] = j < n ? rq512_round(acc[i + j][v], scale, q) : r[0];
-            rq512_store(out + i * 16, rq512_pack(r[0], r[1], r[2], r[3], q), n);
-        }
-    }
-}
-
 INLINE void tile(const struct eng_pw_u8_args *a, const struct panel *p, int pixel, uint8_t *out,
                  int mr, int nv)
 {
@@ -124,21 +91,10 @@ INLINE void tile(const struct eng_pw_u8_args *a, const struct panel *p, int pixe
     start(acc, p, a->sum ? a->sum + pixel : NULL, mr, nv);
     for (int b = 0; b < a->k_blocks; b++, in += a->a_stride)
 #pragma GCC unroll 4
-        for (int j = 0; j < 4; j++, w += NR * 4) {
-            __m512i wv[NV];
-#pragma GCC unroll 2
-            for (int v = 0; v < nv; v++)
-                wv[v] = _mm512_load_si512(w + v * 64);
-#pragma GCC unroll 14
-            for (int i = 0; i < mr; i++) {
-                __m512i x = broadcast(in + i * 16 + j * 4);
-#pragma GCC unroll 2
-                for (int v = 0; v < nv; v++)
-                    dot(&acc[i][v], x, wv[v]);
-            }
-        }
+        for (int j = 0; j < 4; j++, w += NR * 4)
+            dot_step(acc, in + j * 4, ENG_BLOCK, w, mr, nv);
     struct rq512 q = rq512_load(&a->rq);
-    finish(acc, p, a, &q, out, mr, nv);
+    finish(acc, p->scale, &q, out, a->out_stride, mr, nv);
 }
 
 #define TILE(mr, nv)                                                                               \
@@ -147,12 +103,6 @@ INLINE void tile(const struct eng_pw_u8_args *a, const struct panel *p, int pixe
     {                                                                                              \
         tile(a, p, pixel, out, mr, nv);                                                            \
     }
-#define TILES(X, nv)                                                                               \
-    X(1, nv)                                                                                       \
-    X(2, nv)                                                                                       \
-    X(3, nv)                                                                                       \
-    X(4, nv)                                                                                       \
-    X(5, nv) X(6, nv) X(7, nv) X(8, nv) X(9, nv) X(10, nv) X(11, nv) X(12, nv) X(13, nv) X(14, nv)
 TILES(TILE, 1)
 TILES(TILE, 2)
 

@@ -7,6 +7,8 @@
 
 #include "engine/kernel.h"
 
+#define INLINE static inline __attribute__((always_inline))
+
 struct rq512 {
     __m512 hi;    /* rq.hi - zero point: bounds the product before it becomes an int */
     __m512i zero; /* int16 */
@@ -15,7 +17,7 @@ struct rq512 {
     __m512i swap; /* dwords of 4 pixels x 4 quarters -> pixel after pixel */
 };
 
-static inline struct rq512 rq512_load(const struct eng_requant *rq)
+INLINE struct rq512 rq512_load(const struct eng_requant *rq)
 {
     return (struct rq512){
         .hi = _mm512_set1_ps((float)(rq->hi - rq->zero_point)),
@@ -27,19 +29,19 @@ static inline struct rq512 rq512_load(const struct eng_requant *rq)
 }
 
 /* For sums whose products are known to be ints: rq512_pack_wide() bounds them later, for less. */
-static inline __m512i rq512_round_known(__m512i acc, __m512 scale)
+INLINE __m512i rq512_round_known(__m512i acc, __m512 scale)
 {
     return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), scale));
 }
 
-static inline __m512i rq512_round(__m512i acc, __m512 scale, const struct rq512 *q)
+INLINE __m512i rq512_round(__m512i acc, __m512 scale, const struct rq512 *q)
 {
     __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), scale);
     return _mm512_cvtps_epi32(_mm512_min_ps(v, q->hi));
 }
 
 /* Four pixels of rounded products -> 4 x 16 bytes in pixel order. */
-static inline __m512i rq512_pack(__m512i a, __m512i b, __m512i c, __m512i d, const struct rq512 *q)
+INLINE __m512i rq512_pack(__m512i a, __m512i b, __m512i c, __m512i d, const struct rq512 *q)
 {
     __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), q->zero);
     __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), q->zero);
@@ -47,14 +49,13 @@ static inline __m512i rq512_pack(__m512i a, __m512i b, __m512i c, __m512i d, con
     return _mm512_permutexvar_epi32(q->swap, u);
 }
 
-static inline __m512i rq512_pack_wide(__m512i a, __m512i b, __m512i c, __m512i d,
-                                      const struct rq512 *q)
+INLINE __m512i rq512_pack_wide(__m512i a, __m512i b, __m512i c, __m512i d, const struct rq512 *q)
 {
     return _mm512_min_epu8(rq512_pack(a, b, c, d, q), q->top);
 }
 
 /* The first n (1 to 4) pixels of v; stores of whole 16 bytes, since masked ones are slow. */
-static inline void rq512_store(uint8_t *out, __m512i v, int n)
+INLINE void rq512_store(uint8_t *out, __m512i v, int n)
 {
     if (n == 4) {
         _mm512_storeu_si512(out, v);
