@@ -65,7 +65,7 @@ void eng_graph_destroy(struct eng_graph *g)
 
 static struct block *new_block(struct eng_pool *pool, struct block **list, size_t size)
 {
-    if (size > POOL_LIMIT - pool->bytes)
+    if (pool->bytes > POOL_LIMIT || size > POOL_LIMIT - pool->bytes)
         return NULL;
     struct block *b = NULL;
     size_t total = HEADER + ((size + 63) & ~(size_t)63);
@@ -174,4 +174,21 @@ int eng_graph_add_node(struct eng_graph *g, const struct eng_node *n)
     if (!at->name)
         at->name = "";
     return g->n_nodes++;
+}
+
+static void adopt_list(struct block **to, struct block **from)
+{
+    while (*to)
+        to = &(*to)->next;
+    *to = *from;
+    *from = NULL;
+}
+
+void eng_graph_adopt(struct eng_graph *g, struct eng_graph *from)
+{
+    adopt_list(&g->pool->small, &from->pool->small);
+    adopt_list(&g->pool->large, &from->pool->large);
+    adopt_list(&g->pool->constants, &from->pool->constants);
+    g->pool->bytes += from->pool->bytes;
+    from->pool->bytes = 0;
 }

@@ -119,6 +119,8 @@ char *eng_graph_strdup(struct eng_graph *g, const char *s, size_t len);
 /* Frees the data of every constant and forgets those that point into the caller's bytes (data =
  * NULL, size stays): for a plan that has packed all it needs. The graph cannot be checked again. */
 void eng_graph_drop_constants(struct eng_graph *g);
+/* All memory of `from` goes to g; `from` may then be destroyed. */
+void eng_graph_adopt(struct eng_graph *g, struct eng_graph *from);
 
 /* Append; the index, or -ENOMEM / ENG_E_LIMIT. The struct is copied, pointers in it are kept. */
 int eng_graph_add_tensor(struct eng_graph *g, const struct eng_tensor *t);
@@ -135,7 +137,8 @@ int eng_graph_check(struct eng_graph *g, char *err, size_t errlen);
 int eng_graph_fold(struct eng_graph *g, char *err, size_t errlen);
 
 /* Appends `b` behind `a` (the seam: a's output, b's input; type, shape, scale and zero point must
- * agree, else ENG_E_DATA with both names). `b` is consumed on success. */
+ * agree, else ENG_E_DATA with both names). Both are checked graphs; `b` is consumed whatever
+ * happens, and after a failure `a` is good for eng_graph_destroy() alone. */
 int eng_graph_join(struct eng_graph *a, struct eng_graph *b_take, char *err, size_t errlen);
 
 /* The paper's cost (Howard et al. 2017, section 3): multiply-adds of one image through one node

@@ -1,0 +1,53 @@
+/* The manifest of a version folder (`model.json`) and its labels. Internal to engine/.
+ *
+ * {"format": "tflite", "files": ["a.tflite", "b.tflite"], "labels": "labels.txt",
+ *  "class_offset": 1, "family": "mobilenet_v1", "variant": "1.0_224", "licence": "Apache-2.0",
+ *  "source": "where it comes from",
+ *  "input": {"height": 224, "width": 224, "channels": "rgb|bgr",
+ *            "resize": "short_side|squash|central_crop|letterbox",
+ *            "filter": "bilinear|bicubic|nearest|area|tf_bilinear",
+ *            "mean": number or [3], "scale": number or [3]}}
+ *
+ * `files` are parts, joined in order. Everything has a default but, where the folder holds more
+ * than one candidate, `files`. Unknown keys are errors: a misspelt one would be a wrong answer.
+ * Paths must not leave the folder. */
+#ifndef ENG_MANIFEST_H
+#define ENG_MANIFEST_H
+
+#include "engine/image.h"
+
+enum { ENG_MAX_PARTS = 8 };
+
+struct eng_manifest {
+    char *format; /* NULL: by the file's first bytes */
+    int n_files;
+    char *files[ENG_MAX_PARTS];                /* relative to the folder */
+    char *labels;                              /* NULL: labels.txt if it exists */
+    int class_offset;                          /* -1: 1 for 1001 outputs, else 0 */
+    char *family, *variant, *licence, *source; /* NULL: not stated */
+    int height, width;                         /* 0: the graph's */
+    int bgr;
+    enum eng_resize resize;
+    enum eng_filter filter;
+    int has_mean, has_scale;
+    float mean[3], scale[3];
+};
+
+/* Reads dir/model.json, or finds the one model file of a folder without. */
+int eng_manifest_load(struct eng_manifest *ret, const char *dir, char *err, size_t errlen);
+/* The same from text, for tests. */
+int eng_manifest_parse(struct eng_manifest *ret, const char *text, size_t len, char *err,
+                       size_t errlen);
+void eng_manifest_finish(struct eng_manifest *m);
+
+/* Lines of a label file: without line ends, trailing empty lines dropped, bytes that are no UTF-8
+ * become '?'. Owned by the struct. */
+struct eng_labels {
+    int n;
+    char **line;
+    char *text;
+};
+int eng_labels_load(struct eng_labels *ret, const char *path, char *err, size_t errlen);
+void eng_labels_finish(struct eng_labels *l);
+
+#endif
