@@ -26,7 +26,7 @@ static void wrap(FILE *out, const char *prefix, int indent, const char *text)
         fputc('\n', out);
 }
 
-static const char *placeholder(enum cfg_kind kind)
+static const char *metavar(enum cfg_kind kind)
 {
     switch (kind) {
     case CFG_KIND_FLAG:
@@ -114,7 +114,7 @@ static void help_row(FILE *out, int i, int command)
 {
     const struct cfg_row *row = &cfg_rows[i];
     char name[64], range[256], value[CFG_VALUE_MAX], text[512], variable[64];
-    fprintf(out, "  --%s%s\n", spell(row->key, 0, name, sizeof name), placeholder(row->kind));
+    fprintf(out, "  --%s%s\n", spell(row->key, 0, name, sizeof name), metavar(row->kind));
     if (row->kind == CFG_KIND_FLAG && !cfg_row_is_shared(row)) {
         wrap(out, "", 8, row->help);
         return;
