@@ -38,6 +38,8 @@ const char *eng_plan_step_name(const struct eng_plan *p, int step); /* driver an
 int eng_plan_node_step(const struct eng_plan *p, int node);
 const char *eng_plan_node_kernel(const struct eng_plan *p, int node);
 const struct eng_graph *eng_plan_graph(const struct eng_plan *p);
+/* 0: the plan holds all that it needs of the constants (eng_graph_drop_constants() may follow). */
+int eng_plan_needs_constants(const struct eng_plan *p);
 
 /* The model's own plan (model.c). */
 const struct eng_plan *eng_model_plan(const struct eng_model *m);
@@ -53,8 +55,8 @@ size_t eng_run_bytes(const struct eng_run *r);
 /* The graph's input for image `slot`: NHWC, the file's own type; stays where it is. */
 void *eng_run_input(struct eng_run *r, int slot);
 
-/* Runs images 0 .. batch-1 (1 <= batch <= max_batch, else -EINVAL). Allocates nothing. A team of
- * more than max_members is used up to that number: -EINVAL. */
+/* Runs images 0 .. batch-1. Allocates nothing. -EINVAL: not 1 <= batch <= max_batch, or a team with
+ * room for more than max_members. */
 int eng_run_exec(struct eng_run *r, int batch, struct eng_team *team);
 
 /* A graph tensor after a run, NHWC, in the file's own type; NULL if the plan did not keep it.

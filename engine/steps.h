@@ -35,15 +35,13 @@ struct eng_value {
 
 /* How one step is cut for a batch and a number of members. Each driver reads its own fields. */
 struct eng_split {
-    int units[2];  /* of each phase; 0: no such phase */
-    int rows;      /* output rows of a unit (pixels for a pointwise) */
-    int bands;     /* units along rows */
-    int panels;    /* panels of a unit */
-    int groups;    /* units along panels */
-    int images;    /* images of a unit */
-    int two_phase; /* depthwise -> pointwise: through a tensor, with a barrier in between */
-    int blocks;    /* channel blocks of a unit of the first phase */
-    int block_groups;
+    int units[2]; /* of each phase; 0: no such phase */
+    /* conv3, gemm: a unit is `rows` output rows (gemm: pixels, whole rows if the A-panel is made),
+     * `panels` panels of weights, `images` images; so many bands and groups an image. */
+    int rows, bands, panels, groups, images;
+    int two_phase; /* gemm with a depthwise: through a tensor, with a barrier in between */
+    /* dw, and the first phase of the above; gap, add, lut: blocks only. */
+    int dw_rows, dw_bands, blocks, block_groups;
 };
 
 struct eng_step;
@@ -150,6 +148,7 @@ static inline void *eng_scratch(const struct eng_call *c, int member)
 struct eng_ref_params {
     const struct eng_graph *g;
     const struct eng_node *node;
+    const void **constants; /* data of each constant input */
 };
 
 struct eng_layout_params {
@@ -209,9 +208,14 @@ struct eng_conv3_params {
     struct eng_requant rq;
     float lo, hi;
 };
+/* Head of the parameters of drivers that go channel block by channel block. */
+struct eng_blocks_params {
+    int blocks, pixels;
+    size_t block_bytes; /* read and written for one block */
+};
 struct eng_gap_params {
+    struct eng_blocks_params b;
     const struct eng_gap_u8_kernel *u8; /* NULL: f32 */
-    int pixels;
     int offset;  /* 128 if the file's type is i8: averages round on the file's own quanta */
     int exact;   /* eng_quant_average; else by scale */
     int32_t zx;  /* in the file's quanta */
@@ -220,11 +224,13 @@ struct eng_gap_params {
     float lo, hi;
 };
 struct eng_add_params {
+    struct eng_blocks_params b;
     enum eng_type type;
     struct eng_add_quant q; /* zero points and range in u8 quanta */
     float lo, hi;
 };
 struct eng_lut_params {
+    struct eng_blocks_params b;
     uint8_t table[256];
 };
 

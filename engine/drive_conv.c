@@ -1,0 +1,145 @@
+/* Drivers of the first convolution and of a depthwise that stands alone. */
+#include "engine/drive_dw.h"
+
+static void split_conv3(const struct eng_step *s, int batch, int members, struct eng_split *ret)
+{
+    eng_cost_conv3(s->params, batch, members, ret);
+}
+
+static void conv3_rows(const struct eng_conv3_params *p, const struct eng_value *v, const char *in,
+                       char *out, int y0, int y1)
+{
+    size_t size = eng_type_size(p->type), row = (size_t)p->out_w * ENG_BLOCK;
+    if (p->type == ENG_U8) {
+        p->u8->run(&(struct eng_conv3_u8_args){.in = (const uint8_t *)in,
+                                               .in_h = p->in_h,
+                                               .in_w = p->in_w,
+                                               .stride = p->stride,
+                                               .top = p->top,
+                                               .left = p->left,
+                                               .out_w = p->out_w,
+                                               .y0 = y0,
+                                               .y1 = y1,
+                                               .n_blocks = p->n_blocks,
+                                               .packed = p->packed,
+                                               .out = (uint8_t *)out + (size_t)y0 * row,
+                                               .out_row = row,
+                                               .out_stride = v->stride,
+                                               .zx = p->zx,
+                                               .rq = p->rq});
+        return;
+    }
+    p->f32->run(&(struct eng_conv3_f32_args){.in = (const float *)(const void *)in,
+                                             .in_h = p->in_h,
+                                             .in_w = p->in_w,
+                                             .stride = p->stride,
+                                             .top = p->top,
+                                             .left = p->left,
+                                             .out_w = p->out_w,
+                                             .y0 = y0,
+                                             .y1 = y1,
+                                             .n_blocks = p->n_blocks,
+                                             .packed = p->packed,
+                                             .out = (float *)(void *)out + (size_t)y0 * row,
+                                             .out_row = row,
+                                             .out_stride = v->stride / size,
+                                             .lo = p->lo,
+                                             .hi = p->hi});
+}
+
+static void run_conv3(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    const struct eng_conv3_params *p = c->step->params;
+    (void)member;
+    for (int u = begin; u < end; u++) {
+        int image = u / c->split->bands, y0 = u % c->split->bands * c->split->rows;
+        conv3_rows(p, eng_value_of(c, c->step->out), eng_value_at(c->run, c->step->in[0], image),
+                   eng_value_at(c->run, c->step->out, image), y0,
+                   eng_min(y0 + c->split->rows, p->out_h));
+    }
+}
+
+const struct eng_driver eng_drive_conv3 = {
+    .name = "conv3",
+    .split = split_conv3,
+    .phase = {run_conv3},
+};
+
+/* ---- depthwise ---- */
+
+void eng_dw_rows(const struct eng_dw *dw, const char *in, size_t in_stride, int block, int y0,
+                 int y1, char *out)
+{
+    const void *packed = dw->packed + (size_t)block * dw->block_bytes;
+    in += (size_t)block * in_stride;
+    if (dw->type == ENG_U8) {
+        dw->u8->run(&(struct eng_dw_u8_args){.in = (const uint8_t *)in,
+                                             .in_row = (size_t)dw->in_w * ENG_BLOCK,
+                                             .in_h = dw->in_h,
+                                             .in_w = dw->in_w,
+                                             .stride = dw->stride,
+                                             .top = dw->top,
+                                             .left = dw->left,
+                                             .out_w = dw->out_w,
+                                             .y0 = y0,
+                                             .y1 = y1,
+                                             .block = packed,
+                                             .out = (uint8_t *)out,
+                                             .out_row = (size_t)dw->out_w * ENG_BLOCK,
+                                             .zx = dw->zx,
+                                             .rq = dw->rq});
+        return;
+    }
+    dw->f32->run(&(struct eng_dw_f32_args){.in = (const float *)(const void *)in,
+                                           .in_row = (size_t)dw->in_w * ENG_BLOCK,
+                                           .in_h = dw->in_h,
+                                           .in_w = dw->in_w,
+                                           .stride = dw->stride,
+                                           .top = dw->top,
+                                           .left = dw->left,
+                                           .out_w = dw->out_w,
+                                           .y0 = y0,
+                                           .y1 = y1,
+                                           .block = packed,
+                                           .out = (float *)(void *)out,
+                                           .out_row = (size_t)dw->out_w * ENG_BLOCK,
+                                           .lo = dw->lo,
+                                           .hi = dw->hi});
+}
+
+void eng_dw_units(const struct eng_call *c, const struct eng_dw *dw, int in, int out, int begin,
+                  int end)
+{
+    const struct eng_split *s = c->split;
+    const struct eng_value *from = eng_value_of(c, in), *to = eng_value_of(c, out);
+    size_t row = (size_t)dw->out_w * ENG_BLOCK * eng_type_size(dw->type);
+    for (int u = begin; u < end; u++) {
+        int per_image = s->dw_bands * s->block_groups;
+        int image = u / per_image, y0 = u % s->dw_bands * s->dw_rows;
+        int b0 = u % per_image / s->dw_bands * s->blocks, b1 = eng_min(b0 + s->blocks, dw->blocks);
+        for (int b = b0; b < b1; b++)
+            eng_dw_rows(dw, eng_value_at(c->run, in, image), from->stride, b, y0,
+                        eng_min(y0 + s->dw_rows, dw->out_h),
+                        eng_value_at(c->run, out, image) + (size_t)b * to->stride +
+                            (size_t)y0 * row);
+    }
+}
+
+static void split_dw(const struct eng_step *s, int batch, int members, struct eng_split *ret)
+{
+    eng_cost_dw(s->params, batch, members, ret);
+}
+
+static void run_dw(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    (void)member;
+    eng_dw_units(c, c->step->params, c->step->in[0], c->step->out, begin, end);
+}
+
+const struct eng_driver eng_drive_dw = {
+    .name = "dw",
+    .split = split_dw,
+    .phase = {run_dw},
+};

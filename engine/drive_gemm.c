@@ -1,0 +1,266 @@
+/* Driver of everything that ends in a pointwise kernel.
+ *
+ * A unit is (images, pixels, panels). Its A-panel is the tensor itself, or is made in the member's
+ * scratch: by a depthwise (which so never becomes a tensor), by gathering the patches of a larger
+ * window, or, for maps of one pixel, by laying the images of a batch side by side as pixels. With
+ * two phases the depthwise of a fused step goes through `mid`: when weights, not activations, are
+ * the traffic, or when there are more members than bands. */
+#include <string.h>
+
+#include "engine/drive_dw.h"
+
+/* Panels that stay in L2 while the images of a unit pass by. */
+static const size_t CHUNK_BYTES = 128 << 10;
+
+/* An A-panel: pixel p, block b at a + b * stride + p * 16 elements. */
+struct panel {
+    const char *a;
+    size_t stride; /* bytes */
+    int pixels;
+    int32_t *sum;
+};
+
+struct unit {
+    int image0, image1;
+    int p0, p1; /* pixels of the output map */
+    int q0, q1; /* panels */
+};
+
+static size_t lane_bytes(const struct eng_gemm_params *p)
+{
+    return ENG_BLOCK * eng_type_size(p->pw.type);
+}
+
+/* Odd multiples of 64 bytes: blocks of a panel do not fall into one set of the cache. */
+static size_t scratch_stride(const struct eng_gemm_params *p, int pixels)
+{
+    return eng_round_up((size_t)pixels * lane_bytes(p), ENG_ALIGN) | ENG_ALIGN;
+}
+
+/* Scratch: sums first, then the A-panel, then outputs that are scattered. */
+static size_t sum_bytes(int pixels)
+{
+    return eng_round_up((size_t)pixels * sizeof(int32_t), ENG_ALIGN) + ENG_OVERREAD;
+}
+
+static size_t scratch_gemm(const struct eng_step *s, int max_batch)
+{
+    const struct eng_gemm_params *p = s->params;
+    int hw = p->out_h * p->out_w, pixels = eng_cost_panel_pixels(p, max_batch);
+    int sums = hw > pixels ? hw : pixels;
+    size_t a = scratch_stride(p, pixels) * (size_t)p->pw.k_blocks + ENG_OVERREAD;
+    size_t out = hw == 1 ? scratch_stride(p, pixels) * (size_t)p->pw.n_blocks : 0;
+    return sum_bytes(sums) + eng_round_up(a, ENG_ALIGN) + out + ENG_OVERREAD;
+}
+
+static void split_gemm(const struct eng_step *s, int batch, int members, struct eng_split *ret)
+{
+    eng_cost_gemm(s->params, batch, members, ret);
+}
+
+/* Panels q0 .. q1-1; `out` is block 0 of the first pixel. */
+static void run_panels(const struct eng_pw *pw, const struct panel *a, int q0, int q1, char *out,
+                       size_t out_stride)
+{
+    int block = q0 * (pw->nr / ENG_BLOCK);
+    int blocks = eng_min(q1 * (pw->nr / ENG_BLOCK), pw->n_blocks) - block;
+    const void *panels = pw->packed + (size_t)q0 * pw->panel_bytes;
+    out += (size_t)block * out_stride;
+    if (pw->type == ENG_U8) {
+        pw->u8->run(&(struct eng_pw_u8_args){.a = (const uint8_t *)a->a,
+                                             .a_stride = a->stride,
+                                             .pixels = a->pixels,
+                                             .k_blocks = pw->k_blocks,
+                                             .sum = a->sum,
+                                             .panels = panels,
+                                             .n_panels = q1 - q0,
+                                             .n_blocks = blocks,
+                                             .out = (uint8_t *)out,
+                                             .out_stride = out_stride,
+                                             .rq = pw->rq});
+        return;
+    }
+    pw->f32->run(&(struct eng_pw_f32_args){.a = (const float *)(const void *)a->a,
+                                           .a_stride = a->stride / sizeof(float),
+                                           .pixels = a->pixels,
+                                           .k_blocks = pw->k_blocks,
+                                           .panels = panels,
+                                           .n_panels = q1 - q0,
+                                           .n_blocks = blocks,
+                                           .out = (float *)(void *)out,
+                                           .out_stride = out_stride / sizeof(float),
+                                           .lo = pw->lo,
+                                           .hi = pw->hi});
+}
+
+static void add_sums(const struct eng_pw *pw, struct panel *a, int32_t *sum)
+{
+    a->sum = NULL;
+    if (!pw->needs_sum)
+        return;
+    pw->sum->run((const uint8_t *)a->a, a->stride, a->pixels, pw->k_blocks, sum);
+    a->sum = sum;
+}
+
+/* ---- A-panels in scratch ---- */
+
+static void fill_dw(const struct eng_gemm_params *p, const char *in, size_t in_stride, int y0,
+                    int y1, char *a, size_t stride)
+{
+    for (int b = 0; b < p->dw.blocks; b++)
+        eng_dw_rows(&p->dw, in, in_stride, b, y0, y1, a + (size_t)b * stride);
+}
+
+/* One row of output pixels under one tap of one channel block. */
+static void gather_row(const struct eng_gemm_params *p, const char *block, int iy, int kx, char *to)
+{
+    size_t lane = lane_bytes(p);
+    for (int ox = 0; ox < p->out_w; ox++, to += lane) {
+        int ix = ox * p->win.sw - p->win.left + kx * p->win.dw;
+        if (iy < 0 || iy >= p->in_h || ix < 0 || ix >= p->in_w)
+            memset(to, p->zx, lane);
+        else
+            memcpy(to, block + ((size_t)iy * (size_t)p->in_w + (size_t)ix) * lane, lane);
+    }
+}
+
+static void fill_im2col(const struct eng_gemm_params *p, const char *in, size_t in_stride, int y0,
+                        int y1, char *a, size_t stride)
+{
+    size_t row = (size_t)p->out_w * lane_bytes(p);
+    for (int t = 0; t < p->win.kh * p->win.kw; t++) {
+        int ky = t / p->win.kw, kx = t % p->win.kw;
+        for (int b = 0; b < p->in_blocks; b++) {
+            char *to = a + ((size_t)t * (size_t)p->in_blocks + (size_t)b) * stride;
+            for (int y = y0; y < y1; y++)
+                gather_row(p, in + (size_t)b * in_stride,
+                           y * p->win.sh - p->win.top + ky * p->win.dh, kx,
+                           to + (size_t)(y - y0) * row);
+        }
+    }
+}
+
+static void run_made(const struct eng_call *c, const struct unit *u, char *scratch)
+{
+    const struct eng_gemm_params *p = c->step->params;
+    const struct eng_value *x = eng_value_of(c, c->step->in[0]);
+    const struct eng_value *y = eng_value_of(c, c->step->out);
+    int y0 = u->p0 / p->out_w, y1 = u->p1 / p->out_w;
+    char *made = scratch + sum_bytes(u->p1 - u->p0);
+    struct panel a = {
+        .a = made, .stride = scratch_stride(p, u->p1 - u->p0), .pixels = u->p1 - u->p0};
+    for (int image = u->image0; image < u->image1; image++) {
+        const char *in = eng_value_at(c->run, c->step->in[0], image);
+        char *out = eng_value_at(c->run, c->step->out, image) + (size_t)u->p0 * lane_bytes(p);
+        if (p->source == ENG_SOURCE_DW)
+            fill_dw(p, in, x->stride, y0, y1, made, a.stride);
+        else
+            fill_im2col(p, in, x->stride, y0, y1, made, a.stride);
+        add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
+        run_panels(&p->pw, &a, u->q0, u->q1, out, y->stride);
+    }
+}
+
+/* ---- A-panels in a tensor ---- */
+
+/* Maps of one pixel: the images of the batch are the pixels of one panel. */
+static void run_side_by_side(const struct eng_call *c, const struct unit *u, int in, char *scratch)
+{
+    const struct eng_gemm_params *p = c->step->params;
+    int images = u->image1 - u->image0;
+    size_t lane = lane_bytes(p), stride = scratch_stride(p, images);
+    char *made = scratch + sum_bytes(images);
+    char *out = made + eng_round_up(stride * (size_t)p->pw.k_blocks + ENG_OVERREAD, ENG_ALIGN);
+    for (int i = 0; i < images; i++) {
+        const char *from = eng_value_at(c->run, in, u->image0 + i);
+        for (int b = 0; b < p->pw.k_blocks; b++)
+            memcpy(made + (size_t)b * stride + (size_t)i * lane, from + (size_t)b * lane, lane);
+    }
+    struct panel a = {.a = made, .stride = stride, .pixels = images};
+    add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
+    run_panels(&p->pw, &a, u->q0, u->q1, out, stride);
+    int b0 = u->q0 * (p->pw.nr / ENG_BLOCK);
+    int b1 = eng_min(u->q1 * (p->pw.nr / ENG_BLOCK), p->pw.n_blocks);
+    for (int i = 0; i < images; i++) {
+        char *to = eng_value_at(c->run, c->step->out, u->image0 + i);
+        for (int b = b0; b < b1; b++)
+            memcpy(to + (size_t)b * lane, out + (size_t)b * stride + (size_t)i * lane, lane);
+    }
+}
+
+/* Chunks of panels outside, images inside: weights are read once for all images of the unit. */
+static void run_direct(const struct eng_call *c, const struct unit *u, int in, char *scratch)
+{
+    const struct eng_gemm_params *p = c->step->params;
+    const struct eng_value *x = eng_value_of(c, in), *y = eng_value_of(c, c->step->out);
+    size_t skip = (size_t)u->p0 * lane_bytes(p);
+    int step = u->q1 - u->q0;
+    if (u->image1 - u->image0 > 1 && p->pw.panel_bytes * (size_t)step > CHUNK_BYTES)
+        step = (int)(CHUNK_BYTES / p->pw.panel_bytes);
+    step = step < 1 ? 1 : step;
+    for (int q = u->q0; q < u->q1; q += step)
+        for (int image = u->image0; image < u->image1; image++) {
+            struct panel a = {.a = eng_value_at(c->run, in, image) + skip,
+                              .stride = x->stride,
+                              .pixels = u->p1 - u->p0};
+            add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
+            run_panels(&p->pw, &a, q, eng_min(q + step, u->q1),
+                       eng_value_at(c->run, c->step->out, image) + skip, y->stride);
+        }
+}
+
+/* ---- units ---- */
+
+static struct unit unit_of(const struct eng_call *c, int u)
+{
+    const struct eng_gemm_params *p = c->step->params;
+    const struct eng_split *s = c->split;
+    int group = u % s->groups, band = u / s->groups % s->bands;
+    int images = u / s->groups / s->bands;
+    int map = p->out_h * p->out_w;
+    return (struct unit){.image0 = images * s->images,
+                         .image1 = eng_min((images + 1) * s->images, c->batch),
+                         .p0 = band * s->rows,
+                         .p1 = eng_min((band + 1) * s->rows, map),
+                         .q0 = group * s->panels,
+                         .q1 = eng_min((group + 1) * s->panels, p->pw.n_panels)};
+}
+
+static void run_units(const struct eng_call *c, int begin, int end, int member, int from_tensor,
+                      int in)
+{
+    const struct eng_gemm_params *p = c->step->params;
+    char *scratch = eng_scratch(c, member);
+    for (int i = begin; i < end; i++) {
+        struct unit u = unit_of(c, i);
+        if (!from_tensor)
+            run_made(c, &u, scratch);
+        else if (p->out_h * p->out_w == 1 && u.image1 - u.image0 > 1)
+            run_side_by_side(c, &u, in, scratch);
+        else
+            run_direct(c, &u, in, scratch);
+    }
+}
+
+static void run_first(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    const struct eng_gemm_params *p = c->step->params;
+    if (c->split->two_phase)
+        eng_dw_units(c, &p->dw, c->step->in[0], c->step->mid, begin, end);
+    else
+        run_units(c, begin, end, member, p->source == ENG_SOURCE_DIRECT, c->step->in[0]);
+}
+
+static void run_second(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    run_units(c, begin, end, member, 1, c->step->mid);
+}
+
+const struct eng_driver eng_drive_gemm = {
+    .name = "gemm",
+    .split = split_gemm,
+    .scratch = scratch_gemm,
+    .phase = {run_first, run_second},
+};

@@ -1,0 +1,161 @@
+/* What stands between convolutions: global pools, sums, tables for quantised activations, and
+ * nodes that are only another view of the same bytes. */
+#include "engine/lower.h"
+
+#include <math.h>
+
+#include "engine/kernels/ref/ref.h"
+
+/* Appends a step that reads C16 values and makes the node's output in C16. */
+static int c16_step(struct eng_lower *l, int i, const struct eng_driver *driver, const void *params,
+                    const char *kernel, int n_in)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    int in[2];
+    for (int k = 0; k < n_in; k++) {
+        in[k] = eng_lower_need(l, n->in[k], ENG_REP_C16);
+        if (in[k] < 0)
+            return in[k];
+    }
+    struct eng_step s = {.driver = driver, .node = i, .node2 = -1, .mid = -1};
+    s.params = params;
+    s.kernel = kernel;
+    s.out = eng_lower_make(l, n->out, ENG_REP_C16);
+    int rc = s.out < 0 ? s.out : eng_lower_step(l, &s, in, n_in);
+    return rc < 0 ? rc : 1;
+}
+
+static struct eng_blocks_params blocks_of(const struct eng_tensor *x, int h, int w)
+{
+    size_t bytes = (size_t)h * (size_t)w * ENG_BLOCK * eng_type_size(x->type);
+    return (struct eng_blocks_params){.blocks = eng_ceil_div(x->dim[x->rank - 1], ENG_BLOCK),
+                                      .pixels = h * w,
+                                      .block_bytes = bytes};
+}
+
+static int is_global(const struct eng_node *n, const struct eng_tensor *x,
+                     const struct eng_tensor *y)
+{
+    if (n->op == ENG_OP_MEAN)
+        return 1;
+    const struct eng_window *w = &n->win;
+    return n->op == ENG_OP_AVGPOOL && w->kh == x->dim[1] && w->kw == x->dim[2] && !w->top &&
+           !w->bottom && !w->left && !w->right && y->dim[1] == 1 && y->dim[2] == 1;
+}
+
+int eng_lower_pool(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    if (n->op != ENG_OP_MEAN && n->op != ENG_OP_AVGPOOL)
+        return 0;
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    int h, w, c, real = x->type == ENG_F32;
+    if (x->data || x->type != y->type || !eng_lower_geometry(x, &h, &w, &c) ||
+        !is_global(n, x, y) || !eng_lower_geometry(y, &(int){0}, &(int){0}, &c))
+        return 0;
+    struct eng_gap_params *gp = eng_lower_alloc(l, sizeof *gp);
+    if (!gp)
+        return eng_lower_no_memory(l);
+    gp->b = blocks_of(x, h, w);
+    gp->lo = n->lo;
+    gp->hi = n->hi;
+    if (!real) {
+        gp->u8 = l->p->kernels.gap_u8;
+        gp->offset = eng_pack_shift(x->type);
+        gp->exact = n->op == ENG_OP_AVGPOOL && eng_quant_same(x, y);
+        gp->zx = eng_quant_zero(x, 0);
+        gp->scale = eng_quant_mean_scale(x, y, h * w);
+        gp->range = eng_quant_bounds(y, n->lo, n->hi);
+    }
+    return c16_step(l, i, &eng_drive_gap, gp, real ? "gap_f32" : gp->u8->name, 1);
+}
+
+int eng_lower_add(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    if (n->op != ENG_OP_ADD)
+        return 0;
+    const struct eng_tensor *a = eng_lower_in(l, n, 0), *b = eng_lower_in(l, n, 1);
+    const struct eng_tensor *y = &l->g->tensors[n->out];
+    int h, w, c, h2, w2, c2;
+    if (a->data || b->data || a->rank != b->rank || !eng_lower_geometry(a, &h, &w, &c) ||
+        !eng_lower_geometry(b, &h2, &w2, &c2) || h != h2 || w != w2 || c != c2 ||
+        (a->type == ENG_F32) != (y->type == ENG_F32) || !eng_lower_geometry(y, &h, &w, &c))
+        return 0;
+    struct eng_add_params *ap = eng_lower_alloc(l, sizeof *ap);
+    if (!ap)
+        return eng_lower_no_memory(l);
+    ap->b = blocks_of(a, h, w);
+    ap->type = a->type == ENG_F32 ? ENG_F32 : ENG_U8;
+    ap->lo = n->lo;
+    ap->hi = n->hi;
+    if (ap->type == ENG_U8) {
+        if (eng_add_quant_init(&ap->q, a, b, y, n->lo, n->hi) < 0)
+            return 0;
+        int shift = eng_pack_shift(y->type);
+        ap->q.za += eng_pack_shift(a->type);
+        ap->q.zb += eng_pack_shift(b->type);
+        ap->q.range.zero_point += shift;
+        ap->q.range.lo += shift;
+        ap->q.range.hi += shift;
+    }
+    return c16_step(l, i, &eng_drive_add, ap, ap->type == ENG_F32 ? "add_f32" : "add_u8", 2);
+}
+
+/* Runs the reference operator over all 256 quanta. */
+static void fill_table(const struct eng_lower *l, const struct eng_node *n, uint8_t table[256])
+{
+    struct eng_tensor t[2] = {*eng_lower_in(l, n, 0), l->g->tensors[n->out]};
+    uint8_t all[256], out[256];
+    int in = 0;
+    for (int i = 0; i < 2; i++) {
+        t[i].rank = 1;
+        t[i].dim[0] = 256;
+    }
+    struct eng_node node = *n;
+    node.in = &in;
+    node.n_in = 1;
+    node.out = 1;
+    struct eng_graph g = {.n_tensors = 2, .tensors = t, .n_nodes = 1, .nodes = &node};
+    for (int q = 0; q < 256; q++)
+        all[q] = (uint8_t)(q ^ eng_pack_shift(t[0].type));
+    const void *inputs[1] = {all};
+    eng_ref_run(&(struct eng_ref_call){.g = &g, .n = &node, .in = inputs, .out = out});
+    for (int q = 0; q < 256; q++)
+        table[q] = (uint8_t)(out[q] ^ eng_pack_shift(t[1].type));
+}
+
+int eng_lower_lut(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    if (n->op != ENG_OP_UNARY && n->op != ENG_OP_QUANTIZE)
+        return 0;
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    int h, w, c;
+    if (x->data || !eng_is_quantised(x) || !eng_is_quantised(y) ||
+        !eng_lower_geometry(x, &h, &w, &c) || !eng_lower_geometry(y, &h, &w, &c))
+        return 0;
+    struct eng_lut_params *lp = eng_lower_alloc(l, sizeof *lp);
+    if (!lp)
+        return eng_lower_no_memory(l);
+    lp->b = blocks_of(x, h, w);
+    fill_table(l, n, lp->table);
+    int same = 1;
+    for (int q = 0; q < 256; q++)
+        same &= lp->table[q] == q;
+    if (same && x->type != y->type) {
+        l->alias_u8[n->out] = n->in[0];
+        return 1;
+    }
+    return c16_step(l, i, &eng_drive_lut, lp, "lut_u8", 1);
+}
+
+int eng_lower_alias(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    if (n->op != ENG_OP_RESHAPE || x->data || x->type != y->type)
+        return 0;
+    l->alias_bytes[n->out] = n->in[0];
+    return 1;
+}

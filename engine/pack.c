@@ -1,0 +1,268 @@
+/* Weights of a node into the tile layout of the chosen kernels: from the file's type and order to
+ * the canonical form that kernel.h asks for (u8 quanta, zero point + 128 for i8), then pack(). */
+#include "engine/lower.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int eng_pack_shift(enum eng_type type)
+{
+    return type == ENG_I8 ? 128 : 0;
+}
+
+struct eng_requant eng_pack_requant(const struct eng_tensor *y, float lo, float hi)
+{
+    struct eng_quant_range r = eng_quant_bounds(y, lo, hi);
+    int shift = eng_pack_shift(y->type);
+    return (struct eng_requant){.zero_point = r.zero_point + shift,
+                                .lo = (uint8_t)(r.lo + shift),
+                                .hi = (uint8_t)(r.hi + shift)};
+}
+
+/* Canonical per-channel arrays of a quantised node; in one allocation. */
+struct canonical {
+    float *scale;
+    int32_t *zw;
+    uint8_t *w;
+    const int32_t *bias;
+    int zx;
+    int one_zero; /* all zw are equal */
+};
+
+static int canonical_init(struct canonical *c, const struct eng_lower *l, const struct eng_node *n,
+                          int channels, size_t weights)
+{
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *w = eng_lower_in(l, n, 1);
+    const struct eng_tensor *b = eng_lower_in(l, n, 2), *y = &l->g->tensors[n->out];
+    size_t head = (size_t)channels * (sizeof *c->scale + sizeof *c->zw);
+    char *m = malloc(head + weights + 1);
+    if (!m)
+        return -ENOMEM;
+    c->scale = (float *)(void *)m;
+    c->zw = (int32_t *)(void *)(m + (size_t)channels * sizeof *c->scale);
+    c->w = (uint8_t *)m + head;
+    c->bias = b ? b->data : NULL;
+    c->zx = eng_quant_zero(x, 0) + eng_pack_shift(x->type);
+    c->one_zero = 1;
+    for (int i = 0; i < channels; i++) {
+        c->scale[i] = eng_quant_multiplier(x, w, i, y);
+        c->zw[i] = eng_quant_zero(w, i) + eng_pack_shift(w->type);
+        c->one_zero &= c->zw[i] == c->zw[0];
+    }
+    return 0;
+}
+
+static void canonical_finish(struct canonical *c)
+{
+    free(c->scale);
+}
+
+/* u8 quantum i of weights. */
+static uint8_t quantum(const struct eng_tensor *w, size_t i)
+{
+    const uint8_t *data = w->data;
+    return w->type == ENG_I8 ? data[i] ^ 0x80 : data[i];
+}
+
+/* ---- pointwise ---- */
+
+static void pw_shape(struct eng_pw *pw, int k, int n, int mr, int nr, size_t panel_bytes)
+{
+    pw->k = k;
+    pw->n = n;
+    pw->mr = mr;
+    pw->nr = nr;
+    pw->k_blocks = eng_ceil_div(k, ENG_BLOCK);
+    pw->n_blocks = eng_ceil_div(n, ENG_BLOCK);
+    pw->n_panels = eng_ceil_div(n, nr);
+    pw->panel_bytes = panel_bytes;
+}
+
+/* Element k of filter o in a k that pads each tap to `taps_k` channels; -1 in the padding. */
+static ptrdiff_t filter_index(int o, int k, int taps, int taps_c, int taps_k)
+{
+    int tap = k / taps_k, c = k % taps_k;
+    return c < taps_c ? ((ptrdiff_t)o * taps + tap) * taps_c + c : -1;
+}
+
+static int pack_gemm_u8(struct eng_lower *l, const struct eng_node *n, int taps, int taps_c,
+                        int taps_k, struct eng_pw *pw)
+{
+    const struct eng_tensor *w = eng_lower_in(l, n, 1);
+    const struct eng_pw_u8_kernel *kernel = l->p->kernels.pw_u8;
+    int k = taps * taps_k, outputs = w->dim[0];
+    struct canonical c;
+    if (canonical_init(&c, l, n, outputs, (size_t)k * (size_t)outputs) < 0)
+        return eng_lower_no_memory(l);
+    if (!c.one_zero) {
+        canonical_finish(&c);
+        return 0;
+    }
+    for (int o = 0; o < outputs; o++)
+        for (int i = 0; i < k; i++) {
+            ptrdiff_t at = filter_index(o, i, taps, taps_c, taps_k);
+            c.w[(size_t)o * (size_t)k + (size_t)i] =
+                at < 0 ? (uint8_t)c.zw[0] : quantum(w, (size_t)at);
+        }
+    struct eng_pw_u8_weights canon = {.k = k,
+                                      .n = outputs,
+                                      .w = c.w,
+                                      .zw = c.zw[0],
+                                      .zx = c.zx,
+                                      .bias = c.bias,
+                                      .scale = c.scale};
+    pw_shape(pw, k, outputs, kernel->mr, kernel->nr, kernel->panel_bytes(k));
+    pw->u8 = kernel;
+    pw->sum = l->p->kernels.sum_u8;
+    pw->needs_sum = kernel->needs_sum(&canon);
+    pw->rq = eng_pack_requant(&l->g->tensors[n->out], n->lo, n->hi);
+    void *packed = eng_plan_alloc_packed(l->p, pw->panel_bytes * (size_t)pw->n_panels);
+    if (packed)
+        kernel->pack(&canon, packed);
+    pw->packed = packed;
+    canonical_finish(&c);
+    return packed ? 1 : eng_lower_no_memory(l);
+}
+
+static int pack_gemm_f32(struct eng_lower *l, const struct eng_node *n, int taps, int taps_c,
+                         int taps_k, struct eng_pw *pw)
+{
+    const struct eng_tensor *w = eng_lower_in(l, n, 1), *b = eng_lower_in(l, n, 2);
+    const struct eng_pw_f32_kernel *kernel = l->p->kernels.pw_f32;
+    int k = taps * taps_k, outputs = w->dim[0];
+    const float *from = w->data;
+    float *padded = NULL;
+    if (taps > 1) {
+        padded = calloc((size_t)k * (size_t)outputs, sizeof *padded);
+        if (!padded)
+            return eng_lower_no_memory(l);
+        for (int o = 0; o < outputs; o++)
+            for (int i = 0; i < k; i++) {
+                ptrdiff_t at = filter_index(o, i, taps, taps_c, taps_k);
+                if (at >= 0)
+                    padded[(size_t)o * (size_t)k + (size_t)i] = from[at];
+            }
+    }
+    struct eng_pw_f32_weights canon = {
+        .k = k, .n = outputs, .w = padded ? padded : from, .bias = b ? b->data : NULL};
+    pw_shape(pw, k, outputs, kernel->mr, kernel->nr, kernel->panel_bytes(k));
+    pw->f32 = kernel;
+    pw->lo = n->lo;
+    pw->hi = n->hi;
+    void *packed = eng_plan_alloc_packed(l->p, pw->panel_bytes * (size_t)pw->n_panels);
+    if (packed)
+        kernel->pack(&canon, packed);
+    pw->packed = packed;
+    free(padded);
+    return packed ? 1 : eng_lower_no_memory(l);
+}
+
+int eng_pack_gemm(struct eng_lower *l, const struct eng_node *n, int taps, int taps_c,
+                  struct eng_pw *ret)
+{
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *w = eng_lower_in(l, n, 1);
+    int taps_k = taps == 1 ? taps_c : eng_ceil_div(taps_c, ENG_BLOCK) * ENG_BLOCK;
+    if (!w->data || (int64_t)taps * taps_k > ENG_MAX_DIM)
+        return 0;
+    if (x->type == ENG_F32) {
+        ret->type = ENG_F32;
+        return pack_gemm_f32(l, n, taps, taps_c, taps_k, ret);
+    }
+    ret->type = ENG_U8;
+    return pack_gemm_u8(l, n, taps, taps_c, taps_k, ret);
+}
+
+/* ---- depthwise 3x3 ---- */
+
+int eng_pack_dw(struct eng_lower *l, const struct eng_node *n, struct eng_dw *ret)
+{
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *w = eng_lower_in(l, n, 1);
+    const struct eng_tensor *b = eng_lower_in(l, n, 2);
+    ret->channels = w->dim[3];
+    ret->blocks = eng_ceil_div(ret->channels, ENG_BLOCK);
+    ret->lo = n->lo;
+    ret->hi = n->hi;
+    if (x->type == ENG_F32) {
+        ret->type = ENG_F32;
+        ret->f32 = l->p->kernels.dw_f32;
+        ret->block_bytes = ret->f32->block_bytes;
+    } else {
+        ret->type = ENG_U8;
+        ret->u8 = l->p->kernels.dw_u8;
+        ret->block_bytes = ret->u8->block_bytes;
+        ret->rq = eng_pack_requant(&l->g->tensors[n->out], n->lo, n->hi);
+    }
+    void *packed = eng_plan_alloc_packed(l->p, ret->block_bytes * (size_t)ret->blocks);
+    ret->packed = packed;
+    if (!packed)
+        return eng_lower_no_memory(l);
+    if (ret->f32) {
+        struct eng_dw_f32_weights canon = {
+            .channels = ret->channels, .w = w->data, .bias = b ? b->data : NULL};
+        ret->f32->pack(&canon, packed);
+        return 1;
+    }
+    struct canonical c;
+    size_t weights = (size_t)9 * (size_t)ret->channels;
+    if (canonical_init(&c, l, n, ret->channels, weights) < 0)
+        return eng_lower_no_memory(l);
+    for (size_t i = 0; i < weights; i++)
+        c.w[i] = quantum(w, i);
+    ret->zx = (uint8_t)c.zx;
+    struct eng_dw_u8_weights canon = {.channels = ret->channels,
+                                      .w = c.w,
+                                      .zw = c.zw,
+                                      .zx = c.zx,
+                                      .bias = c.bias,
+                                      .scale = c.scale};
+    ret->u8->pack(&canon, packed);
+    canonical_finish(&c);
+    return 1;
+}
+
+/* ---- first convolution ---- */
+
+static int pack_conv3_f32(struct eng_lower *l, const struct eng_node *n, int outputs,
+                          struct eng_conv3_params *ret)
+{
+    const struct eng_tensor *w = eng_lower_in(l, n, 1), *b = eng_lower_in(l, n, 2);
+    ret->f32 = l->p->kernels.conv3_f32;
+    void *packed = eng_plan_alloc_packed(l->p, ret->f32->packed_bytes(outputs));
+    if (!packed)
+        return eng_lower_no_memory(l);
+    struct eng_conv3_f32_weights canon = {.n = outputs, .w = w->data, .bias = b ? b->data : NULL};
+    ret->f32->pack(&canon, packed);
+    ret->packed = packed;
+    return 1;
+}
+
+int eng_pack_conv3(struct eng_lower *l, const struct eng_node *n, struct eng_conv3_params *ret)
+{
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *w = eng_lower_in(l, n, 1);
+    int outputs = w->dim[0];
+    ret->type = x->type == ENG_F32 ? ENG_F32 : ENG_U8;
+    ret->n_blocks = eng_ceil_div(outputs, ENG_BLOCK);
+    ret->lo = n->lo;
+    ret->hi = n->hi;
+    if (ret->type == ENG_F32)
+        return pack_conv3_f32(l, n, outputs, ret);
+    ret->u8 = l->p->kernels.conv3_u8;
+    ret->rq = eng_pack_requant(&l->g->tensors[n->out], n->lo, n->hi);
+    void *packed = eng_plan_alloc_packed(l->p, ret->u8->packed_bytes(outputs));
+    if (!packed)
+        return eng_lower_no_memory(l);
+    ret->packed = packed;
+    struct canonical c;
+    size_t weights = (size_t)outputs * 27;
+    if (canonical_init(&c, l, n, outputs, weights) < 0)
+        return eng_lower_no_memory(l);
+    for (size_t i = 0; i < weights; i++)
+        c.w[i] = quantum(w, i);
+    ret->zx = (uint8_t)c.zx;
+    struct eng_conv3_u8_weights canon = {
+        .n = outputs, .w = c.w, .zw = c.zw, .zx = c.zx, .bias = c.bias, .scale = c.scale};
+    ret->u8->pack(&canon, packed);
+    canonical_finish(&c);
+    return 1;
+}

@@ -1,0 +1,273 @@
+/* Making and asking a plan: the lowering (lower.c) appends values and steps, then life spans turn
+ * into offsets. */
+#include "engine/lower.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/fail.h"
+
+/* More than any machine that serves has: an arena for one image. */
+static const size_t MAX_ARENA = (size_t)1 << 34;
+
+enum { SLAB_HEAD = ENG_OVERREAD > 64 ? ENG_OVERREAD : 64 };
+
+void *eng_plan_alloc(struct eng_plan *p, size_t bytes)
+{
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
+    size_t all = SLAB_HEAD + eng_round_up(bytes, ENG_ALIGN) + ENG_OVERREAD;
+    struct eng_slab *s = aligned_alloc(ENG_ALIGN, eng_round_up(all, ENG_ALIGN));
+    if (!s)
+        return NULL;
+    memset(s, 0, all);
+    *s = (struct eng_slab){.next = p->slabs, .bytes = bytes};
+    p->slabs = s;
+    return (char *)s + SLAB_HEAD;
+}
+
+void *eng_plan_alloc_packed(struct eng_plan *p, size_t bytes)
+{
+    void *m = eng_plan_alloc(p, bytes);
+    if (m)
+        p->weight_bytes += bytes;
+    return m;
+}
+
+void eng_plan_destroy(struct eng_plan *p)
+{
+    if (!p)
+        return;
+    for (struct eng_slab *s = p->slabs, *next; s; s = next) {
+        next = s->next;
+        free(s);
+    }
+    free(p->values);
+    free(p->steps);
+    free(p->rep);
+    free(p->node_step);
+    free(p->node_kernel);
+    free(p);
+}
+
+/* ---- offsets ---- */
+
+static void see(struct eng_plan *p, int value, int step, int writes)
+{
+    if (value < 0)
+        return;
+    struct eng_value *v = &p->values[value];
+    if (writes && v->first < 0)
+        v->first = step;
+    if (step > v->last)
+        v->last = step;
+}
+
+static void find_life_spans(struct eng_plan *p)
+{
+    for (int i = 0; i < p->n_steps; i++) {
+        const struct eng_step *s = &p->steps[i];
+        for (int k = 0; k < s->n_in; k++)
+            see(p, s->in[k], i, 0);
+        see(p, s->mid, i, 1);
+        see(p, s->out, i, 1);
+    }
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct eng_value *x = *(struct eng_value *const *)a, *y = *(struct eng_value *const *)b;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? 1 : -1;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static int lower_first(const void *a, const void *b)
+{
+    const struct eng_value *x = *(struct eng_value *const *)a, *y = *(struct eng_value *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* The lowest gap between the placed values that live at the same time as v. `busy` is room for
+ * them. */
+static size_t place(struct eng_value **placed, int n, const struct eng_value *v,
+                    struct eng_value **busy)
+{
+    int n_busy = 0;
+    for (int i = 0; i < n; i++)
+        if (placed[i]->first <= v->last && v->first <= placed[i]->last)
+            busy[n_busy++] = placed[i];
+    qsort(busy, (size_t)n_busy, sizeof *busy, lower_first);
+    size_t at = 0;
+    for (int i = 0; i < n_busy; i++) {
+        if (busy[i]->offset >= at + v->bytes)
+            break;
+        size_t end = busy[i]->offset + busy[i]->bytes;
+        at = end > at ? end : at;
+    }
+    return at;
+}
+
+/* Largest first into the lowest gap: within a few per cent of the best for chains of layers. */
+static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
+{
+    size_t n = (size_t)p->n_values + 1;
+    struct eng_value **order = calloc(n, sizeof *order), **busy = calloc(n, sizeof *busy);
+    int rc = order && busy ? 0 : -ENOMEM, n_order = 0;
+    for (int i = 0; rc == 0 && i < p->n_values; i++) {
+        struct eng_value *v = &p->values[i];
+        if (v->keep) {
+            v->offset = p->kept_bytes;
+            p->kept_bytes += v->bytes;
+        } else if (v->first >= 0) {
+            order[n_order++] = v;
+        }
+        if (p->kept_bytes > MAX_ARENA)
+            rc = ENG_E_LIMIT;
+    }
+    if (rc == 0)
+        qsort(order, (size_t)n_order, sizeof *order, larger_first);
+    for (int i = 0; rc == 0 && i < n_order; i++) {
+        struct eng_value *v = order[i];
+        v->offset = place(order, i, v, busy);
+        if (v->offset + v->bytes > p->arena_bytes)
+            p->arena_bytes = v->offset + v->bytes;
+        if (p->arena_bytes > MAX_ARENA)
+            rc = ENG_E_LIMIT;
+    }
+    free(order);
+    free(busy);
+    if (rc == ENG_E_LIMIT)
+        return eng_fail(err, errlen, rc, "one image needs more memory than any machine has");
+    return rc < 0 ? eng_fail(err, errlen, rc, "out of memory") : 0;
+}
+
+/* ---- create ---- */
+
+static int name_steps(struct eng_plan *p)
+{
+    for (int i = 0; i < p->n_steps; i++) {
+        struct eng_step *s = &p->steps[i];
+        const char *node = s->node >= 0 ? p->g->nodes[s->node].name : "";
+        char name[160];
+        int len =
+            snprintf(name, sizeof name, "%s%s%.120s", s->driver->name, *node ? " " : "", node);
+        char *copy = eng_plan_alloc(p, (size_t)len + 1);
+        if (!copy)
+            return -ENOMEM;
+        memcpy(copy, name, strlen(name) + 1);
+        s->name = copy;
+        if (s->node >= 0) {
+            p->node_step[s->node] = i;
+            p->node_kernel[s->node] = s->kernel;
+        }
+        if (s->node2 >= 0) {
+            p->node_step[s->node2] = i;
+            p->node_kernel[s->node2] = s->kernel2;
+        }
+    }
+    return 0;
+}
+
+static int allocate(struct eng_plan *p)
+{
+    size_t tensors = (size_t)p->g->n_tensors + 1, nodes = (size_t)p->g->n_nodes + 1;
+    p->rep = calloc(tensors, sizeof *p->rep);
+    p->node_step = calloc(nodes, sizeof *p->node_step);
+    p->node_kernel = calloc(nodes, sizeof *p->node_kernel);
+    if (!p->rep || !p->node_step || !p->node_kernel)
+        return -ENOMEM;
+    for (size_t i = 0; i < tensors; i++)
+        for (int r = 0; r < ENG_REP_COUNT; r++)
+            p->rep[i][r] = -1;
+    for (size_t i = 0; i < nodes; i++) {
+        p->node_step[i] = -1;
+        p->node_kernel[i] = "";
+    }
+    return 0;
+}
+
+int eng_plan_create(struct eng_plan **ret, const struct eng_graph *g,
+                    const struct eng_plan_options *opts, char *err, size_t errlen)
+{
+    struct eng_plan *p = calloc(1, sizeof *p);
+    if (!p)
+        return eng_fail(err, errlen, -ENOMEM, "out of memory");
+    p->g = g;
+    p->cpu_bits = opts->reference ? 0 : opts->cpu_bits;
+    p->reference = opts->reference;
+    eng_kernels_choose(&p->kernels, p->cpu_bits);
+    int rc = allocate(p);
+    if (rc == 0)
+        rc = eng_lower(p, err, errlen);
+    if (rc == 0)
+        rc = name_steps(p);
+    if (rc == -ENOMEM)
+        eng_fail(err, errlen, rc, "out of memory");
+    if (rc == 0) {
+        find_life_spans(p);
+        rc = assign_offsets(p, err, errlen);
+    }
+    if (rc < 0) {
+        eng_plan_destroy(p);
+        return rc;
+    }
+    *ret = p;
+    return 0;
+}
+
+/* ---- ask ---- */
+
+size_t eng_plan_weight_bytes(const struct eng_plan *p)
+{
+    return p->weight_bytes;
+}
+
+const char *eng_plan_isa(const struct eng_plan *p)
+{
+    uint32_t bits = 0;
+#define X(op) bits |= p->kernels.op->cpu_bits;
+    ENG_KERNEL_OPS(X)
+#undef X
+    uint32_t level = 0;
+    const char *name = eng_cpu_name(0);
+    /* The lowest level whose bits contain all that the kernels ask for. */
+    static const char *const names[] = {"sse41",      "avx2", "avxvnni", "avx512", "avx512vnni",
+                                        "avx512bf16", "neon", "dotprod", "i8mm"};
+    for (size_t i = 0; bits && i < sizeof names / sizeof *names; i++)
+        if (eng_cpu_parse(&level, names[i]) == 0 && (bits & ~level) == 0)
+            return names[i];
+    return name;
+}
+
+int eng_plan_steps(const struct eng_plan *p)
+{
+    return p->n_steps;
+}
+
+const char *eng_plan_step_name(const struct eng_plan *p, int step)
+{
+    return step >= 0 && step < p->n_steps ? p->steps[step].name : "";
+}
+
+int eng_plan_node_step(const struct eng_plan *p, int node)
+{
+    return node >= 0 && node < p->g->n_nodes ? p->node_step[node] : -1;
+}
+
+const char *eng_plan_node_kernel(const struct eng_plan *p, int node)
+{
+    return node >= 0 && node < p->g->n_nodes ? p->node_kernel[node] : "";
+}
+
+const struct eng_graph *eng_plan_graph(const struct eng_plan *p)
+{
+    return p->g;
+}
+
+int eng_plan_needs_constants(const struct eng_plan *p)
+{
+    return p->reference;
+}

@@ -1,0 +1,224 @@
+/* All choices of size: how a step is cut into units for a batch and a number of members. Results
+ * never depend on them.
+ *
+ * The model counts cycles of one core: multiply-adds at the kernels' rate, tiles rounded up,
+ * weights and A-panels that fall out of L1 or L2 at the rate of the next level, a fixed price for a
+ * unit and for a barrier. The candidate with the shortest makespan wins. */
+#include "engine/steps.h"
+
+enum {
+    L1_PANEL = 28 << 10,      /* bytes of an A-panel that stay in L1 beside one panel of weights */
+    L1_WEIGHTS = 24 << 10,    /* bytes of weights that stay there through all tiles of a unit */
+    L2_WEIGHTS = 640 << 10,   /* bytes of weights that stay in L2 from one unit to the next */
+    SCRATCH_PANEL = 96 << 10, /* largest A-panel, unless one row of pixels is larger */
+    UNIT = 250,
+    BARRIER = 2500,
+};
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* Time until the last of `members` is done with `units` alike: they take one after the other. */
+static double makespan(double total, double unit, int units, int members)
+{
+    if (members <= 1)
+        return total;
+    double rounds = (double)eng_ceil_div(units, members) * unit;
+    double spread = total / members + unit;
+    return larger(total / members, rounds < spread ? rounds : spread);
+}
+
+void eng_cost_images(int batch, struct eng_split *ret)
+{
+    *ret = (struct eng_split){.units = {batch}, .images = 1, .blocks = 1, .block_groups = 1};
+}
+
+void eng_cost_blocks(int blocks, size_t block_bytes, int batch, int members, struct eng_split *ret)
+{
+    /* A unit of less than 32 KB costs more to hand out than to do. */
+    size_t least = block_bytes ? (32 << 10) / block_bytes + 1 : 1;
+    int per_unit = least > (size_t)blocks ? blocks : (int)least;
+    int wanted = eng_ceil_div(members * 3, batch), even = eng_ceil_div(blocks, wanted);
+    per_unit = even > per_unit ? even : per_unit;
+    ret->blocks = per_unit < 1 ? 1 : per_unit;
+    ret->block_groups = eng_ceil_div(blocks, ret->blocks);
+    ret->units[0] = batch * ret->block_groups;
+}
+
+/* Bands of a map of `rows` rows so that every member has about four of them in the batch. */
+static int rows_of_band(int rows, int batch, int members, int least)
+{
+    int bands = members <= 1 ? 1 : eng_ceil_div(members * 4, batch);
+    int per_band = eng_ceil_div(rows, bands < 1 ? 1 : bands);
+    per_band = per_band < least ? least : per_band;
+    return per_band > rows ? rows : per_band;
+}
+
+void eng_cost_conv3(const struct eng_conv3_params *p, int batch, int members, struct eng_split *ret)
+{
+    ret->rows = rows_of_band(p->out_h, batch, members, 2);
+    ret->bands = eng_ceil_div(p->out_h, ret->rows);
+    ret->units[0] = batch * ret->bands;
+}
+
+void eng_cost_dw(const struct eng_dw *dw, int batch, int members, struct eng_split *ret)
+{
+    int units = members <= 1 ? 1 : eng_ceil_div(members * 3, batch);
+    ret->blocks = eng_ceil_div(dw->blocks, units);
+    ret->block_groups = eng_ceil_div(dw->blocks, ret->blocks);
+    ret->dw_rows = rows_of_band(dw->out_h, batch * ret->block_groups, members, 4);
+    ret->dw_bands = eng_ceil_div(dw->out_h, ret->dw_rows);
+    ret->units[0] = batch * ret->block_groups * ret->dw_bands;
+}
+
+/* ---- gemm ---- */
+
+/* Multiply-adds a cycle of the pointwise kernel, and cycles per 16-channel pixel of depthwise. */
+static double gemm_rate(const struct eng_pw *pw)
+{
+    return pw->type == ENG_U8 ? 128 : 32;
+}
+
+static double dw_pixel(const struct eng_gemm_params *p)
+{
+    return p->pw.type == ENG_U8 ? 4 : 10;
+}
+
+static size_t element(const struct eng_gemm_params *p)
+{
+    return eng_type_size(p->pw.type);
+}
+
+/* Cycles of the pointwise of one unit: `pixels` of each of `images`, `panels`. */
+static double pw_cycles(const struct eng_gemm_params *p, int pixels, int panels, int images)
+{
+    const struct eng_pw *pw = &p->pw;
+    double k = pw->k_blocks * ENG_BLOCK, weights = (double)pw->panel_bytes * panels;
+    int tile_rows = eng_ceil_div(pixels, eng_ceil_div(pixels, pw->mr));
+    double rounded = (double)eng_ceil_div(pixels, tile_rows) * tile_rows;
+    double macs = rounded * k * pw->nr * panels;
+    double stores = rounded * panels * (pw->nr / ENG_BLOCK) * 3;
+    double a_bytes = (double)pixels * k * (double)element(p);
+    double cycles = (macs / gemm_rate(pw) + stores) * images;
+    if (weights > L1_WEIGHTS)
+        cycles += weights / (weights > L2_WEIGHTS ? 20 : 64);
+    if (a_bytes > L1_PANEL)
+        cycles += a_bytes * panels / 64 * images;
+    return cycles;
+}
+
+/* What making an A-panel costs. */
+static double fill_cycles(const struct eng_gemm_params *p, int pixels)
+{
+    if (p->source == ENG_SOURCE_DW)
+        return (double)pixels * p->dw.blocks * dw_pixel(p);
+    if (p->source == ENG_SOURCE_IM2COL)
+        return (double)pixels * p->pw.k_blocks * (double)element(p) * 2;
+    return 0;
+}
+
+int eng_cost_panel_pixels(const struct eng_gemm_params *p, int max_batch)
+{
+    int map = p->out_h * p->out_w;
+    if (map == 1)
+        return p->source == ENG_SOURCE_IM2COL ? 1 : max_batch;
+    if (p->source == ENG_SOURCE_DIRECT)
+        return 1; /* the tensor is the panel */
+    size_t row = (size_t)p->out_w * (size_t)p->pw.k_blocks * ENG_BLOCK * element(p);
+    size_t rows = SCRATCH_PANEL / row;
+    rows = rows < 1 ? 1 : rows > (size_t)p->out_h ? (size_t)p->out_h : rows;
+    return (int)rows * p->out_w;
+}
+
+struct best {
+    double time;
+    struct eng_split split;
+};
+
+/* Rates one way to cut the pointwise; `made`: each unit makes its own A-panel. `before` is spent
+ * ahead, by all members together. */
+static void rate(const struct eng_gemm_params *p, int batch, int members, int made, int rows,
+                 int panels, int images, double before, struct best *best)
+{
+    int map = p->out_h * p->out_w;
+    struct eng_split s = best->split;
+    s.rows = rows;
+    s.bands = eng_ceil_div(map, rows);
+    s.panels = panels;
+    s.groups = eng_ceil_div(p->pw.n_panels, panels);
+    s.images = images;
+    int image_groups = eng_ceil_div(batch, images), units = image_groups * s.bands * s.groups;
+    int side_by_side = map == 1 && images > 1;
+    double unit = UNIT + (made ? fill_cycles(p, rows) * images : 0);
+    unit += side_by_side ? pw_cycles(p, images, panels, 1) : pw_cycles(p, rows, panels, images);
+    double whole = unit * units;
+    if (s.bands * rows > map) /* the last band is smaller */
+        whole -= unit * image_groups * s.groups * (double)(s.bands * rows - map) / rows;
+    double time = before + makespan(whole, unit, units, members);
+    if (best->time >= 0 && time >= best->time)
+        return;
+    s.two_phase = !made && p->source == ENG_SOURCE_DW;
+    s.units[s.two_phase] = units;
+    if (!s.two_phase)
+        s.units[1] = 0;
+    best->time = time;
+    best->split = s;
+}
+
+/* Numbers of panels a unit that are worth a look: all, and what gives each member one, two, four
+ * units. */
+static void rate_groups(const struct eng_gemm_params *p, int batch, int members, int made, int rows,
+                        int images, double before, struct best *best)
+{
+    rate(p, batch, members, made, rows, p->pw.n_panels, images, before, best);
+    for (int f = 1; members > 1 && f <= 4; f *= 2)
+        rate(p, batch, members, made, rows, eng_ceil_div(p->pw.n_panels, members * f), images,
+             before, best);
+}
+
+static void rate_made(const struct eng_gemm_params *p, int batch, int members, struct best *best)
+{
+    int most = eng_cost_panel_pixels(p, 1) / p->out_w;
+    for (int rows = 1; rows <= most; rows++) {
+        /* only heights that no other with as many bands undercuts */
+        if (rows > 1 && eng_ceil_div(p->out_h, eng_ceil_div(p->out_h, rows)) != rows)
+            continue;
+        rate_groups(p, batch, members, 1, rows * p->out_w, 1, 0, best);
+    }
+}
+
+static void rate_direct(const struct eng_gemm_params *p, int batch, int members, double before,
+                        struct best *best)
+{
+    int map = p->out_h * p->out_w, tile = p->pw.mr;
+    for (int images = 1;; images = images * 2 < batch ? images * 2 : batch) {
+        for (int tiles = eng_ceil_div(map, tile); tiles >= 1; tiles = tiles * 2 / 3) {
+            int rows = tiles * tile < map ? tiles * tile : map;
+            rate_groups(p, batch, members, 0, rows, images, before, best);
+        }
+        if (images >= batch)
+            break;
+    }
+}
+
+void eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, struct eng_split *ret)
+{
+    struct best best = {.time = -1};
+    if (p->source == ENG_SOURCE_DIRECT) {
+        rate_direct(p, batch, members, 0, &best);
+        *ret = best.split;
+        return;
+    }
+    rate_made(p, batch, members, &best);
+    if (p->source == ENG_SOURCE_DW) {
+        struct best two = {.time = -1};
+        eng_cost_dw(&p->dw, batch, members, &two.split);
+        double dw = fill_cycles(p, p->out_h * p->out_w) * batch / members + BARRIER;
+        rate_direct(p, batch, members, dw, &two);
+        if (two.time < best.time)
+            best = two;
+    }
+    *ret = best.split;
+}
