@@ -1,8 +1,97 @@
-/* mobilenetd: the one binary. Picks the sub-command. */
-#include <stdio.h>
+/* mobilenetd: the one binary. Picks the sub-command and reads its options. */
+#include "config/config.h"
+#include "server/cmd.h"
 
-int main(void)
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_FILE "/etc/mobilenetd/mobilenetd.conf"
+
+static const struct command {
+    const char *name;
+    int bit;
+    int (*run)(const struct cfg *cfg, FILE *out, char *err, size_t errlen); /* NULL: serve */
+    int args;                                                               /* takes FILE… */
+    const char *usage, *summary;
+} commands[] = {
+    {"health", CFG_HEALTH, srv_cmd_health, 0, "mobilenetd health [--http HOST:PORT]",
+     "exit 0 if the daemon at that address is ready"},
+    {"version", CFG_VERSION, srv_cmd_version, 0, "mobilenetd version",
+     "versions of this program and of what it is made of"},
+    {"config", CFG_CONFIG, srv_cmd_config, 0,
+     "mobilenetd config [--check | --show | --sample | --markdown] [OPTION…]",
+     "check or print the configuration"},
+};
+
+static void print_commands(FILE *out)
 {
-    puts("mobilenetd");
+    fputs("Usage: mobilenetd COMMAND [OPTION…]\n\n", out);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    fputs("\nmobilenetd COMMAND --help lists the options of one.\n", out);
+}
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int print_help(const struct command *c)
+{
+    char usage[256];
+    snprintf(usage, sizeof(usage), "Usage: %s\n", c->usage);
+    cfg_print_help(stdout, c->bit, usage);
     return 0;
+}
+
+static int run(const struct command *c, int argc, char **argv)
+{
+    struct cfg_sources sources = {
+        .command = c->bit,
+        .argc = argc,
+        .argv = argv,
+        .envp = environ,
+        .default_file = DEFAULT_FILE,
+    };
+    struct cfg *cfg;
+    char err[512] = "";
+    int rc = cfg_load(&cfg, &sources, err, sizeof(err));
+    if (rc == 1)
+        return print_help(c);
+    if (rc == 0 && !c->args && cfg->n_args > 0) {
+        snprintf(err, sizeof(err), "\"%s\" is not an option", cfg->args[0]);
+        cfg_destroy(cfg);
+        rc = -1;
+    }
+    if (rc < 0) {
+        fprintf(stderr, "mobilenetd %s: %s\n", c->name, err);
+        return 2;
+    }
+    rc = c->run(cfg, stdout, err, sizeof(err));
+    cfg_destroy(cfg);
+    if (rc < 0)
+        fprintf(stderr, "mobilenetd %s: %s\n", c->name, err[0] ? err : strerror(-rc));
+    return rc < 0 ? EXIT_FAILURE : rc;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "--help";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_commands(argc > 1 ? stdout : stderr);
+        return argc > 1 ? 0 : 2;
+    }
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    const struct command *c = find(name);
+    if (!c) {
+        fprintf(stderr, "mobilenetd: there is no command \"%s\"\n", name);
+        print_commands(stderr);
+        return 2;
+    }
+    return run(c, argc - 2, argv + 2);
 }

@@ -1,0 +1,15 @@
+/* The handlers that the route table names. */
+#ifndef SRV_API_H
+#define SRV_API_H
+
+struct srv_call;
+
+void srv_classify_begin(struct srv_call *c);
+void srv_classify_finish(struct srv_call *c);
+void srv_models_finish(struct srv_call *c);
+void srv_live_finish(struct srv_call *c);
+void srv_ready_finish(struct srv_call *c);
+void srv_metrics_finish(struct srv_call *c);
+void srv_root_finish(struct srv_call *c);
+
+#endif

@@ -1,0 +1,26 @@
+/* A capped arena: everything of one request, freed in one call. Belongs to the loop thread. */
+#ifndef SRV_ARENA_H
+#define SRV_ARENA_H
+
+#include <stddef.h>
+
+struct srv_arena_block;
+
+struct srv_arena {
+    struct srv_arena_block *head;
+    size_t used;   /* bytes handed out, headers included */
+    size_t cap;    /* used never exceeds it */
+    size_t *total; /* sum over all arenas of the server; may be NULL */
+};
+
+void srv_arena_init(struct srv_arena *a, size_t cap, size_t *total);
+void srv_arena_finish(struct srv_arena *a);
+
+/* Zeroed, aligned for any type. NULL: over the cap or out of memory. */
+void *srv_arena_alloc(struct srv_arena *a, size_t size);
+
+/* A growable block. old NULL: a new one. The contents survive, the rest is not zeroed; on NULL the
+ * old block is untouched. Only for blocks that came from this function. */
+void *srv_arena_grow(struct srv_arena *a, void *old, size_t size);
+
+#endif

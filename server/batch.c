@@ -1,0 +1,173 @@
+/* One broken image fails its own job: it is left out before the run. The images of a batch are
+ * decoded by whoever of the pool is free, and the run is led the same way. */
+#include "server/batch.h"
+
+#include "server/clock.h"
+#include "server/request.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+struct batch {
+    struct srv_worker *worker;
+    struct srv_model *model;
+    struct srv_context *context;
+    struct srv_job **jobs;
+    int n;
+};
+
+int srv_engine_status(int rc)
+{
+    switch (rc) {
+    case ENG_E_FORMAT:
+    case ENG_E_UNSUPPORTED:
+        return 415;
+    case ENG_E_LIMIT:
+        return 413;
+    case ENG_E_DATA:
+        return 422;
+    case -ENOMEM:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
+/* Moves the jobs in a final state behind the others; how many are left. */
+static int drop_final(struct srv_job **jobs, int n)
+{
+    int kept = 0;
+    for (int i = 0; i < n; i++) {
+        if (srv_job_is_final(jobs[i]))
+            continue;
+        struct srv_job *j = jobs[i];
+        jobs[i] = jobs[kept];
+        jobs[kept++] = j;
+    }
+    return kept;
+}
+
+/* Nothing is computed for a deadline that has passed or a client that has left. */
+static int drop_unwanted(struct srv_job **jobs, int n, uint64_t now)
+{
+    struct pollfd fds[SRV_BATCH_MAX];
+    for (int i = 0; i < n; i++)
+        fds[i] = (struct pollfd){.fd = jobs[i]->req->client_fd, .events = POLLRDHUP};
+    if (poll(fds, (nfds_t)n, 0) < 0)
+        for (int i = 0; i < n; i++)
+            fds[i].revents = 0;
+    for (int i = 0; i < n; i++) {
+        struct srv_job *j = jobs[i];
+        srv_job_move(j, SRV_JOB_RUNNING);
+        j->queue_ns = now - j->queued_at_ns;
+        if (j->deadline_ns <= now)
+            srv_job_move(j, SRV_JOB_EXPIRED);
+        else if (fds[i].revents || atomic_load_explicit(&j->req->gone, memory_order_relaxed))
+            srv_job_move(j, SRV_JOB_CANCELLED);
+    }
+    return drop_final(jobs, n);
+}
+
+static void decode_one(struct batch *b, int slot, struct eng_decoder *d)
+{
+    struct srv_job *j = b->jobs[slot];
+    struct eng_image_report report = {0};
+    char err[160] = "";
+    int rc = eng_decoder_run(d, j->bytes, j->len, &b->model->info->preprocess, &j->req->image,
+                             eng_context_input(b->context->eng, slot), &report, err, sizeof(err));
+    j->decode_ns = report.decode_ns;
+    j->preprocess_ns = report.preprocess_ns;
+    if (rc < 0)
+        srv_job_fail(j, srv_engine_status(rc), "%s", err[0] ? err : "the image cannot be read");
+}
+
+static void decode_units(void *arg, int begin, int end, int member)
+{
+    struct batch *b = arg;
+    (void)
+        member; /* decoders are lent by the pool: members of different teams are the same threads */
+    struct eng_decoder *d = srv_pool_decoder_take(b->worker->pool);
+    for (int i = begin; i < end; i++)
+        decode_one(b, i, d);
+    srv_pool_decoder_give(b->worker->pool, d);
+}
+
+/* Closes the gaps that failed images left, so that the run is no larger than what is good. */
+static void compact(struct batch *b)
+{
+    const struct eng_preprocess *p = &b->model->info->preprocess;
+    size_t bytes = (size_t)p->height * (size_t)p->width * 3 * eng_type_size(p->type);
+    for (int i = 0; i < b->n;) {
+        if (!srv_job_is_final(b->jobs[i])) {
+            i++;
+            continue;
+        }
+        int last = --b->n;
+        if (last == i)
+            break;
+        struct srv_job *failed = b->jobs[i];
+        memcpy(eng_context_input(b->context->eng, i), eng_context_input(b->context->eng, last),
+               bytes);
+        b->jobs[i] = b->jobs[last];
+        b->jobs[last] = failed;
+    }
+}
+
+static void infer(struct batch *b, struct eng_team *team)
+{
+    uint64_t start = srv_now_ns();
+    int rc = eng_context_run(b->context->eng, b->n, team);
+    for (int i = 0; i < b->n && rc == 0; i++) {
+        struct srv_job *j = b->jobs[i];
+        j->n_predictions = eng_context_topk(b->context->eng, i, j->capacity, j->predictions);
+    }
+    uint64_t took = srv_now_ns() - start;
+    for (int i = 0; i < b->n; i++) {
+        struct srv_job *j = b->jobs[i];
+        j->inference_ns = took;
+        j->batch = b->n;
+        j->leads_batch = i == 0;
+        if (rc == 0)
+            srv_job_move(j, SRV_JOB_DONE);
+        else
+            srv_job_fail(j, srv_engine_status(rc), "the network could not be run");
+    }
+}
+
+static void run_wanted(struct batch *b)
+{
+    struct srv_pool *p = b->worker->pool;
+    char err[160] = "";
+    b->context = srv_pool_context_take(p, b->model, b->n, err, sizeof(err));
+    if (!b->context) {
+        for (int i = 0; i < b->n; i++)
+            srv_job_fail(b->jobs[i], 503, "out of memory for the run");
+        return;
+    }
+    /* A single image is decoded by one thread: helpers would only spin until the run. */
+    struct eng_team *team = b->n > 1 ? srv_pool_lend(b->worker) : NULL;
+    if (team)
+        eng_team_for(team, b->n, decode_units, b);
+    else
+        decode_units(b, 0, b->n, 0);
+    compact(b);
+    if (b->n > 0) {
+        if (!team)
+            team = srv_pool_lend(b->worker);
+        infer(b, team);
+    }
+    srv_pool_lend_end(b->worker, team);
+    srv_pool_context_give(p, b->model, b->context);
+}
+
+void srv_batch_run(struct srv_worker *w, struct srv_model *m, struct srv_job **jobs, int n)
+{
+    struct batch b = {.worker = w, .model = m, .jobs = jobs};
+    b.n = drop_unwanted(jobs, n, srv_now_ns());
+    if (b.n > 0)
+        run_wanted(&b);
+    for (int i = 0; i + 1 < n; i++)
+        jobs[i]->next = jobs[i + 1];
+    srv_pool_complete(w->pool, jobs[0], jobs[n - 1], n);
+}

@@ -1,0 +1,15 @@
+/* What a worker does with a batch: drop what nobody waits for, decode and preprocess each image
+ * into its slot, run the network, rank. */
+#ifndef SRV_BATCH_H
+#define SRV_BATCH_H
+
+#include "server/pool.h"
+
+/* jobs[0..n-1] of one model, QUEUED and out of the queue; all of them end in the completion list.
+ */
+void srv_batch_run(struct srv_worker *w, struct srv_model *m, struct srv_job **jobs, int n);
+
+/* HTTP status for a failure of the engine while it reads an image or runs. */
+int srv_engine_status(int rc);
+
+#endif

@@ -1,0 +1,242 @@
+/* The part of an exchange that every route and every transport share. */
+#include "server/call.h"
+
+#include "protocol/query.h"
+#include "protocol/reply.h"
+#include "server/clock.h"
+#include "server/srv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- replies ---- */
+
+void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len)
+{
+    static const char out_of_memory[] = "{\"error\":\"out of memory\"}";
+    struct srv_reply *r = &c->reply;
+    if (r->status) {
+        free(body_take);
+        return;
+    }
+    r->status = status;
+    r->type = type;
+    r->body = body_take;
+    r->len = len;
+    if (!body_take) {
+        r->status = 503;
+        r->type = "application/json";
+        r->body = strdup(out_of_memory); /* NULL again: an empty body */
+        r->len = r->body ? sizeof(out_of_memory) - 1 : 0;
+    }
+    if (c->pending) {
+        c->pending = 0;
+        c->ops->answered(c);
+    }
+}
+
+void srv_call_error(struct srv_call *c, int status, const char *fmt, ...)
+{
+    char sentence[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(sentence, sizeof(sentence), fmt, ap);
+    va_end(ap);
+    size_t len = 0;
+    char *body = proto_reply_error(sentence, &len);
+    srv_call_reply(c, status, "application/json", body, len);
+}
+
+void srv_call_header(struct srv_call *c, const char *name, const char *fmt, ...)
+{
+    struct srv_reply *r = &c->reply;
+    assert(r->n_headers < SRV_REPLY_HEADERS);
+    struct srv_header *h = &r->headers[r->n_headers++];
+    va_list ap;
+    h->name = name;
+    va_start(ap, fmt);
+    vsnprintf(h->value, sizeof(h->value), fmt, ap);
+    va_end(ap);
+}
+
+/* ---- what the client asked ---- */
+
+/* Its own id if it is one that a log and a header can carry, else one of ours. */
+static void choose_id(struct srv_call *c)
+{
+    const char *given = c->ops->header(c, "X-Request-Id");
+    size_t len = given ? strlen(given) : 0;
+    int good = len > 0 && len <= SRV_ID_MAX;
+    for (size_t i = 0; good && i < len; i++)
+        good = given[i] > ' ' && given[i] < 0x7f;
+    c->srv->calls++;
+    if (good)
+        snprintf(c->id, sizeof(c->id), "%s", given);
+    else
+        snprintf(c->id, sizeof(c->id), "%llx-%llx", (unsigned long long)c->srv->metrics.started_ns,
+                 (unsigned long long)c->srv->calls);
+}
+
+int srv_call_query(struct srv_call *c, const char *name, char *buf, size_t len)
+{
+    const char *p = strchr(c->target, '?');
+    size_t name_len = strlen(name);
+    while (p) {
+        p++;
+        size_t n = strcspn(p, "&");
+        if (n >= name_len && memcmp(p, name, name_len) == 0 &&
+            (n == name_len || p[name_len] == '=')) {
+            const char *value = p + name_len + (n > name_len);
+            if (proto_percent_decode(value, (size_t)(p + n - value), buf, len) >= 0)
+                return 1;
+            srv_call_error(c, 400, "the value of %s in the query is not valid", name);
+            return -1;
+        }
+        p = strchr(p, '&');
+    }
+    return 0;
+}
+
+int srv_call_query_int(struct srv_call *c, const char *name, long long min, long long max,
+                       long long *ret)
+{
+    char text[32];
+    int there = srv_call_query(c, name, text, sizeof(text));
+    if (there <= 0)
+        return there;
+    if (proto_parse_int(text, min, max, ret) == 0)
+        return 1;
+    if (max == LLONG_MAX)
+        srv_call_error(c, 400, "%s must be a whole number, at least %lld", name, min);
+    else
+        srv_call_error(c, 400, "%s must be a whole number from %lld to %lld", name, min, max);
+    return -1;
+}
+
+/* ---- the exchange ---- */
+
+static void find_route(struct srv_call *c)
+{
+    int rc;
+    size_t len = strcspn(c->target, "?");
+    c->route = srv_route_find(c->target, len, c->param, &rc);
+    if (!c->route || rc < 0) {
+        if (rc < 0)
+            srv_call_error(c, 400, "the path is not valid percent-encoded UTF-8");
+        else
+            srv_call_error(c, 404, "there is nothing at this path");
+        return;
+    }
+    if (c->route->methods & srv_method_parse(c->method))
+        return;
+    char allow[64];
+    srv_methods_text(c->route->methods, allow, sizeof(allow));
+    srv_call_header(c, "Allow", "%s", allow);
+    srv_call_error(c, 405, "this path takes %s", allow);
+}
+
+static void refuse_body(struct srv_call *c, int rc)
+{
+    if (rc == -EFBIG)
+        srv_call_error(c, 413, "the body is larger than %lld bytes",
+                       (long long)c->srv->cfg->max_body);
+    else
+        srv_call_error(c, 503, "out of memory for the body");
+}
+
+static void open_body(struct srv_call *c, int64_t declared)
+{
+    const char *coding = c->ops->header(c, "Content-Encoding");
+    if (coding && coding[0] && strcasecmp(coding, "identity") != 0) {
+        srv_call_error(c, 415, "the Content-Encoding of the body is not supported");
+        return;
+    }
+    int rc = srv_req_create(&c->req, c->srv, NULL, NULL);
+    if (rc == 0 && declared > 0)
+        rc = srv_req_expect(c->req, (size_t)declared);
+    if (rc < 0)
+        refuse_body(c, rc);
+}
+
+void srv_call_start(struct srv_call *c)
+{
+    c->srv->calls_open++;
+    choose_id(c);
+}
+
+void srv_call_open(struct srv_call *c, int64_t declared)
+{
+    find_route(c);
+    if (!c->reply.status && c->route->body)
+        open_body(c, declared);
+    if (!c->reply.status && c->route->begin)
+        c->route->begin(c);
+}
+
+int srv_call_body(struct srv_call *c, const void *data, size_t len)
+{
+    if (c->reply.status)
+        return -1;
+    int rc = c->req ? srv_req_append(c->req, data, len) : 0; /* a GET's body is of no interest */
+    if (rc < 0)
+        refuse_body(c, rc);
+    return rc < 0 ? -1 : 0;
+}
+
+void srv_call_finish(struct srv_call *c)
+{
+    c->pending = 0;
+    c->route->finish(c);
+    c->pending = !c->reply.status;
+}
+
+static void log_call(const struct srv_call *c, uint64_t total_ns)
+{
+    struct srv_log_request l = {
+        .id = c->id,
+        .client = c->client,
+        .method = c->method,
+        .path = c->target,
+        .status = c->reply.status ? c->reply.status : 499,
+        .bytes = c->req ? c->req->body_len : 0,
+        .total_ns = total_ns,
+    };
+    const struct srv_req *r = c->req;
+    if (r && r->model) {
+        l.model = r->model_name;
+        l.variant = r->model->info->variant[0] ? r->model->info->variant : NULL;
+        l.images = r->n_jobs;
+    }
+    if (r && r->pending == 0)
+        for (int i = 0; i < r->n_jobs; i++) { /* the slowest of many */
+            const struct srv_job *j = &r->jobs[i];
+            l.queue_ns = j->queue_ns > l.queue_ns ? j->queue_ns : l.queue_ns;
+            l.decode_ns = j->decode_ns > l.decode_ns ? j->decode_ns : l.decode_ns;
+            l.preprocess_ns =
+                j->preprocess_ns > l.preprocess_ns ? j->preprocess_ns : l.preprocess_ns;
+            l.inference_ns = j->inference_ns > l.inference_ns ? j->inference_ns : l.inference_ns;
+            l.batch = j->batch > l.batch ? j->batch : l.batch;
+            if (j->error[0])
+                l.error = j->error;
+        }
+    srv_log_request(c->srv->log, &l);
+}
+
+void srv_call_close(struct srv_call *c)
+{
+    uint64_t total = srv_now_ns() - c->started_ns;
+    c->srv->calls_open--;
+    srv_metrics_request(&c->srv->metrics, c->route ? srv_route_index(c->route) : SRV_ROUTES_MAX,
+                        c->reply.status ? c->reply.status : 499, total);
+    if (c->srv->cfg->log_requests)
+        log_call(c, total);
+    if (c->req)
+        srv_req_cancel(c->req); /* frees it at once if nothing of it is out */
+    free(c->reply.body);
+}

@@ -1,0 +1,76 @@
+/* A call: one HTTP exchange, whatever carries it. The transport feeds a target, headers and a body
+ * in and takes a reply out; the routes never see the transport. Loop thread only. */
+#ifndef SRV_CALL_H
+#define SRV_CALL_H
+
+#include "server/request.h"
+#include "server/route.h"
+
+enum { SRV_ID_MAX = 128, SRV_REPLY_HEADERS = 8 };
+
+struct srv_header {
+    const char *name;
+    char value[192];
+};
+
+struct srv_reply {
+    int status; /* 0: none yet */
+    char *body; /* malloc'ed; the transport may take it (and sets it NULL) */
+    size_t len;
+    const char *type;
+    struct srv_header headers[SRV_REPLY_HEADERS];
+    int n_headers;
+};
+
+struct srv_call;
+
+struct srv_call_ops {
+    /* Value of a request header, or NULL. */
+    const char *(*header)(const struct srv_call *c, const char *name);
+    /* A pending call has its reply now. */
+    void (*answered)(struct srv_call *c);
+};
+
+struct srv_call {
+    struct srv *srv;
+    const struct srv_call_ops *ops;
+    const char *method;  /* as the client wrote it */
+    const char *target;  /* path and query, percent-encoded; the transport keeps it */
+    const char *client;  /* its address, for the log */
+    int client_fd;       /* to notice that it left; -1 = none */
+    uint64_t started_ns; /* request line */
+
+    const struct srv_route *route;
+    char param[SRV_PARAM_MAX];
+    char id[SRV_ID_MAX + 1];
+    struct srv_req *req; /* if the route takes a body */
+    int pending;
+    struct srv_reply reply;
+    int images, many; /* of a classify call: how many, and whether the answer is a list */
+};
+
+/* Counts the call and gives it its id; srv_call_close() must follow, whatever comes between. */
+void srv_call_start(struct srv_call *c);
+/* Headers are complete and well-formed. declared: the body's length, -1 if it is not known.
+ * Afterwards reply.status != 0 means that the call is refused: the body need not be read. */
+void srv_call_open(struct srv_call *c, int64_t declared);
+/* A piece of the body. -1: the call has just been refused. */
+int srv_call_body(struct srv_call *c, const void *data, size_t len);
+/* The body is complete. Afterwards either reply.status != 0, or the call is pending. */
+void srv_call_finish(struct srv_call *c);
+/* The exchange is over, sent or not: logs, counts, frees. A pending call is cancelled. */
+void srv_call_close(struct srv_call *c);
+
+/* For routes. The first reply of a call stands. body_take may be NULL: out of memory (503). */
+void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len);
+void srv_call_error(struct srv_call *c, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void srv_call_header(struct srv_call *c, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A query argument, decoded. 1 = there, 0 = not, -1 = refused (already replied). */
+int srv_call_query(struct srv_call *c, const char *name, char *buf, size_t len);
+/* The same as a whole number in min..max; on 0, *ret is untouched. */
+int srv_call_query_int(struct srv_call *c, const char *name, long long min, long long max,
+                       long long *ret);
+
+#endif

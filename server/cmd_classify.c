@@ -1,0 +1,195 @@
+/* `classify`: files in, top-k out, on all CPUs of the quota, without a daemon. A broken file fails
+ * alone; the exit status is then 1. */
+#include "engine/context.h"
+#include "engine/image.h"
+#include "protocol/reply.h"
+#include "server/clock.h"
+#include "server/cmd.h"
+#include "server/crew.h"
+#include "server/models.h"
+#include "server/quota.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct session {
+    const struct cfg *cfg;
+    FILE *out;
+    struct srv_model *model;
+    const char *name; /* what answers call it */
+    struct srv_context *context;
+    struct eng_decoder *decoder;
+    struct srv_crew *crew;
+    struct eng_prediction *best;
+    struct proto_prediction *rows;
+    int k;
+};
+
+static int read_file(void **ret, size_t *ret_len, const char *path, char *err, size_t errlen)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+    unsigned char *p = NULL;
+    size_t n = 0;
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        rc = fd < 0 ? -errno : -EINVAL;
+    if (rc == 0 && !(p = malloc((size_t)st.st_size + 1)))
+        rc = -ENOMEM;
+    while (rc == 0 && n < (size_t)st.st_size) {
+        ssize_t k = read(fd, p + n, (size_t)st.st_size - n);
+        if (k < 0 && errno != EINTR)
+            rc = -errno;
+        else if (k == 0)
+            break;
+        else if (k > 0)
+            n += (size_t)k;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (rc < 0) {
+        free(p);
+        snprintf(err, errlen, "%s", rc == -EINVAL ? "not a regular file" : strerror(-rc));
+        return rc;
+    }
+    *ret = p;
+    *ret_len = n;
+    return 0;
+}
+
+static int classify(struct session *s, const char *path, struct proto_result *ret, char *err,
+                    size_t errlen)
+{
+    void *bytes;
+    size_t len;
+    struct eng_image_report report = {0};
+    struct eng_image_options options = {
+        .limits = {.max_pixels = (uint64_t)s->cfg->max_pixels,
+                   .max_width = (uint32_t)s->cfg->max_width,
+                   .max_height = (uint32_t)s->cfg->max_height},
+    };
+    uint64_t start = srv_now_ns();
+    int rc = read_file(&bytes, &len, path, err, errlen);
+    if (rc < 0)
+        return rc;
+    rc = eng_decoder_run(s->decoder, bytes, len, &s->model->info->preprocess, &options,
+                         eng_context_input(s->context->eng, 0), &report, err, errlen);
+    free(bytes);
+    uint64_t decoded = srv_now_ns();
+    if (rc == 0)
+        rc = srv_crew_run(s->crew, s->context->eng, 1);
+    if (rc < 0)
+        return rc;
+    int n = eng_context_topk(s->context->eng, 0, s->k, s->best);
+    uint64_t end = srv_now_ns();
+    for (int i = 0; i < n; i++)
+        s->rows[i] = (struct proto_prediction){
+            s->best[i].class_number, eng_model_label(s->model->eng, s->best[i].class_number),
+            s->best[i].score};
+    *ret = (struct proto_result){
+        .status = 200,
+        .model = s->name,
+        .version = s->model->info->version,
+        .variant = s->model->info->variant,
+        .predictions = s->rows,
+        .n_predictions = n,
+        .decode_ns = report.decode_ns,
+        .preprocess_ns = report.preprocess_ns,
+        .inference_ns = end - decoded,
+        .total_ns = end - start,
+        .batch = 1,
+    };
+    return 0;
+}
+
+static void print_text(FILE *out, const char *path, const struct proto_result *r)
+{
+    fprintf(out, "%s: %s %s, %.2f ms (decode %.2f, preprocess %.2f, inference %.2f)\n", path,
+            r->model, r->variant, (double)r->total_ns / 1e6, (double)r->decode_ns / 1e6,
+            (double)r->preprocess_ns / 1e6, (double)r->inference_ns / 1e6);
+    for (int i = 0; i < r->n_predictions; i++)
+        fprintf(out, "  %6.2f %%  %4d  %s\n", (double)r->predictions[i].score * 100,
+                r->predictions[i].class_number, r->predictions[i].label);
+}
+
+/* One line (JSON) or one paragraph a file, errors among them. */
+static int one_file(struct session *s, const char *path)
+{
+    char err[256] = "";
+    struct proto_result result;
+    int rc = classify(s, path, &result, err, sizeof(err));
+    if (rc < 0 && !s->cfg->json) {
+        fprintf(s->out, "%s: %s\n", path, err);
+        return 1;
+    }
+    if (rc == 0 && !s->cfg->json) {
+        print_text(s->out, path, &result);
+        return 0;
+    }
+    char *text = rc < 0 ? proto_reply_error(err, NULL) : proto_reply_one(&result, NULL);
+    if (text)
+        fputs(text, s->out);
+    free(text);
+    return rc < 0 || !text;
+}
+
+static int prepare(struct session *s, struct srv_registry *registry, int threads, char *err,
+                   size_t errlen)
+{
+    s->model = srv_registry_find(registry, s->cfg->model, &s->name);
+    if (!s->model) {
+        snprintf(err, errlen, "there is no model named \"%s\"", s->cfg->model);
+        return -ENOENT;
+    }
+    int classes = s->model->info->outputs - s->model->info->class_offset;
+    s->k = s->cfg->top_k < classes ? (int)s->cfg->top_k : classes;
+    s->best = calloc((size_t)s->k, sizeof(*s->best));
+    s->rows = calloc((size_t)s->k, sizeof(*s->rows));
+    int rc = s->best && s->rows ? 0 : -ENOMEM;
+    if (rc == 0)
+        rc = srv_context_create(&s->context, s->model, 1, threads, err, errlen);
+    if (rc == 0)
+        rc = eng_decoder_create(&s->decoder, 0);
+    if (rc == 0)
+        rc = srv_crew_create(&s->crew, threads);
+    if (rc < 0 && !err[0])
+        snprintf(err, errlen, "%s", strerror(-rc));
+    return rc;
+}
+
+int srv_cmd_classify(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
+{
+    struct srv_registry *registry = NULL;
+    struct session s = {.cfg = cfg, .out = out};
+    struct srv_quota quota;
+    uint32_t allowed = 0;
+    if (cfg->n_args == 0) {
+        snprintf(err, errlen, "no file is named");
+        return -EINVAL;
+    }
+    srv_quota_read(&quota, "");
+    eng_cpu_parse(&allowed, cfg->isa);
+    struct srv_registry_options options = {
+        .dir = srv_models_dir(cfg->models),
+        .default_model = cfg->model,
+        .only = cfg->model,
+        .cpu_bits = eng_cpu_detect() & allowed,
+        .max_batch = 1,
+        .workers = quota.workers,
+    };
+    int rc = srv_registry_load(&registry, &options, NULL, err, errlen);
+    if (rc == 0)
+        rc = prepare(&s, registry, quota.workers, err, errlen);
+    for (int i = 0; rc >= 0 && i < cfg->n_args; i++)
+        rc |= one_file(&s, cfg->args[i]);
+    srv_crew_destroy(s.crew);
+    eng_decoder_destroy(s.decoder);
+    srv_context_destroy(s.context);
+    free(s.best);
+    free(s.rows);
+    srv_registry_destroy(registry);
+    return rc;
+}

@@ -1,0 +1,338 @@
+/* libmicrohttpd gives a reply two chances: at the headers, which costs the connection, or once the
+ * whole body is read. A refusal therefore discards a small body and keeps the connection, and cuts
+ * a large one off at the headers. */
+#include "server/http.h"
+
+#include "server/call.h"
+#include "server/clock.h"
+#include "server/http_check.h"
+#include "server/listen.h"
+#include "server/srv.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    DISCARD_MAX = 1 << 20, /* bytes of a refused body that are read to keep the connection */
+    CONNECTION_MEMORY = 64 << 10,
+    RUNS_A_PUMP = 16, /* then timers and other handles get a turn */
+};
+
+struct srv_http {
+    struct srv *srv;
+    struct MHD_Daemon *daemon;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    int listen_fd;
+};
+
+enum exchange_phase {
+    AT_HEADERS,
+    IN_BODY,
+    DISCARDING, /* refused; the reply waits for the end of the body */
+    WAITING,    /* suspended */
+    REPLIED,
+};
+
+struct exchange {
+    struct srv_call call;
+    struct srv_http *http;
+    struct MHD_Connection *connection;
+    enum exchange_phase phase;
+    size_t discarded;
+    char client[64];
+    char target[]; /* as it stands in the request line */
+};
+
+static struct exchange *exchange_of(const struct srv_call *c)
+{
+    return (struct exchange *)((char *)(uintptr_t)c - offsetof(struct exchange, call));
+}
+
+/* ---- what a call asks of its transport ---- */
+
+static const char *call_header(const struct srv_call *c, const char *name)
+{
+    return MHD_lookup_connection_value(exchange_of(c)->connection, MHD_HEADER_KIND, name);
+}
+
+static void call_answered(struct srv_call *c)
+{
+    MHD_resume_connection(exchange_of(c)->connection); /* the next pump calls on_request again */
+}
+
+static const struct srv_call_ops call_ops = {call_header, call_answered};
+
+/* ---- replies ---- */
+
+static enum MHD_Result queue_reply(struct exchange *x)
+{
+    struct srv_reply *r = &x->call.reply;
+    struct MHD_Response *response =
+        r->body ? MHD_create_response_from_buffer(r->len, r->body, MHD_RESPMEM_MUST_FREE)
+                : MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    r->body = NULL;
+    x->phase = REPLIED;
+    if (r->type)
+        MHD_add_response_header(response, "Content-Type", r->type);
+    MHD_add_response_header(response, "X-Request-Id", x->call.id);
+    for (int i = 0; i < r->n_headers; i++)
+        MHD_add_response_header(response, r->headers[i].name, r->headers[i].value);
+    if (x->http->srv->phase >= SRV_DRAINING)
+        MHD_add_response_header(response, "Connection", "close");
+    enum MHD_Result ok = MHD_queue_response(x->connection, (unsigned)r->status, response);
+    MHD_destroy_response(response);
+    return ok;
+}
+
+/* ---- the three stages of a request ---- */
+
+static void name_client(struct exchange *x)
+{
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    socklen_t len = i && i->client_addr && i->client_addr->sa_family == AF_INET6
+                        ? sizeof(struct sockaddr_in6)
+                        : sizeof(struct sockaddr_in);
+    snprintf(x->client, sizeof(x->client), "local");
+    if (i && i->client_addr && i->client_addr->sa_family != AF_UNIX)
+        getnameinfo(i->client_addr, len, x->client, sizeof(x->client), NULL, 0, NI_NUMERICHOST);
+}
+
+static enum MHD_Result at_headers(struct exchange *x, const char *method, const char *version)
+{
+    struct srv_call *c = &x->call;
+    struct srv_http_framing framing = {0};
+    const char *sentence = NULL;
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    c->method = method;
+    c->client_fd = i ? i->connect_fd : -1;
+    name_client(x);
+    srv_call_start(c);
+    int status = srv_http_check(x->connection, method, version, &framing, &sentence);
+    if (status) {
+        srv_call_error(c, status, "%s", sentence);
+        return queue_reply(x);
+    }
+    srv_call_open(c, framing.declared);
+    if (!c->reply.status) {
+        x->phase = IN_BODY;
+        return MHD_YES;
+    }
+    if (framing.declared > DISCARD_MAX || (framing.expects && framing.declared != 0))
+        return queue_reply(x);
+    x->phase = DISCARDING;
+    return MHD_YES;
+}
+
+static enum MHD_Result in_body(struct exchange *x, const char *data, size_t len)
+{
+    struct srv_call *c = &x->call;
+    if (x->phase == IN_BODY && srv_call_body(c, data, len) == 0)
+        return MHD_YES;
+    x->phase = DISCARDING;
+    x->discarded += len;
+    return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result at_end(struct exchange *x)
+{
+    struct srv_call *c = &x->call;
+    if (x->phase == IN_BODY)
+        srv_call_finish(c);
+    if (c->reply.status)
+        return queue_reply(x);
+    x->phase = WAITING;
+    MHD_suspend_connection(x->connection);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **con_cls)
+{
+    struct exchange *x = *con_cls;
+    (void)cls;
+    (void)url;
+    (void)connection;
+    if (!x)
+        return MHD_NO; /* out of memory at the request line: close */
+    if (x->phase == AT_HEADERS)
+        return at_headers(x, method, version);
+    if (*size > 0) {
+        size_t len = *size;
+        *size = 0;
+        return in_body(x, data, len);
+    }
+    if (x->phase == REPLIED)
+        return MHD_YES;
+    return at_end(x);
+}
+
+static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
+{
+    struct srv_http *h = cls;
+    size_t len = strlen(uri) + 1;
+    struct exchange *x = calloc(1, sizeof(*x) + len);
+    if (!x)
+        return NULL;
+    memcpy(x->target, uri, len);
+    x->http = h;
+    x->connection = connection;
+    x->call = (struct srv_call){
+        .srv = h->srv,
+        .ops = &call_ops,
+        .target = x->target,
+        .client = x->client,
+        .client_fd = -1,
+        .started_ns = srv_now_ns(),
+    };
+    return x;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                         enum MHD_RequestTerminationCode how)
+{
+    struct exchange *x = *con_cls;
+    (void)cls;
+    (void)connection;
+    (void)how;
+    if (!x)
+        return;
+    if (x->phase != AT_HEADERS)
+        srv_call_close(&x->call);
+    free(x);
+    *con_cls = NULL;
+}
+
+/* ---- the loop ---- */
+
+static void on_timer(uv_timer_t *t)
+{
+    srv_http_pump(t->data);
+}
+
+void srv_http_pump(struct srv_http *h)
+{
+    MHD_UNSIGNED_LONG_LONG ms = 0;
+    enum MHD_Result timed = MHD_YES;
+    for (int i = 0; i < RUNS_A_PUMP && timed == MHD_YES && ms == 0; i++) {
+        MHD_run(h->daemon);
+        timed = MHD_get_timeout(h->daemon, &ms);
+    }
+    if (timed == MHD_YES)
+        uv_timer_start(&h->timer, on_timer, ms, 0);
+    else
+        uv_timer_stop(&h->timer);
+}
+
+static void on_readable(uv_poll_t *p, int status, int events)
+{
+    (void)status;
+    (void)events;
+    srv_http_pump(p->data);
+}
+
+static void log_library(void *cls, const char *fmt, va_list ap)
+{
+    struct srv_http *h = cls;
+    char line[512];
+    vsnprintf(line, sizeof(line), fmt, ap);
+    line[strcspn(line, "\n")] = 0;
+    srv_log(h->srv->log, SRV_DEBUG, "libmicrohttpd: %s", line);
+}
+
+/* Targets stay percent-encoded: routes decode what they take, once. */
+static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *s)
+{
+    (void)cls;
+    (void)connection;
+    return strlen(s);
+}
+
+static unsigned idle_seconds(const struct cfg *cfg)
+{
+    return (unsigned)((cfg->idle_timeout_ms + 999) / 1000);
+}
+
+static struct MHD_Daemon *start_daemon(struct srv_http *h)
+{
+    const struct cfg *cfg = h->srv->cfg;
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, h,
+        MHD_OPTION_EXTERNAL_LOGGER, log_library, h, MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        idle_seconds(cfg), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_request_line,
+        h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+}
+
+int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t bound_len,
+                   char *err, size_t errlen)
+{
+    struct srv_http *h = calloc(1, sizeof(*h));
+    if (!h) {
+        snprintf(err, errlen, "out of memory");
+        return -ENOMEM;
+    }
+    h->srv = s;
+    int rc = srv_listen(&h->listen_fd, s->cfg->http, ret_bound, bound_len, err, errlen);
+    if (rc < 0) {
+        free(h);
+        return rc;
+    }
+    h->daemon = start_daemon(h);
+    if (!h->daemon) {
+        close(h->listen_fd);
+        free(h);
+        snprintf(err, errlen, "libmicrohttpd cannot start on %s", ret_bound);
+        return -EIO;
+    }
+    int fd = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    uv_timer_init(&s->loop, &h->timer);
+    uv_poll_init(&s->loop, &h->poll, fd);
+    h->timer.data = h->poll.data = h;
+    uv_poll_start(&h->poll, UV_READABLE, on_readable);
+    srv_http_pump(h);
+    *ret = h;
+    return 0;
+}
+
+int srv_http_connections(const struct srv_http *h)
+{
+    return (int)MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
+        ->num_connections;
+}
+
+void srv_http_quiesce(struct srv_http *h)
+{
+    srv_http_pump(h);
+    int fd = MHD_quiesce_daemon(h->daemon);
+    if (fd >= 0)
+        close(fd);
+    srv_http_pump(h);
+}
+
+void srv_http_stop(struct srv_http *h)
+{
+    if (!h)
+        return;
+    uv_poll_stop(&h->poll);
+    uv_close((uv_handle_t *)&h->poll, NULL);
+    uv_close((uv_handle_t *)&h->timer, NULL);
+    MHD_stop_daemon(h->daemon);
+}
+
+void srv_http_destroy(struct srv_http *h)
+{
+    free(h);
+}

@@ -1,0 +1,13 @@
+/* Listening sockets: "HOST:PORT", "[IPv6]:PORT", ":PORT" (every address) or "unix:PATH". */
+#ifndef SRV_LISTEN_H
+#define SRV_LISTEN_H
+
+#include <stddef.h>
+
+/* Non-blocking, close-on-exec. ret_bound: the address with the port that was really bound. */
+int srv_listen(int *ret_fd, const char *address, char *ret_bound, size_t bound_len, char *err,
+               size_t errlen);
+/* Connects (blocking, with a time limit) to such an address; 0.0.0.0 and [::] mean this host. */
+int srv_connect(int *ret_fd, const char *address, int timeout_ms, char *err, size_t errlen);
+
+#endif

@@ -1,0 +1,240 @@
+/* Start, serve, end: in this order, and the reverse. */
+#include "server/loop.h"
+
+#include "engine/engine.h"
+#include "server/clock.h"
+#include "server/drain.h"
+#include "server/http.h"
+#include "server/models.h"
+#include "server/pool.h"
+#include "server/reload.h"
+#include "server/request.h"
+#include "server/srv.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* ---- callbacks ---- */
+
+static void notify(void *arg) /* on a worker */
+{
+    struct srv *s = arg;
+    uv_async_send(&s->jobs_done);
+}
+
+static void on_jobs_done(uv_async_t *a)
+{
+    struct srv *s = a->data;
+    srv_req_jobs_back(s, srv_pool_collect(s->pool));
+    srv_http_pump(s->http);
+}
+
+static void on_expiry(uv_timer_t *t)
+{
+    struct srv *s = t->data;
+    uint64_t next;
+    s->expiry_ns = SRV_NEVER;
+    srv_req_jobs_expired(s, srv_pool_expire(s->pool, srv_now_ns(), &next));
+    if (next != SRV_NEVER)
+        srv_loop_watch_deadline(s, next);
+    srv_http_pump(s->http);
+}
+
+void srv_loop_watch_deadline(struct srv *s, uint64_t deadline_ns)
+{
+    if (deadline_ns >= s->expiry_ns)
+        return;
+    uint64_t now = srv_now_ns();
+    uint64_t wait = deadline_ns > now ? (deadline_ns - now) / SRV_NS_PER_MS + 1 : 1;
+    s->expiry_ns = deadline_ns;
+    uv_update_time(&s->loop);
+    uv_timer_start(&s->expiry, on_expiry, wait, 0);
+}
+
+static void on_signal(uv_signal_t *h, int number)
+{
+    struct srv *s = h->data;
+    if (number == SIGHUP)
+        srv_reload_start(s);
+    else
+        srv_drain_signal(s);
+}
+
+/* ---- start ---- */
+
+/* Every connection needs a descriptor, and so do files and sockets of our own. */
+static void fit_connections(struct srv *s)
+{
+    enum { OWN = 64 };
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+        return;
+    rlim_t want = (rlim_t)s->cfg->max_connections + OWN;
+    if (lim.rlim_cur < want) {
+        lim.rlim_cur = lim.rlim_max < want ? lim.rlim_max : want;
+        setrlimit(RLIMIT_NOFILE, &lim);
+        getrlimit(RLIMIT_NOFILE, &lim);
+    }
+    if (lim.rlim_cur >= want)
+        return;
+    s->cfg->max_connections = lim.rlim_cur > 2 * OWN ? (int64_t)(lim.rlim_cur - OWN) : OWN;
+    srv_log(s->log, SRV_WARNING, "max_connections is %lld: no more descriptors are allowed (%llu)",
+            (long long)s->cfg->max_connections, (unsigned long long)lim.rlim_cur);
+}
+
+static int choose_cpu(struct srv *s, char *err, size_t errlen)
+{
+    uint32_t allowed;
+    srv_quota_read(&s->quota, "");
+    s->workers = s->cfg->workers ? (int)s->cfg->workers : s->quota.workers;
+    if (eng_cpu_parse(&allowed, s->cfg->isa) < 0) {
+        snprintf(err, errlen, "isa = %s is not known", s->cfg->isa);
+        return -EINVAL;
+    }
+    s->cpu_bits = eng_cpu_detect() & allowed;
+    srv_log(s->log, SRV_INFO, "%d workers (%d CPUs, quota %s %.2f), instruction set %s", s->workers,
+            s->quota.affinity, s->quota.version, s->quota.limit, eng_cpu_name(s->cpu_bits));
+    return 0;
+}
+
+static int load_models(struct srv *s, char *err, size_t errlen)
+{
+    struct srv_registry_options options;
+    s->models_dir = strdup(srv_models_dir(s->cfg->models));
+    if (!s->models_dir) {
+        snprintf(err, errlen, "out of memory");
+        return -ENOMEM;
+    }
+    srv_registry_options_of(&options, s, s->cfg);
+    int rc = srv_registry_load(&s->registry, &options, NULL, err, errlen);
+    if (rc < 0)
+        return rc;
+    for (int i = 0; i < s->registry->n; i++) {
+        const struct eng_model_info *m = s->registry->models[i]->info;
+        srv_log(s->log, SRV_INFO, "model %s/%s: %s %s %dx%d, %.0f M mult-adds, kernels %s%s",
+                m->name, m->version, m->format, m->precision, m->preprocess.width,
+                m->preprocess.height, (double)m->mult_adds / 1e6, m->isa,
+                s->registry->models[i] == s->registry->fallback ? " (default)" : "");
+    }
+    for (int i = 0; i < s->registry->n_failures; i++)
+        srv_log(s->log, SRV_ERROR, "model %s/%s: %s", s->registry->failures[i].name,
+                s->registry->failures[i].version, s->registry->failures[i].error);
+    return 0;
+}
+
+static int start_pool(struct srv *s, char *err, size_t errlen)
+{
+    struct srv_pool_options options = {
+        .workers = s->workers,
+        .max_batch = (int)s->cfg->max_batch,
+        .cpu_bits = s->cpu_bits,
+        .notify = notify,
+        .arg = s,
+    };
+    return srv_pool_create(&s->pool, &options, err, errlen);
+}
+
+static int start_handles(struct srv *s, char *err, size_t errlen)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    int rc = uv_async_init(&s->loop, &s->jobs_done, on_jobs_done);
+    s->jobs_done.data = s->expiry.data = s;
+    uv_timer_init(&s->loop, &s->expiry);
+    uv_timer_init(&s->loop, &s->drain_timer);
+    s->expiry_ns = SRV_NEVER;
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        rc = uv_signal_init(&s->loop, &s->signals[i]);
+        s->signals[i].data = s;
+        if (rc == 0)
+            rc = uv_signal_start(&s->signals[i], on_signal, numbers[i]);
+    }
+    if (rc == 0)
+        srv_reload_init(s);
+    else
+        snprintf(err, errlen, "event loop: %s", uv_strerror(rc));
+    return rc;
+}
+
+static int start(struct srv *s, char *err, size_t errlen)
+{
+    char bound[128];
+    signal(SIGPIPE, SIG_IGN);
+    s->metrics.started_ns = s->metrics.window_ns = srv_now_ns();
+    int rc = srv_log_create(&s->log, STDERR_FILENO);
+    if (rc < 0) {
+        snprintf(err, errlen, "the log cannot start: %s", strerror(-rc));
+        return rc;
+    }
+    srv_log_configure(s->log, s->cfg->log_level, s->cfg->log_format);
+    fit_connections(s);
+    rc = choose_cpu(s, err, errlen);
+    if (rc == 0)
+        rc = load_models(s, err, errlen);
+    if (rc == 0)
+        rc = start_handles(s, err, errlen);
+    if (rc == 0)
+        rc = start_pool(s, err, errlen);
+    if (rc == 0)
+        rc = srv_http_start(&s->http, s, bound, sizeof(bound), err, errlen);
+    if (rc == 0)
+        srv_log(s->log, SRV_INFO, "ready: http %s, default model %s", bound,
+                s->registry->fallback_name);
+    return rc;
+}
+
+/* ---- end ---- */
+
+static void close_handle(uv_handle_t *h, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(h))
+        uv_close(h, NULL);
+}
+
+static void stop(struct srv *s)
+{
+    if (s->http)
+        srv_http_stop(s->http);
+    srv_reload_finish(s);
+    srv_pool_destroy(s->pool);
+    uv_walk(&s->loop, close_handle, NULL);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&s->loop);
+    srv_http_destroy(s->http);
+    srv_registry_destroy(s->registry);
+    if (s->log)
+        srv_log(s->log, SRV_INFO, "stopped");
+    srv_log_destroy(s->log);
+    cfg_destroy(s->cfg);
+    free(s->models_dir);
+    free(s);
+}
+
+int srv_serve(struct cfg *cfg_take, const struct cfg_sources *sources, char *err, size_t errlen)
+{
+    struct srv *s = calloc(1, sizeof(*s));
+    if (!s) {
+        cfg_destroy(cfg_take);
+        snprintf(err, errlen, "out of memory");
+        return -ENOMEM;
+    }
+    s->cfg = cfg_take;
+    s->sources = sources;
+    int rc = uv_loop_init(&s->loop);
+    if (rc < 0) {
+        cfg_destroy(cfg_take);
+        free(s);
+        snprintf(err, errlen, "event loop: %s", uv_strerror(rc));
+        return rc;
+    }
+    rc = start(s, err, errlen);
+    if (rc == 0)
+        uv_run(&s->loop, UV_RUN_DEFAULT);
+    stop(s);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,266 @@
+/* Counts on the loop thread, so nothing here is atomic. */
+#include "server/metrics.h"
+
+#include "server/clock.h"
+#include "server/http.h"
+#include "server/models.h"
+#include "server/pool.h"
+#include "server/route.h"
+#include "server/srv.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WINDOW_NS (30ull * 1000000000u)
+
+/* The last stands for all others. */
+static const int codes[SRV_CODES] = {200, 304, 400, 401, 403, 404, 405, 408, 411, 413,
+                                     415, 422, 429, 499, 500, 501, 503, 504, 505, 0};
+
+static int code_index(int status)
+{
+    int i = 0;
+    while (i < SRV_CODES - 1 && codes[i] != status)
+        i++;
+    return i;
+}
+
+static void add_stage(struct srv_metrics *m, enum srv_stage stage, uint64_t ns)
+{
+    srv_histogram_add(&m->stage[stage], ns);
+    srv_histogram_add(&m->window[0][stage], ns);
+}
+
+static void turn_window(struct srv_metrics *m)
+{
+    uint64_t now = srv_now_ns();
+    if (now - m->window_ns < WINDOW_NS)
+        return;
+    if (now - m->window_ns < 2 * WINDOW_NS)
+        memcpy(m->window[1], m->window[0], sizeof(m->window[0]));
+    else
+        memset(m->window[1], 0, sizeof(m->window[1]));
+    memset(m->window[0], 0, sizeof(m->window[0]));
+    m->window_ns = now;
+}
+
+void srv_metrics_job(struct srv_metrics *m, struct srv_model *model, const struct srv_job *j)
+{
+    struct srv_model_stats *s = &model->stats;
+    turn_window(m);
+    if (j->state == SRV_JOB_EXPIRED)
+        s->expired++;
+    else if (j->state == SRV_JOB_CANCELLED)
+        s->gone++;
+    else if (j->state == SRV_JOB_FAILED)
+        s->images_failed++;
+    else
+        s->images_ok++;
+    add_stage(m, SRV_QUEUE, j->queue_ns);
+    if (j->decode_ns)
+        add_stage(m, SRV_DECODE, j->decode_ns);
+    if (j->preprocess_ns)
+        add_stage(m, SRV_PREPROCESS, j->preprocess_ns);
+    if (j->state != SRV_JOB_DONE)
+        return;
+    add_stage(m, SRV_INFERENCE, j->inference_ns);
+    if (j->leads_batch) {
+        int b = 0;
+        while (b < SRV_BATCH_BUCKETS - 1 && 1 << b < j->batch)
+            b++;
+        m->batches[b]++;
+        m->batch_images += (uint64_t)j->batch;
+        s->batches++;
+        s->inference_ns += j->inference_ns;
+    }
+}
+
+void srv_metrics_request(struct srv_metrics *m, int route, int status, uint64_t total_ns)
+{
+    turn_window(m);
+    m->requests[route][code_index(status)]++;
+    const struct srv_route *r = route < SRV_ROUTES_MAX ? srv_route_at(route) : NULL;
+    if (r && r->body && status == 200)
+        add_stage(m, SRV_TOTAL, total_ns);
+}
+
+/* ---- Prometheus text ---- */
+
+static const char *const stage_names[SRV_STAGES] = {"queue", "decode", "preprocess", "inference",
+                                                    "total"};
+
+static void head(FILE *f, const char *name, const char *type, const char *help)
+{
+    fprintf(f, "# HELP mobilenetd_%s %s\n# TYPE mobilenetd_%s %s\n", name, help, name, type);
+}
+
+static void one(FILE *f, const char *name, const char *type, const char *help, double value)
+{
+    head(f, name, type, help);
+    fprintf(f, "mobilenetd_%s %.15g\n", name, value);
+}
+
+static void put_requests(FILE *f, const struct srv_metrics *m)
+{
+    head(f, "requests_total", "counter", "Answered HTTP requests by route and status.");
+    for (int r = 0; r <= SRV_ROUTES_MAX; r++) {
+        const struct srv_route *route = r < SRV_ROUTES_MAX ? srv_route_at(r) : NULL;
+        for (int c = 0; c < SRV_CODES; c++)
+            if (m->requests[r][c] > 0)
+                fprintf(f, "mobilenetd_requests_total{route=\"%s\",code=\"%d\"} %llu\n",
+                        route ? route->pattern : "none", codes[c],
+                        (unsigned long long)m->requests[r][c]);
+    }
+}
+
+static void put_stages(FILE *f, const struct srv_metrics *m)
+{
+    static const double edges_ms[] = {0.1, 0.25, 0.5, 1,   2.5,  5,    10,   25,
+                                      50,  100,  250, 500, 1000, 2500, 5000, 10000};
+    head(f, "stage_seconds", "histogram",
+         "Time of images by stage, and of whole requests (total).");
+    for (int s = 0; s < SRV_STAGES; s++) {
+        const struct srv_histogram *h = &m->stage[s];
+        const char *name = stage_names[s];
+        for (size_t i = 0; i < sizeof(edges_ms) / sizeof(edges_ms[0]); i++)
+            fprintf(f, "mobilenetd_stage_seconds_bucket{stage=\"%s\",le=\"%g\"} %llu\n", name,
+                    edges_ms[i] / 1e3,
+                    (unsigned long long)srv_histogram_at_most(h, (uint64_t)(edges_ms[i] * 1e6)));
+        fprintf(f, "mobilenetd_stage_seconds_bucket{stage=\"%s\",le=\"+Inf\"} %llu\n", name,
+                (unsigned long long)h->count);
+        fprintf(f, "mobilenetd_stage_seconds_sum{stage=\"%s\"} %.9f\n", name,
+                (double)h->sum_ns / 1e9);
+        fprintf(f, "mobilenetd_stage_seconds_count{stage=\"%s\"} %llu\n", name,
+                (unsigned long long)h->count);
+    }
+    head(f, "stage_quantile_seconds", "gauge",
+         "Percentiles of the last 30 to 60 seconds by stage.");
+    static const double quantiles[] = {0.5, 0.9, 0.99};
+    for (int s = 0; s < SRV_STAGES; s++)
+        for (int i = 0; i < 3; i++)
+            fprintf(
+                f, "mobilenetd_stage_quantile_seconds{stage=\"%s\",quantile=\"%g\"} %.9f\n",
+                stage_names[s], quantiles[i],
+                (double)srv_histogram_quantile2(&m->window[0][s], &m->window[1][s], quantiles[i]) /
+                    1e9);
+}
+
+static void put_batches(FILE *f, const struct srv_metrics *m)
+{
+    uint64_t sum = 0;
+    head(f, "batch_size", "histogram", "Images that ran together.");
+    for (int b = 0; b < SRV_BATCH_BUCKETS; b++) {
+        sum += m->batches[b];
+        fprintf(f, "mobilenetd_batch_size_bucket{le=\"%d\"} %llu\n", 1 << b,
+                (unsigned long long)sum);
+    }
+    fprintf(f, "mobilenetd_batch_size_bucket{le=\"+Inf\"} %llu\n", (unsigned long long)sum);
+    fprintf(f, "mobilenetd_batch_size_sum %llu\n", (unsigned long long)m->batch_images);
+    fprintf(f, "mobilenetd_batch_size_count %llu\n", (unsigned long long)sum);
+}
+
+static void put_images(FILE *f, const struct srv_registry *r)
+{
+    head(f, "images_total", "counter", "Images by model and outcome.");
+    for (int i = 0; i < r->n; i++) {
+        const struct srv_model_stats *s = &r->models[i]->stats;
+        const struct {
+            const char *outcome;
+            uint64_t n;
+        } rows[] = {{"ok", s->images_ok},
+                    {"failed", s->images_failed},
+                    {"expired", s->expired},
+                    {"gone", s->gone},
+                    {"refused", s->refused}};
+        for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++)
+            fprintf(f, "mobilenetd_images_total{model=\"%s\",outcome=\"%s\"} %llu\n",
+                    r->models[i]->info->name, rows[k].outcome, (unsigned long long)rows[k].n);
+    }
+}
+
+static void put_models(FILE *f, struct srv *s)
+{
+    const struct srv_registry *r = s->registry;
+    put_images(f, r);
+    head(f, "queue_depth", "gauge", "Images that wait, by model.");
+    for (int i = 0; i < r->n; i++)
+        fprintf(f, "mobilenetd_queue_depth{model=\"%s\"} %zu\n", r->models[i]->info->name,
+                srv_pool_queued(s->pool, r->models[i]));
+    head(f, "model_batches_total", "counter", "Runs of the network, by model.");
+    for (int i = 0; i < r->n; i++)
+        fprintf(f, "mobilenetd_model_batches_total{model=\"%s\"} %llu\n", r->models[i]->info->name,
+                (unsigned long long)r->models[i]->stats.batches);
+    head(f, "model_inference_seconds_total", "counter", "Time in the network, by model.");
+    for (int i = 0; i < r->n; i++)
+        fprintf(f, "mobilenetd_model_inference_seconds_total{model=\"%s\"} %.9f\n",
+                r->models[i]->info->name, (double)r->models[i]->stats.inference_ns / 1e9);
+    head(f, "model_info", "gauge", "1 for every model that is served.");
+    for (int i = 0; i < r->n; i++) {
+        const struct eng_model_info *m = r->models[i]->info;
+        fprintf(f,
+                "mobilenetd_model_info{model=\"%s\",version=\"%s\",family=\"%s\",variant=\"%s\","
+                "precision=\"%s\",isa=\"%s\"} 1\n",
+                m->name, m->version, m->family, m->variant, m->precision, m->isa);
+    }
+}
+
+static double resident_bytes(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    unsigned long pages = 0;
+    if (!f)
+        return 0;
+    int n = fscanf(f, "%*u %lu", &pages);
+    fclose(f);
+    return n == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static void put_server(FILE *f, struct srv *s)
+{
+    struct srv_pool_state p = srv_pool_state(s->pool);
+    one(f, "ready", "gauge", "1 while requests are welcome.", s->phase == SRV_SERVING);
+    one(f, "uptime_seconds", "gauge", "Since the start.",
+        (double)(srv_now_ns() - s->metrics.started_ns) / 1e9);
+    one(f, "connections", "gauge", "Open HTTP connections.", srv_http_connections(s->http));
+    one(f, "requests_open", "gauge", "Requests between their first line and their reply.",
+        s->calls_open);
+    one(f, "request_bytes", "gauge", "Memory of the requests in flight.", (double)s->request_bytes);
+    one(f, "workers", "gauge", "Worker threads.", s->pool->n);
+    one(f, "workers_idle", "gauge", "Worker threads with nothing to do.", p.idle);
+    one(f, "images_waiting", "gauge", "Images in all queues.", (double)p.queued);
+    one(f, "images_running", "gauge", "Images on workers.", (double)p.running);
+    one(f, "team_helps_total", "counter", "Times that a worker helped the run of another.",
+        (double)p.helped);
+    one(f, "reloads_total", "counter", "Reloads of configuration and models that took effect.",
+        (double)s->metrics.reloads);
+    one(f, "reload_failures_total", "counter", "Reloads that changed nothing because they failed.",
+        (double)s->metrics.reload_failures);
+    one(f, "models_failed", "gauge", "Models of the repository that cannot be served.",
+        s->registry->n_failures);
+    one(f, "log_lines_dropped_total", "counter", "Log lines that nobody took in time.",
+        (double)srv_log_dropped(s->log));
+    one(f, "resident_bytes", "gauge", "Memory of the process.", resident_bytes());
+}
+
+char *srv_metrics_text(struct srv *s, size_t *ret_len)
+{
+    char *text = NULL;
+    FILE *f = open_memstream(&text, ret_len);
+    if (!f)
+        return NULL;
+    turn_window(&s->metrics);
+    put_requests(f, &s->metrics);
+    put_stages(f, &s->metrics);
+    put_batches(f, &s->metrics);
+    put_models(f, s);
+    put_server(f, s);
+    int failed = ferror(f);
+    if (fclose(f) != 0 || failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}

@@ -1,0 +1,33 @@
+/* Counters of the loop thread, and their Prometheus text. */
+#ifndef SRV_METRICS_H
+#define SRV_METRICS_H
+
+#include "server/histogram.h"
+
+#include <stddef.h>
+
+struct srv;
+struct srv_job;
+struct srv_model;
+
+enum srv_stage { SRV_QUEUE, SRV_DECODE, SRV_PREPROCESS, SRV_INFERENCE, SRV_TOTAL, SRV_STAGES };
+enum { SRV_ROUTES_MAX = 64, SRV_CODES = 20, SRV_BATCH_BUCKETS = 9 };
+
+struct srv_metrics {
+    uint64_t started_ns;
+    struct srv_histogram stage[SRV_STAGES]; /* since the start */
+    /* percentiles are of the last one to two windows, so that they follow the load */
+    struct srv_histogram window[2][SRV_STAGES];
+    uint64_t window_ns;                               /* start of window[0] */
+    uint64_t requests[SRV_ROUTES_MAX + 1][SRV_CODES]; /* last row: no route */
+    uint64_t batches[SRV_BATCH_BUCKETS], batch_images;
+    uint64_t reloads, reload_failures;
+};
+
+void srv_metrics_job(struct srv_metrics *m, struct srv_model *model, const struct srv_job *j);
+/* route: its index, or SRV_ROUTES_MAX. */
+void srv_metrics_request(struct srv_metrics *m, int route, int status, uint64_t total_ns);
+/* malloc'ed text; NULL: out of memory. */
+char *srv_metrics_text(struct srv *s, size_t *ret_len);
+
+#endif

@@ -1,0 +1,64 @@
+/* References and run contexts of a model. */
+#include "server/model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int srv_model_create(struct srv_model **ret, struct eng_model *eng_take, uint64_t stamp)
+{
+    struct srv_model *m = calloc(1, sizeof(*m));
+    if (!m)
+        return -ENOMEM;
+    atomic_init(&m->refs, 1);
+    m->eng = eng_take;
+    m->info = eng_model_info(eng_take);
+    m->stamp = stamp;
+    m->weight = 1;
+    *ret = m;
+    return 0;
+}
+
+struct srv_model *srv_model_ref(struct srv_model *m)
+{
+    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    return m;
+}
+
+void srv_model_unref(struct srv_model *m)
+{
+    if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    while (m->contexts) {
+        struct srv_context *c = m->contexts;
+        m->contexts = c->next;
+        srv_context_destroy(c);
+    }
+    srv_queue_finish(&m->queue);
+    eng_model_unref(m->eng);
+    free(m);
+}
+
+int srv_context_create(struct srv_context **ret, struct srv_model *m, int max_batch,
+                       int max_members, char *err, size_t errlen)
+{
+    struct srv_context *c = calloc(1, sizeof(*c));
+    if (!c)
+        return -ENOMEM;
+    int rc = eng_context_create(&c->eng, m->eng, max_batch, max_members, err, errlen);
+    if (rc < 0) {
+        free(c);
+        return rc;
+    }
+    c->max_batch = max_batch;
+    c->max_members = max_members;
+    *ret = c;
+    return 0;
+}
+
+void srv_context_destroy(struct srv_context *c)
+{
+    if (!c)
+        return;
+    eng_context_destroy(c->eng);
+    free(c);
+}

@@ -1,0 +1,52 @@
+/* A model as the server sees it: the engine's immutable model, what waits for it, and run contexts
+ * to lend to workers. Reference-counted: the registry holds one, every request one. */
+#ifndef SRV_MODEL_H
+#define SRV_MODEL_H
+
+#include "engine/context.h"
+#include "server/histogram.h"
+#include "server/queue.h"
+
+#include <stdatomic.h>
+
+/* A run context out on loan to one worker at a time. */
+struct srv_context {
+    struct eng_context *eng;
+    int max_batch, max_members;
+    struct srv_context *next;
+};
+
+/* Counted on the loop thread as answers pass through it. */
+struct srv_model_stats {
+    uint64_t images_ok, images_failed, expired, gone, refused;
+    uint64_t batches, inference_ns;
+};
+
+struct srv_model {
+    atomic_int refs;
+    struct eng_model *eng;
+    const struct eng_model_info *info;
+    uint64_t stamp; /* of the folder's files: tells whether a reload must read them again */
+    int weight;     /* share of the workers against other models; 1 = normal */
+
+    /* guarded by the pool's lock */
+    struct srv_queue queue;
+    struct srv_model *next_waiting; /* models that have jobs waiting */
+    int waiting;
+    uint64_t turn; /* virtual time used; the smallest of the waiting runs next */
+    struct srv_context *contexts;
+
+    /* loop thread only */
+    struct srv_model_stats stats;
+};
+
+/* Takes eng over (on failure it stays the caller's). */
+int srv_model_create(struct srv_model **ret, struct eng_model *eng_take, uint64_t stamp);
+struct srv_model *srv_model_ref(struct srv_model *m); /* m */
+void srv_model_unref(struct srv_model *m);            /* NULL is fine; the last one frees */
+
+int srv_context_create(struct srv_context **ret, struct srv_model *m, int max_batch,
+                       int max_members, char *err, size_t errlen);
+void srv_context_destroy(struct srv_context *c);
+
+#endif

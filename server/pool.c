@@ -1,0 +1,374 @@
+/* Threads, what they take next, and what they lend to each other. What a worker does with a batch
+ * is in batch.c. */
+#include "server/pool.h"
+
+#include "server/batch.h"
+#include "server/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- queues: all under p->lock ---- */
+
+static void link_waiting(struct srv_pool *p, struct srv_model *m)
+{
+    if (m->waiting)
+        return;
+    m->waiting = 1;
+    if (m->turn < p->turn) /* no credit for the time that it had nothing to do */
+        m->turn = p->turn;
+    m->next_waiting = p->waiting;
+    p->waiting = m;
+}
+
+static void unlink_if_empty(struct srv_pool *p, struct srv_model *m)
+{
+    if (!m->waiting || m->queue.n > 0)
+        return;
+    struct srv_model **at = &p->waiting;
+    while (*at != m)
+        at = &(*at)->next_waiting;
+    *at = m->next_waiting;
+    m->waiting = 0;
+}
+
+/* Fills w->jobs with the next batch; how many, 0 if nothing waits. */
+static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret)
+{
+    struct srv_model *m = p->waiting;
+    if (!m)
+        return 0;
+    for (struct srv_model *o = m->next_waiting; o; o = o->next_waiting)
+        if (o->turn < m->turn)
+            m = o;
+    /* One batch each for everyone who is free beats one batch that everyone shares: no barriers. */
+    size_t share = (m->queue.n + (size_t)p->idle) / ((size_t)p->idle + 1);
+    if (share > (size_t)p->max_batch)
+        share = (size_t)p->max_batch;
+    int n = 0;
+    while (n < (int)share)
+        w->jobs[n++] = srv_queue_pop(&m->queue);
+    p->turn = m->turn;
+    m->turn += (m->info->mult_adds + 1) * (uint64_t)n / (uint64_t)m->weight;
+    p->queued -= (size_t)n;
+    p->running += (size_t)n;
+    unlink_if_empty(p, m);
+    *ret = m;
+    return n;
+}
+
+/* ---- the thread ---- */
+
+static struct srv_worker *find_lender(struct srv_pool *p, uint64_t after)
+{
+    struct srv_worker *best = NULL;
+    for (int i = 0; i < p->n; i++) {
+        struct srv_worker *w = &p->workers[i];
+        if (w->lending > after && (!best || w->lending < best->lending))
+            best = w;
+    }
+    return best;
+}
+
+/* Sleeps or helps until there is a batch (its size) or the pool stops (0). */
+static int next_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret)
+{
+    uint64_t tried = 0; /* the last run that was entered or found closed */
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        int n = take_batch(p, w, ret);
+        if (n > 0 || p->stop) {
+            pthread_mutex_unlock(&p->lock);
+            return n;
+        }
+        struct srv_worker *lender = find_lender(p, tried);
+        if (lender) {
+            tried = lender->lending;
+            p->helped++;
+            pthread_mutex_unlock(&p->lock);
+            eng_team_help(lender->team);
+            pthread_mutex_lock(&p->lock);
+            continue;
+        }
+        p->idle++;
+        pthread_cond_wait(&p->work, &p->lock);
+        p->idle--;
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    struct srv_worker *w = arg;
+    struct srv_model *m;
+    int n;
+    while ((n = next_batch(w->pool, w, &m)) > 0)
+        srv_batch_run(w, m, w->jobs, n);
+    return NULL;
+}
+
+/* ---- making and ending ---- */
+
+static int start_workers(struct srv_pool *p, char *err, size_t errlen)
+{
+    sigset_t all, old;
+    sigfillset(&all); /* signals belong to the loop's thread */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = 0;
+    for (int i = 0; i < p->options.workers && rc == 0; i++) {
+        struct srv_worker *w = &p->workers[i];
+        w->pool = p;
+        w->index = i;
+        rc = eng_team_create(&w->team, p->options.workers);
+        if (rc == 0)
+            rc = eng_decoder_create(&p->decoders[i], p->options.cpu_bits);
+        if (rc == 0) {
+            p->n_decoders++;
+            pthread_mutex_lock(&p->lock); /* threads that run already read n */
+            rc = -pthread_create(&w->thread, NULL, worker_main, w);
+            if (rc == 0)
+                p->n++;
+            pthread_mutex_unlock(&p->lock);
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc < 0)
+        snprintf(err, errlen, "worker %d of %d cannot start: %s", p->n + 1, p->options.workers,
+                 strerror(-rc));
+    return rc;
+}
+
+int srv_pool_create(struct srv_pool **ret, const struct srv_pool_options *options, char *err,
+                    size_t errlen)
+{
+    struct srv_pool *p = calloc(1, sizeof(*p));
+    if (!p)
+        goto no_memory;
+    p->options = *options;
+    p->max_batch = options->max_batch;
+    p->done_tail = &p->done;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->work, NULL);
+    pthread_mutex_init(&p->decoder_lock, NULL);
+    pthread_mutex_init(&p->done_lock, NULL);
+    p->workers = calloc((size_t)options->workers, sizeof(*p->workers));
+    p->decoders = calloc((size_t)options->workers, sizeof(struct eng_decoder *));
+    if (!p->workers || !p->decoders)
+        goto no_memory;
+    int rc = start_workers(p, err, errlen);
+    if (rc < 0) {
+        srv_pool_destroy(p);
+        return rc;
+    }
+    *ret = p;
+    return 0;
+no_memory:
+    srv_pool_destroy(p);
+    snprintf(err, errlen, "out of memory");
+    return -ENOMEM;
+}
+
+void srv_pool_destroy(struct srv_pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->stop = 1;
+    pthread_cond_broadcast(&p->work);
+    pthread_mutex_unlock(&p->lock);
+    for (int i = 0; i < p->n; i++)
+        pthread_join(p->workers[i].thread, NULL);
+    assert(!p->waiting);
+    for (int i = 0; p->workers && i < p->options.workers; i++)
+        eng_team_destroy(p->workers[i].team);
+    for (int i = 0; i < p->n_decoders; i++)
+        eng_decoder_destroy(p->decoders[i]);
+    pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->work);
+    pthread_mutex_destroy(&p->decoder_lock);
+    pthread_mutex_destroy(&p->done_lock);
+    free(p->decoders);
+    free(p->workers);
+    free(p);
+}
+
+/* ---- the loop's side ---- */
+
+int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *jobs, int n,
+                    size_t limit)
+{
+    uint64_t now = srv_now_ns();
+    pthread_mutex_lock(&p->lock);
+    int rc = srv_queue_reserve(&m->queue, (size_t)n, limit);
+    if (rc == 0) {
+        for (int i = 0; i < n; i++) {
+            jobs[i].queued_at_ns = now;
+            srv_queue_push(&m->queue, &jobs[i]);
+        }
+        p->queued += (size_t)n;
+        link_waiting(p, m);
+        for (int i = 0; i < n && i < p->idle; i++)
+            pthread_cond_signal(&p->work);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
+int srv_pool_withdraw(struct srv_pool *p, struct srv_model *m, struct srv_job *j)
+{
+    pthread_mutex_lock(&p->lock);
+    /* Not by its state: a worker that has it may be writing that now. */
+    int mine = j->heap_index < m->queue.n && m->queue.heap[j->heap_index] == j;
+    if (mine) {
+        srv_queue_remove(&m->queue, j);
+        p->queued--;
+        unlink_if_empty(p, m);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return mine;
+}
+
+struct srv_job *srv_pool_collect(struct srv_pool *p)
+{
+    pthread_mutex_lock(&p->done_lock);
+    struct srv_job *all = p->done;
+    p->done = NULL;
+    p->done_tail = &p->done;
+    pthread_mutex_unlock(&p->done_lock);
+    return all;
+}
+
+struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_next)
+{
+    struct srv_job *expired = NULL;
+    uint64_t next = SRV_NEVER;
+    pthread_mutex_lock(&p->lock);
+    for (struct srv_model *m = p->waiting, *after; m; m = after) {
+        uint64_t mine;
+        size_t was = m->queue.n;
+        after = m->next_waiting;
+        struct srv_job *j = srv_queue_expire(&m->queue, now, &mine);
+        p->queued -= was - m->queue.n;
+        unlink_if_empty(p, m);
+        if (mine < next)
+            next = mine;
+        while (j) {
+            struct srv_job *rest = j->next;
+            j->next = expired;
+            expired = j;
+            j = rest;
+        }
+    }
+    pthread_mutex_unlock(&p->lock);
+    *ret_next = next;
+    return expired;
+}
+
+void srv_pool_set_max_batch(struct srv_pool *p, int max_batch)
+{
+    pthread_mutex_lock(&p->lock);
+    p->max_batch = max_batch;
+    pthread_mutex_unlock(&p->lock);
+}
+
+struct srv_pool_state srv_pool_state(struct srv_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    struct srv_pool_state s = {p->idle, p->queued, p->running, p->helped};
+    pthread_mutex_unlock(&p->lock);
+    return s;
+}
+
+size_t srv_pool_queued(struct srv_pool *p, struct srv_model *m)
+{
+    pthread_mutex_lock(&p->lock);
+    size_t n = m->queue.n;
+    pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
+/* ---- the workers' side ---- */
+
+struct srv_context *srv_pool_context_take(struct srv_pool *p, struct srv_model *m, int batch,
+                                          char *err, size_t errlen)
+{
+    pthread_mutex_lock(&p->lock);
+    struct srv_context *c = m->contexts;
+    if (c)
+        m->contexts = c->next;
+    int max_batch = p->max_batch;
+    pthread_mutex_unlock(&p->lock);
+    if (c && c->max_batch >= batch)
+        return c;
+    srv_context_destroy(c); /* made for smaller batches, before a reload */
+    if (srv_context_create(&c, m, batch > max_batch ? batch : max_batch, p->options.workers, err,
+                           errlen) < 0)
+        return NULL;
+    return c;
+}
+
+void srv_pool_context_give(struct srv_pool *p, struct srv_model *m, struct srv_context *c)
+{
+    pthread_mutex_lock(&p->lock);
+    c->next = m->contexts;
+    m->contexts = c;
+    pthread_mutex_unlock(&p->lock);
+}
+
+struct eng_decoder *srv_pool_decoder_take(struct srv_pool *p)
+{
+    pthread_mutex_lock(&p->decoder_lock);
+    assert(p->n_decoders > 0); /* one a thread, and a thread decodes one image at a time */
+    struct eng_decoder *d = p->decoders[--p->n_decoders];
+    pthread_mutex_unlock(&p->decoder_lock);
+    return d;
+}
+
+void srv_pool_decoder_give(struct srv_pool *p, struct eng_decoder *d)
+{
+    pthread_mutex_lock(&p->decoder_lock);
+    p->decoders[p->n_decoders++] = d;
+    pthread_mutex_unlock(&p->decoder_lock);
+}
+
+struct eng_team *srv_pool_lend(struct srv_worker *w)
+{
+    struct srv_pool *p = w->pool;
+    if (p->options.workers == 1)
+        return NULL;
+    eng_team_begin(w->team);
+    pthread_mutex_lock(&p->lock);
+    w->lending = ++p->lends;
+    if (p->idle > 0)
+        pthread_cond_broadcast(&p->work);
+    pthread_mutex_unlock(&p->lock);
+    return w->team;
+}
+
+void srv_pool_lend_end(struct srv_worker *w, struct eng_team *team)
+{
+    if (!team)
+        return;
+    pthread_mutex_lock(&w->pool->lock);
+    w->lending = 0;
+    pthread_mutex_unlock(&w->pool->lock);
+    eng_team_end(team);
+}
+
+void srv_pool_complete(struct srv_pool *p, struct srv_job *first, struct srv_job *last, int n)
+{
+    last->next = NULL;
+    pthread_mutex_lock(&p->lock);
+    p->running -= (size_t)n;
+    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_lock(&p->done_lock);
+    int was_empty = !p->done;
+    *p->done_tail = first;
+    p->done_tail = &last->next;
+    pthread_mutex_unlock(&p->done_lock);
+    if (was_empty)
+        p->options.notify(p->options.arg);
+}

@@ -1,0 +1,96 @@
+/* The workers: as many threads as the CPU quota, that take batches from the queues of all models.
+ *
+ * Work-conserving: a free worker takes what waits at once, its fair share of it when others are
+ * free too. Elastic: a worker with nothing to take helps a running batch of another until that
+ * ends, so a lone request gets every core and a flood gets one batch a core; nothing switches
+ * modes.
+ *
+ * Three locks, never two at a time (docs/THREADS.md): `lock` (queues, who is free, contexts),
+ * `decoder_lock`, `done_lock`. */
+#ifndef SRV_POOL_H
+#define SRV_POOL_H
+
+#include "engine/image.h"
+#include "server/model.h"
+
+#include <pthread.h>
+
+enum { SRV_BATCH_MAX = 256 };
+
+struct srv_pool;
+
+struct srv_worker {
+    struct srv_pool *pool;
+    pthread_t thread;
+    int index;
+    struct eng_team *team; /* led by this worker; others may lend themselves to it */
+    uint64_t lending;      /* number of its open run, 0 = none; guarded by the pool's lock */
+    struct srv_job *jobs[SRV_BATCH_MAX]; /* the batch in hand */
+};
+
+struct srv_pool_options {
+    int workers;       /* threads, at least 1 */
+    int max_batch;     /* 1..SRV_BATCH_MAX */
+    uint32_t cpu_bits; /* of the decoders */
+    /* Called on a worker when the completion list stops being empty; must not block. */
+    void (*notify)(void *arg);
+    void *arg;
+};
+
+struct srv_pool {
+    struct srv_pool_options options;
+    int n; /* threads that run */
+    struct srv_worker *workers;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    int max_batch, stop, idle;
+    struct srv_model *waiting;
+    uint64_t turn, lends; /* virtual time of the last batch; runs opened so far */
+    size_t queued, running;
+    uint64_t helped; /* times that a worker lent itself */
+
+    pthread_mutex_t decoder_lock;
+    struct eng_decoder **decoders; /* a stack of those at rest */
+    int n_decoders;
+
+    pthread_mutex_t done_lock;
+    struct srv_job *done, **done_tail;
+};
+
+int srv_pool_create(struct srv_pool **ret, const struct srv_pool_options *options, char *err,
+                    size_t errlen);
+void srv_pool_destroy(struct srv_pool *p); /* nothing may wait; joins the threads */
+
+/* Loop thread. All n jobs of a request or none: -EAGAIN over `limit` waiting, -ENOMEM. */
+int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *jobs, int n,
+                    size_t limit);
+/* Takes a waiting job out; 0 if a worker has it already. The job stays QUEUED. */
+int srv_pool_withdraw(struct srv_pool *p, struct srv_model *m, struct srv_job *j);
+/* The whole completion list, oldest first; NULL if empty. */
+struct srv_job *srv_pool_collect(struct srv_pool *p);
+/* Waiting jobs past their deadline, out of their queues (still QUEUED); when to look again. */
+struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_next);
+void srv_pool_set_max_batch(struct srv_pool *p, int max_batch);
+
+struct srv_pool_state {
+    int idle;
+    size_t queued, running;
+    uint64_t helped;
+};
+struct srv_pool_state srv_pool_state(struct srv_pool *p);
+size_t srv_pool_queued(struct srv_pool *p, struct srv_model *m); /* of one model */
+
+/* Workers. */
+struct srv_context *srv_pool_context_take(struct srv_pool *p, struct srv_model *m, int batch,
+                                          char *err, size_t errlen); /* NULL: out of memory */
+void srv_pool_context_give(struct srv_pool *p, struct srv_model *m, struct srv_context *c);
+struct eng_decoder *srv_pool_decoder_take(struct srv_pool *p);
+void srv_pool_decoder_give(struct srv_pool *p, struct eng_decoder *d);
+/* Opens the worker's team and calls free workers to it; NULL if it is alone in the pool. */
+struct eng_team *srv_pool_lend(struct srv_worker *w);
+void srv_pool_lend_end(struct srv_worker *w, struct eng_team *team);
+/* Hands jobs in a final state, linked by `next`, to the loop. */
+void srv_pool_complete(struct srv_pool *p, struct srv_job *first, struct srv_job *last, int n);
+
+#endif

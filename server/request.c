@@ -1,0 +1,208 @@
+/* Bytes in, jobs out, answers counted home. */
+#include "server/request.h"
+
+#include "config/config.h"
+#include "server/clock.h"
+#include "server/loop.h"
+#include "server/metrics.h"
+#include "server/pool.h"
+#include "server/srv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Beside the body: jobs and predictions of the most images that one request may hold. */
+enum { ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };
+
+int srv_req_create(struct srv_req **ret, struct srv *s, srv_req_done_fn *done, void *arg)
+{
+    struct srv_req *r = calloc(1, sizeof(*r));
+    if (!r)
+        return -ENOMEM;
+    r->srv = s;
+    r->body_max = (size_t)s->cfg->max_body;
+    r->client_fd = -1;
+    r->deadline_ns = SRV_NEVER;
+    r->done = done;
+    r->arg = arg;
+    atomic_init(&r->gone, 0);
+    srv_arena_init(&r->arena, r->body_max + ARENA_EXTRA, &s->request_bytes);
+    r->next = s->requests;
+    if (r->next)
+        r->next->prev = r;
+    s->requests = r;
+    *ret = r;
+    return 0;
+}
+
+void srv_req_destroy(struct srv_req *r)
+{
+    if (!r)
+        return;
+    assert(r->pending == 0);
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        r->srv->requests = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    srv_arena_finish(&r->arena);
+    srv_model_unref(r->model);
+    free(r);
+}
+
+static int reserve(struct srv_req *r, size_t room)
+{
+    if (room <= r->body_room)
+        return 0;
+    unsigned char *body = srv_arena_grow(&r->arena, r->body, room);
+    if (!body)
+        return -ENOMEM;
+    r->body = body;
+    r->body_room = room;
+    return 0;
+}
+
+int srv_req_expect(struct srv_req *r, size_t len)
+{
+    return len > r->body_max ? -EFBIG : reserve(r, len);
+}
+
+int srv_req_append(struct srv_req *r, const void *data, size_t len)
+{
+    if (len > r->body_max - r->body_len)
+        return -EFBIG;
+    size_t need = r->body_len + len;
+    if (need > r->body_room) {
+        size_t room = r->body_room ? r->body_room * 2 : FIRST_PIECE;
+        if (room < need)
+            room = need;
+        if (room > r->body_max)
+            room = r->body_max;
+        int rc = reserve(r, room);
+        if (rc < 0)
+            return rc;
+    }
+    memcpy(r->body + r->body_len, data, len);
+    r->body_len = need;
+    return 0;
+}
+
+void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *name)
+{
+    srv_model_ref(m_ref);
+    srv_model_unref(r->model);
+    r->model = m_ref;
+    r->model_name = name;
+}
+
+static int make_jobs(struct srv_req *r, const struct srv_span *images, int n)
+{
+    int classes = r->model->info->outputs - r->model->info->class_offset;
+    int capacity = r->top_k < classes ? r->top_k : classes;
+    struct srv_job *jobs = srv_arena_alloc(&r->arena, (size_t)n * sizeof(*jobs));
+    struct eng_prediction *room =
+        srv_arena_alloc(&r->arena, (size_t)n * (size_t)capacity * sizeof(*room));
+    if (!jobs || !room)
+        return -ENOMEM;
+    for (int i = 0; i < n; i++) {
+        struct srv_job *j = &jobs[i];
+        j->req = r;
+        j->bytes = images[i].data;
+        j->len = images[i].len;
+        j->priority = r->priority;
+        j->deadline_ns = r->deadline_ns;
+        j->capacity = capacity;
+        j->predictions = room + (size_t)i * (size_t)capacity;
+    }
+    r->jobs = jobs;
+    r->n_jobs = n;
+    return 0;
+}
+
+int srv_req_submit(struct srv_req *r, const struct srv_span *images, int n)
+{
+    assert(r->model && n > 0 && r->pending == 0);
+    struct srv *s = r->srv;
+    int rc = make_jobs(r, images, n);
+    if (rc == 0) {
+        r->submitted_ns = srv_now_ns();
+        rc = srv_pool_submit(s->pool, r->model, r->jobs, n, (size_t)s->cfg->queue_limit);
+    }
+    if (rc < 0) {
+        r->jobs = NULL;
+        r->n_jobs = 0;
+        return rc;
+    }
+    r->pending = n;
+    srv_loop_watch_deadline(s, r->deadline_ns);
+    return 0;
+}
+
+static void job_back(struct srv_job *j)
+{
+    struct srv_req *r = j->req;
+    srv_metrics_job(&r->srv->metrics, r->model, j);
+    if (--r->pending > 0)
+        return;
+    r->done_ns = srv_now_ns();
+    if (r->done)
+        r->done(r, r->arg);
+    else
+        srv_req_destroy(r);
+}
+
+void srv_req_jobs_back(struct srv *s, struct srv_job *list)
+{
+    (void)s;
+    while (list) {
+        struct srv_job *next = list->next; /* the job's memory may go with its request */
+        job_back(list);
+        list = next;
+    }
+}
+
+void srv_req_jobs_expired(struct srv *s, struct srv_job *list)
+{
+    uint64_t now = srv_now_ns();
+    for (struct srv_job *j = list; j; j = j->next) {
+        j->queue_ns = now - j->queued_at_ns;
+        srv_job_move(j, SRV_JOB_EXPIRED);
+    }
+    srv_req_jobs_back(s, list);
+}
+
+/* Takes every waiting job back and ends it. */
+static void withdraw_all(struct srv_req *r, int status, const char *sentence)
+{
+    struct srv_job *list = NULL;
+    for (int i = 0; i < r->n_jobs; i++) {
+        struct srv_job *j = &r->jobs[i];
+        if (!srv_pool_withdraw(r->srv->pool, r->model, j))
+            continue;
+        srv_job_move(j, SRV_JOB_CANCELLED);
+        j->status = status;
+        snprintf(j->error, sizeof(j->error), "%s", sentence);
+        j->next = list;
+        list = j;
+    }
+    srv_req_jobs_back(r->srv, list);
+}
+
+void srv_req_cancel(struct srv_req *r)
+{
+    r->done = NULL;
+    atomic_store_explicit(&r->gone, 1, memory_order_relaxed);
+    if (r->pending == 0)
+        srv_req_destroy(r);
+    else
+        withdraw_all(r, 499, "the client left");
+}
+
+void srv_req_abort(struct srv_req *r, int status, const char *sentence)
+{
+    withdraw_all(r, status, sentence);
+}

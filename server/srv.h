@@ -1,0 +1,69 @@
+/* Everything that the daemon is, in one struct: no globals. Belongs to the loop thread; what other
+ * threads touch has its own lock, named in docs/THREADS.md. */
+#ifndef SRV_SRV_H
+#define SRV_SRV_H
+
+#include "config/config.h"
+#include "server/log.h"
+#include "server/metrics.h"
+#include "server/quota.h"
+
+#include <pthread.h>
+#include <uv.h>
+
+struct srv_http;
+struct srv_pool;
+struct srv_registry;
+struct srv_req;
+
+/* How far the server is on its way out. */
+enum srv_phase {
+    SRV_SERVING,
+    SRV_GRACE,    /* not ready any more, still accepting: load balancers notice */
+    SRV_DRAINING, /* no new connections; finishes what is in flight */
+    SRV_CLOSING,  /* nothing in flight; replies are flushed, then the loop ends */
+};
+
+/* A reload runs on a thread of its own; the loop takes its result. */
+struct srv_reload {
+    pthread_t thread;
+    int running, again;
+    struct cfg *cfg; /* the configuration that the new registry was made by */
+    struct srv_registry *registry;
+    int rc;
+    char error[512];
+    uv_async_t ready;
+};
+
+struct srv {
+    struct cfg *cfg;
+    const struct cfg_sources *sources; /* to read the configuration again */
+    struct srv_log *log;
+    struct srv_metrics metrics;
+    struct srv_quota quota;
+    uint32_t cpu_bits;
+    char *models_dir;
+    int workers;
+    struct srv_registry *registry;
+    struct srv_pool *pool;
+
+    uv_loop_t loop;
+    uv_async_t jobs_done;
+    uv_timer_t expiry; /* the next deadline of a waiting job */
+    uint64_t expiry_ns;
+    uv_signal_t signals[3];
+    struct srv_reload reload;
+
+    struct srv_http *http;
+    struct srv_req *requests; /* all live ones */
+    size_t request_bytes;     /* in their arenas */
+    uint64_t calls;           /* ever; part of the ids that we give */
+    int calls_open;           /* between request line and reply */
+
+    enum srv_phase phase;
+    uv_timer_t drain_timer;
+    uint64_t drain_deadline_ns;
+    int quiet_ticks; /* of the drain, in a row, with nothing open */
+};
+
+#endif
