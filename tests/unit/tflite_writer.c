@@ -1,0 +1,244 @@
+/* Writes small TFLite files for tests. Parents before children, forward offsets patched; every
+ * field of a table has a slot of 8 bytes. */
+#include "tests/unit/tflite_writer.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct writer {
+    uint8_t *b;
+    size_t n;
+};
+
+static void put(struct writer *w, size_t at, uint64_t v, int size)
+{
+    for (int i = 0; i < size; i++)
+        w->b[at + (size_t)i] = (uint8_t)(v >> (8 * i));
+}
+
+static size_t reserve(struct writer *w, size_t bytes)
+{
+    size_t at = w->n;
+    assert(at + bytes <= TFW_BYTES);
+    memset(w->b + at, 0, bytes);
+    w->n += bytes;
+    return at;
+}
+
+static void align(struct writer *w, size_t to, size_t before)
+{
+    while ((w->n + before) % to != 0)
+        reserve(w, 1);
+}
+
+/* The offset at `slot` leads to where the writer stands. */
+static void point(struct writer *w, size_t slot)
+{
+    put(w, slot, w->n - slot, 4);
+}
+
+static size_t table(struct writer *w, size_t slot, int fields)
+{
+    align(w, 8, 0);
+    size_t vtable = reserve(w, 4 + 2 * (size_t)fields);
+    align(w, 8, 4);
+    point(w, slot);
+    size_t at = reserve(w, 4 + 8 * (size_t)fields);
+    put(w, vtable, 4 + 2 * (uint64_t)fields, 2);
+    put(w, vtable + 2, 4 + 8 * (uint64_t)fields, 2);
+    put(w, at, at - vtable, 4);
+    return at;
+}
+
+/* Position of field `id`, now present. */
+static size_t field(struct writer *w, size_t at, int id)
+{
+    uint32_t back;
+    memcpy(&back, w->b + at, 4);
+    size_t off = 4 + 8 * (size_t)id;
+    put(w, at - back + 4 + 2 * (size_t)id, off, 2);
+    return at + off;
+}
+
+static void scalar(struct writer *w, size_t at, int id, uint64_t v, int size)
+{
+    put(w, field(w, at, id), v, size);
+}
+
+/* A vector of n elements; position of the first. */
+static size_t vector(struct writer *w, size_t at, int id, size_t n, size_t size, const void *data)
+{
+    size_t slot = field(w, at, id);
+    align(w, 16, 4);
+    point(w, slot);
+    put(w, reserve(w, 4), n, 4);
+    size_t first = reserve(w, n * size);
+    if (data)
+        memcpy(w->b + first, data, n * size);
+    return first;
+}
+
+static uint32_t float_bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return u;
+}
+
+static void write_tensor(struct writer *w, size_t slot, const struct tfw_tensor *t, int buffer)
+{
+    size_t at = table(w, slot, 8);
+    scalar(w, at, 1, (uint64_t)t->type, 1);
+    scalar(w, at, 2, (uint64_t)buffer, 4);
+    vector(w, at, 0, (size_t)t->rank, 4, t->dim);
+    vector(w, at, 3, strlen(t->name), 1, t->name);
+    if (t->n_scale == 0)
+        return;
+    size_t q = table(w, field(w, at, 4), 7);
+    scalar(w, q, 6, (uint64_t)t->axis, 4);
+    vector(w, q, 2, (size_t)t->n_scale, 4, t->scale);
+    vector(w, q, 3, (size_t)t->n_scale, 8, t->zero);
+}
+
+static void write_op(struct writer *w, size_t slot, const struct tfw_op *op, int code_index)
+{
+    size_t at = table(w, slot, 6);
+    int32_t in[4], out = op->out;
+    for (int i = 0; i < op->n_in; i++)
+        in[i] = op->in[i];
+    scalar(w, at, 0, (uint64_t)code_index, 4);
+    scalar(w, at, 3, 1, 1);
+    vector(w, at, 1, (size_t)op->n_in, 4, in);
+    vector(w, at, 2, 1, 4, &out);
+    size_t options = table(w, field(w, at, 4), 8);
+    for (int i = 0; i < op->n_options; i++) {
+        const struct tfw_option *o = &op->option[i];
+        if (o->kind == 'f')
+            scalar(w, options, o->id, float_bits((float)o->value), 4);
+        else
+            scalar(w, options, o->id, (uint64_t)(int64_t)o->value, o->kind == 'b' ? 1 : 4);
+    }
+}
+
+static void write_subgraph(struct writer *w, size_t slot, const struct tfw_model *m)
+{
+    size_t at = table(w, slot, 5);
+    int32_t ends[2] = {m->input, m->input}, output = m->output;
+    vector(w, at, 1, (size_t)m->n_inputs, 4, ends);
+    vector(w, at, 2, 1, 4, &output);
+    size_t tensors = vector(w, at, 0, (size_t)m->n_tensors, 4, NULL);
+    for (int i = 0; i < m->n_tensors; i++)
+        write_tensor(w, tensors + 4 * (size_t)i, &m->tensor[i], m->tensor[i].data ? i + 1 : 0);
+    size_t ops = vector(w, at, 3, (size_t)m->n_ops, 4, NULL);
+    for (int i = 0; i < m->n_ops; i++)
+        write_op(w, ops + 4 * (size_t)i, &m->op[i], i);
+}
+
+size_t tfw_write(const struct tfw_model *m, uint8_t *buf)
+{
+    struct writer w = {buf, 0};
+    reserve(&w, 8);
+    memcpy(buf + 4, "TFL3", 4);
+    size_t model = table(&w, 0, 8);
+    scalar(&w, model, 0, (uint64_t)m->version, 4);
+    size_t codes = vector(&w, model, 1, (size_t)m->n_ops, 4, NULL);
+    for (int i = 0; i < m->n_ops; i++) {
+        size_t at = table(&w, codes + 4 * (size_t)i, 4);
+        scalar(&w, at, 0, (uint64_t)(m->op[i].code < 127 ? m->op[i].code : 127), 1);
+        scalar(&w, at, 3, (uint64_t)m->op[i].code, 4);
+    }
+    size_t buffers = vector(&w, model, 4, (size_t)m->n_tensors + 1, 4, NULL);
+    table(&w, buffers, 1);
+    for (int i = 0; i < m->n_tensors; i++) {
+        size_t at = table(&w, buffers + 4 * ((size_t)i + 1), 1);
+        if (m->tensor[i].data)
+            vector(&w, at, 0, m->tensor[i].len, 1, m->tensor[i].data);
+    }
+    size_t subgraphs = vector(&w, model, 2, (size_t)m->n_subgraphs, 4, NULL);
+    for (int i = 0; i < m->n_subgraphs; i++)
+        write_subgraph(&w, subgraphs + 4 * (size_t)i, m);
+    return w.n;
+}
+
+/* ---- samples ---- */
+
+static const uint8_t bytes[144] = {
+    120, 7,   200, 99,  13,  250, 128, 64,  31,  177, 90,  5,   142, 210, 33,  68,  111, 19,
+    240, 155, 77,  160, 201, 14,  88,  133, 52,  179, 225, 41,  106, 9,   190, 73,  148, 220,
+    27,  115, 62,  183, 234, 45,  97,  126, 3,   171, 208, 84,  139, 57,  195, 22,  109, 246,
+    70,  151, 38,  187, 101, 12,  228, 79,  164, 49,  118, 205, 16,  93,  137, 242, 60,  175,
+    29,  112, 198, 81,  146, 7,   231, 66,  153, 35,  192, 104, 18,  217, 75,  168, 54,  123,
+    239, 10,  87,  141, 203, 47,  95,  180, 24,  130, 222, 69,  157, 40,  114, 188, 1,   236,
+    83,  149, 58,  197, 20,  107, 244, 72,  162, 32,  121, 211, 50,  98,  185, 15,  135, 226,
+    64,  170, 44,  117, 206, 26,  91,  143, 8,   233, 78,  159, 37,  194, 103, 55,  181, 230,
+};
+static const int32_t biases[4] = {100, -200, 300, 0};
+static const int32_t flat_shape[2] = {1, 4};
+static const float floats[144] = {0.5f, -0.25f, 1.0f, 0.125f, -0.75f, 0.3f, 0.9f, -0.6f};
+
+void tfw_sample(struct tfw_model *ret)
+{
+    *ret = (struct tfw_model){
+        .version = 3,
+        .n_subgraphs = 1,
+        .n_tensors = 14,
+        .n_ops = 6,
+        .tensor =
+            {
+                {"input", 3, 4, {1, 8, 8, 3}, 1, 0, {1.0f / 128}, {128}, NULL, 0},
+                {"conv/w", 3, 4, {4, 3, 3, 3}, 1, 0, {0.02f}, {120}, bytes, 108},
+                {"conv/b", 2, 1, {4}, 1, 0, {0.02f / 128}, {0}, biases, 16},
+                {"conv", 3, 4, {1, 4, 4, 4}, 1, 0, {6.0f / 255}, {0}, NULL, 0},
+                {"dw/w", 3, 4, {1, 3, 3, 4}, 1, 3, {0.03f}, {128}, bytes, 36},
+                {"dw/b", 2, 1, {4}, 1, 0, {0.03f * 6 / 255}, {0}, biases, 16},
+                {"dw", 3, 4, {1, 4, 4, 4}, 1, 0, {6.0f / 255}, {0}, NULL, 0},
+                {"pool", 3, 4, {1, 1, 1, 4}, 1, 0, {6.0f / 255}, {0}, NULL, 0},
+                {"shape", 2, 1, {2}, 0, 0, {0}, {0}, flat_shape, 8},
+                {"flat", 3, 2, {1, 4}, 1, 0, {6.0f / 255}, {0}, NULL, 0},
+                {"fc/w", 3, 2, {3, 4}, 1, 0, {0.01f}, {99}, bytes, 12},
+                {"fc/b", 2, 1, {3}, 1, 0, {0.01f * 6 / 255}, {0}, biases, 12},
+                {"logits", 3, 2, {1, 3}, 1, 0, {0.1f}, {60}, NULL, 0},
+                {"output", 3, 2, {1, 3}, 1, 0, {1.0f / 256}, {0}, NULL, 0},
+            },
+        .op =
+            {
+                {3, 3, {0, 1, 2}, 3, 4, {{0, 'b', 0}, {1, 'i', 2}, {2, 'i', 2}, {3, 'b', 3}}},
+                {4,
+                 3,
+                 {3, 4, 5},
+                 6,
+                 5,
+                 {{0, 'b', 0}, {1, 'i', 1}, {2, 'i', 1}, {3, 'i', 1}, {4, 'b', 3}}},
+                {1,
+                 1,
+                 {6},
+                 7,
+                 5,
+                 {{0, 'b', 1}, {1, 'i', 4}, {2, 'i', 4}, {3, 'i', 4}, {4, 'i', 4}}},
+                {22, 2, {7, 8}, 9, 0, {{0}}},
+                {9, 3, {9, 10, 11}, 12, 1, {{0, 'b', 0}}},
+                {25, 1, {12}, 13, 1, {{0, 'f', 1}}},
+            },
+        .n_inputs = 1,
+        .input = TFW_INPUT,
+        .output = TFW_OUTPUT,
+    };
+}
+
+void tfw_sample_float(struct tfw_model *ret)
+{
+    tfw_sample(ret);
+    for (int i = 0; i < ret->n_tensors; i++) {
+        struct tfw_tensor *t = &ret->tensor[i];
+        if (i == TFW_SHAPE)
+            continue;
+        if (t->data) {
+            t->len = 4;
+            for (int d = 0; d < t->rank; d++)
+                t->len *= (size_t)t->dim[d];
+            t->data = floats;
+        }
+        t->type = 0;
+        t->n_scale = 0;
+    }
+}
