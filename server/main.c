@@ -1,6 +1,7 @@
 /* mobilenetd: the one binary. Picks the sub-command and reads its options. */
 #include "config/config.h"
 #include "server/cmd.h"
+#include "server/loop.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,11 @@ static const struct command {
     int args;                                                               /* takes FILE… */
     const char *usage, *summary;
 } commands[] = {
+    {"serve", CFG_SERVE, NULL, 0, "mobilenetd serve [--models DIR] [--http HOST:PORT] [OPTION…]",
+     "answer requests over HTTP until SIGTERM"},
+    {"classify", CFG_CLASSIFY, srv_cmd_classify, 1,
+     "mobilenetd classify [--models DIR] [--model NAME] [--json] FILE…",
+     "classify pictures without a daemon"},
     {"health", CFG_HEALTH, srv_cmd_health, 0, "mobilenetd health [--http HOST:PORT]",
      "exit 0 if the daemon at that address is ready"},
     {"version", CFG_VERSION, srv_cmd_version, 0, "mobilenetd version",
@@ -71,8 +77,12 @@ static int run(const struct command *c, int argc, char **argv)
         fprintf(stderr, "mobilenetd %s: %s\n", c->name, err);
         return 2;
     }
-    rc = c->run(cfg, stdout, err, sizeof(err));
-    cfg_destroy(cfg);
+    if (c->run) {
+        rc = c->run(cfg, stdout, err, sizeof(err));
+        cfg_destroy(cfg);
+    } else {
+        rc = srv_serve(cfg, &sources, err, sizeof(err));
+    }
     if (rc < 0)
         fprintf(stderr, "mobilenetd %s: %s\n", c->name, err[0] ? err : strerror(-rc));
     return rc < 0 ? EXIT_FAILURE : rc;
