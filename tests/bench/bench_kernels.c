@@ -4,7 +4,8 @@
  * a noisy neighbour costs rounds and not figures. Shares are of the machine's own measured peak of
  * the row's arithmetic (multiply-add = 2 operations), taken in the same turns.
  *
- *   bench_kernels [OP [ISA [SHAPE]]]     substrings that must occur in a row's op, isa, shape */
+ *   bench_kernels [OP [ISA [SHAPE]]]     substrings that must occur in a row's op, isa, shape; a
+ *                                        SHAPE such as =28x32x64s1 is run instead of the table's */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -431,25 +432,34 @@ static void measure(const struct op *op, const struct shape *s, const struct row
     job_free(&j);
 }
 
+static void run_row(const struct op *op, const struct row *row, uint32_t bits, const char *wanted)
+{
+    struct shape own = {.times = 1};
+    double total = 0;
+    if (wanted && sscanf(wanted, "=%dx%dx%ds%d", &own.hw, &own.c, &own.n, &own.stride) == 4) {
+        measure(op, &own, row, bits, &total);
+        return;
+    }
+    for (size_t s = 0; s < op->n_shapes; s++) {
+        char shape[64];
+        snprintf(shape, sizeof(shape), "%dx%dx%d", op->shapes[s].hw, op->shapes[s].c,
+                 op->shapes[s].n);
+        if (!wanted || strstr(shape, wanted))
+            measure(op, &op->shapes[s], row, bits, &total);
+    }
+    printf("%-9s %-11s all layers %9.2f us\n", op->name, row->isa, total / 1e3);
+}
+
 int main(int argc, char **argv)
 {
     uint32_t bits = eng_cpu_detect();
     for (size_t o = 0; o < sizeof(ops) / sizeof(ops[0]); o++)
         for (int r = 0; r < N_ROWS; r++) {
             const struct op *op = &ops[o];
-            if (strcmp(rows[r].op, op->name) != 0 || (rows[r].bits & bits) != rows[r].bits ||
-                (argc > 1 && !strstr(op->name, argv[1])) ||
-                (argc > 2 && !strstr(rows[r].isa, argv[2])))
-                continue;
-            double total = 0;
-            for (size_t s = 0; s < op->n_shapes; s++) {
-                char shape[64];
-                snprintf(shape, sizeof(shape), "%dx%dx%d", op->shapes[s].hw, op->shapes[s].c,
-                         op->shapes[s].n);
-                if (argc <= 3 || strstr(shape, argv[3]))
-                    measure(op, &op->shapes[s], &rows[r], bits, &total);
-            }
-            printf("%-9s %-11s all layers %9.2f us\n", op->name, rows[r].isa, total / 1e3);
+            if (strcmp(rows[r].op, op->name) == 0 && (rows[r].bits & bits) == rows[r].bits &&
+                (argc <= 1 || strstr(op->name, argv[1])) &&
+                (argc <= 2 || strstr(rows[r].isa, argv[2])))
+                run_row(op, &rows[r], bits, argc > 3 ? argv[3] : NULL);
         }
     return 0;
 }

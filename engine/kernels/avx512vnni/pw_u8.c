@@ -9,7 +9,7 @@
 #include "engine/kernels/avx512vnni/tile.h"
 #include "engine/kernels/requant.h"
 
-enum { L1_WEIGHTS = 24 << 10 };
+enum { L1_WEIGHTS = 24 << 10, SHORT = 16, STRETCH = 64 };
 
 struct panel {
     int32_t bias[NR];
@@ -110,6 +110,54 @@ typedef void tile_fn(const struct eng_pw_u8_args *, const struct panel *, int, u
 #define TILE_NAME(mr, nv) tile_##mr##_##nv,
 static tile_fn *const tiles[NV][MR] = {{TILES(TILE_NAME, 1)}, {TILES(TILE_NAME, 2)}};
 
+/* `count` tiles of PIPE pixels and both vectors of a panel; `every`: 8 for 4 blocks of k or more, 4
+ * for 2 or 3, 2 for 1. */
+INLINE void piped(const struct eng_pw_u8_args *a, const struct panel *p, int pixel, int count,
+                  uint8_t *out, int every)
+{
+    struct pipe_sums sums;
+    struct pipe s = {.scale = {_mm512_load_ps(p->scale), _mm512_load_ps(p->scale + 16)},
+                     .out_stride = a->out_stride,
+                     .q = rq512_load(&a->rq)};
+    for (int t = 0; t < count; t++, pixel += PIPE, out += PIPE * ENG_BLOCK) {
+        __m512i acc[MR][NV];
+        const uint8_t *in = a->a + (size_t)pixel * ENG_BLOCK;
+        const int8_t *w = p->w;
+        start(acc, p, a->sum ? a->sum + pixel : NULL, PIPE, NV);
+        int b = 0;
+        if (t > 0)
+#pragma GCC unroll 4
+            for (; b < every / 2; b++, in += a->a_stride)
+#pragma GCC unroll 4
+                for (int j = 0; j < 4; j++, w += NR * 4)
+                    pipe_step(&s, &sums, acc, in + j * 4, ENG_BLOCK, w, b * 4 + j, every);
+        for (; b < a->k_blocks; b++, in += a->a_stride)
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++, w += NR * 4)
+                pipe_step(&s, &sums, acc, in + j * 4, ENG_BLOCK, w, 0, 0);
+        pipe_leave(&s, &sums, acc, out);
+    }
+    pipe_end(&s, &sums);
+}
+
+static __attribute__((noinline)) void piped_1(const struct eng_pw_u8_args *a, const struct panel *p,
+                                              int pixel, int count, uint8_t *out)
+{
+    piped(a, p, pixel, count, out, 2);
+}
+
+static __attribute__((noinline)) void piped_2(const struct eng_pw_u8_args *a, const struct panel *p,
+                                              int pixel, int count, uint8_t *out)
+{
+    piped(a, p, pixel, count, out, 4);
+}
+
+static __attribute__((noinline)) void piped_4(const struct eng_pw_u8_args *a, const struct panel *p,
+                                              int pixel, int count, uint8_t *out)
+{
+    piped(a, p, pixel, count, out, 8);
+}
+
 /* Pixels from .. to-1 of one panel, in tiles of nearly equal height. */
 static void run_panel(const struct eng_pw_u8_args *a, int panel, int from, int to)
 {
@@ -119,6 +167,13 @@ static void run_panel(const struct eng_pw_u8_args *a, int panel, int from, int t
     int blocks = a->n_blocks - panel * NV;
     tile_fn *const *of = tiles[blocks < NV ? blocks - 1 : NV - 1];
     uint8_t *out = a->out + (size_t)(panel * NV) * a->out_stride;
+    if (blocks >= NV && a->k_blocks <= SHORT && to - from >= PIPE) {
+        int count = (to - from) / PIPE;
+        (a->k_blocks >= 4   ? piped_4
+         : a->k_blocks >= 2 ? piped_2
+                            : piped_1)(a, p, from, count, out + (size_t)from * ENG_BLOCK);
+        from += count * PIPE;
+    }
     for (int n = (to - from + MR - 1) / MR; n > 0; n--) {
         int mr = (to - from + n - 1) / n;
         of[mr - 1](a, p, from, out + (size_t)from * 16);
@@ -134,11 +189,10 @@ static void run(const struct eng_pw_u8_args *a)
             run_panel(a, n, 0, a->pixels);
         return;
     }
-    for (int left = (a->pixels + MR - 1) / MR, from = 0; left > 0; left--) {
-        int to = from + (a->pixels - from + left - 1) / left;
+    for (int from = 0; from < a->pixels; from += STRETCH) {
+        int to = a->pixels - from < STRETCH ? a->pixels : from + STRETCH;
         for (int n = 0; n < a->n_panels; n++)
             run_panel(a, n, from, to);
-        from = to;
     }
 }
 
