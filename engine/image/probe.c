@@ -8,19 +8,47 @@
 #include "engine/image/exif.h"
 
 static const struct {
-    const char *magic;
-    size_t len;
     enum eng_image_format format;
+    size_t at, len;
+    const char *magic;
 } magics[] = {
-    {"\xff\xd8\xff", 3, ENG_IMAGE_JPEG},
-    {"\x89PNG\r\n\x1a\n", 8, ENG_IMAGE_PNG},
+    {ENG_IMAGE_JPEG, 0, 3, "\xff\xd8\xff"}, {ENG_IMAGE_PNG, 0, 8, "\x89PNG\r\n\x1a\n"},
+    {ENG_IMAGE_WEBP, 8, 4, "WEBP"},         {ENG_IMAGE_GIF, 0, 6, "GIF87a"},
+    {ENG_IMAGE_GIF, 0, 6, "GIF89a"},        {ENG_IMAGE_BMP, 0, 2, "BM"},
+    {ENG_IMAGE_AVIF, 4, 8, "ftypavif"},     {ENG_IMAGE_AVIF, 4, 8, "ftypavis"},
 };
+
+/* Two letters are little to go by: the size of the second header must be one that exists. */
+static int is_bmp(const uint8_t *p, size_t len)
+{
+    static const uint32_t sizes[] = {12, 40, 52, 56, 64, 108, 124};
+    for (size_t i = 0; len >= 18 && i < sizeof sizes / sizeof *sizes; i++)
+        if (eng_le32(p + 14) == sizes[i])
+            return 1;
+    return 0;
+}
+
+static int is_pnm(const uint8_t *p, size_t len)
+{
+    return len >= 3 && p[0] == 'P' && p[1] >= '1' && p[1] <= '6' &&
+           (p[2] == ' ' || p[2] == '#' || (p[2] >= '\t' && p[2] <= '\r'));
+}
 
 enum eng_image_format eng_image_sniff(const void *bytes, size_t len)
 {
-    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
-        if (len >= magics[i].len && memcmp(bytes, magics[i].magic, magics[i].len) == 0)
-            return magics[i].format;
+    const uint8_t *p = bytes;
+    if (is_pnm(p, len))
+        return ENG_IMAGE_PNM;
+    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++) {
+        size_t at = magics[i].at, n = magics[i].len;
+        enum eng_image_format f = magics[i].format;
+        if (len < at + n || memcmp(p + at, magics[i].magic, n) != 0)
+            continue;
+        if ((f == ENG_IMAGE_WEBP && memcmp(p, "RIFF", 4) != 0) ||
+            (f == ENG_IMAGE_BMP && !is_bmp(p, len)))
+            continue;
+        return f;
+    }
     return ENG_IMAGE_UNKNOWN;
 }
 
@@ -84,6 +112,14 @@ int eng_image_check_size(const struct eng_image_info *info, const struct eng_ima
     return 0;
 }
 
+static int (*const probes[])(struct eng_image_info *info, const uint8_t *p, size_t len,
+                             const struct eng_sentence *err) = {
+    [ENG_IMAGE_JPEG] = eng_probe_jpeg, [ENG_IMAGE_PNG] = eng_probe_png,
+    [ENG_IMAGE_WEBP] = eng_probe_webp, [ENG_IMAGE_GIF] = eng_probe_gif,
+    [ENG_IMAGE_BMP] = eng_probe_bmp,   [ENG_IMAGE_PNM] = eng_probe_pnm,
+    [ENG_IMAGE_AVIF] = NULL,
+};
+
 int eng_image_probe(struct eng_image_info *ret, const void *bytes, size_t len,
                     const struct eng_image_limits *limits, char *err, size_t errlen)
 {
@@ -92,18 +128,11 @@ int eng_image_probe(struct eng_image_info *ret, const void *bytes, size_t len,
     if (len == 0)
         return eng_image_fail(&sentence, ENG_E_DATA, "the picture is empty (0 bytes)");
     struct eng_image_info info = {.format = eng_image_sniff(bytes, len), .orientation = 1};
-    int r;
-    switch (info.format) {
-    case ENG_IMAGE_JPEG:
-        r = eng_probe_jpeg(&info, bytes, len, &sentence);
-        break;
-    case ENG_IMAGE_PNG:
-        r = eng_probe_png(&info, bytes, len, &sentence);
-        break;
-    default:
+    if (!probes[info.format])
         return eng_image_fail(&sentence, ENG_E_FORMAT,
-                              "these bytes are no picture of a type that is read here (JPEG, PNG)");
-    }
+                              "these bytes are no picture of a type that is read here "
+                              "(JPEG, PNG, WebP, GIF, BMP, PNM)");
+    int r = probes[info.format](&info, bytes, len, &sentence);
     if (r == 0)
         r = eng_image_check_size(&info, &filled, &sentence);
     if (r == 0)

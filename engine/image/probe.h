@@ -18,5 +18,13 @@ int eng_probe_jpeg(struct eng_image_info *info, const uint8_t *p, size_t len,
                    const struct eng_sentence *err);
 int eng_probe_png(struct eng_image_info *info, const uint8_t *p, size_t len,
                   const struct eng_sentence *err);
+int eng_probe_webp(struct eng_image_info *info, const uint8_t *p, size_t len,
+                   const struct eng_sentence *err);
+int eng_probe_gif(struct eng_image_info *info, const uint8_t *p, size_t len,
+                  const struct eng_sentence *err);
+int eng_probe_bmp(struct eng_image_info *info, const uint8_t *p, size_t len,
+                  const struct eng_sentence *err);
+int eng_probe_pnm(struct eng_image_info *info, const uint8_t *p, size_t len,
+                  const struct eng_sentence *err);
 
 #endif

@@ -6,14 +6,16 @@
 
 const struct eng_source_ops *eng_source_ops(enum eng_image_format f)
 {
-    switch (f) {
-    case ENG_IMAGE_JPEG:
-        return &eng_source_jpeg;
-    case ENG_IMAGE_PNG:
-        return &eng_source_png;
-    default:
-        return NULL;
-    }
+    static const struct eng_source_ops *const ops[] = {
+        [ENG_IMAGE_JPEG] = &eng_source_jpeg,
+        [ENG_IMAGE_PNG] = &eng_source_png,
+        [ENG_IMAGE_WEBP] = &eng_source_webp,
+        [ENG_IMAGE_GIF] = &eng_source_gif,
+        [ENG_IMAGE_BMP] = &eng_source_bmp,
+        [ENG_IMAGE_PNM] = &eng_source_pnm,
+        [ENG_IMAGE_AVIF] = NULL,
+    };
+    return ops[f];
 }
 
 uint64_t eng_clock_ns(void)

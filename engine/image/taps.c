@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/image/fold.h"
+
 static double triangle(double x)
 {
     x = fabs(x);
@@ -40,11 +42,9 @@ static const struct {
     [ENG_FILTER_TF_BILINEAR] = {triangle, 1.0, 0},
 };
 
-/* The axis in source pixels after scaled decoding. */
 struct axis {
     double in0, scale, support, inverse;
     int lo, hi; /* resampling stays within lo .. hi-1 */
-    int length, flip;
     enum eng_filter filter;
     double nearest; /* running centre, see nearest_start() */
 };
@@ -95,16 +95,23 @@ static int weigh(struct axis *a, uint64_t i, double *w, int *ret_first)
     return end - first;
 }
 
-static void store(struct eng_taps *t, const struct axis *a, int i, int first, int n)
+static void reverse(double *w, int n)
+{
+    for (int i = 0; i < n / 2; i++) {
+        double x = w[i];
+        w[i] = w[n - 1 - i];
+        w[n - 1 - i] = x;
+    }
+}
+
+/* Row i of the table from n weights; zeros at the ends are dropped where the kernel has none
+ * inside, so starts and ends stay sorted, which the ring of rows needs. */
+static void store(struct eng_taps *t, int i, const double *w, int first, int n, int trim)
 {
     int32_t *k = t->coef + (size_t)i * (size_t)t->stride;
     for (int j = 0; j < n; j++)
-        k[j] = fixed_point(t->work[a->flip ? n - 1 - j : j]);
-    if (a->flip)
-        first = a->length - first - n;
-    /* Only the triangle may be trimmed: its zeros are at its ends, so starts and ends stay sorted,
-     * which the ring of rows needs. */
-    int zeros = 0, trim = filters[a->filter].weight == triangle;
+        k[j] = fixed_point(w[j]);
+    int zeros = 0;
     while (trim && zeros < n - 1 && k[zeros] == 0)
         zeros++;
     while (trim && n - 1 > zeros && k[n - 1] == 0)
@@ -123,55 +130,74 @@ static void store(struct eng_taps *t, const struct axis *a, int i, int first, in
         t->hi = (uint32_t)(first + n);
 }
 
-static int reserve(struct eng_taps *t, int count, int stride)
+static size_t aligned(size_t n)
 {
-    size_t n = (size_t)count, doubles = ((size_t)stride * sizeof(double) + 63) & ~(size_t)63;
+    return (n + 63) & ~(size_t)63;
+}
+
+/* most: longest row of weights of full-size pixels; stride: longest row of coefficients. */
+static int reserve(struct eng_taps *t, int count, int most, int stride)
+{
+    size_t n = (size_t)count, work = aligned((size_t)most * sizeof(double));
+    size_t folded = aligned((size_t)stride * sizeof(double));
     size_t coefs = eng_size(n * sizeof(int32_t), (size_t)stride, 0);
-    size_t total = eng_size(n, 2 * sizeof(int), doubles);
+    size_t total = eng_size(n, 2 * sizeof(int), work + folded);
     if (__builtin_add_overflow(coefs, total, &total) || eng_buffer_reserve(&t->memory, total) < 0)
         return -ENOMEM;
     char *p = t->memory.data;
     t->work = (double *)p;
-    t->coef = (int32_t *)(p + doubles);
-    t->first = (int *)(p + doubles + coefs);
+    t->folded = (double *)(p + work);
+    t->coef = (int32_t *)(p + work + folded);
+    t->first = (int *)(p + work + folded + coefs);
     t->used = t->first + n;
+    t->count = count;
+    t->stride = stride;
+    t->longest = 0;
+    t->lo = UINT32_MAX;
+    t->hi = 0;
     return 0;
+}
+
+static struct axis make_axis(const struct eng_span *span, enum eng_filter filter)
+{
+    struct axis a = {.in0 = span->in0, .filter = filter};
+    a.scale = (double)(span->in1 - span->in0) / (double)span->full;
+    double filter_scale = a.scale < 1.0 || !filters[filter].antialias ? 1.0 : a.scale;
+    a.support = filters[filter].support * filter_scale;
+    a.inverse = 1.0 / filter_scale;
+    a.lo = (int)span->in0;
+    a.hi = (int)span->in1;
+    a.nearest = nearest_start(&a, span->first);
+    return a;
 }
 
 int eng_taps_build(struct eng_taps *t, const struct eng_span *span, uint32_t in, int denominator,
                    int flip, enum eng_filter filter)
 {
-    /* The last scaled pixel may stand for less than a whole square: the axis ends inside it. Seen
-     * from the other end (flip), the axis starts inside it. */
-    double d = denominator, end = in / d;
-    int length = (int)((in + (uint32_t)denominator - 1) / (uint32_t)denominator);
-    double shift = flip ? length - end : 0.0;
-    struct axis a = {
-        .in0 = span->in0 / d + shift, .length = length, .flip = flip, .filter = filter};
-    double in1 = span->in1 / d + shift;
-    a.scale = (in1 - a.in0) / (double)span->full;
-    double filter_scale = a.scale < 1.0 || !filters[filter].antialias ? 1.0 : a.scale;
-    a.support = filters[filter].support * filter_scale;
-    a.inverse = 1.0 / filter_scale;
-    a.lo = clamp((int)floor(a.in0), 0, length - 1);
-    a.hi = clamp((int)ceil(in1), a.lo + 1, length);
-
-    a.nearest = nearest_start(&a, span->first);
-
-    int most = (int)ceil(a.support) * 2 + 1;
+    struct axis a = make_axis(span, filter);
+    int most = (int)ceil(a.support) * 2 + 1, d = denominator;
     if (most > a.hi - a.lo)
         most = a.hi - a.lo;
-    int stride = (most + 3) & ~3;
-    if (reserve(t, span->count, stride) < 0)
+    int longest = d == 1 ? most : most / d + 2 + 2 * ENG_FOLD_EXTRA;
+    if (reserve(t, span->count, most, (longest + 3) & ~3) < 0)
         return -ENOMEM;
-    t->count = span->count;
-    t->stride = stride;
-    t->longest = 0;
-    t->lo = UINT32_MAX;
-    t->hi = 0;
+    struct eng_fold fold;
+    if (d > 1)
+        eng_fold_init(&fold, d);
+    int blocks = (int)((in + (uint32_t)d - 1) / (uint32_t)d);
+    int trim = d == 1 && filters[filter].weight == triangle;
     for (int i = 0; i < span->count; i++) {
         int first, n = weigh(&a, span->first + (uint64_t)i, t->work, &first);
-        store(t, &a, i, first, n);
+        if (flip) {
+            reverse(t->work, n);
+            first = (int)in - first - n;
+        }
+        if (d > 1) {
+            n = eng_fold_run(&fold, t->work, first, n, blocks, t->folded, &first);
+            store(t, i, t->folded, first, n, trim);
+        } else {
+            store(t, i, t->work, first, n, trim);
+        }
     }
     return 0;
 }

@@ -21,7 +21,7 @@ struct eng_taps {
     int32_t *coef;
     uint32_t lo, hi; /* pixels lo .. hi-1 of the (scaled) source are looked at */
     struct eng_buffer memory;
-    double *work; /* stride doubles */
+    double *work, *folded; /* one row of weights: of full-size pixels, of blocks */
 };
 
 /* For a source of `in` pixels (full size) of which every `denominator` x `denominator` square came

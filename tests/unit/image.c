@@ -67,11 +67,6 @@ static const struct {
     {"truncated.png", ENG_E_DATA},
     {"truncated_header.jpg", ENG_E_DATA},
     {"zero_size.jpg", ENG_E_DATA},
-    {"animated.gif", ENG_E_FORMAT},
-    {"bgr24.bmp", ENG_E_FORMAT},
-    {"lossless.webp", ENG_E_FORMAT},
-    {"lossy.webp", ENG_E_FORMAT},
-    {"rgba.webp", ENG_E_FORMAT},
     {"html.png", ENG_E_FORMAT},
     {"text.jpg", ENG_E_FORMAT},
 };
@@ -168,7 +163,7 @@ static void truncation_found(void **state)
 }
 
 /* The files' names stand in this order in index.json and labels.tsv. */
-static void golden_pixels_of_size(struct eng_decoder *d, int size, int full)
+static double golden_pixels_of_size(struct eng_decoder *d, int size, int full)
 {
     char path[512], line[512];
     size_t n = (size_t)size * (size_t)size * 3, len;
@@ -181,6 +176,7 @@ static void golden_pixels_of_size(struct eng_decoder *d, int size, int full)
     struct eng_preprocess p = image_plain(size);
     struct eng_image_options o = {.full_decode = full};
     size_t i = 0;
+    double sum = 0;
     while (fgets(line, sizeof line, index)) {
         char name[256];
         int max;
@@ -189,23 +185,30 @@ static void golden_pixels_of_size(struct eng_decoder *d, int size, int full)
         image_shared(path, sizeof path, "images/imagenet100/%s", name);
         assert_int_equal(run_file(d, path, &p, &o, out, NULL), 0);
         double mean = mean_difference(out, golden + n * i, n, &max);
-        if (full ? max > 0 : mean >= 3)
-            fail_msg("%s at %d, full %d: mean %f, max %d", name, size, full, mean, max);
+        if (full && max > 0)
+            fail_msg("%s at %d: mean %f, max %d", name, size, mean, max);
+        sum += mean;
         i++;
     }
     assert_int_equal(i, 8);
     fclose(index);
     free(golden);
     free(out);
+    return sum / 8;
 }
 
-/* Full decode equals Pillow's pixels to the bit; the shortcuts stay near. */
+/* Full decode equals Pillow's pixels to the bit. Scaled decoding, which most pictures meet at the
+ * small sizes, cannot; cropping alone, which is all that they meet at 224, can. */
 static void golden_pixels(void **state)
 {
     static const int sizes[] = {96, 128, 160, 192, 224};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        for (int full = 0; full < 2; full++)
-            golden_pixels_of_size(*state, sizes[i], full);
+    static const double bounds[] = {1.0, 1.2, 1.0, 0.5, 0.3};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        golden_pixels_of_size(*state, sizes[i], 1);
+        double mean = golden_pixels_of_size(*state, sizes[i], 0);
+        if (mean >= bounds[i])
+            fail_msg("shortcuts at %d: mean difference %f", sizes[i], mean);
+    }
 }
 
 int main(void)
