@@ -76,15 +76,16 @@ def entries(d):
 
 
 def test_log_has_a_json_line_for_each_request(tiny):
-    seen = len(entries(tiny))
-    tiny.classify(RED)
-    tiny.classify(RED, "?model=nobody")
+    ids = ["of-the-log-1", "of-the-log-2"]
+    tiny.classify(RED, headers={"X-Request-Id": ids[0]})
+    tiny.classify(RED, "?model=nobody", headers={"X-Request-Id": ids[1]})
     end = time.monotonic() + 5
-    while time.monotonic() < end and len(entries(tiny)) < seen + 2:
+    lines = []
+    while time.monotonic() < end and len(lines) < 2:
         time.sleep(0.05)
-    lines = [e for e in entries(tiny)[seen:] if e.get("status")]
-    assert [e["status"] for e in lines] == [200, 404]
-    assert lines[0]["model"] in ("colour", "colour_32") and lines[0]["id"] != lines[1]["id"]
+        lines = [e for e in entries(tiny) if e.get("id") in ids]
+    assert [(e["id"], e["status"]) for e in lines] == [(ids[0], 200), (ids[1], 404)]
+    assert lines[0]["model"] in ("colour", "colour_32")
     assert any(k.startswith("inference") for k in lines[0]), lines[0]
 
 
@@ -98,3 +99,9 @@ def test_text_log_and_its_switch(start):
     quiet.classify(RED)
     time.sleep(0.2)
     assert quiet.log() == before
+
+
+def test_root_lists_the_routes(tiny):
+    r = tiny.request("GET", "/")
+    assert r.status == 200 and "/v1/classify" in r.body.decode()
+    assert tiny.request("DELETE", "/").status == 405
