@@ -24,7 +24,7 @@ static uint32_t has(uint32_t word, uint32_t all, uint32_t bits)
     return (word & all) == all ? bits : 0;
 }
 
-uint32_t eng_cpu_detect(void)
+static uint32_t detect(void)
 {
     uint32_t a, b, c, d, bits = 0;
     if (!__get_cpuid(1, &a, &b, &c, &d))
@@ -58,7 +58,7 @@ uint32_t eng_cpu_detect(void)
 #include <sys/auxv.h>
 #include <asm/hwcap.h>
 
-uint32_t eng_cpu_detect(void)
+static uint32_t detect(void)
 {
     unsigned long cap = getauxval(AT_HWCAP), cap2 = getauxval(AT_HWCAP2);
     uint32_t bits = 0;
@@ -71,12 +71,17 @@ uint32_t eng_cpu_detect(void)
 
 #else
 
-uint32_t eng_cpu_detect(void)
+static uint32_t detect(void)
 {
     return 0;
 }
 
 #endif
+
+uint32_t eng_cpu_detect(void)
+{
+    return detect() | ENG_CPU_C;
+}
 
 enum {
     BITS_AVX2 = ENG_CPU_SSE41 | ENG_CPU_AVX2,
@@ -111,7 +116,7 @@ int eng_cpu_parse(uint32_t *ret_bits, const char *name)
     }
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         if (strcmp(name, levels[i].name) == 0) {
-            *ret_bits = levels[i].needs | levels[i].also;
+            *ret_bits = levels[i].needs | levels[i].also | ENG_CPU_C;
             return 0;
         }
     }

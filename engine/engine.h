@@ -46,6 +46,8 @@ enum {
     ENG_CPU_DOTPROD = 1u << 17,
     ENG_CPU_I8MM = 1u << 18,
     ENG_CPU_NEONBF16 = 1u << 19,
+    ENG_CPU_C = 1u << 31, /* always there: a word that allows nothing else is not 0, which asks for
+                             detection */
 };
 uint32_t eng_cpu_detect(void); /* pure; the caller keeps the answer */
 

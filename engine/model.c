@@ -364,6 +364,8 @@ static int build(struct eng_model *m, const struct eng_mobilenet_spec *spec,
     struct eng_sha256 sum;
     enum eng_precision precision =
         opts->precision == ENG_PRECISION_AUTO ? ENG_PRECISION_FP32 : opts->precision;
+    if (precision == ENG_PRECISION_BF16)
+        return eng_fail(err, errlen, ENG_E_UNSUPPORTED, "no kernel of this build computes in bf16");
     int rc = eng_mobilenet_build(&m->g, spec, precision, err, errlen);
     if (rc < 0 || (rc = make_plan(m, opts, err, errlen)) < 0)
         return rc;

@@ -21,6 +21,14 @@ static const struct command {
     {"classify", CFG_CLASSIFY, srv_cmd_classify, 1,
      "mobilenetd classify [--models DIR] [--model NAME] [--json] FILE…",
      "classify pictures without a daemon"},
+    {"bench", CFG_BENCH, srv_cmd_bench, 1,
+     "mobilenetd bench [MODEL | --models DIR --model NAME | --alpha A --rho R [--form F]] "
+     "[OPTION…]",
+     "measure how fast a network runs here, against the machine's peak"},
+    {"describe", CFG_DESCRIBE, srv_cmd_describe, 1,
+     "mobilenetd describe [MODEL | --models DIR --model NAME | --alpha A --rho R [--form F]] "
+     "[--json]",
+     "layers, multiply-adds and parameters of a network"},
     {"health", CFG_HEALTH, srv_cmd_health, 0, "mobilenetd health [--http HOST:PORT]",
      "exit 0 if the daemon at that address is ready"},
     {"version", CFG_VERSION, srv_cmd_version, 0, "mobilenetd version",

@@ -1,0 +1,10 @@
+/* Peak of AVX-512 VNNI: int8 by vpdpbusd. */
+#include "engine/kernels/peak.h"
+
+static void run(uint64_t iterations)
+{
+    ENG_PEAK_LOOP(iterations, "zmm", "vpdpbusd %%zmm15, %%zmm14, %%zmm\\r");
+}
+
+const struct eng_peak_kernel eng_peak_i8_avx512vnni = {
+    "avx512 vpdpbusd", ENG_CPU_AVX512 | ENG_CPU_AVX512VNNI, ENG_PEAK_CHAINS * 128, run};

@@ -1,0 +1,54 @@
+/* Loops of independent multiply-adds out of registers, one a precision and instruction set.
+ * Internal to engine/peak.c and kernels/<isa>/peak.c. */
+#ifndef ENG_KERNELS_PEAK_H
+#define ENG_KERNELS_PEAK_H
+
+#include "engine/engine.h"
+
+struct eng_peak_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    int ops;                          /* of one iteration, a multiply-add is two */
+    void (*run)(uint64_t iterations); /* at least 1 */
+};
+
+#if defined(__x86_64__)
+extern const struct eng_peak_kernel eng_peak_f32_avx2, eng_peak_i8_avx2;
+extern const struct eng_peak_kernel eng_peak_f32_avx512, eng_peak_i8_avx512;
+extern const struct eng_peak_kernel eng_peak_i8_avxvnni;
+extern const struct eng_peak_kernel eng_peak_i8_avx512vnni;
+extern const struct eng_peak_kernel eng_peak_bf16_avx512bf16;
+#endif
+
+#if defined(__x86_64__)
+/* The whole loop in assembly: compilers keep twelve accumulators in registers or they do not, and
+ * the peak must not depend on it. `v` is "ymm" or "zmm"; `body` is run for r = 0 .. 11 (twelve
+ * chains hide every latency of today's cores) on accumulator \\r with operands 13 (ones, 16 bits),
+ * 14, 15 and the scratch register 12. Operands hold bytes of 63 and 0, which is 0.5 to bf16 and
+ * near it to fp32. */
+enum { ENG_PEAK_CHAINS = 12 };
+#define ENG_PEAK_LOOP(iterations, v, body)                                                         \
+    do {                                                                                           \
+        uint64_t left = (iterations);                                                              \
+        __asm__ volatile("vmovd %1, %%xmm14\n\t"                                                   \
+                         "vpbroadcastd %%xmm14, %%" v "15\n\t"                                     \
+                         "vpbroadcastd %%xmm14, %%" v "14\n\t"                                     \
+                         "vmovd %2, %%xmm13\n\t"                                                   \
+                         "vpbroadcastd %%xmm13, %%" v "13\n\t"                                     \
+                         ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\n\t"                                    \
+                         "vpbroadcastd %%xmm14, %%" v "\\r\n\t"                                    \
+                         ".endr\n\t"                                                               \
+                         ".p2align 5\n"                                                            \
+                         "1:\n\t"                                                                  \
+                         ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\n\t" body "\n\t.endr\n\t"               \
+                         "dec %0\n\t"                                                              \
+                         "jnz 1b\n\t"                                                              \
+                         "vzeroupper"                                                              \
+                         : "+r"(left)                                                              \
+                         : "r"(0x3f003f00), "r"(0x00010001)                                        \
+                         : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",   \
+                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");  \
+    } while (0)
+#endif
+
+#endif

@@ -1,0 +1,124 @@
+/* The machine's own arithmetic peak: picks the loop, sizes it by time, runs it on every member. */
+#include "engine/peak.h"
+
+#include <time.h>
+
+#include "engine/kernels/peak.h"
+
+/* What a compiler makes of plain C without flags, where no instruction set is known or allowed. */
+static void run_c_f32(uint64_t iterations)
+{
+    float acc[16];
+    for (int i = 0; i < 16; i++)
+        acc[i] = (float)i;
+    for (uint64_t k = 0; k < iterations; k++)
+        for (int i = 0; i < 16; i++)
+            acc[i] = acc[i] * 0.5f + 1.0f;
+    float sum = 0;
+    for (int i = 0; i < 16; i++)
+        sum += acc[i];
+    __asm__ volatile("" : : "r"((int)sum));
+}
+
+static void run_c_i8(uint64_t iterations)
+{
+    int16_t x[64], y[64];
+    int32_t sum = 0;
+    for (int i = 0; i < 64; i++) {
+        x[i] = (int16_t)i;
+        y[i] = 3;
+    }
+    for (uint64_t k = 0; k < iterations; k++) {
+        __asm__ volatile("" : : "r"(x), "r"(y) : "memory"); /* else it is done but once */
+        for (int i = 0; i < 64; i++)
+            sum += x[i] * y[i];
+    }
+    __asm__ volatile("" : : "r"(sum));
+}
+
+static const struct eng_peak_kernel peak_f32_c = {"c", 0, 32, run_c_f32};
+static const struct eng_peak_kernel peak_i8_c = {"c", 0, 128, run_c_i8};
+
+/* From the plainest to the fastest, as in kernels.def. */
+static const struct eng_peak_kernel *const f32_rows[] = {
+    &peak_f32_c,
+#if defined(__x86_64__)
+    &eng_peak_f32_avx2,
+    &eng_peak_f32_avx512,
+#endif
+};
+static const struct eng_peak_kernel *const i8_rows[] = {
+    &peak_i8_c,
+#if defined(__x86_64__)
+    &eng_peak_i8_avx2, &eng_peak_i8_avxvnni, &eng_peak_i8_avx512, &eng_peak_i8_avx512vnni,
+#endif
+};
+#if defined(__x86_64__)
+static const struct eng_peak_kernel *const bf16_rows[] = {&eng_peak_bf16_avx512bf16};
+#endif
+
+static const struct eng_peak_kernel *best(const struct eng_peak_kernel *const *rows, size_t n,
+                                          uint32_t bits)
+{
+    const struct eng_peak_kernel *found = NULL;
+    for (size_t i = 0; i < n; i++)
+        if ((rows[i]->cpu_bits & ~bits) == 0)
+            found = rows[i];
+    return found;
+}
+
+static const struct eng_peak_kernel *choose(enum eng_precision precision, uint32_t bits)
+{
+    if (precision == ENG_PRECISION_INT8 || precision == ENG_PRECISION_UINT8)
+        return best(i8_rows, sizeof i8_rows / sizeof *i8_rows, bits);
+#if defined(__x86_64__)
+    const struct eng_peak_kernel *k = best(bf16_rows, 1, bits);
+    if (precision == ENG_PRECISION_BF16 && k)
+        return k;
+#endif
+    return best(f32_rows, sizeof f32_rows / sizeof *f32_rows, bits);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+struct slice {
+    const struct eng_peak_kernel *kernel;
+    uint64_t iterations;
+};
+
+static void run_slice(void *arg, int begin, int end, int member)
+{
+    const struct slice *s = arg;
+    (void)member;
+    for (int i = begin; i < end; i++)
+        s->kernel->run(s->iterations);
+}
+
+double eng_peak_measure(enum eng_precision precision, uint32_t cpu_bits, struct eng_team *team,
+                        double seconds, const char **ret_name)
+{
+    struct slice s = {choose(precision, cpu_bits), 1000};
+    double start = now(), took = 0;
+    run_slice(&s, 0, 1, 0); /* warm */
+    for (;;) {
+        start = now();
+        run_slice(&s, 0, 1, 0);
+        took = now() - start;
+        if (took > seconds / 8 || s.iterations > (uint64_t)1 << 40)
+            break;
+        s.iterations *= 2;
+    }
+    s.iterations = (uint64_t)((double)s.iterations * seconds / took) + 1;
+    int members = eng_team_members(team);
+    start = now();
+    eng_team_for(team, members, run_slice, &s);
+    took = now() - start;
+    if (ret_name)
+        *ret_name = s.kernel->name;
+    return (double)s.iterations * s.kernel->ops * members / took;
+}

@@ -1,0 +1,107 @@
+/* The model that a command line means. */
+#include "server/open_model.h"
+
+#include "server/models.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum eng_precision srv_precision(const char *name)
+{
+    static const struct {
+        const char *name;
+        enum eng_precision precision;
+    } names[] = {
+        {"int8", ENG_PRECISION_INT8},
+        {"uint8", ENG_PRECISION_UINT8},
+        {"fp32", ENG_PRECISION_FP32},
+        {"bf16", ENG_PRECISION_BF16},
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i].name) == 0)
+            return names[i].precision;
+    return ENG_PRECISION_AUTO;
+}
+
+static enum eng_form form(const char *name)
+{
+    return strcmp(name, "full") == 0      ? ENG_FORM_FULL
+           : strcmp(name, "shallow") == 0 ? ENG_FORM_SHALLOW
+                                          : ENG_FORM_SEPARABLE;
+}
+
+static int build(struct eng_model **ret, const struct cfg *cfg, struct eng_model_options *options,
+                 char *err, size_t errlen)
+{
+    struct eng_mobilenet_spec spec = {
+        .generation = (int)cfg->generation,
+        .alpha = cfg->alpha,
+        .rho = (int)cfg->rho,
+        .classes = (int)cfg->classes,
+        .form = form(cfg->form),
+        .seed = (uint64_t)cfg->seed,
+    };
+    if (options->precision == ENG_PRECISION_AUTO)
+        options->precision = ENG_PRECISION_INT8;
+    return eng_model_build(ret, &spec, options, err, errlen);
+}
+
+/* Why a model that should be there is not: the failure of its name, or of the first. */
+static int not_found(const struct srv_registry *r, const char *name, char *err, size_t errlen)
+{
+    for (int i = 0; i < r->n_failures; i++)
+        if (strcmp(r->failures[i].name, name) == 0) {
+            snprintf(err, errlen, "%s: %s", name, r->failures[i].error);
+            return -EINVAL;
+        }
+    snprintf(err, errlen, "there is no model named \"%s\"", name);
+    return -ENOENT;
+}
+
+static int find(struct eng_model **ret, const struct cfg *cfg, const char *name,
+                const struct eng_model_options *options, char *err, size_t errlen)
+{
+    struct srv_registry *registry = NULL;
+    struct srv_registry_options ro = {.dir = srv_models_dir(cfg->models),
+                                      .default_model = name,
+                                      .only = name,
+                                      .cpu_bits = options->cpu_bits,
+                                      .max_batch = 1,
+                                      .workers = 1};
+    const char *called;
+    char dir[4096];
+    int rc = srv_registry_load(&registry, &ro, NULL, err, errlen);
+    if (rc < 0)
+        return rc;
+    struct srv_model *m = srv_registry_find(registry, name, &called);
+    if (!m)
+        rc = not_found(registry, name, err, errlen);
+    else if (options->precision == ENG_PRECISION_AUTO)
+        *ret = eng_model_ref(m->eng);
+    else if (snprintf(dir, sizeof(dir), "%s/%s/%s", ro.dir, m->info->name, m->info->version) <
+             (int)sizeof(dir))
+        rc = eng_model_load(ret, dir, options, err, errlen);
+    else
+        rc = -ENAMETOOLONG;
+    srv_registry_destroy(registry);
+    return rc;
+}
+
+int srv_open_model(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen)
+{
+    struct eng_model_options options = {.precision = srv_precision(cfg->precision)};
+    uint32_t allowed = 0;
+    eng_cpu_parse(&allowed, cfg->isa);
+    options.cpu_bits = eng_cpu_detect() & allowed;
+    if (cfg->n_args > 1) {
+        snprintf(err, errlen, "more than one model is named: \"%s\"", cfg->args[1]);
+        return -EINVAL;
+    }
+    const char *name = cfg->n_args == 1 ? cfg->args[0] : cfg->model;
+    if (strchr(name, '/'))
+        return eng_model_load(ret, name, &options, err, errlen);
+    if (name[0] || cfg->models[0])
+        return find(ret, cfg, name, &options, err, errlen);
+    return build(ret, cfg, &options, err, errlen);
+}

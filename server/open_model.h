@@ -1,0 +1,16 @@
+/* The model that a command line means: a name or a family of the repository, a version folder, or a
+ * MobileNet built from (alpha, rho, classes, form). */
+#ifndef SRV_OPEN_MODEL_H
+#define SRV_OPEN_MODEL_H
+
+#include "config/config.h"
+#include "engine/model.h"
+
+/* One positional argument, else --model, else --models (its first), else the builder. A precision
+ * of "auto" is the file's own, int8 for the builder. A reference to the model is the caller's. */
+int srv_open_model(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen);
+
+/* Of "auto", "int8", ...: the names of option `precision`. */
+enum eng_precision srv_precision(const char *name);
+
+#endif
