@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -18,6 +17,7 @@ enum { MAX_UNITS = 512, MAX_HELPERS = 8 };
 struct count {
     int hits[MAX_UNITS];                 /* plain on purpose: TSan sees a unit that runs twice */
     _Atomic int inside[MAX_HELPERS + 1]; /* calls of this member that run now */
+    _Atomic int calls[MAX_HELPERS + 1];
     _Atomic int overlaps, strangers;
     int capacity, slow_us;
 };
@@ -31,6 +31,7 @@ static void count_unit(void *arg, int begin, int end, int member)
     }
     if (atomic_fetch_add(&c->inside[member], 1))
         atomic_fetch_add(&c->overlaps, 1);
+    atomic_fetch_add(&c->calls[member], 1);
     for (int i = begin; i < end; i++)
         c->hits[i]++;
     if (c->slow_us)
@@ -162,13 +163,9 @@ static void sleepers(void **state)
         while (eng_team_members(t) < 3)
             usleep(100);
         usleep(3000); /* all helpers are asleep now */
-        struct timespec a, b;
-        clock_gettime(CLOCK_MONOTONIC, &a);
         eng_team_for(t, 12, count_unit, &c);
-        clock_gettime(CLOCK_MONOTONIC, &b);
         check_all_once(&c, 12);
-        double ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6;
-        assert_true(ms < 22); /* alone: 24 ms of sleep at least */
+        assert_true(c.calls[1] + c.calls[2] > 0); /* 24 ms of work: somebody woke up for it */
         eng_team_end(t);
     }
     join(h, 2, &stop);
