@@ -122,15 +122,32 @@ void golden_unload(struct golden_model *m)
     free(m->bytes[1]);
 }
 
-void golden_input_u8(struct golden_model *m, const struct golden_case *c, int image, int slot)
+/* Image `image` of the inputs of this side; free() *ret_all. */
+static unsigned char *pixels(const struct golden_case *c, int image, unsigned char **ret_all)
 {
     char path[256];
     size_t size, one = (size_t)c->side * (size_t)c->side * 3;
     snprintf(path, sizeof path, "golden/inputs/inputs_8x%dx%dx3.u8", c->side, c->side);
-    unsigned char *all = golden_read(path, &size), *in = eng_run_input(m->run, slot);
+    *ret_all = golden_read(path, &size);
     assert_int_equal(size, one * GOLDEN_IMAGES);
-    memcpy(in, all + one * (size_t)image, one);
-    for (size_t i = 0; c->i8_in && i < one; i++)
-        in[i] ^= 0x80;
+    return *ret_all + one * (size_t)image;
+}
+
+void golden_input_u8(struct golden_model *m, const struct golden_case *c, int image, int slot)
+{
+    size_t one = (size_t)c->side * (size_t)c->side * 3;
+    unsigned char *all, *from = pixels(c, image, &all), *in = eng_run_input(m->run, slot);
+    for (size_t i = 0; i < one; i++)
+        in[i] = c->i8_in ? from[i] ^ 0x80 : from[i];
+    free(all);
+}
+
+void golden_input_f32(struct golden_model *m, const struct golden_case *c, int image, int slot)
+{
+    size_t one = (size_t)c->side * (size_t)c->side * 3;
+    unsigned char *all, *from = pixels(c, image, &all);
+    float *in = eng_run_input(m->run, slot);
+    for (size_t i = 0; i < one; i++)
+        in[i] = (float)from[i] / 255.0f;
     free(all);
 }

@@ -34,5 +34,7 @@ void golden_load(struct golden_model *m, const struct golden_case *c, int refere
 void golden_unload(struct golden_model *m);
 /* Image `image` of the inputs of this side into slot: as u8, or i8 = u8 - 128. */
 void golden_input_u8(struct golden_model *m, const struct golden_case *c, int image, int slot);
+/* The same as f32 = u8 / 255. */
+void golden_input_f32(struct golden_model *m, const struct golden_case *c, int image, int slot);
 
 #endif

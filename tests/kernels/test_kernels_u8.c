@@ -47,7 +47,9 @@ static void fill_bias(int32_t *b, int n)
 static struct eng_requant draw_requant(void)
 {
     struct eng_requant rq = {.zero_point = draw_zero_point(), .lo = 0, .hi = 255};
-    int style = kt_range(0, 2);
+    int style = kt_range(0, 3);
+    if (style == 3)
+        rq.zero_point = 0;
     if (style == 1)
         rq.lo = (uint8_t)rq.zero_point;
     if (style == 2) {

@@ -8,7 +8,7 @@
 #include "engine/kernels/avx512vnni/tile.h"
 #include "engine/kernels/requant.h"
 
-enum { TAPS = 27, STEPS = 7, WINDOW = 32, CHUNK = 4 * MR, SPAN = (CHUNK * 2 + 1) * 3 };
+enum { TAPS = 27, STEPS = 7, WINDOW = 32, CHUNK = 112 };
 
 struct panel {
     int32_t bias[NR];
@@ -63,21 +63,13 @@ struct windows {
     uint8_t sum[(CHUNK + 1) * WINDOW] __attribute__((aligned(64))); /* int32 at each window */
 };
 
-/* Input row iy from pixel ix on, `pixels` long: in place where all of it exists, else a copy in
- * tmp with zero points around. */
-static const uint8_t *source(const struct eng_conv3_u8_args *a, int iy, int ix, int pixels,
-                             uint8_t tmp[SPAN + 64])
+/* Bytes of the 5 pixels from ix on that exist in a row of w. */
+INLINE __mmask16 inside(int ix, int w)
 {
-    const uint8_t *row = a->in + (ptrdiff_t)iy * a->in_w * 3;
-    int inside = iy >= 0 && iy < a->in_h;
-    if (inside && ix >= 0 && ix + pixels <= a->in_w)
-        return row + (ptrdiff_t)ix * 3;
-    int from = ix < 0 ? 0 : ix, to = ix + pixels > a->in_w ? a->in_w : ix + pixels;
-    memset(tmp, a->zx, SPAN + 64);
-    if (inside && from < to)
-        memcpy(tmp + (ptrdiff_t)(from - ix) * 3, row + (ptrdiff_t)from * 3,
-               (size_t)(to - from) * 3);
-    return tmp;
+    int before = ix < 0 ? -ix : 0, to = w - ix;
+    uint32_t from_left = before < 5 ? 0xffffu << 3 * before : 0;
+    uint32_t to_right = to < 5 ? (1u << 3 * (to < 0 ? 0 : to)) - 1 : 0xffff;
+    return (__mmask16)(from_left & to_right);
 }
 
 /* Two windows a vector: byte i of window row r comes from byte (i / 32) * 3 * stride + i % 32 - 9 r
@@ -102,27 +94,53 @@ static struct spread spread_of(int stride)
     return s;
 }
 
-static void gather(const struct eng_conv3_u8_args *a, const struct spread *s, int y, int x, int n,
-                   int with_sum, struct windows *win)
-{
-    uint8_t tmp[3][SPAN + 64];
+/* Where the three window rows of a pair of output pixels lie in the input. */
+struct place {
     const uint8_t *in[3];
-    size_t step = (size_t)a->stride * 6;
-    for (int r = 0; r < 3; r++)
-        in[r] = source(a, y * a->stride - a->top + r, x * a->stride - a->left,
-                       (n - 1) * a->stride + 3, tmp[r]);
-    for (int i = 0; i < n; i += 2) {
-        __m512i v = _mm512_setzero_si512();
+    __mmask16 exists[3];
+};
+
+/* The windows of one pair; edge: some of the `columns` or rows are zero points. */
+INLINE __m512i spread_pair(const struct spread *s, const struct place *at, __mmask16 columns,
+                           __m128i zx, int edge)
+{
+    __m512i v = _mm512_setzero_si512();
 #pragma GCC unroll 3
-        for (int r = 0; r < 3; r++) {
-            const uint8_t *at = in[r] + (size_t)(i / 2) * step;
-            __m128i row = _mm_loadu_si128((const __m128i *)(const void *)at);
-            v = _mm512_mask_permutexvar_epi8(v, s->mask[r], s->index[r],
-                                             _mm512_castsi128_si512(row));
-        }
+    for (int r = 0; r < 3; r++) {
+        __m128i row = edge ? _mm_mask_loadu_epi8(zx, columns & at->exists[r], at->in[r])
+                           : _mm_loadu_si128((const __m128i *)(const void *)at->in[r]);
+        v = _mm512_mask_permutexvar_epi8(v, s->mask[r], s->index[r], _mm512_castsi128_si512(row));
+    }
+    return v;
+}
+
+/* Output pixels x .. x+n-1 of row y. */
+static void gather(const struct eng_conv3_u8_args *a, const struct spread *s, int y, int x, int n,
+                   struct windows *win)
+{
+    const __m128i zx = _mm_set1_epi8((char)a->zx);
+    int ix = x * a->stride - a->left, iy = y * a->stride - a->top, whole = 1;
+    struct place at;
+    for (int r = 0; r < 3; r++) {
+        at.exists[r] = iy + r >= 0 && iy + r < a->in_h ? 0xffff : 0;
+        at.in[r] = a->in + ((ptrdiff_t)(at.exists[r] ? iy + r : 0) * a->in_w + ix) * 3;
+        whole &= at.exists[r] != 0;
+    }
+    size_t step = 6 * (size_t)a->stride;
+    for (int i = 0; i < n; i += 2, ix += 2 * a->stride) {
+        __m512i v = whole && ix >= 0 && ix + 5 <= a->in_w
+                        ? spread_pair(s, &at, 0xffff, zx, 0)
+                        : spread_pair(s, &at, inside(ix, a->in_w), zx, 1);
         _mm512_store_si512(win->v + i * WINDOW, v);
-        if (!with_sum)
-            continue;
+        for (int r = 0; r < 3; r++)
+            at.in[r] += step;
+    }
+}
+
+static void sum_windows(struct windows *win, int n)
+{
+    for (int i = 0; i < n; i += 2) {
+        __m512i v = _mm512_load_si512(win->v + i * WINDOW);
         __m512i d = _mm512_sad_epu8(v, _mm512_setzero_si512());
         d = _mm512_add_epi64(d, _mm512_permutex_epi64(d, 0x4e));
         d = _mm512_add_epi64(d, _mm512_permutex_epi64(d, 0xb1));
@@ -130,11 +148,8 @@ static void gather(const struct eng_conv3_u8_args *a, const struct spread *s, in
     }
 }
 
-INLINE void tile(const struct panel *p, const struct windows *win, int first, const struct rq512 *q,
-                 uint8_t *out, size_t out_stride, int mr, int nv)
+INLINE void start(__m512i acc[MR][NV], const struct panel *p, const uint8_t *sum, int mr, int nv)
 {
-    __m512i acc[MR][NV];
-    const uint8_t *in = win->v + first * WINDOW, *sum = win->sum + first * WINDOW;
 #pragma GCC unroll 2
     for (int v = 0; v < nv; v++) {
         __m512i bias = _mm512_load_si512(p->bias + v * 16);
@@ -148,10 +163,46 @@ INLINE void tile(const struct panel *p, const struct windows *win, int first, co
         for (int i = 0; i < mr; i++)
             acc[i][v] = _mm512_dpwssd_epi32(bias, broadcast(sum + i * WINDOW), factor);
     }
+}
+
+INLINE void tile(const struct panel *p, const struct windows *win, int first, const struct rq512 *q,
+                 uint8_t *out, size_t out_stride, int mr, int nv)
+{
+    __m512i acc[MR][NV];
+    start(acc, p, win->sum + first * WINDOW, mr, nv);
 #pragma GCC unroll 7
     for (int k = 0; k < STEPS; k++)
-        dot_step(acc, in + k * 4, WINDOW, &p->w[k][0][0], mr, nv);
+        dot_step(acc, win->v + first * WINDOW + k * 4, WINDOW, &p->w[k][0][0], mr, nv);
     finish(acc, p->scale, q, out, out_stride, mr, nv);
+}
+
+/* `count` tiles of PIPE windows; 7 steps of 8 pixels hold 16 parts three pixels apart. */
+static __attribute__((noinline)) void piped(const struct panel *p, const struct windows *win,
+                                            int count, const struct rq512 *q, uint8_t *out,
+                                            size_t out_stride)
+{
+    struct pipe_sums sums;
+    struct pipe s = {.scale = {_mm512_load_ps(p->scale), _mm512_load_ps(p->scale + 16)},
+                     .out_stride = out_stride,
+                     .q = *q};
+    const uint8_t *in = win->v, *sum = win->sum;
+    for (int t = 0; t < count; t++, out += PIPE * ENG_BLOCK) {
+        __m512i acc[MR][NV];
+        start(acc, p, sum, PIPE, NV);
+        if (t > 0) {
+#pragma GCC unroll 7
+            for (int k = 0; k < STEPS; k++)
+                pipe_step(&s, &sums, acc, in + k * 4, WINDOW, &p->w[k][0][0], k, 3);
+        } else {
+#pragma GCC unroll 7
+            for (int k = 0; k < STEPS; k++)
+                pipe_step(&s, &sums, acc, in + k * 4, WINDOW, &p->w[k][0][0], 0, 0);
+        }
+        pipe_leave(&s, &sums, acc, out);
+        in += PIPE * WINDOW;
+        sum += PIPE * WINDOW;
+    }
+    pipe_end(&s, &sums);
 }
 
 #define TILE(mr, nv)                                                                               \
@@ -169,21 +220,26 @@ typedef void tile_fn(const struct panel *, const struct windows *, int, const st
 #define TILE_NAME(mr, nv) tile_##mr##_##nv,
 static tile_fn *const tiles[NV][MR] = {{TILES(TILE_NAME, 1)}, {TILES(TILE_NAME, 2)}};
 
+static void run_panel(const struct panel *p, const struct windows *win, const struct rq512 *q,
+                      int n, uint8_t *out, size_t out_stride, int nv)
+{
+    int first = nv == NV ? n / PIPE * PIPE : 0;
+    if (first > 0)
+        piped(p, win, first / PIPE, q, out, out_stride);
+    for (int left = (n - first + MR - 1) / MR; left > 0; left--) {
+        int mr = (n - first + left - 1) / left;
+        tiles[nv - 1][mr - 1](p, win, first, q, out + first * ENG_BLOCK, out_stride);
+        first += mr;
+    }
+}
+
 static void run_chunk(const struct eng_conv3_u8_args *a, const struct windows *win,
                       const struct rq512 *q, int n, uint8_t *out)
 {
     const struct panel *p = a->packed;
-    int first = 0;
-    for (int left = (n + MR - 1) / MR; left > 0; left--) {
-        int mr = (n - first + left - 1) / left;
-        for (int b = 0; b < a->n_blocks; b += NV) {
-            int nv = a->n_blocks - b < NV ? a->n_blocks - b : NV;
-            tiles[nv - 1][mr - 1](p + b / NV, win, first, q,
-                                  out + (size_t)b * a->out_stride + first * ENG_BLOCK,
-                                  a->out_stride);
-        }
-        first += mr;
-    }
+    for (int b = 0; b < a->n_blocks; b += NV)
+        run_panel(p + b / NV, win, q, n, out + (size_t)b * a->out_stride, a->out_stride,
+                  a->n_blocks - b < NV ? a->n_blocks - b : NV);
 }
 
 static void run(const struct eng_conv3_u8_args *a)
@@ -198,7 +254,9 @@ static void run(const struct eng_conv3_u8_args *a)
     for (int y = a->y0; y < a->y1; y++)
         for (int x = 0; x < a->out_w; x += CHUNK) {
             int n = a->out_w - x < CHUNK ? a->out_w - x : CHUNK;
-            gather(a, &spread, y, x, n, with_sum, &win);
+            gather(a, &spread, y, x, n, &win);
+            if (with_sum)
+                sum_windows(&win, n);
             run_chunk(a, &win, &q, n,
                       a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * ENG_BLOCK);
         }

@@ -12,7 +12,11 @@
 #include "engine/kernels/avx512vnni/requant.h"
 #include "engine/kernels/requant.h"
 
-enum { TAP_VECTOR = 64, STRIP = 4, SPAN = 10 };
+enum { TAP_VECTOR = 64, STRIP = 4, SPAN = 10 /* pixels of input under a strip, at most */ };
+
+/* What a block's sums need: nothing beyond the saturation of packs (zero point 0, all of u8), a
+ * zero point and bounds, or the two parts of weights and a bound before the conversion to int. */
+enum level { PLAIN, BOUNDED, GENERAL };
 
 struct block {
     int32_t bias[ENG_BLOCK];
@@ -101,9 +105,10 @@ INLINE void strip_start(struct strip *s, const struct eng_dw_u8_args *a, int ix,
     }
     if (!edge)
         return;
-    uint64_t inside = 0;
-    for (int p = 0; p < SPAN; p++)
-        inside |= (uint64_t)(ix + p >= 0 && ix + p < a->in_w) << p;
+    int before = ix < 0 ? -ix : 0, to = a->in_w - ix;
+    uint32_t all = (1u << SPAN) - 1, inside = before < SPAN ? all << before : 0;
+    if (to < SPAN)
+        inside &= to > 0 ? all >> (SPAN - to) : 0;
 #pragma GCC unroll 4
     for (int i = 0; i < STRIP; i++)
         s->inside[i] = pixel_mask(inside >> 2 * i);
@@ -123,13 +128,13 @@ INLINE void load_row(const struct strip *s, __m512i x[STRIP], const uint8_t *in,
 
 /* acc[i] += window row `row` over the input row whose taps are x. */
 INLINE void add_row(const struct strip *s, __m512i acc[STRIP], const __m512i x[STRIP], int row,
-                    int n, int stride, int general)
+                    int n, int stride, enum level level)
 {
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++) {
         int of = stride == 1 ? i / 2 : i, which = stride == 1 ? i % 2 : 0;
         acc[i] = _mm512_dpbusd_epi32(acc[i], x[of], s->w[row][which]);
-        if (general) {
+        if (level == GENERAL) {
             __m512i part1 = _mm512_load_si512(s->b->w[1][row][which]);
             acc[i] = _mm512_dpbusd_epi32(acc[i], x[of], part1);
             acc[i] = _mm512_dpbusd_epi32(acc[i], x[of], part1);
@@ -138,16 +143,16 @@ INLINE void add_row(const struct strip *s, __m512i acc[STRIP], const __m512i x[S
 }
 
 INLINE void start_row(const struct strip *s, __m512i acc[STRIP], const __m512i x[STRIP], int n,
-                      int stride, int general)
+                      int stride, enum level level)
 {
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++)
         acc[i] = s->bias;
-    add_row(s, acc, x, 0, n, stride, general);
+    add_row(s, acc, x, 0, n, stride, level);
 }
 
 INLINE void finish(const struct strip *s, const __m512i acc[STRIP], uint8_t *out, int n,
-                   int general)
+                   enum level level)
 {
     __m512i r[STRIP];
 #pragma GCC unroll 4
@@ -155,63 +160,66 @@ INLINE void finish(const struct strip *s, const __m512i acc[STRIP], uint8_t *out
         if (i >= n)
             r[i] = r[0];
         else
-            r[i] = general ? rq512_round(acc[i], s->scale, &s->q)
-                           : rq512_round_known(acc[i], s->scale);
+            r[i] = level == GENERAL ? rq512_round(acc[i], s->scale, &s->q)
+                                    : rq512_round_known(acc[i], s->scale);
     }
-    rq512_store(out, rq512_pack_wide(r[0], r[1], r[2], r[3], &s->q), n);
+    rq512_store(out,
+                level == PLAIN ? rq512_pack_plain(r[0], r[1], r[2], r[3], &s->q)
+                               : rq512_pack_wide(r[0], r[1], r[2], r[3], &s->q),
+                n);
 }
 
 /* Stride 1, one output row: `now` lacks its last window row, `next` its last two; `now` comes back
  * as the sums of the row after next, so the caller swaps the names. */
 INLINE void step1(const struct strip *s, struct rows *r, __m512i now[STRIP], __m512i next[STRIP],
-                  uint8_t *out, int n, int edge, int general)
+                  uint8_t *out, int n, int edge, enum level level)
 {
     __m512i x[STRIP];
     load_row(s, x, next_row(r), n, 1, edge);
-    add_row(s, now, x, 2, n, 1, general);
-    finish(s, now, out, n, general);
-    add_row(s, next, x, 1, n, 1, general);
-    start_row(s, now, x, n, 1, general);
+    add_row(s, now, x, 2, n, 1, level);
+    finish(s, now, out, n, level);
+    add_row(s, next, x, 1, n, 1, level);
+    start_row(s, now, x, n, 1, level);
 }
 
 INLINE void strip1(const struct strip *s, const struct eng_dw_u8_args *a, struct rows *r,
-                   uint8_t *out, int n, int edge, int general)
+                   uint8_t *out, int n, int edge, enum level level)
 {
     __m512i even[STRIP], odd[STRIP], x[STRIP];
     load_row(s, x, next_row(r), n, 1, edge);
-    start_row(s, even, x, n, 1, general);
+    start_row(s, even, x, n, 1, level);
     load_row(s, x, next_row(r), n, 1, edge);
-    add_row(s, even, x, 1, n, 1, general);
-    start_row(s, odd, x, n, 1, general);
+    add_row(s, even, x, 1, n, 1, level);
+    start_row(s, odd, x, n, 1, level);
     int y = a->y0;
     for (; y + 2 <= a->y1; y += 2) {
-        step1(s, r, even, odd, out, n, edge, general);
-        step1(s, r, odd, even, out + a->out_row, n, edge, general);
+        step1(s, r, even, odd, out, n, edge, level);
+        step1(s, r, odd, even, out + a->out_row, n, edge, level);
         out += 2 * a->out_row;
     }
     if (y < a->y1)
-        step1(s, r, even, odd, out, n, edge, general);
+        step1(s, r, even, odd, out, n, edge, level);
 }
 
 INLINE void strip2(const struct strip *s, const struct eng_dw_u8_args *a, struct rows *r,
-                   uint8_t *out, int n, int edge, int general)
+                   uint8_t *out, int n, int edge, enum level level)
 {
     __m512i acc[STRIP], x[STRIP];
     load_row(s, x, next_row(r), n, 2, edge);
-    start_row(s, acc, x, n, 2, general);
+    start_row(s, acc, x, n, 2, level);
     for (int y = a->y0; y < a->y1; y++, out += a->out_row) {
         load_row(s, x, next_row(r), n, 2, edge);
-        add_row(s, acc, x, 1, n, 2, general);
+        add_row(s, acc, x, 1, n, 2, level);
         load_row(s, x, next_row(r), n, 2, edge);
-        add_row(s, acc, x, 2, n, 2, general);
-        finish(s, acc, out, n, general);
-        start_row(s, acc, x, n, 2, general);
+        add_row(s, acc, x, 2, n, 2, level);
+        finish(s, acc, out, n, level);
+        start_row(s, acc, x, n, 2, level);
     }
 }
 
 /* Output pixels x .. x+n-1 of all rows. */
 INLINE void run_strip(const struct eng_dw_u8_args *a, const uint8_t *outside, int x, int n,
-                      int stride, int edge, int general)
+                      int stride, int edge, enum level level)
 {
     int ix = x * stride - a->left, iy = a->y0 * stride - a->top;
     struct strip s;
@@ -223,37 +231,44 @@ INLINE void run_strip(const struct eng_dw_u8_args *a, const uint8_t *outside, in
                      .h = a->in_h};
     uint8_t *out = a->out + (size_t)x * ENG_BLOCK;
     if (stride == 1)
-        strip1(&s, a, &r, out, n, edge, general);
+        strip1(&s, a, &r, out, n, edge, level);
     else
-        strip2(&s, a, &r, out, n, edge, general);
+        strip2(&s, a, &r, out, n, edge, level);
 }
 
-#define STRIP_FN(n, stride, edge, general)                                                         \
-    static __attribute__((noinline)) void strip_##n##_##stride##_##edge##_##general(               \
+#define STRIP_FN(n, stride, edge, level)                                                           \
+    static __attribute__((noinline)) void strip_##n##_##stride##_##edge##_##level(                 \
         const struct eng_dw_u8_args *a, const uint8_t *outside, int x)                             \
     {                                                                                              \
-        run_strip(a, outside, x, n, stride, edge, general);                                        \
+        run_strip(a, outside, x, n, stride, edge, level);                                          \
     }
-#define STRIPS(X, stride, general)                                                                 \
-    X(4, stride, 0, general)                                                                       \
-    X(1, stride, 1, general)                                                                       \
-    X(2, stride, 1, general) X(3, stride, 1, general) X(4, stride, 1, general)
-STRIPS(STRIP_FN, 1, 0)
-STRIPS(STRIP_FN, 1, 1)
-STRIPS(STRIP_FN, 2, 0)
-STRIPS(STRIP_FN, 2, 1)
+#define STRIPS(X, stride, level)                                                                   \
+    X(4, stride, 0, level)                                                                         \
+    X(1, stride, 1, level)                                                                         \
+    X(2, stride, 1, level) X(3, stride, 1, level) X(4, stride, 1, level)
+STRIPS(STRIP_FN, 1, PLAIN)
+STRIPS(STRIP_FN, 1, BOUNDED)
+STRIPS(STRIP_FN, 1, GENERAL)
+STRIPS(STRIP_FN, 2, PLAIN)
+STRIPS(STRIP_FN, 2, BOUNDED)
+STRIPS(STRIP_FN, 2, GENERAL)
 
 typedef void strip_fn(const struct eng_dw_u8_args *, const uint8_t *, int);
-#define STRIP_NAME(n, stride, edge, general) strip_##n##_##stride##_##edge##_##general,
-static strip_fn *const strips[2][2][STRIP + 1] = {
-    {{STRIPS(STRIP_NAME, 1, 0)}, {STRIPS(STRIP_NAME, 1, 1)}},
-    {{STRIPS(STRIP_NAME, 2, 0)}, {STRIPS(STRIP_NAME, 2, 1)}},
+#define STRIP_NAME(n, stride, edge, level) strip_##n##_##stride##_##edge##_##level,
+static strip_fn *const strips[2][3][STRIP + 1] = {
+    {{STRIPS(STRIP_NAME, 1, PLAIN)},
+     {STRIPS(STRIP_NAME, 1, BOUNDED)},
+     {STRIPS(STRIP_NAME, 1, GENERAL)}},
+    {{STRIPS(STRIP_NAME, 2, PLAIN)},
+     {STRIPS(STRIP_NAME, 2, BOUNDED)},
+     {STRIPS(STRIP_NAME, 2, GENERAL)}},
 };
 
 static void run(const struct eng_dw_u8_args *a)
 {
     const struct block *b = a->block;
-    strip_fn *const *of = strips[a->stride - 1][b->general];
+    int plain = a->rq.zero_point == 0 && a->rq.lo == 0 && a->rq.hi == 255;
+    strip_fn *const *of = strips[a->stride - 1][b->general ? GENERAL : plain ? PLAIN : BOUNDED];
     uint8_t outside[160];
     memset(outside, a->zx, sizeof(outside));
     for (int x = 0; x < a->out_w; x += STRIP) {

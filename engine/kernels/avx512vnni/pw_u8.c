@@ -9,7 +9,7 @@
 #include "engine/kernels/avx512vnni/tile.h"
 #include "engine/kernels/requant.h"
 
-enum { L1_WEIGHTS = 24 << 10, SHORT = 16, STRETCH = 64 };
+enum { L1_WEIGHTS = 24 << 10, SHORT = 16, STRETCH = 1024 };
 
 struct panel {
     int32_t bias[NR];

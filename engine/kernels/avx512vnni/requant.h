@@ -49,6 +49,13 @@ INLINE __m512i rq512_pack(__m512i a, __m512i b, __m512i c, __m512i d, const stru
     return _mm512_permutexvar_epi32(q->swap, u);
 }
 
+/* Zero point 0 and bounds 0 and 255: saturation does it all. */
+INLINE __m512i rq512_pack_plain(__m512i a, __m512i b, __m512i c, __m512i d, const struct rq512 *q)
+{
+    __m512i u = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    return _mm512_permutexvar_epi32(q->swap, u);
+}
+
 INLINE __m512i rq512_pack_wide(__m512i a, __m512i b, __m512i c, __m512i d, const struct rq512 *q)
 {
     return _mm512_min_epu8(rq512_pack(a, b, c, d, q), q->top);

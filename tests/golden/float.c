@@ -1,0 +1,81 @@
+/* Float models against the golden answers of another engine, on the same input tensors, in both
+ * plans: within the tolerance that the golden answers state. */
+#include "tests/golden/golden.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const double MAX_LOGIT = 5e-4, MAX_PROBABILITY = 2e-5;
+
+static const struct golden_case cases[] = {
+    {"vww_96_float", {"vww/vww_96_float.tflite"}, 96, 2},
+};
+enum { N_CASES = sizeof cases / sizeof *cases };
+
+static float *answers(const struct golden_case *c, const char *kind)
+{
+    char path[256];
+    size_t size;
+    snprintf(path, sizeof path, "golden/float/%s.%s_8x%d.f32", c->name, kind, c->outputs);
+    unsigned char *bytes = golden_read(path, &size);
+    assert_int_equal(size, sizeof(float) * GOLDEN_IMAGES * (size_t)c->outputs);
+    return (float *)(void *)bytes;
+}
+
+static void compare(const struct golden_case *c, const void *have, const float *want, int image,
+                    double most)
+{
+    const float *h = have;
+    want += (size_t)image * (size_t)c->outputs;
+    for (int i = 0; i < c->outputs; i++)
+        if (!(fabs((double)h[i] - (double)want[i]) <= most))
+            fail_msg("%s image %d: output %d is %g, golden %g", c->name, image, i, (double)h[i],
+                     (double)want[i]);
+}
+
+static void check(const struct golden_case *c, int reference)
+{
+    struct golden_model m;
+    golden_load(&m, c, reference, GOLDEN_IMAGES);
+    float *logits = answers(c, "logits"), *probs = answers(c, "probs");
+    for (int i = 0; i < GOLDEN_IMAGES; i++)
+        golden_input_f32(&m, c, i, i);
+    assert_int_equal(eng_run_exec(m.run, GOLDEN_IMAGES, NULL), 0);
+    for (int i = 0; i < GOLDEN_IMAGES; i++) {
+        compare(c, eng_run_tensor(m.run, m.g->logits, i), logits, i, MAX_LOGIT);
+        compare(c, eng_run_tensor(m.run, m.g->output, i), probs, i, MAX_PROBABILITY);
+    }
+    free(logits);
+    free(probs);
+    golden_unload(&m);
+}
+
+static void fast_answers(void **state)
+{
+    golden_need_shared();
+    for (int i = 0; i < N_CASES; i++)
+        check(&cases[i], 0);
+    (void)state;
+}
+
+static void reference_answers(void **state)
+{
+    golden_need_shared();
+    for (int i = 0; i < N_CASES; i++)
+        check(&cases[i], 1);
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fast_answers),
+        cmocka_unit_test(reference_answers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,218 @@
+/* The workers with a real, tiny network: every job comes back once, in the state that it deserves,
+ * whatever the number of threads; what nobody waits for is not computed. */
+#include "server/pool.h"
+
+#include "server/clock.h"
+#include "server/request.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { TOP = 3, LIMIT = 100000 };
+
+/* One grey pixel. */
+static const unsigned char png[] = {
+    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48,
+    0x44, 0x52, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00, 0x00, 0x00,
+    0x00, 0x3a, 0x7e, 0x9b, 0x55, 0x00, 0x00, 0x00, 0x0a, 0x49, 0x44, 0x41, 0x54, 0x78,
+    0x9c, 0x63, 0x68, 0x00, 0x00, 0x00, 0x82, 0x00, 0x81, 0x77, 0xcd, 0x72, 0xb6, 0x00,
+    0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82};
+
+struct bench {
+    int pipe[2];
+    struct srv_pool *pool;
+    struct srv_model *model;
+    struct srv_req req;
+};
+
+static void wake(void *arg)
+{
+    struct bench *b = arg;
+    assert_int_equal(write(b->pipe[1], "x", 1), 1);
+}
+
+static void set_up(struct bench *b, int workers, int max_batch)
+{
+    struct eng_mobilenet_spec spec = {1, 0.25, 32, 10, ENG_FORM_SEPARABLE, 7};
+    struct eng_model_options mo = {.precision = ENG_PRECISION_FP32};
+    struct srv_pool_options po = {workers, max_batch, 0, wake, b};
+    struct eng_model *eng;
+    char err[256] = "";
+    memset(b, 0, sizeof(*b));
+    assert_int_equal(pipe(b->pipe), 0);
+    assert_int_equal(eng_model_build(&eng, &spec, &mo, err, sizeof(err)), 0);
+    assert_int_equal(srv_model_create(&b->model, eng, 0), 0);
+    assert_int_equal(srv_pool_create(&b->pool, &po, err, sizeof(err)), 0);
+    b->req.client_fd = -1;
+    atomic_init(&b->req.gone, 0);
+}
+
+static void tear_down(struct bench *b)
+{
+    srv_pool_destroy(b->pool);
+    srv_model_unref(b->model);
+    close(b->pipe[0]);
+    close(b->pipe[1]);
+}
+
+static struct srv_job *make_jobs(struct bench *b, int n, uint64_t deadline)
+{
+    struct srv_job *jobs = calloc((size_t)n, sizeof(*jobs));
+    struct eng_prediction *p = calloc((size_t)n * TOP, sizeof(*p));
+    assert_true(jobs && p);
+    for (int i = 0; i < n; i++)
+        jobs[i] = (struct srv_job){
+            .req = &b->req,
+            .bytes = png,
+            .len = sizeof(png),
+            .deadline_ns = deadline,
+            .predictions = p + i * TOP,
+            .capacity = TOP,
+        };
+    return jobs;
+}
+
+static void free_jobs(struct srv_job *jobs)
+{
+    free(jobs[0].predictions);
+    free(jobs);
+}
+
+/* Waits until n jobs are back; counts them by state. */
+static void collect(struct bench *b, int n, int by_state[SRV_JOB_FAILED + 1])
+{
+    memset(by_state, 0, sizeof(int) * (SRV_JOB_FAILED + 1));
+    while (n > 0) {
+        char c[64];
+        struct pollfd f = {.fd = b->pipe[0], .events = POLLIN};
+        assert_int_equal(poll(&f, 1, 30000), 1);
+        assert_true(read(b->pipe[0], c, sizeof(c)) > 0);
+        for (struct srv_job *j = srv_pool_collect(b->pool); j; j = j->next, n--)
+            by_state[j->state]++;
+    }
+    assert_int_equal(n, 0);
+}
+
+static void all_come_back(void **state)
+{
+    (void)state;
+    static const int workers[] = {1, 2, 5};
+    for (int w = 0; w < 3; w++) {
+        struct bench b;
+        int got[SRV_JOB_FAILED + 1], n = 150;
+        set_up(&b, workers[w], 8);
+        struct srv_job *jobs = make_jobs(&b, n, SRV_NEVER);
+        for (int i = 0; i < n; i += 3)
+            jobs[i].len = 20; /* broken */
+        for (int i = 0; i < n; i += 5)
+            assert_int_equal(srv_pool_submit(b.pool, b.model, &jobs[i], 5, LIMIT), 0);
+        collect(&b, n, got);
+        assert_int_equal(got[SRV_JOB_FAILED], n / 3);
+        assert_int_equal(got[SRV_JOB_DONE], n - n / 3);
+        const struct srv_job *first = &jobs[1];
+        for (int i = 0; i < n; i++) {
+            assert_int_equal(jobs[i].status, i % 3 ? 200 : 422);
+            if (i % 3 == 0)
+                continue;
+            assert_true(jobs[i].batch >= 1 && jobs[i].batch <= 8);
+            assert_int_equal(jobs[i].n_predictions, TOP);
+            for (int k = 0; k < TOP; k++) /* the same picture: the same bits, in any batch */
+                assert_true(jobs[i].predictions[k].class_number ==
+                                first->predictions[k].class_number &&
+                            jobs[i].predictions[k].score == first->predictions[k].score);
+        }
+        free_jobs(jobs);
+        tear_down(&b);
+    }
+}
+
+static void nothing_for_the_late_and_the_gone(void **state)
+{
+    (void)state;
+    struct bench b;
+    int got[SRV_JOB_FAILED + 1], pair[2];
+    set_up(&b, 2, 8);
+    struct srv_job *late = make_jobs(&b, 10, srv_now_ns());
+    assert_int_equal(srv_pool_submit(b.pool, b.model, late, 10, LIMIT), 0);
+    collect(&b, 10, got);
+    assert_int_equal(got[SRV_JOB_EXPIRED], 10);
+    assert_int_equal(late[0].status, 504);
+    assert_int_equal(late[0].inference_ns, 0);
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    b.req.client_fd = pair[0];
+    struct srv_job *here = make_jobs(&b, 4, SRV_NEVER);
+    assert_int_equal(srv_pool_submit(b.pool, b.model, here, 4, LIMIT), 0);
+    collect(&b, 4, got);
+    assert_int_equal(got[SRV_JOB_DONE], 4);
+    assert_int_equal(write(pair[1], "more", 4), 4); /* unread bytes must not hide the end */
+    close(pair[1]);
+    struct srv_job *gone = make_jobs(&b, 4, SRV_NEVER);
+    assert_int_equal(srv_pool_submit(b.pool, b.model, gone, 4, LIMIT), 0);
+    collect(&b, 4, got);
+    assert_int_equal(got[SRV_JOB_CANCELLED], 4);
+    close(pair[0]);
+    free_jobs(late);
+    free_jobs(here);
+    free_jobs(gone);
+    tear_down(&b);
+}
+
+static void all_or_none_up_to_the_limit(void **state)
+{
+    (void)state;
+    struct bench b;
+    int got[SRV_JOB_FAILED + 1];
+    set_up(&b, 1, 1);
+    struct srv_job *jobs = make_jobs(&b, 50, SRV_NEVER);
+    assert_int_equal(srv_pool_submit(b.pool, b.model, jobs, 50, 49), -EAGAIN);
+    assert_int_equal(jobs[0].state, SRV_JOB_NEW);
+    assert_int_equal(srv_pool_queued(b.pool, b.model), 0);
+    assert_int_equal(srv_pool_submit(b.pool, b.model, jobs, 50, 50), 0);
+    int withdrawn = 0;
+    for (int i = 0; i < 50; i++)
+        withdrawn += srv_pool_withdraw(b.pool, b.model, &jobs[i]);
+    assert_int_equal(srv_pool_withdraw(b.pool, b.model, &jobs[49]), 0); /* once only */
+    collect(&b, 50 - withdrawn, got);
+    assert_int_equal(got[SRV_JOB_DONE], 50 - withdrawn);
+    free_jobs(jobs);
+    tear_down(&b);
+}
+
+static void expired_ones_leave_the_queue(void **state)
+{
+    (void)state;
+    struct bench b;
+    int got[SRV_JOB_FAILED + 1], expired = 0;
+    uint64_t next, soon = srv_now_ns() + 3600u * 1000000000ull;
+    set_up(&b, 1, 1);
+    struct srv_job *jobs = make_jobs(&b, 60, soon);
+    assert_int_equal(srv_pool_submit(b.pool, b.model, jobs, 60, LIMIT), 0);
+    assert_null(srv_pool_expire(b.pool, soon - 1, &next));
+    assert_true(next == soon || next == SRV_NEVER);
+    for (struct srv_job *j = srv_pool_expire(b.pool, soon, &next); j; j = j->next)
+        expired++;
+    assert_true(next == SRV_NEVER);
+    collect(&b, 60 - expired, got);
+    assert_int_equal(srv_pool_state(b.pool).queued, 0);
+    free_jobs(jobs);
+    tear_down(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_come_back),
+        cmocka_unit_test(nothing_for_the_late_and_the_gone),
+        cmocka_unit_test(all_or_none_up_to_the_limit),
+        cmocka_unit_test(expired_ones_leave_the_queue),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
