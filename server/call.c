@@ -179,10 +179,20 @@ void srv_call_open(struct srv_call *c, int64_t declared)
         c->route->begin(c);
 }
 
+int srv_call_is_late(const struct srv_call *c, uint64_t grace_ns)
+{
+    uint64_t now = srv_now_ns();
+    return c->req && c->req->deadline_ns < now && now - c->req->deadline_ns > grace_ns;
+}
+
 int srv_call_body(struct srv_call *c, const void *data, size_t len)
 {
     if (c->reply.status)
         return -1;
+    if (srv_call_is_late(c, 0)) {
+        srv_call_error(c, 504, "the deadline passed before the whole body was here");
+        return -1;
+    }
     int rc = c->req ? srv_req_append(c->req, data, len) : 0; /* a GET's body is of no interest */
     if (rc < 0)
         refuse_body(c, rc);

@@ -54,6 +54,8 @@ void srv_call_start(struct srv_call *c);
 /* Headers are complete and well-formed. declared: the body's length, -1 if it is not known.
  * Afterwards reply.status != 0 means that the call is refused: the body need not be read. */
 void srv_call_open(struct srv_call *c, int64_t declared);
+/* Its deadline passed more than `grace_ns` ago. */
+int srv_call_is_late(const struct srv_call *c, uint64_t grace_ns);
 /* A piece of the body. -1: the call has just been refused. */
 int srv_call_body(struct srv_call *c, const void *data, size_t len);
 /* The body is complete. Afterwards either reply.status != 0, or the call is pending. */

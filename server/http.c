@@ -23,6 +23,8 @@ enum {
     RUNS_A_PUMP = 16, /* then timers and other handles get a turn */
 };
 
+#define LATE_GRACE_NS (2000ull * SRV_NS_PER_MS) /* for the rest of a body that came too late */
+
 struct srv_http {
     struct srv *srv;
     struct MHD_Daemon *daemon;
@@ -136,6 +138,8 @@ static enum MHD_Result at_headers(struct exchange *x, const char *method, const 
 static enum MHD_Result in_body(struct exchange *x, const char *data, size_t len)
 {
     struct srv_call *c = &x->call;
+    if (x->phase != IN_BODY && srv_call_is_late(c, LATE_GRACE_NS))
+        return MHD_NO; /* it drips, to keep the connection for ever */
     if (x->phase == IN_BODY && srv_call_body(c, data, len) == 0)
         return MHD_YES;
     x->phase = DISCARDING;

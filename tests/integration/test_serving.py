@@ -1,0 +1,255 @@
+"""The serving core: deadlines, clients that leave, reloads under load, framing that must be refused."""
+import concurrent.futures
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+import pictures
+import tinymodel
+from daemon import BINARY, SANITIZED, read_response
+from pictures import BLUE, RED
+
+SLOW = pictures.noise(2000, 1500)
+
+
+def put_head(length, *lines):
+    head = ["PUT /v1/classify HTTP/1.1", "Host: x", f"Content-Length: {length}", *lines, "", ""]
+    return "\r\n".join(head).encode()
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds * (5 if SANITIZED else 1)
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+# ---- deadlines ----
+
+@pytest.mark.parametrize("value", ["0", "-5", "abc", "1.5", "", "99999999999999999999", "86400001"])
+def test_bad_timeout(tiny, value):
+    r = tiny.classify(RED, headers={"X-Request-Timeout-Ms": value})
+    assert r.status == 400 and "X-Request-Timeout-Ms" in r.json["error"]
+
+
+def test_generous_timeout(tiny):
+    assert tiny.classify(RED, headers={"X-Request-Timeout-Ms": "60000"}).status == 200
+
+
+def test_late_ones_are_not_computed(start):
+    d = start("--workers", "1", "--max-batch", "1")
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        patient = [pool.submit(d.classify, SLOW, timeout=120) for _ in range(4)]
+        wait_until(lambda: d.metric("mobilenetd_images_waiting") >= 2)
+        begun = time.monotonic()
+        hasty = d.classify(BLUE, headers={"X-Request-Timeout-Ms": "1"}, timeout=60)
+        took = time.monotonic() - begun
+        assert hasty.status in (429, 504) and hasty.json["error"]
+        assert all(p.result().status == 200 for p in patient)
+        assert took < 10 * (5 if SANITIZED else 1)
+    assert d.classify(RED).status == 200
+    assert d.metric("mobilenetd_images_total", outcome="ok") == 5
+
+
+def test_default_timeout(start):
+    d = start("--workers", "1", "--max-batch", "1", "--default-timeout-ms", "150")
+    picture = pictures.noise(500, 500)
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        status = [a.status for a in pool.map(lambda _: d.classify(picture, timeout=120), range(80))]
+    assert set(status) <= {200, 429, 504} and set(status) & {429, 504}
+    wait_until(lambda: d.classify(RED).status == 200)
+
+
+def test_upload_past_its_deadline_is_cut_off(start):
+    d = start()
+    with d.socket() as s:
+        s.sendall(put_head(1000, "X-Request-Timeout-Ms: 200") + RED[:50])
+        with pytest.raises(ConnectionError):
+            for _ in range(60):  # drips on: gets no answer, and in the end no connection
+                time.sleep(0.2)
+                s.sendall(b"x")
+    with d.socket() as s:
+        s.sendall(put_head(1000, "X-Request-Timeout-Ms: 200") + b"x" * 500)
+        time.sleep(0.3)
+        s.sendall(b"x" * 500)
+        assert read_response(s.makefile("rb"))[0] == 504
+    assert d.classify(RED).status == 200
+
+
+# ---- clients that leave ----
+
+def test_the_gone_are_not_computed(start):
+    d = start("--workers", "1", "--max-batch", "1")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        first = [pool.submit(d.classify, SLOW, timeout=120) for _ in range(2)]
+        wait_until(lambda: d.metric("mobilenetd_images_running") + d.metric("mobilenetd_images_waiting") >= 1)
+        sockets = [d.socket() for _ in range(50)]
+        for s in sockets:
+            s.sendall(put_head(len(RED)) + RED)
+        wait_until(lambda: d.metric("mobilenetd_requests_open") >= 50 or all(f.done() for f in first))
+        for s in sockets:
+            s.close()
+        assert all(f.result().status == 200 for f in first)
+    wait_until(lambda: d.metric("mobilenetd_requests_open") <= 1)
+    gone = d.metric("mobilenetd_images_total", outcome="gone")
+    assert gone + d.metric("mobilenetd_images_total", outcome="ok") >= 52
+    assert gone >= 25  # those that were still waiting when they left
+    assert d.classify(RED).status == 200
+
+
+# ---- reload ----
+
+class Load:
+    """Requests without a pause from a few threads; any that is not 200 is remembered."""
+
+    def __init__(self, d, threads=4):
+        self.failures, self.count, self.stop = [], 0, False
+        self.threads = [threading.Thread(target=self.run, args=(d,)) for _ in range(threads)]
+        for t in self.threads:
+            t.start()
+
+    def run(self, d):
+        c = d.connect()
+        while not self.stop:
+            try:
+                c.request("PUT", "/v1/classify", RED)
+                r = c.getresponse()
+                body = r.read()
+            except OSError as e:
+                self.failures.append(repr(e))
+                return
+            self.count += 1
+            if r.status != 200:
+                self.failures.append((r.status, body))
+        c.close()
+
+    def end(self):
+        self.stop = True
+        for t in self.threads:
+            t.join()
+        assert not self.failures, self.failures[:3]
+        assert self.count > 0
+
+
+def reloads(d):
+    return d.metric("mobilenetd_reloads_total")
+
+
+def reload(d):
+    before = reloads(d)
+    d.signal(signal.SIGHUP)
+    wait_until(lambda: reloads(d) > before)
+
+
+@pytest.fixture
+def repository(tiny_models, tmp_path):
+    path = tmp_path / "models"
+    shutil.copytree(tiny_models, path)
+    return path
+
+
+def names(d):
+    return {m["name"] for m in d.request("GET", "/v1/models").json["models"] if m["state"] == "ready"}
+
+
+def test_reload_under_load_fails_nothing(start, repository):
+    d = start(models=repository)
+    load = Load(d)
+    for i in range(8):
+        for version in repository.glob("colour_32/*"):
+            os.utime(version / "model.json", (i + 1, i + 1))  # looks new: is loaded again
+        reload(d)
+    load.end()
+
+
+def test_reload_finds_and_forgets_models(start, repository):
+    d = start(models=repository)
+    assert "inverse" in names(d)
+    shutil.copytree(repository / "inverse", repository / "another")
+    shutil.rmtree(repository / "inverse")
+    reload(d)
+    assert "another" in names(d) and "inverse" not in names(d)
+    assert d.request("PUT", "/v1/models/another/classify", RED).status == 200
+    assert d.request("PUT", "/v1/models/inverse/classify", RED).status == 404
+
+
+def test_reload_that_fails_changes_nothing(start, repository, tmp_path):
+    conf = tmp_path / "mobilenetd.conf"
+    conf.write_text("max_images = 2\n")
+    d = start("--config", str(conf), models=repository)
+    conf.write_text("max_images = many\n")
+    d.signal(signal.SIGHUP)
+    wait_until(lambda: d.metric("mobilenetd_reload_failures_total") == 1)
+    body, kind = pictures.multipart([("image", "a.png", RED)] * 3)
+    assert d.request("POST", "/v1/classify", body, {"Content-Type": kind}).status == 413
+    assert names(d) >= {"colour_16", "colour_32"}
+    conf.write_text("max_images = 3\n")
+    reload(d)
+    assert d.request("POST", "/v1/classify", body, {"Content-Type": kind}).status == 200
+
+
+# ---- framing ----
+
+@pytest.mark.parametrize("head, status", [
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\n\r\n", 411),
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nHost: y\r\nContent-Length: 3\r\n\r\nabc", 400),
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\nContent-Length: 3\r\n\r\nabc", 400),
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nX-A:\r\n b\r\nContent-Length: 3\r\n\r\nabc", 400),
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nX-A: b\r\n\tc\r\n\r\nabc", 400),
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\nabc", 400),
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nX A: b\r\nContent-Length: 3\r\n\r\nabc", 400),
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400),
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n", 400),
+    (b"PUT /v1/classify HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    (b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX-A: \x01\r\n\r\n", 400)])
+def test_ambiguous_framing(tiny, head, status):
+    with tiny.socket(5) as s:
+        s.sendall(head)
+        stream = s.makefile("rb")
+        got, headers, body = read_response(stream)
+        assert got == status and b"error" in body, body
+        assert headers["connection"].lower() == "close"
+        try:
+            assert stream.read() == b""
+        except ConnectionResetError:
+            pass
+
+
+def test_odd_but_clear_headers_pass(tiny):
+    with tiny.socket(5) as s:
+        s.sendall(b"GET /v1/models HTTP/1.1\r\nHost:x\r\nX-Empty:\r\nX-Blanks:   \t a b  \r\n"
+                  b"X-Utf8: \xc3\xa9\r\nX-Last: 1\r\n\r\n")
+        assert read_response(s.makefile("rb"))[0] == 200
+
+
+def test_request_id_is_echoed_if_it_is_harmless(tiny):
+    assert tiny.classify(RED, headers={"X-Request-Id": "abc-123"}).headers["X-Request-Id"] == "abc-123"
+    for bad in ("a b", "x" * 129, "caf\u00e9"):
+        r = tiny.classify(RED, headers={"X-Request-Id": bad})
+        assert r.status == 200 and r.headers["X-Request-Id"] != bad
+
+
+def test_unix_socket(tiny_models, start, tmp_path):
+    path = str(tmp_path / "s")
+    d = start()
+    d2 = subprocess.Popen([BINARY, "serve", "--models", str(tiny_models), "--http", f"unix:{path}", "--grpc", ""],
+                          stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: os.path.exists(path))
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(path)
+            s.sendall(put_head(len(RED)) + RED)
+            assert read_response(s.makefile("rb"))[0] == 200
+        p = subprocess.run([BINARY, "health", "--http", f"unix:{path}"], capture_output=True, text=True)
+        assert p.returncode == 0, p.stderr
+    finally:
+        d2.terminate()
+        assert d2.wait(20) == 0
+    assert d.classify(RED).status == 200
