@@ -62,15 +62,16 @@ void eng_decoder_destroy(struct eng_decoder *d)
 size_t eng_decoder_bytes(const struct eng_decoder *d)
 {
     return sizeof *d + d->columns.memory.size + d->lines.memory.size + d->resizer.ring.size +
-           d->resizer.pointers.size + d->rows.size + d->picture.size + d->state.size +
-           d->canvas.size;
+           d->resizer.pointers.size + d->resizer.packed.size + d->rows.size + d->picture.size +
+           d->state.size + d->canvas.size;
 }
 
 /* A giant picture must not leave its buffers behind in every worker. */
 static void shrink(struct eng_decoder *d)
 {
-    struct eng_buffer *all[] = {&d->rows,         &d->picture,          &d->columns.memory,
-                                &d->lines.memory, &d->resizer.pointers, &d->resizer.ring};
+    struct eng_buffer *all[] = {&d->rows,          &d->picture,          &d->columns.memory,
+                                &d->lines.memory,  &d->resizer.pointers, &d->resizer.ring,
+                                &d->resizer.packed};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]->size > KEEP_BYTES / 8)
             eng_buffer_finish(all[i]);

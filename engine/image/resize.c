@@ -22,8 +22,13 @@ int eng_resizer_start(struct eng_resizer *r)
     r->stride = (row + ENG_ROW_SLACK + 63) & ~(size_t)63;
     size_t rows = (size_t)r->y->longest + 1;
     if (eng_buffer_reserve(&r->ring, eng_size(r->stride, rows, 0)) < 0 ||
-        eng_buffer_reserve(&r->pointers, rows * sizeof(uint8_t *)) < 0)
+        eng_buffer_reserve(&r->pointers, (rows + 3) * sizeof(uint8_t *)) < 0)
         return -ENOMEM;
+    if (r->kernels->pack) {
+        if (eng_buffer_reserve(&r->packed, r->kernels->packed_bytes(r->x, r->channels)) < 0)
+            return -ENOMEM;
+        r->kernels->pack(r->packed.data, r->x, r->channels);
+    }
     r->done = 0;
     r->next_in = 0;
     return 0;
@@ -36,6 +41,8 @@ static void emit_one(struct eng_resizer *r, int index)
     int used = r->y->used[index];
     for (int j = 0; j < used; j++)
         rows[j] = ring + r->stride * (size_t)((r->y->first[index] + j) % r->y->longest);
+    for (int j = used; j % 4 != 0; j++)
+        rows[j] = rows[0];
     r->kernels->down(out, rows, r->y->coef + (size_t)index * (size_t)r->y->stride, used,
                      (size_t)r->x->count * (size_t)r->channels);
     r->emit(r->to, index, out);
@@ -44,7 +51,7 @@ static void emit_one(struct eng_resizer *r, int index)
 void eng_resizer_push(struct eng_resizer *r, const uint8_t *row)
 {
     uint8_t *slot = (uint8_t *)r->ring.data + r->stride * (r->next_in % (uint32_t)r->y->longest);
-    r->kernels->across(slot, row, r->x, r->channels);
+    r->kernels->across(slot, row, r->x, r->packed.data, r->channels);
     r->next_in++;
     while (r->done < r->y->count) {
         int index = r->backwards ? r->y->count - 1 - r->done : r->done;
@@ -59,4 +66,5 @@ void eng_resizer_finish(struct eng_resizer *r)
 {
     eng_buffer_finish(&r->ring);
     eng_buffer_finish(&r->pointers);
+    eng_buffer_finish(&r->packed);
 }

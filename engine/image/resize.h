@@ -10,8 +10,14 @@
 struct eng_resize_kernels {
     const char *name;
     uint32_t cpu_bits;
-    void (*across)(uint8_t *dst, const uint8_t *src, const struct eng_taps *t, int n_channels);
-    /* dst[i] from rows[0 .. taps-1][i]; n bytes. */
+    /* Coefficients in the order that `across` wants: bytes of that copy, and the copy (64-byte
+     * aligned). NULL: `across` reads t itself. */
+    size_t (*packed_bytes)(const struct eng_taps *t, int n_channels);
+    void (*pack)(void *packed, const struct eng_taps *t, int n_channels);
+    void (*across)(uint8_t *dst, const uint8_t *src, const struct eng_taps *t, const void *packed,
+                   int n_channels);
+    /* dst[i] from rows[0 .. taps-1][i]; n bytes. rows and coef go on, with any readable row and
+     * zeros, up to the next multiple of 4. */
     void (*down)(uint8_t *dst, const uint8_t *const *rows, const int32_t *coef, int taps, size_t n);
 };
 const struct eng_resize_kernels *eng_resize_kernels_choose(uint32_t cpu_bits);
@@ -33,6 +39,7 @@ struct eng_resizer {
     size_t stride;
     struct eng_buffer ring; /* y.longest rows after `across`, then one output row */
     struct eng_buffer pointers;
+    struct eng_buffer packed; /* x, as the kernel wants it */
 };
 /* The fields above `done` are set by the caller. -ENOMEM. */
 int eng_resizer_start(struct eng_resizer *r);

@@ -7,8 +7,10 @@ static uint8_t clip8(int32_t sum)
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-static void across(uint8_t *dst, const uint8_t *src, const struct eng_taps *t, int n_channels)
+static void across(uint8_t *dst, const uint8_t *src, const struct eng_taps *t, const void *packed,
+                   int n_channels)
 {
+    (void)packed;
     for (int i = 0; i < t->count; i++) {
         const int32_t *k = t->coef + (size_t)i * (size_t)t->stride;
         const uint8_t *p = src + (ptrdiff_t)t->first[i] * n_channels;
@@ -31,4 +33,4 @@ static void down(uint8_t *dst, const uint8_t *const *rows, const int32_t *coef, 
     }
 }
 
-const struct eng_resize_kernels eng_resize_c = {"c", 0, across, down};
+const struct eng_resize_kernels eng_resize_c = {"c", 0, NULL, NULL, across, down};

@@ -199,6 +199,7 @@ int eng_taps_build(struct eng_taps *t, const struct eng_span *span, uint32_t in,
             store(t, i, t->work, first, n, trim);
         }
     }
+    t->end = (int)t->hi;
     return 0;
 }
 
@@ -206,6 +207,14 @@ void eng_taps_shift(struct eng_taps *t, uint32_t x0)
 {
     for (int i = 0; i < t->count; i++)
         t->first[i] -= (int)x0;
+    t->end -= (int)x0;
+}
+
+int eng_taps_start(const struct eng_taps *t, int i, int *ret_zeros)
+{
+    int last = t->end > t->stride ? t->end - t->stride : 0;
+    *ret_zeros = t->first[i] > last ? t->first[i] - last : 0;
+    return t->first[i] - *ret_zeros;
 }
 
 void eng_taps_finish(struct eng_taps *t)

@@ -20,6 +20,7 @@ struct eng_taps {
     int *used;   /* [count] taps that are not padding */
     int32_t *coef;
     uint32_t lo, hi; /* pixels lo .. hi-1 of the (scaled) source are looked at */
+    int end;         /* hi, from the first pixel that the source gives */
     struct eng_buffer memory;
     double *work, *folded; /* one row of weights: of full-size pixels, of blocks */
 };
@@ -30,6 +31,9 @@ struct eng_taps {
 int eng_taps_build(struct eng_taps *t, const struct eng_span *span, uint32_t in, int denominator,
                    int flip, enum eng_filter filter);
 void eng_taps_shift(struct eng_taps *t, uint32_t x0);
+/* For kernels that always run a whole row of `stride` taps: a start from which that stays within
+ * the window but for a few pixels; *ret_zeros coefficients of 0 come before those of output i. */
+int eng_taps_start(const struct eng_taps *t, int i, int *ret_zeros);
 void eng_taps_finish(struct eng_taps *t);
 
 #endif
