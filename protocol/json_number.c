@@ -261,7 +261,13 @@ long proto_json_print_floats(char *buf, size_t buflen, const float *values, size
             return -ENOSPC;
         if (i)
             buf[used++] = ',';
-        used += (size_t)proto_json_print_float(buf + used, values[i]);
+        /* JSON has no word for what is not finite. */
+        if (isfinite(values[i])) {
+            used += (size_t)proto_json_print_float(buf + used, values[i]);
+        } else {
+            memcpy(buf + used, "null", 4);
+            used += 4;
+        }
     }
     buf[used++] = ']';
     buf[used] = 0;

@@ -31,7 +31,8 @@ int proto_json_float(const char *s, size_t len, float *ret);
  * Infinity, -Infinity. buf holds at least PROTO_FLOAT_MAX bytes; NUL-terminated; the length. */
 enum { PROTO_FLOAT_MAX = 24 };
 int proto_json_print_float(char *buf, float value);
-/* "[a,b,…]" into buf: the length, or -ENOSPC; (n + 1) * (PROTO_FLOAT_MAX + 2) bytes are enough. */
+/* "[a,b,…]" into buf, null for what is not finite: the length, or -ENOSPC; (n + 1) *
+ * (PROTO_FLOAT_MAX + 2) bytes are enough. */
 long proto_json_print_floats(char *buf, size_t buflen, const float *values, size_t n);
 
 #endif

@@ -41,6 +41,10 @@ static void print_and_read(const float *values, size_t count)
     char text[(COUNT_MAX + 1) * (PROTO_FLOAT_MAX + 2)], err[128];
     float again[COUNT_MAX];
     size_t used;
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(values[i]))
+            return;
+    }
     long n = proto_json_print_floats(text, sizeof text, values, count);
     require(n > 0);
     require(proto_json_floats(text, (size_t)n, again, count, &used, err, sizeof err) == 0);
