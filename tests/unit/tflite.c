@@ -144,6 +144,32 @@ static void sample(void **state)
     }
 }
 
+/* One of every operator; a constant in fp16 becomes float, its node nothing. */
+static void zoo(void **state)
+{
+    (void)state;
+    static const enum eng_op ops[] = {
+        ENG_OP_PAD,   ENG_OP_TRANSPOSE, ENG_OP_MAXPOOL, ENG_OP_UNARY,   ENG_OP_ADD,
+        ENG_OP_UNARY, ENG_OP_MUL,       ENG_OP_CONCAT,  ENG_OP_RESIZE,  ENG_OP_PRELU,
+        ENG_OP_MEAN,  ENG_OP_UNARY,     ENG_OP_UNARY,   ENG_OP_RESHAPE, ENG_OP_SOFTMAX,
+    };
+    struct tfw_model m;
+    struct eng_graph *g;
+    tfw_sample_zoo(&m);
+    if (import(&g, whole, tfw_write(&m, whole)) < 0)
+        fail_msg("%s", err);
+    assert_int_equal(g->n_nodes, sizeof ops / sizeof *ops);
+    for (int i = 0; i < g->n_nodes; i++)
+        assert_int_equal(g->nodes[i].op, ops[i]);
+    const float *half = g->tensors[g->nodes[6].in[1]].data;
+    assert_true(half[0] == 1.0f && half[1] == -0.5f && half[2] > 0.333f && half[2] < 0.334f);
+    assert_int_equal(g->nodes[0].win.top, 1);
+    assert_int_equal(g->nodes[0].win.right, 1);
+    assert_int_equal(g->nodes[7].axis, 3);
+    assert_true(g->nodes[8].half_pixel && !g->nodes[8].align_corners && !g->nodes[8].nearest);
+    eng_graph_destroy(g);
+}
+
 /* Every tensor of a file that stands at an odd address: constants are copied where they must. */
 static void unaligned(void **state)
 {
@@ -164,12 +190,11 @@ static void unaligned(void **state)
 static void truncated(void **state)
 {
     (void)state;
-    for (int as_float = 0; as_float < 2; as_float++) {
+    static void (*const samples[])(struct tfw_model *) = {tfw_sample, tfw_sample_float,
+                                                          tfw_sample_zoo};
+    for (size_t i = 0; i < 3; i++) {
         struct tfw_model m;
-        if (as_float)
-            tfw_sample_float(&m);
-        else
-            tfw_sample(&m);
+        samples[i](&m);
         size_t len = tfw_write(&m, whole);
         for (size_t n = 0; n < len; n++) {
             struct eng_graph *g;
@@ -483,9 +508,10 @@ static void other_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(real_files),   cmocka_unit_test(parts_join), cmocka_unit_test(sample),
-        cmocka_unit_test(unaligned),    cmocka_unit_test(truncated),  cmocka_unit_test(wild_words),
-        cmocka_unit_test(flipped_bits), cmocka_unit_test(faults),     cmocka_unit_test(other_bytes),
+        cmocka_unit_test(real_files),  cmocka_unit_test(parts_join),   cmocka_unit_test(sample),
+        cmocka_unit_test(zoo),         cmocka_unit_test(unaligned),    cmocka_unit_test(truncated),
+        cmocka_unit_test(wild_words),  cmocka_unit_test(flipped_bits), cmocka_unit_test(faults),
+        cmocka_unit_test(other_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

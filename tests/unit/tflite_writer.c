@@ -242,3 +242,80 @@ void tfw_sample_float(struct tfw_model *ret)
         t->n_scale = 0;
     }
 }
+
+static const int32_t pads[8] = {0, 0, 1, 0, 0, 1, 0, 0};
+static const int32_t axes[2] = {1, -2};
+static const int32_t order[4] = {0, 2, 1, 3};
+static const uint16_t halves[3] = {0x3c00, 0xb800, 0x3555}; /* 1, -0.5, 1/3 */
+
+static int zoo_tensor(struct tfw_model *m, const char *name, int h, int w, int c)
+{
+    struct tfw_tensor *t = &m->tensor[m->n_tensors];
+    *t = (struct tfw_tensor){.name = name, .rank = 4, .dim = {1, h, w, c}};
+    return m->n_tensors++;
+}
+
+static int zoo_constant(struct tfw_model *m, const char *name, int type, int n, int m2,
+                        const void *data, size_t unit)
+{
+    struct tfw_tensor *t = &m->tensor[m->n_tensors];
+    *t = (struct tfw_tensor){.name = name, .type = type, .rank = 1 + (m2 > 0), .dim = {n, m2}};
+    t->data = data;
+    t->len = (size_t)n * (size_t)(m2 > 0 ? m2 : 1) * unit;
+    return m->n_tensors++;
+}
+
+/* out = op(m's current output, other) */
+static void zoo_op(struct tfw_model *m, int code, int other, int out, int n_options,
+                   const struct tfw_option *options)
+{
+    struct tfw_op *op = &m->op[m->n_ops++];
+    *op = (struct tfw_op){.code = code, .n_in = 1 + (other >= 0), .in = {m->output, other}};
+    op->out = m->output = out;
+    op->n_options = n_options;
+    for (int i = 0; i < n_options; i++)
+        op->option[i] = options[i];
+}
+
+void tfw_sample_zoo(struct tfw_model *ret)
+{
+    struct tfw_model *m = ret;
+    *m = (struct tfw_model){.version = 3, .n_subgraphs = 1, .n_inputs = 1};
+    m->input = m->output = zoo_tensor(m, "input", 8, 8, 3);
+    const struct tfw_option pool[] = {
+        {0, 'b', 0}, {1, 'i', 2}, {2, 'i', 2}, {3, 'i', 3}, {4, 'i', 3}};
+    const struct tfw_option axis[] = {{0, 'i', -1}}, relu[] = {{0, 'b', 1}},
+                            leaky[] = {{0, 'f', 0.1}};
+    const struct tfw_option pixel[] = {{3, 'b', 1}}, beta[] = {{0, 'f', 1}};
+    zoo_op(m, 34, zoo_constant(m, "pads", 2, 4, 2, pads, 4), zoo_tensor(m, "pad", 9, 9, 3), 0,
+           NULL);
+    zoo_op(m, 39, zoo_constant(m, "order", 2, 4, 0, order, 4), zoo_tensor(m, "transpose", 9, 9, 3),
+           0, NULL);
+    zoo_op(m, 17, -1, zoo_tensor(m, "maxpool", 5, 5, 3), 5, pool);
+    zoo_op(m, 117, -1, zoo_tensor(m, "hard_swish", 5, 5, 3), 0, NULL);
+    zoo_op(m, 0, m->output, zoo_tensor(m, "add", 5, 5, 3), 1, relu);
+    zoo_op(m, 98, -1, zoo_tensor(m, "leaky", 5, 5, 3), 1, leaky);
+    int half = zoo_constant(m, "half", 1, 3, 0, halves, 2), before = m->output;
+    m->output = half;
+    int single = zoo_tensor(m, "single", 1, 1, 3);
+    m->tensor[single].rank = 1;
+    m->tensor[single].dim[0] = 3;
+    zoo_op(m, 6, -1, single, 0, NULL); /* a constant in fp16 */
+    m->output = before;
+    zoo_op(m, 18, single, zoo_tensor(m, "mul", 5, 5, 3), 0, NULL);
+    zoo_op(m, 2, m->output, zoo_tensor(m, "concat", 5, 5, 6), 1, axis);
+    zoo_op(m, 23, zoo_constant(m, "size", 2, 2, 0, axes, 4), zoo_tensor(m, "resize", 7, 6, 6), 1,
+           pixel);
+    zoo_op(m, 54, zoo_constant(m, "slope", 0, 6, 0, floats, 4), zoo_tensor(m, "prelu", 7, 6, 6), 0,
+           NULL);
+    zoo_op(m, 40, zoo_constant(m, "axes", 2, 2, 0, axes, 4), zoo_tensor(m, "mean", 1, 1, 6), 0,
+           NULL);
+    zoo_op(m, 14, -1, zoo_tensor(m, "logistic", 1, 1, 6), 0, NULL);
+    zoo_op(m, 21, -1, zoo_tensor(m, "relu6", 1, 1, 6), 0, NULL);
+    zoo_op(m, 43, -1, zoo_tensor(m, "squeeze", 1, 6, 0), 0, NULL);
+    m->tensor[m->output].rank = 2;
+    m->tensor[m->output].dim[1] = 6;
+    zoo_op(m, 25, -1, zoo_tensor(m, "softmax", 1, 6, 0), 1, beta);
+    m->tensor[m->output].rank = 2;
+    m->tensor[m->output].dim[1] = 6;
+}

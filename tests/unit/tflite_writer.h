@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TFW_MAX_TENSORS = 16, TFW_MAX_OPS = 8, TFW_MAX_SCALES = 8, TFW_BYTES = 16384 };
+enum { TFW_MAX_TENSORS = 32, TFW_MAX_OPS = 20, TFW_MAX_SCALES = 8, TFW_BYTES = 16384 };
 
 struct tfw_tensor {
     const char *name;
@@ -49,7 +49,10 @@ void tfw_sample(struct tfw_model *ret);
 /* The same in float. */
 void tfw_sample_float(struct tfw_model *ret);
 
-/* Tensors and operators of the samples. */
+/* Float, one of every other operator that the importer knows, in a row. */
+void tfw_sample_zoo(struct tfw_model *ret);
+
+/* Tensors and operators of the first two samples. */
 enum {
     TFW_INPUT,
     TFW_CONV_W,
