@@ -65,6 +65,16 @@ int eng_file_read(struct eng_file *ret, const char *path, size_t max, char *err,
     return rc;
 }
 
+void eng_file_release(const struct eng_file *f, const void *at, size_t len)
+{
+    uintptr_t base = (uintptr_t)f->bytes, first = (uintptr_t)at, page = (uintptr_t)getpagesize();
+    if (!f->bytes || first < base || first - base > f->len || len > f->len - (first - base))
+        return;
+    uintptr_t from = (first + page - 1) / page * page, to = (first + len) / page * page;
+    if (from < to)
+        madvise((char *)f->bytes + (from - base), to - from, MADV_DONTNEED);
+}
+
 void eng_file_finish(struct eng_file *f)
 {
     if (f->bytes)

@@ -120,6 +120,21 @@ void eng_graph_drop_constants(struct eng_graph *g)
     free_blocks(g->pool, &g->pool->constants);
 }
 
+void eng_graph_drop_constant(struct eng_graph *g, int tensor)
+{
+    const void *data = g->tensors[tensor].data;
+    struct block **at = &g->pool->constants;
+    g->tensors[tensor].data = NULL;
+    while (*at && bytes_of(*at) != data)
+        at = &(*at)->next;
+    if (!*at)
+        return;
+    struct block *b = *at;
+    *at = b->next;
+    g->pool->bytes -= b->size;
+    free(b);
+}
+
 char *eng_graph_strdup(struct eng_graph *g, const char *s, size_t len)
 {
     if (len > 4096)

@@ -119,6 +119,9 @@ char *eng_graph_strdup(struct eng_graph *g, const char *s, size_t len);
 /* Frees the data of every constant and forgets those that point into the caller's bytes (data =
  * NULL, size stays): for a plan that has packed all it needs. The graph cannot be checked again. */
 void eng_graph_drop_constants(struct eng_graph *g);
+/* The same for one constant, as soon as nobody needs it; what does not belong to the graph is only
+ * forgotten. */
+void eng_graph_drop_constant(struct eng_graph *g, int tensor);
 /* All memory of `from` goes to g; `from` may then be destroyed. */
 void eng_graph_adopt(struct eng_graph *g, struct eng_graph *from);
 

@@ -313,17 +313,20 @@ static int keep_results(struct eng_lower *l)
     return 0;
 }
 
-static int lower_all(struct eng_lower *l)
+static int lower_all(struct eng_lower *l, const struct eng_plan_options *opts)
 {
     count_uses(l);
     int rc = eng_lower_make(l, l->g->input, ENG_REP_FILE);
-    for (int i = 0; rc >= 0 && i < l->g->n_nodes; i++)
+    for (int i = 0; rc >= 0 && i < l->g->n_nodes; i++) {
         if (!l->done[i])
             rc = lower_node(l, i);
+        if (rc >= 0 && opts->packed)
+            opts->packed(opts->arg, i);
+    }
     return rc < 0 ? rc : keep_results(l);
 }
 
-int eng_lower(struct eng_plan *p, char *err, size_t errlen)
+int eng_lower(struct eng_plan *p, const struct eng_plan_options *opts, char *err, size_t errlen)
 {
     size_t tensors = (size_t)p->g->n_tensors + 1, nodes = (size_t)p->g->n_nodes + 1;
     struct eng_lower l = {.p = p, .g = p->g, .err = err, .errlen = errlen};
@@ -335,7 +338,7 @@ int eng_lower(struct eng_plan *p, char *err, size_t errlen)
         l.reader = ints + tensors;
         l.alias_u8 = ints + tensors * 2;
         l.alias_bytes = ints + tensors * 3;
-        rc = lower_all(&l);
+        rc = lower_all(&l, opts);
     } else {
         rc = eng_lower_no_memory(&l);
     }

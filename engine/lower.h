@@ -18,7 +18,7 @@ struct eng_lower {
 };
 
 /* Fills the plan's values and steps. */
-int eng_lower(struct eng_plan *p, char *err, size_t errlen);
+int eng_lower(struct eng_plan *p, const struct eng_plan_options *opts, char *err, size_t errlen);
 
 /* All below: >= 0, or a failure with its sentence. */
 

@@ -16,6 +16,7 @@
 #include "engine/manifest.h"
 #include "engine/mobilenet.h"
 #include "engine/plan.h"
+#include "engine/release.h"
 #include "engine/sha256.h"
 
 struct eng_model {
@@ -308,10 +309,20 @@ static int make_plan(struct eng_model *m, const struct eng_model_options *opts, 
 {
     struct eng_plan_options po = {.cpu_bits = opts->cpu_bits ? opts->cpu_bits : eng_cpu_detect(),
                                   .reference = opts->reference};
+    struct eng_release release = {0};
     int rc = opts->reference ? 0 : eng_graph_fold(m->g, err, errlen);
     if (rc < 0 || (rc = describe_graph(m, err, errlen)) < 0 ||
-        (rc = check_precision(m, opts->precision, err, errlen)) < 0 ||
-        (rc = eng_plan_create(&m->plan, m->g, &po, err, errlen)) < 0)
+        (rc = check_precision(m, opts->precision, err, errlen)) < 0)
+        return rc;
+    if (!opts->reference) {
+        if (eng_release_init(&release, m->g, m->files, m->n_files) < 0)
+            return no_memory(err, errlen);
+        po.packed = eng_release_packed;
+        po.arg = &release;
+    }
+    rc = eng_plan_create(&m->plan, m->g, &po, err, errlen);
+    eng_release_finish(&release);
+    if (rc < 0)
         return rc;
     m->info.weight_bytes = eng_plan_weight_bytes(m->plan);
     m->info.isa = eng_plan_isa(m->plan);

@@ -201,7 +201,7 @@ int eng_plan_create(struct eng_plan **ret, const struct eng_graph *g,
     eng_kernels_choose(&p->kernels, p->cpu_bits);
     int rc = allocate(p);
     if (rc == 0)
-        rc = eng_lower(p, err, errlen);
+        rc = eng_lower(p, opts, err, errlen);
     if (rc == 0)
         rc = name_steps(p);
     if (rc == -ENOMEM)

@@ -21,6 +21,10 @@ struct eng_plan;
 struct eng_plan_options {
     uint32_t cpu_bits; /* kernels may use these */
     int reference;
+    /* Called (unless NULL) when nodes 0 .. node are packed: constants that no later node reads may
+     * go, if it is no reference plan. */
+    void (*packed)(void *arg, int node);
+    void *arg;
 };
 
 /* The graph passed eng_graph_check() and stays alive and unchanged as long as the plan.

@@ -13,7 +13,9 @@
 #include <cmocka.h>
 
 #include "engine/context.h"
+#include "engine/file.h"
 #include "engine/manifest.h"
+#include "engine/release.h"
 #include "engine/sha256.h"
 #include "tests/unit/tflite_writer.h"
 
@@ -209,6 +211,49 @@ static void runs_after_loading(void **state)
     }
 }
 
+/* Three nodes read pages 0-1, 0-1 again, and 2 of a file; what is shared stays to the end. */
+static void constants_go_one_by_one(void **state)
+{
+    (void)state;
+    size_t page = (size_t)getpagesize();
+    char *text = malloc(3 * page);
+    memset(text, 'x', 3 * page);
+    put("pages", text, 3 * page);
+    char path[256];
+    struct eng_file file;
+    struct eng_graph *g;
+    struct eng_release r;
+    snprintf(path, sizeof path, "%s/pages", dir);
+    assert_int_equal(eng_file_read(&file, path, SIZE_MAX, err, sizeof err), 0);
+    assert_int_equal(eng_graph_create(&g), 0);
+    const size_t starts[4] = {0, 0, 2, 0}, sizes[4] = {2 * page, 2 * page, page, 8};
+    int in[4];
+    for (int i = 0; i < 4; i++) {
+        struct eng_tensor t = {.type = ENG_U8, .rank = 1, .dim = {(int32_t)sizes[i]}};
+        t.size = sizes[i];
+        t.data = (char *)file.bytes + starts[i] * page;
+        if (i == 3) /* the graph's own */
+            t.data = eng_graph_alloc_constant(g, sizes[i], 1);
+        in[i] = eng_graph_add_tensor(g, &t);
+        struct eng_node n = {.op = ENG_OP_FC, .n_in = 1, .in = &in[i]};
+        eng_graph_add_node(g, &n);
+    }
+    assert_int_equal(eng_release_init(&r, g, &file, 1), 0);
+    for (int i = 0; i < 4; i++)
+        eng_release_packed(&r, i);
+    assert_int_equal(((char *)file.bytes)[0], 'x');
+    assert_int_equal(((char *)file.bytes)[2 * page - 1], 'x');
+    assert_int_equal(((char *)file.bytes)[2 * page], 0);
+    assert_int_equal(((char *)file.bytes)[3 * page - 1], 0);
+    assert_non_null(g->tensors[0].data);
+    assert_null(g->tensors[2].data);
+    assert_null(g->tensors[3].data);
+    eng_release_finish(&r);
+    eng_graph_destroy(g);
+    eng_file_finish(&file);
+    free(text);
+}
+
 static void precision_as_asked(void **state)
 {
     (void)state;
@@ -367,11 +412,17 @@ static void builder_numbers_are_plausible(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(one_file_is_enough),    IN_FOLDER(pixels_by_default),
-        IN_FOLDER(a_manifest_says_all),   IN_FOLDER(digest_of_the_file),
-        IN_FOLDER(runs_after_loading),    IN_FOLDER(precision_as_asked),
-        IN_FOLDER(broken_folders),        cmocka_unit_test(broken_manifests),
-        cmocka_unit_test(builder_models), cmocka_unit_test(builder_numbers_are_plausible),
+        IN_FOLDER(one_file_is_enough),
+        IN_FOLDER(pixels_by_default),
+        IN_FOLDER(a_manifest_says_all),
+        IN_FOLDER(digest_of_the_file),
+        IN_FOLDER(runs_after_loading),
+        IN_FOLDER(precision_as_asked),
+        IN_FOLDER(constants_go_one_by_one),
+        IN_FOLDER(broken_folders),
+        cmocka_unit_test(broken_manifests),
+        cmocka_unit_test(builder_models),
+        cmocka_unit_test(builder_numbers_are_plausible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
