@@ -1,10 +1,14 @@
 /* `describe`: a network as the paper describes one: layers, multiply-adds, parameters, and where
  * they go. Howard et al. 2017, equations 2 to 5 and tables 1 and 2. */
-#include "engine/context.h"
+#include "engine/model.h"
 #include "server/cmd.h"
+#include "server/measure.h"
 #include "server/open_model.h"
+#include "server/plot.h"
 #include "server/table.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_KINDS = 16 };
@@ -71,10 +75,11 @@ static double percent(uint64_t part, uint64_t all)
     return all ? 100.0 * (double)part / (double)all : 0;
 }
 
-static void print_layers(const struct eng_model *m, FILE *out)
+static void print_layers(const struct eng_model *m, const struct srv_measure *r, FILE *out)
 {
-    fprintf(out, "%-32s %-10s %6s %-16s %-16s %13s %11s  %s\n", "layer", "kind", "stride", "input",
-            "output", "mult-adds", "parameters", "kernel");
+    fprintf(out, "%-32s %-10s %6s %-16s %-16s %13s %11s", "layer", "kind", "stride", "input",
+            "output", "mult-adds", "parameters");
+    fprintf(out, r ? " %9s  %s\n" : "%.0s  %s\n", "us", "kernel");
     for (int i = 0; i < eng_model_layers(m); i++) {
         struct eng_layer l;
         char in[48], shape[48], cost[32], parameters[32];
@@ -82,20 +87,27 @@ static void print_layers(const struct eng_model *m, FILE *out)
             continue;
         snprintf(in, sizeof(in), "%dx%dx%d", l.in_h, l.in_w, l.in_c);
         snprintf(shape, sizeof(shape), "%dx%dx%d", l.out_h, l.out_w, l.out_c);
-        fprintf(out, "%-32s %-10s %6d %-16s %-16s %13s %11s  %s\n", srv_tail(l.name, 32), l.kind,
+        fprintf(out, "%-32s %-10s %6d %-16s %-16s %13s %11s", srv_tail(l.name, 32), l.kind,
                 l.stride, in, shape, srv_group_digits(l.mult_adds, cost),
-                srv_group_digits(l.parameters, parameters), l.kernel);
+                srv_group_digits(l.parameters, parameters));
+        double us = r ? (double)srv_measure_layer_ns(r, m, i, NULL) / 1e3 : 0;
+        if (us > 0)
+            fprintf(out, " %9.1f", us);
+        else if (r)
+            fprintf(out, " %9s", l.step >= 0 ? "fused" : "");
+        fprintf(out, "  %s\n", l.kernel);
     }
 }
 
-static void print_text(const struct eng_model *m, const struct totals *t, FILE *out)
+static void print_text(const struct eng_model *m, const struct totals *t,
+                       const struct srv_measure *r, FILE *out)
 {
     const struct eng_model_info *info = eng_model_info(m);
     char a[32], b[32];
     fprintf(out, "%s version %s: %s, %s, %dx%d, %d outputs, %s\n\n", info->name, info->version,
             info->format, info->precision, info->preprocess.height, info->preprocess.width,
             info->outputs, info->isa);
-    print_layers(m, out);
+    print_layers(m, r, out);
     fprintf(out, "\n%-12s %7s %16s %7s %14s %7s\n", "kind", "layers", "mult-adds", "%",
             "parameters", "%");
     for (int i = 0; i < t->n; i++) {
@@ -113,19 +125,29 @@ static void print_text(const struct eng_model *m, const struct totals *t, FILE *
                 (double)t->full / 1e6, (double)t->full / (double)t->mult_adds);
     fprintf(out, "\n%s activations written, weights %.2f MB packed\n",
             srv_group_digits(t->activations, a), (double)info->weight_bytes / 1e6);
+    if (r)
+        fprintf(
+            out,
+            "measured %.3f ms on one thread, %.1f %% of the machine's peak; at the peak it would "
+            "be %.3f ms; activations and scratch %.2f MB\n",
+            r->min_ms, r->peak_share * 100, r->min_ms * r->peak_share,
+            (double)r->context_bytes / 1e6);
 }
 
-static void print_layer_json(const struct eng_layer *l, FILE *out)
+static void print_layer_json(const struct eng_layer *l, double us, FILE *out)
 {
     fputs("{\"name\":", out);
     srv_print_json_string(out, l->name);
     fprintf(out,
             ",\"kind\":\"%s\",\"stride\":%d,\"kernel_size\":[%d,%d],\"input\":[%d,%d,%d],"
             "\"output\":[%d,%d,%d],\"mult_adds\":%llu,\"parameters\":%llu,\"kernel\":\"%s\","
-            "\"step\":%d}",
+            "\"step\":%d",
             l->kind, l->stride, l->kernel_h, l->kernel_w, l->in_h, l->in_w, l->in_c, l->out_h,
             l->out_w, l->out_c, (unsigned long long)l->mult_adds, (unsigned long long)l->parameters,
             l->kernel, l->step);
+    if (us > 0)
+        fprintf(out, ",\"us\":%.2f", us);
+    fputs("}", out);
 }
 
 static void print_info_json(const struct eng_model_info *info, FILE *out)
@@ -146,15 +168,20 @@ static void print_info_json(const struct eng_model_info *info, FILE *out)
             info->embedding);
 }
 
-static void print_json(const struct eng_model *m, const struct totals *t, FILE *out)
+static void print_json(const struct eng_model *m, const struct totals *t,
+                       const struct srv_measure *r, FILE *out)
 {
     const struct eng_model_info *info = eng_model_info(m);
     print_info_json(info, out);
     fprintf(out,
             ",\"mult_adds\":%llu,\"parameters\":%llu,\"full_mult_adds\":%llu,"
-            "\"activations\":%llu,\"weight_bytes\":%zu,\n \"kinds\":[",
+            "\"activations\":%llu,\"weight_bytes\":%zu,\n ",
             (unsigned long long)t->mult_adds, (unsigned long long)t->parameters,
             (unsigned long long)t->full, (unsigned long long)t->activations, info->weight_bytes);
+    if (r)
+        fprintf(out, "\"min_ms\":%.4f,\"peak_share\":%.4f,\"context_bytes\":%zu,\n ", r->min_ms,
+                r->peak_share, r->context_bytes);
+    fputs("\"kinds\":[", out);
     for (int i = 0; i < t->n; i++) {
         const struct kind *k = &t->kinds[i];
         fprintf(out,
@@ -170,23 +197,62 @@ static void print_json(const struct eng_model *m, const struct totals *t, FILE *
         if (eng_model_layer(m, i, &l) < 0)
             continue;
         fputs(i ? ",\n  " : "\n  ", out);
-        print_layer_json(&l, out);
+        print_layer_json(&l, r ? (double)srv_measure_layer_ns(r, m, i, NULL) / 1e3 : 0, out);
     }
     fputs("]}\n", out);
+}
+
+static int plot(const struct eng_model *m, const struct totals *t, const struct srv_measure *r,
+                const char *path, char *err, size_t errlen)
+{
+    int n = eng_model_layers(m);
+    struct srv_plot_bar *bars = calloc((size_t)n + 1, sizeof(*bars));
+    char title[200];
+    if (!bars)
+        return -ENOMEM;
+    for (int i = 0; i < n; i++) {
+        struct eng_layer l;
+        if (eng_model_layer(m, i, &l) < 0)
+            continue;
+        double us = r ? (double)srv_measure_layer_ns(r, m, i, NULL) / 1e3 : 0;
+        bars[i] = (struct srv_plot_bar){l.name, l.kind, (double)l.mult_adds, us};
+    }
+    snprintf(title, sizeof(title), "%s: %.1f million multiply-adds, %.2f million parameters",
+             eng_model_info(m)->name, (double)t->mult_adds / 1e6, (double)t->parameters / 1e6);
+    int rc = srv_plot_layers(path, title, bars, n, err, errlen);
+    free(bars);
+    return rc;
+}
+
+static int describe(const struct cfg *cfg, struct eng_model *m, FILE *out, char *err, size_t errlen)
+{
+    struct totals t;
+    struct srv_measure measured = {0}, *r = NULL;
+    struct srv_measure_options o = {
+        .threads = 1, .batch = 1, .seconds = 1, .layers = 1, .cpu_bits = srv_allowed_cpu(cfg)};
+    add_up(m, &t);
+    int rc = cfg->measure ? srv_measure_run(&measured, m, &o, err, errlen) : 0;
+    if (rc < 0)
+        return rc;
+    if (cfg->measure)
+        r = &measured;
+    if (cfg->json)
+        print_json(m, &t, r, out);
+    else
+        print_text(m, &t, r, out);
+    if (cfg->plot[0])
+        rc = plot(m, &t, r, cfg->plot, err, errlen);
+    srv_measure_finish(&measured);
+    return rc;
 }
 
 int srv_cmd_describe(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
 {
     struct eng_model *m;
-    struct totals t;
     int rc = srv_open_model(&m, cfg, err, errlen);
     if (rc < 0)
         return rc;
-    add_up(m, &t);
-    if (cfg->json)
-        print_json(m, &t, out);
-    else
-        print_text(m, &t, out);
+    rc = describe(cfg, m, out, err, errlen);
     eng_model_unref(m);
-    return 0;
+    return rc;
 }

@@ -22,12 +22,11 @@ static const struct command {
      "mobilenetd classify [--models DIR] [--model NAME] [--json] FILE…",
      "classify pictures without a daemon"},
     {"bench", CFG_BENCH, srv_cmd_bench, 1,
-     "mobilenetd bench [MODEL | --models DIR --model NAME | --alpha A --rho R [--form F]] "
+     "mobilenetd bench [MODEL | --model NAME | --alpha A --rho R [--form F]] "
      "[OPTION…]",
      "measure how fast a network runs here, against the machine's peak"},
     {"describe", CFG_DESCRIBE, srv_cmd_describe, 1,
-     "mobilenetd describe [MODEL | --models DIR --model NAME | --alpha A --rho R [--form F]] "
-     "[--json]",
+     "mobilenetd describe [MODEL | --model NAME | --alpha A --rho R [--form F]] [OPTION…]",
      "layers, multiply-adds and parameters of a network"},
     {"health", CFG_HEALTH, srv_cmd_health, 0, "mobilenetd health [--http HOST:PORT]",
      "exit 0 if the daemon at that address is ready"},

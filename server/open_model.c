@@ -31,9 +31,17 @@ static enum eng_form form(const char *name)
                                           : ENG_FORM_SEPARABLE;
 }
 
-static int build(struct eng_model **ret, const struct cfg *cfg, struct eng_model_options *options,
-                 char *err, size_t errlen)
+uint32_t srv_allowed_cpu(const struct cfg *cfg)
 {
+    uint32_t allowed = 0;
+    eng_cpu_parse(&allowed, cfg->isa);
+    return eng_cpu_detect() & allowed;
+}
+
+int srv_open_built(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen)
+{
+    struct eng_model_options options = {.precision = srv_precision(cfg->precision),
+                                        .cpu_bits = srv_allowed_cpu(cfg)};
     struct eng_mobilenet_spec spec = {
         .generation = (int)cfg->generation,
         .alpha = cfg->alpha,
@@ -42,9 +50,9 @@ static int build(struct eng_model **ret, const struct cfg *cfg, struct eng_model
         .form = form(cfg->form),
         .seed = (uint64_t)cfg->seed,
     };
-    if (options->precision == ENG_PRECISION_AUTO)
-        options->precision = ENG_PRECISION_INT8;
-    return eng_model_build(ret, &spec, options, err, errlen);
+    if (options.precision == ENG_PRECISION_AUTO)
+        options.precision = ENG_PRECISION_INT8;
+    return eng_model_build(ret, &spec, &options, err, errlen);
 }
 
 /* Why a model that should be there is not: the failure of its name, or of the first. */
@@ -90,10 +98,8 @@ static int find(struct eng_model **ret, const struct cfg *cfg, const char *name,
 
 int srv_open_model(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen)
 {
-    struct eng_model_options options = {.precision = srv_precision(cfg->precision)};
-    uint32_t allowed = 0;
-    eng_cpu_parse(&allowed, cfg->isa);
-    options.cpu_bits = eng_cpu_detect() & allowed;
+    struct eng_model_options options = {.precision = srv_precision(cfg->precision),
+                                        .cpu_bits = srv_allowed_cpu(cfg)};
     if (cfg->n_args > 1) {
         snprintf(err, errlen, "more than one model is named: \"%s\"", cfg->args[1]);
         return -EINVAL;
@@ -103,5 +109,5 @@ int srv_open_model(struct eng_model **ret, const struct cfg *cfg, char *err, siz
         return eng_model_load(ret, name, &options, err, errlen);
     if (name[0] || cfg->models[0])
         return find(ret, cfg, name, &options, err, errlen);
-    return build(ret, cfg, &options, err, errlen);
+    return srv_open_built(ret, cfg, err, errlen);
 }

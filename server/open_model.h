@@ -10,6 +10,12 @@
  * of "auto" is the file's own, int8 for the builder. A reference to the model is the caller's. */
 int srv_open_model(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen);
 
+/* The builder's alone, whatever model is named. */
+int srv_open_built(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen);
+
+/* What the CPU has and option `isa` allows. */
+uint32_t srv_allowed_cpu(const struct cfg *cfg);
+
 /* Of "auto", "int8", ...: the names of option `precision`. */
 enum eng_precision srv_precision(const char *name);
 
