@@ -90,11 +90,12 @@ INLINE __mmask64 pixel_mask(uint64_t bits)
 
 INLINE void strip_start(struct strip *s, const struct eng_dw_u8_args *a, int ix, int edge)
 {
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     s->b = a->block;
     s->zx = _mm512_set1_epi8((char)a->zx);
-    s->taps = _mm512_add_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(0x01010101)),
-                               _mm512_set1_epi32(0x30201000));
+    s->taps =
+        _mm512_setr_epi32(0x30201000, 0x31211101, 0x32221202, 0x33231303, 0x34241404, 0x35251505,
+                          0x36261606, 0x37271707, 0x38281808, 0x39291909, 0x3a2a1a0a, 0x3b2b1b0b,
+                          0x3c2c1c0c, 0x3d2d1d0d, 0x3e2e1e0e, 0x3f2f1f0f);
     s->bias = _mm512_load_si512(s->b->bias);
     s->scale = _mm512_load_ps(s->b->scale);
     s->q = rq512_load(&a->rq);
@@ -217,30 +218,29 @@ INLINE void strip2(const struct strip *s, const struct eng_dw_u8_args *a, struct
     }
 }
 
-/* Output pixels x .. x+n-1 of all rows. */
-INLINE void run_strip(const struct eng_dw_u8_args *a, const uint8_t *outside, int x, int n,
-                      int stride, int edge, enum level level)
+/* All rows of `count` strips of n output pixels, from pixel x on. */
+INLINE void run_strips(const struct eng_dw_u8_args *a, const uint8_t *outside, int x, int count,
+                       int n, int stride, int edge, enum level level)
 {
     int ix = x * stride - a->left, iy = a->y0 * stride - a->top;
+    const uint8_t *in = a->in + (ptrdiff_t)iy * (ptrdiff_t)a->in_row + (ptrdiff_t)ix * ENG_BLOCK;
+    uint8_t *out = a->out + (size_t)x * ENG_BLOCK;
     struct strip s;
     strip_start(&s, a, ix, edge);
-    struct rows r = {.at = a->in + (ptrdiff_t)iy * (ptrdiff_t)a->in_row + (ptrdiff_t)ix * ENG_BLOCK,
-                     .outside = outside,
-                     .step = a->in_row,
-                     .y = iy,
-                     .h = a->in_h};
-    uint8_t *out = a->out + (size_t)x * ENG_BLOCK;
-    if (stride == 1)
-        strip1(&s, a, &r, out, n, edge, level);
-    else
-        strip2(&s, a, &r, out, n, edge, level);
+    for (; count > 0; count--, in += STRIP * stride * ENG_BLOCK, out += STRIP * ENG_BLOCK) {
+        struct rows r = {.at = in, .outside = outside, .step = a->in_row, .y = iy, .h = a->in_h};
+        if (stride == 1)
+            strip1(&s, a, &r, out, n, edge, level);
+        else
+            strip2(&s, a, &r, out, n, edge, level);
+    }
 }
 
 #define STRIP_FN(n, stride, edge, level)                                                           \
     static __attribute__((noinline)) void strip_##n##_##stride##_##edge##_##level(                 \
-        const struct eng_dw_u8_args *a, const uint8_t *outside, int x)                             \
+        const struct eng_dw_u8_args *a, const uint8_t *outside, int x, int count)                  \
     {                                                                                              \
-        run_strip(a, outside, x, n, stride, edge, level);                                          \
+        run_strips(a, outside, x, count, n, stride, edge, level);                                  \
     }
 #define STRIPS(X, stride, level)                                                                   \
     X(4, stride, 0, level)                                                                         \
@@ -253,7 +253,7 @@ STRIPS(STRIP_FN, 2, PLAIN)
 STRIPS(STRIP_FN, 2, BOUNDED)
 STRIPS(STRIP_FN, 2, GENERAL)
 
-typedef void strip_fn(const struct eng_dw_u8_args *, const uint8_t *, int);
+typedef void strip_fn(const struct eng_dw_u8_args *, const uint8_t *, int, int);
 #define STRIP_NAME(n, stride, edge, level) strip_##n##_##stride##_##edge##_##level,
 static strip_fn *const strips[2][3][STRIP + 1] = {
     {{STRIPS(STRIP_NAME, 1, PLAIN)},
@@ -264,6 +264,13 @@ static strip_fn *const strips[2][3][STRIP + 1] = {
      {STRIPS(STRIP_NAME, 2, GENERAL)}},
 };
 
+/* Pixels that the output pixels x .. x+n-1 see all exist. */
+static int is_inner(const struct eng_dw_u8_args *a, int x, int n)
+{
+    int first = x * a->stride - a->left, last = first + (n - 1) * a->stride + 2;
+    return first >= 0 && last < a->in_w;
+}
+
 static void run(const struct eng_dw_u8_args *a)
 {
     const struct block *b = a->block;
@@ -271,11 +278,13 @@ static void run(const struct eng_dw_u8_args *a)
     strip_fn *const *of = strips[a->stride - 1][b->general ? GENERAL : plain ? PLAIN : BOUNDED];
     uint8_t outside[160];
     memset(outside, a->zx, sizeof(outside));
-    for (int x = 0; x < a->out_w; x += STRIP) {
-        int n = a->out_w - x < STRIP ? a->out_w - x : STRIP;
-        int first = x * a->stride - a->left, last = first + (n - 1) * a->stride + 2;
-        int edge = n < STRIP || first < 0 || last >= a->in_w;
-        of[edge ? n : 0](a, outside, x);
+    for (int x = 0; x < a->out_w;) {
+        int inner = 0;
+        while (x + (inner + 1) * STRIP <= a->out_w && is_inner(a, x + inner * STRIP, STRIP))
+            inner++;
+        int n = inner || a->out_w - x >= STRIP ? STRIP : a->out_w - x;
+        of[inner ? 0 : n](a, outside, x, inner ? inner : 1);
+        x += inner ? inner * STRIP : n;
     }
 }
 
