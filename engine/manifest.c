@@ -209,6 +209,8 @@ int eng_manifest_parse(struct eng_manifest *ret, const char *text, size_t len, c
     struct reader r = {&m, err, errlen};
     json_error_t why;
     json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    if (!root && (!why.text[0] || json_error_code(&why) == json_error_out_of_memory))
+        return no_memory(err, errlen);
     if (!root)
         return eng_fail(err, errlen, ENG_E_DATA, "line %d: %s", why.line, why.text);
     int rc = read_manifest(&r, root);
