@@ -45,12 +45,17 @@ static const struct eng_peak_kernel *const f32_rows[] = {
 #if defined(__x86_64__)
     &eng_peak_f32_avx2,
     &eng_peak_f32_avx512,
+#elif defined(__aarch64__)
+    &eng_peak_f32_neon,
 #endif
 };
 static const struct eng_peak_kernel *const i8_rows[] = {
     &peak_i8_c,
 #if defined(__x86_64__)
     &eng_peak_i8_avx2, &eng_peak_i8_avxvnni, &eng_peak_i8_avx512, &eng_peak_i8_avx512vnni,
+#elif defined(__aarch64__)
+    &eng_peak_i8_neon,
+    &eng_peak_i8_dotprod,
 #endif
 };
 #if defined(__x86_64__)

@@ -18,6 +18,9 @@ extern const struct eng_peak_kernel eng_peak_f32_avx512, eng_peak_i8_avx512;
 extern const struct eng_peak_kernel eng_peak_i8_avxvnni;
 extern const struct eng_peak_kernel eng_peak_i8_avx512vnni;
 extern const struct eng_peak_kernel eng_peak_bf16_avx512bf16;
+#elif defined(__aarch64__)
+extern const struct eng_peak_kernel eng_peak_f32_neon, eng_peak_i8_neon;
+extern const struct eng_peak_kernel eng_peak_i8_dotprod;
 #endif
 
 #if defined(__x86_64__)
@@ -48,6 +51,27 @@ enum { ENG_PEAK_CHAINS = 12 };
                          : "r"(0x3f003f00), "r"(0x00010001)                                        \
                          : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",   \
                            "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");  \
+    } while (0)
+#elif defined(__aarch64__)
+/* The same with sixteen accumulators v0 .. v15, operands v16, v17 and scratch v18, v19; `body` is
+ * run on each, \\acc. */
+enum { ENG_PEAK_CHAINS = 16 };
+#define ENG_PEAK_EACH                                                                              \
+    ".irp acc,v0.4s,v1.4s,v2.4s,v3.4s,v4.4s,v5.4s,v6.4s,v7.4s,v8.4s,"                              \
+    "v9.4s,v10.4s,v11.4s,v12.4s,v13.4s,v14.4s,v15.4s\n\t"
+#define ENG_PEAK_LOOP(iterations, body)                                                            \
+    do {                                                                                           \
+        uint64_t left = (iterations);                                                              \
+        __asm__ volatile("dup v16.4s, %w1\n\t"                                                     \
+                         "dup v17.4s, %w1\n\t" ENG_PEAK_EACH "dup \\acc, %w1\n\t"                  \
+                         ".endr\n"                                                                 \
+                         "1:\n\t" ENG_PEAK_EACH body "\n\t.endr\n\t"                               \
+                         "subs %0, %0, #1\n\t"                                                     \
+                         "b.ne 1b"                                                                 \
+                         : "+r"(left)                                                              \
+                         : "r"(0x3f003f00)                                                         \
+                         : "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9",       \
+                           "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19");  \
     } while (0)
 #endif
 
