@@ -110,6 +110,8 @@ def checks(build):
     yield "shell scripts: bash -n, shellcheck", text.shell(ROOT, sources)
     yield "packages are explained", text.packages(sources.get("deploy/packages", ""),
                                                   sources.get("docs/DEPENDENCIES.md", ""))
+    yield "libraries of the binary are run packages", objects.linked_packages(
+        os.path.join(build, "mobilenetd"), sources.get("deploy/packages", ""))
     yield "symbols carry the prefix of their folder", objects.prefixes(build)
     yield "no mutable globals", objects.globals_(build, MUTABLE_GLOBALS)
 

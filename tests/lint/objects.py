@@ -78,3 +78,22 @@ def headers_alone(root, headers, flags):
             input=f'#include "{path}"\n')
         if r.returncode:
             yield f"{path}: does not compile alone\n{r.stderr.strip()[:600]}"
+
+
+def linked_packages(binary, listed):
+    """Every library that the binary is linked with directly is a `run` package."""
+    want = {line.split()[1] for line in listed.splitlines() if line.startswith("run ")} | {"libc6"}
+    out = subprocess.run(["readelf", "-d", binary], capture_output=True, text=True, check=True).stdout
+    paths = dict(re.findall(r"(\S+) => (\S+)", subprocess.run(
+        ["ldd", binary], capture_output=True, text=True, check=True).stdout))
+    needed = re.findall(r"\(NEEDED\).*\[(.+)\]", out)
+    if not needed:
+        yield f"{binary} links nothing: nothing was checked"
+    for name in needed:
+        path = os.path.realpath(paths.get(name, name))
+        r = subprocess.run(["dpkg", "-S", path], capture_output=True, text=True)
+        if r.returncode:  # merged /usr: dpkg may know the file by its old path
+            r = subprocess.run(["dpkg", "-S", path.removeprefix("/usr")], capture_output=True, text=True)
+        package = r.stdout.split(":")[0]
+        if package not in want:
+            yield f"{name} comes from {package or 'no package'}, which deploy/packages does not list as run"
