@@ -67,21 +67,26 @@ static int read_deadline(struct srv_call *c)
     return 0;
 }
 
-static void refuse_busy(struct srv_call *c)
+static void refuse(struct srv_call *c, int rc)
 {
-    c->req->model->stats.refused++;
-    srv_call_header(c, "Retry-After", "1");
-    srv_call_error(c, 429, "too many images wait for this model");
+    if (rc == -EAGAIN || rc == -ETIME)
+        srv_call_header(c, "Retry-After", "%d", c->req->retry_after_s);
+    if (rc == -EAGAIN)
+        srv_call_error(c, 429, "too many images wait for this model");
+    else if (rc == -ETIME)
+        srv_call_error(c, 429, "the deadline cannot be met at the present load");
+    else
+        srv_call_error(c, 503, "out of memory for the images");
 }
 
 void srv_classify_begin(struct srv_call *c)
 {
-    struct srv *s = c->srv;
     if (choose_model(c) < 0 || read_options(c) < 0 || read_deadline(c) < 0)
         return;
     c->req->client_fd = c->client_fd;
-    if (srv_pool_queued(s->pool, c->req->model) >= (size_t)s->cfg->queue_limit)
-        refuse_busy(c);
+    int rc = srv_req_admit(c->req, c->declared > 0 ? (size_t)c->declared : 0);
+    if (rc < 0)
+        refuse(c, rc);
 }
 
 /* ---- answers ---- */
@@ -100,7 +105,7 @@ static void fill_result(struct proto_result *ret, struct proto_prediction *predi
 {
     *ret = (struct proto_result){
         .status = j->status,
-        .error = j->state == SRV_JOB_DONE ? NULL : job_error(j),
+        .error = j->status == 200 ? NULL : job_error(j),
         .model = r->model_name,
         .version = r->model->info->version,
         .variant = r->model->info->variant,
@@ -138,7 +143,7 @@ static void answer_one(struct srv_call *c, const struct proto_result *result)
 {
     size_t len = 0;
     if (result->status != 200) {
-        if (result->status == 503 || result->status == 429)
+        if (result->status == 503)
             srv_call_header(c, "Retry-After", "1");
         srv_call_error(c, result->status, "%s", result->error);
         return;
@@ -180,10 +185,8 @@ static void submit(struct srv_call *c, const struct srv_span *images, int n)
     c->req->done = answer;
     c->req->arg = c;
     int rc = srv_req_submit(c->req, images, n);
-    if (rc == -EAGAIN)
-        refuse_busy(c);
-    else if (rc < 0)
-        srv_call_error(c, 503, "out of memory for the images");
+    if (rc < 0)
+        refuse(c, rc);
 }
 
 static int is_image_part(const struct proto_part *p)

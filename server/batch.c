@@ -123,10 +123,12 @@ static void infer(struct batch *b, struct eng_team *team)
         j->n_predictions = eng_context_topk(b->context->eng, i, j->capacity, j->predictions);
     }
     uint64_t took = srv_now_ns() - start;
+    int members = eng_team_members(team);
     for (int i = 0; i < b->n; i++) {
         struct srv_job *j = b->jobs[i];
         j->inference_ns = took;
         j->batch = b->n;
+        j->members = members;
         j->leads_batch = i == 0;
         if (rc == 0)
             srv_job_move(j, SRV_JOB_DONE);
@@ -167,7 +169,5 @@ void srv_batch_run(struct srv_worker *w, struct srv_model *m, struct srv_job **j
     b.n = drop_unwanted(jobs, n, srv_now_ns());
     if (b.n > 0)
         run_wanted(&b);
-    for (int i = 0; i + 1 < n; i++)
-        jobs[i]->next = jobs[i + 1];
-    srv_pool_complete(w->pool, jobs[0], jobs[n - 1], n);
+    srv_pool_complete(w->pool, jobs, n);
 }

@@ -172,6 +172,7 @@ void srv_call_start(struct srv_call *c)
 
 void srv_call_open(struct srv_call *c, int64_t declared)
 {
+    c->declared = declared;
     find_route(c);
     if (!c->reply.status && c->route->body)
         open_body(c, declared);

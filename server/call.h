@@ -46,6 +46,7 @@ struct srv_call {
     struct srv_req *req; /* if the route takes a body */
     int pending;
     struct srv_reply reply;
+    int64_t declared; /* length of the body; -1 = chunked */
     int images, many; /* of a classify call: how many, and whether the answer is a list */
 };
 

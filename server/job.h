@@ -4,6 +4,7 @@
 #define SRV_JOB_H
 
 #include "engine/context.h"
+#include "engine/image.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,9 @@ struct srv_job {
     uint64_t deadline_ns;
     uint64_t sequence;
     size_t heap_index; /* while QUEUED */
+    uint64_t cost_ns;  /* predicted, of one core */
+    double price_ns;   /* its decoding, before the learned factor of its format */
+    enum eng_image_format format;
 
     struct srv_job *next; /* in a list of its holder */
 
@@ -41,6 +45,7 @@ struct srv_job {
     struct eng_prediction *predictions; /* room for `capacity`, in the request's arena */
     int capacity, n_predictions;
     int batch;       /* images of the run that it was part of */
+    int members;     /* threads of that run */
     int leads_batch; /* the first of its run: counts the run once */
     uint64_t queued_at_ns, queue_ns, decode_ns, preprocess_ns, inference_ns;
 };

@@ -92,6 +92,7 @@ static int choose_cpu(struct srv *s, char *err, size_t errlen)
     uint32_t allowed;
     srv_quota_read(&s->quota, "");
     s->workers = s->cfg->workers ? (int)s->cfg->workers : s->quota.workers;
+    srv_cost_init(&s->cost, s->workers);
     if (eng_cpu_parse(&allowed, s->cfg->isa) < 0) {
         snprintf(err, errlen, "isa = %s is not known", s->cfg->isa);
         return -EINVAL;

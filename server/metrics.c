@@ -57,6 +57,8 @@ void srv_metrics_job(struct srv_metrics *m, struct srv_model *model, const struc
         s->gone++;
     else if (j->state == SRV_JOB_FAILED)
         s->images_failed++;
+    else if (j->status != 200)
+        s->late++;
     else
         s->images_ok++;
     add_stage(m, SRV_QUEUE, j->queue_ns);
@@ -173,8 +175,10 @@ static void put_images(FILE *f, const struct srv_registry *r)
         } rows[] = {{"ok", s->images_ok},
                     {"failed", s->images_failed},
                     {"expired", s->expired},
+                    {"late", s->late},
                     {"gone", s->gone},
-                    {"refused", s->refused}};
+                    {"refused_queue", s->refused},
+                    {"refused_deadline", s->hopeless}};
         for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++)
             fprintf(f, "mobilenetd_images_total{model=\"%s\",outcome=\"%s\"} %llu\n",
                     r->models[i]->info->name, rows[k].outcome, (unsigned long long)rows[k].n);
@@ -197,6 +201,10 @@ static void put_models(FILE *f, struct srv *s)
     for (int i = 0; i < r->n; i++)
         fprintf(f, "mobilenetd_model_inference_seconds_total{model=\"%s\"} %.9f\n",
                 r->models[i]->info->name, (double)r->models[i]->stats.inference_ns / 1e9);
+    head(f, "model_run_seconds", "gauge", "Average run of one image on one core, by model.");
+    for (int i = 0; i < r->n; i++)
+        fprintf(f, "mobilenetd_model_run_seconds{model=\"%s\"} %.9f\n", r->models[i]->info->name,
+                r->models[i]->run_ns / 1e9);
     head(f, "model_info", "gauge", "1 for every model that is served.");
     for (int i = 0; i < r->n; i++) {
         const struct eng_model_info *m = r->models[i]->info;
@@ -232,6 +240,10 @@ static void put_server(FILE *f, struct srv *s)
     one(f, "workers_idle", "gauge", "Worker threads with nothing to do.", p.idle);
     one(f, "images_waiting", "gauge", "Images in all queues.", (double)p.queued);
     one(f, "images_running", "gauge", "Images on workers.", (double)p.running);
+    one(f, "backlog_seconds", "gauge", "Predicted time until what waits and runs is done.",
+        (double)srv_cost_time(&s->cost, s->cost.backlog_ns) / 1e9);
+    one(f, "drain_rate_cores", "gauge", "Predicted core time done per second of a busy pool.",
+        s->cost.rate);
     one(f, "team_helps_total", "counter", "Times that a worker helped the run of another.",
         (double)p.helped);
     one(f, "reloads_total", "counter", "Reloads of configuration and models that took effect.",

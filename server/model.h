@@ -18,7 +18,9 @@ struct srv_context {
 
 /* Counted on the loop thread as answers pass through it. */
 struct srv_model_stats {
-    uint64_t images_ok, images_failed, expired, gone, refused;
+    uint64_t images_ok, images_failed, gone;
+    uint64_t expired, late;     /* not computed; computed, but not in time */
+    uint64_t refused, hopeless; /* requests: the queue was full; the deadline could not be met */
     uint64_t batches, inference_ns;
 };
 
@@ -36,7 +38,8 @@ struct srv_model {
     uint64_t turn; /* virtual time used; the smallest of the waiting runs next */
     struct srv_context *contexts;
 
-    /* loop thread only */
+    /* loop thread only, once it serves */
+    double run_ns; /* one image, one core: moving average, from the warm-up on */
     struct srv_model_stats stats;
 };
 

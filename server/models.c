@@ -1,6 +1,8 @@
 /* Scans NAME/VERSION folders, loads what is new, keeps what is unchanged. */
 #include "server/models.h"
 
+#include "server/clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -85,7 +87,7 @@ static struct srv_model *find_unchanged(const struct srv_registry *old, const ch
     return NULL;
 }
 
-/* One run on zeros: pages the weights in, so that the first request does not wait for it. */
+/* Runs on zeros: the first request waits for nothing, and admission knows what a run costs. */
 static int warm(struct srv_model *m, const struct srv_registry_options *o, char *err, size_t errlen)
 {
     struct srv_context *c;
@@ -95,7 +97,12 @@ static int warm(struct srv_model *m, const struct srv_registry_options *o, char 
     const struct eng_preprocess *p = &m->info->preprocess;
     memset(eng_context_input(c->eng, 0), 0,
            (size_t)p->height * (size_t)p->width * 3 * eng_type_size(p->type));
-    rc = eng_context_run(c->eng, 1, NULL);
+    uint64_t start = 0;
+    for (int i = 0; i < 2 && rc == 0; i++) { /* the first pages in, the second is timed */
+        start = srv_now_ns();
+        rc = eng_context_run(c->eng, 1, NULL);
+    }
+    m->run_ns = (double)(srv_now_ns() - start);
     if (rc < 0) {
         snprintf(err, errlen, "the first run failed (%d)", rc);
         srv_context_destroy(c);

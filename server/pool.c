@@ -49,9 +49,18 @@ static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model
     size_t share = (m->queue.n + (size_t)p->idle) / ((size_t)p->idle + 1);
     if (share > (size_t)p->max_batch)
         share = (size_t)p->max_batch;
+    /* The last of a batch waits as long as the first: no more than the most urgent can wait for. */
+    uint64_t now = srv_now_ns(), cost = 0, urgent = m->queue.heap[0]->deadline_ns;
+    uint64_t slack = urgent > now ? urgent - now : 0;
     int n = 0;
-    while (n < (int)share)
+    while (n < (int)share) {
+        uint64_t next = m->queue.heap[0]->cost_ns;
+        if (n > 0 && cost + next > slack)
+            break;
+        cost += next;
         w->jobs[n++] = srv_queue_pop(&m->queue);
+    }
+    p->running_ns += cost;
     p->turn = m->turn;
     m->turn += (m->info->mult_adds + 1) * (uint64_t)n / (uint64_t)m->weight;
     p->queued -= (size_t)n;
@@ -267,6 +276,19 @@ struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_
     return expired;
 }
 
+uint64_t srv_pool_ahead(struct srv_pool *p, const struct srv_model *m, int priority,
+                        uint64_t deadline_ns, uint64_t cost_ns)
+{
+    pthread_mutex_lock(&p->lock);
+    uint64_t mine = srv_queue_ahead(&m->queue, priority, deadline_ns), others = 0;
+    for (const struct srv_model *o = p->waiting; o; o = o->next_waiting)
+        if (o != m)
+            others += o->queue.cost_ns < mine + cost_ns ? o->queue.cost_ns : mine + cost_ns;
+    uint64_t ahead = p->running_ns + mine + others;
+    pthread_mutex_unlock(&p->lock);
+    return ahead;
+}
+
 void srv_pool_set_max_batch(struct srv_pool *p, int max_batch)
 {
     pthread_mutex_lock(&p->lock);
@@ -358,16 +380,21 @@ void srv_pool_lend_end(struct srv_worker *w, struct eng_team *team)
     eng_team_end(team);
 }
 
-void srv_pool_complete(struct srv_pool *p, struct srv_job *first, struct srv_job *last, int n)
+void srv_pool_complete(struct srv_pool *p, struct srv_job **jobs, int n)
 {
-    last->next = NULL;
+    uint64_t cost = 0;
+    for (int i = 0; i < n; i++) {
+        cost += jobs[i]->cost_ns;
+        jobs[i]->next = i + 1 < n ? jobs[i + 1] : NULL;
+    }
     pthread_mutex_lock(&p->lock);
     p->running -= (size_t)n;
+    p->running_ns -= cost;
     pthread_mutex_unlock(&p->lock);
     pthread_mutex_lock(&p->done_lock);
     int was_empty = !p->done;
-    *p->done_tail = first;
-    p->done_tail = &last->next;
+    *p->done_tail = jobs[0];
+    p->done_tail = &jobs[n - 1]->next;
     pthread_mutex_unlock(&p->done_lock);
     if (was_empty)
         p->options.notify(p->options.arg);

@@ -48,7 +48,8 @@ struct srv_pool {
     struct srv_model *waiting;
     uint64_t turn, lends; /* virtual time of the last batch; runs opened so far */
     size_t queued, running;
-    uint64_t helped; /* times that a worker lent itself */
+    uint64_t running_ns; /* predicted cost of what runs */
+    uint64_t helped;     /* times that a worker lent itself */
 
     pthread_mutex_t decoder_lock;
     struct eng_decoder **decoders; /* a stack of those at rest */
@@ -71,6 +72,10 @@ int srv_pool_withdraw(struct srv_pool *p, struct srv_model *m, struct srv_job *j
 struct srv_job *srv_pool_collect(struct srv_pool *p);
 /* Waiting jobs past their deadline, out of their queues (still QUEUED); when to look again. */
 struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_next);
+/* Cost of the work that comes before a job of this model, priority and deadline, which costs
+ * `cost_ns`: what runs, what is ahead in its queue, and the turns of other models meanwhile. */
+uint64_t srv_pool_ahead(struct srv_pool *p, const struct srv_model *m, int priority,
+                        uint64_t deadline_ns, uint64_t cost_ns);
 void srv_pool_set_max_batch(struct srv_pool *p, int max_batch);
 
 struct srv_pool_state {
@@ -90,7 +95,7 @@ void srv_pool_decoder_give(struct srv_pool *p, struct eng_decoder *d);
 /* Opens the worker's team and calls free workers to it; NULL if it is alone in the pool. */
 struct eng_team *srv_pool_lend(struct srv_worker *w);
 void srv_pool_lend_end(struct srv_worker *w, struct eng_team *team);
-/* Hands jobs in a final state, linked by `next`, to the loop. */
-void srv_pool_complete(struct srv_pool *p, struct srv_job *first, struct srv_job *last, int n);
+/* Hands the n jobs of a batch, in final states, to the loop. */
+void srv_pool_complete(struct srv_pool *p, struct srv_job **jobs, int n);
 
 #endif

@@ -82,6 +82,7 @@ void srv_queue_push(struct srv_queue *q, struct srv_job *j)
     srv_job_move(j, SRV_JOB_QUEUED);
     j->sequence = q->sequence++;
     q->bytes += j->len;
+    q->cost_ns += j->cost_ns;
     q->heap[q->n] = j;
     rise(q, q->n++);
 }
@@ -91,6 +92,7 @@ void srv_queue_remove(struct srv_queue *q, struct srv_job *j)
     size_t i = j->heap_index;
     assert(i < q->n && q->heap[i] == j);
     q->bytes -= j->len;
+    q->cost_ns -= j->cost_ns;
     struct srv_job *last = q->heap[--q->n];
     if (last == j)
         return;
@@ -117,6 +119,7 @@ struct srv_job *srv_queue_expire(struct srv_queue *q, uint64_t now, uint64_t *re
         struct srv_job *j = q->heap[i];
         if (j->deadline_ns <= now) {
             q->bytes -= j->len;
+            q->cost_ns -= j->cost_ns;
             j->next = expired;
             expired = j;
         } else {
@@ -131,4 +134,18 @@ struct srv_job *srv_queue_expire(struct srv_queue *q, uint64_t now, uint64_t *re
             sink(q, i);
     *ret_next = next;
     return expired;
+}
+
+uint64_t srv_queue_ahead(const struct srv_queue *q, int priority, uint64_t deadline_ns)
+{
+    enum { FEW = 4096 }; /* beyond, all of it: a scan would cost more than it finds out */
+    if (q->n > FEW)
+        return q->cost_ns;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < q->n; i++) {
+        const struct srv_job *j = q->heap[i];
+        if (j->priority < priority || (j->priority == priority && j->deadline_ns <= deadline_ns))
+            sum += j->cost_ns;
+    }
+    return sum;
 }

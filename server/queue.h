@@ -8,7 +8,8 @@
 struct srv_queue {
     struct srv_job **heap;
     size_t n, room;
-    size_t bytes; /* of the waiting images */
+    size_t bytes;     /* of the waiting images */
+    uint64_t cost_ns; /* theirs, predicted */
     uint64_t sequence;
 };
 
@@ -20,6 +21,8 @@ struct srv_job *srv_queue_pop(struct srv_queue *q);            /* NULL if empty;
 void srv_queue_remove(struct srv_queue *q, struct srv_job *j); /* from anywhere; still QUEUED */
 /* Takes out every job whose deadline is at or before now, linked by `next`; the earliest deadline
  * of the rest to ret_next (SRV_NEVER if none). */
+/* Cost of what would run before a job of this priority and deadline. */
+uint64_t srv_queue_ahead(const struct srv_queue *q, int priority, uint64_t deadline_ns);
 struct srv_job *srv_queue_expire(struct srv_queue *q, uint64_t now, uint64_t *ret_next);
 
 #endif

@@ -123,14 +123,66 @@ static int make_jobs(struct srv_req *r, const struct srv_span *images, int n)
     return 0;
 }
 
+static int wait_seconds(uint64_t ns)
+{
+    uint64_t s = (ns + 999999999u) / 1000000000u;
+    return s < 1 ? 1 : s > 3600 ? 3600 : (int)s;
+}
+
+/* Can work of `total` (whose largest single piece is `piece`) be done before the deadline? */
+static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
+{
+    struct srv *s = r->srv;
+    uint64_t now = srv_now_ns();
+    uint64_t ahead = srv_pool_ahead(s->pool, r->model, r->priority, r->deadline_ns, total);
+    uint64_t own = srv_cost_time(&s->cost, total);
+    uint64_t finish = now + srv_cost_time(&s->cost, ahead) + (own > piece ? own : piece);
+    if (ahead == 0 || finish <= r->deadline_ns)
+        return 0;
+    r->retry_after_s = wait_seconds(finish - r->deadline_ns);
+    r->model->stats.hopeless++;
+    return -ETIME;
+}
+
+static int refuse_full(struct srv_req *r)
+{
+    r->retry_after_s = wait_seconds(srv_cost_time(&r->srv->cost, r->srv->cost.backlog_ns));
+    r->model->stats.refused++;
+    return -EAGAIN;
+}
+
+int srv_req_admit(struct srv_req *r, size_t bytes)
+{
+    struct srv *s = r->srv;
+    if (srv_pool_queued(s->pool, r->model) >= (size_t)s->cfg->queue_limit)
+        return refuse_full(r);
+    uint64_t cost = srv_cost_guess(&s->cost, r->model, bytes);
+    return admit_cost(r, cost, cost);
+}
+
+static int admit_jobs(struct srv_req *r)
+{
+    uint64_t total = 0, piece = 0;
+    for (int i = 0; i < r->n_jobs; i++) {
+        srv_cost_price(&r->srv->cost, r->model, &r->jobs[i]);
+        total += r->jobs[i].cost_ns;
+        piece = r->jobs[i].cost_ns > piece ? r->jobs[i].cost_ns : piece;
+    }
+    return admit_cost(r, total, piece);
+}
+
 int srv_req_submit(struct srv_req *r, const struct srv_span *images, int n)
 {
     assert(r->model && n > 0 && r->pending == 0);
     struct srv *s = r->srv;
     int rc = make_jobs(r, images, n);
+    if (rc == 0)
+        rc = admit_jobs(r);
+    r->submitted_ns = srv_now_ns();
     if (rc == 0) {
-        r->submitted_ns = srv_now_ns();
         rc = srv_pool_submit(s->pool, r->model, r->jobs, n, (size_t)s->cfg->queue_limit);
+        if (rc == -EAGAIN)
+            refuse_full(r);
     }
     if (rc < 0) {
         r->jobs = NULL;
@@ -138,17 +190,24 @@ int srv_req_submit(struct srv_req *r, const struct srv_span *images, int n)
         return rc;
     }
     r->pending = n;
+    for (int i = 0; i < n; i++)
+        srv_cost_enter(&s->cost, &r->jobs[i], r->submitted_ns);
     srv_loop_watch_deadline(s, r->deadline_ns);
     return 0;
 }
 
-static void job_back(struct srv_job *j)
+static void job_back(struct srv_job *j, uint64_t now)
 {
     struct srv_req *r = j->req;
+    srv_cost_leave(&r->srv->cost, r->model, j, now);
+    if (j->state == SRV_JOB_DONE && r->deadline_ns < now) {
+        j->status = 504;
+        snprintf(j->error, sizeof(j->error), "the answer came after its deadline");
+    }
     srv_metrics_job(&r->srv->metrics, r->model, j);
     if (--r->pending > 0)
         return;
-    r->done_ns = srv_now_ns();
+    r->done_ns = now;
     if (r->done)
         r->done(r, r->arg);
     else
@@ -157,10 +216,11 @@ static void job_back(struct srv_job *j)
 
 void srv_req_jobs_back(struct srv *s, struct srv_job *list)
 {
+    uint64_t now = srv_now_ns();
     (void)s;
     while (list) {
         struct srv_job *next = list->next; /* the job's memory may go with its request */
-        job_back(list);
+        job_back(list, now);
         list = next;
     }
 }

@@ -44,6 +44,7 @@ struct srv_req {
     int n_jobs, pending;
     atomic_int gone; /* the transport knows that the client left */
     uint64_t submitted_ns, done_ns;
+    int retry_after_s; /* set where admission refuses */
     srv_req_done_fn *done;
     void *arg;
 };
@@ -57,6 +58,11 @@ int srv_req_expect(struct srv_req *r, size_t len);
 int srv_req_append(struct srv_req *r, const void *data, size_t len);
 
 void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *name);
+
+/* Is there a point in going on? The body need not be here yet: `bytes` is what was announced (0 =
+ * unknown). 0; -EAGAIN: the queue is full; -ETIME: the deadline cannot be met at the present load.
+ * Both set retry_after_s. A server that has nothing to do refuses nothing. */
+int srv_req_admit(struct srv_req *r, size_t bytes);
 
 /* One job an image. 0: `done` will be called, later and never from here. -EAGAIN: the queue is
  * full; -ENOMEM. On failure the request is as before. */

@@ -4,6 +4,7 @@
 #define SRV_SRV_H
 
 #include "config/config.h"
+#include "server/cost.h"
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/quota.h"
@@ -41,6 +42,7 @@ struct srv {
     struct srv_log *log;
     struct srv_metrics metrics;
     struct srv_quota quota;
+    struct srv_cost cost;
     uint32_t cpu_bits;
     char *models_dir;
     int workers;

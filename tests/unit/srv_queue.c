@@ -30,6 +30,7 @@ static struct srv_job *fill(struct srv_queue *q, int n, unsigned seed)
         jobs[i].priority = (int)(rand_r(&seed) % 3);
         jobs[i].deadline_ns = (uint64_t)(rand_r(&seed) % 20);
         jobs[i].len = 10;
+        jobs[i].cost_ns = 7;
         srv_queue_push(q, &jobs[i]);
     }
     return jobs;
@@ -102,6 +103,7 @@ static void expires(void **state)
     assert_int_equal(next, 10);
     assert_int_equal(q.n + n, MANY);
     assert_int_equal(q.bytes, q.n * 10);
+    assert_int_equal(q.cost_ns, q.n * 7);
     for (struct srv_job *j; (j = srv_queue_pop(&q)); last = j) {
         assert_true(j->deadline_ns > 9);
         if (last)
@@ -109,6 +111,28 @@ static void expires(void **state)
     }
     assert_null(srv_queue_expire(&q, 100, &next));
     assert_true(next == SRV_NEVER);
+    srv_queue_finish(&q);
+    free(jobs);
+}
+
+static void counts_what_is_ahead(void **state)
+{
+    (void)state;
+    struct srv_queue q = {0};
+    struct srv_job *jobs = fill(&q, MANY, 4);
+    for (int priority = 0; priority < 3; priority++)
+        for (uint64_t deadline = 0; deadline < 20; deadline += 3) {
+            uint64_t want = 0;
+            for (int i = 0; i < MANY; i++)
+                want += jobs[i].priority < priority ||
+                                (jobs[i].priority == priority && jobs[i].deadline_ns <= deadline)
+                            ? 7
+                            : 0;
+            assert_int_equal(srv_queue_ahead(&q, priority, deadline), want);
+        }
+    while (srv_queue_pop(&q))
+        ;
+    assert_int_equal(q.cost_ns, 0);
     srv_queue_finish(&q);
     free(jobs);
 }
@@ -139,6 +163,7 @@ int main(void)
         cmocka_unit_test(leaves_from_anywhere),
         cmocka_unit_test(bounded),
         cmocka_unit_test(expires),
+        cmocka_unit_test(counts_what_is_ahead),
         cmocka_unit_test(job_status_follows_its_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

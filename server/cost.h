@@ -1,0 +1,45 @@
+/* What work will cost, and how fast it gets done: what admission is decided by. Learns from every
+ * job that comes back. Loop thread only.
+ *
+ * Costs are in nanoseconds of one core. Decoding: bytes and pixels at fixed prices, times a factor
+ * a format that is learned; inference: a moving average of each model. The rate is measured as well
+ * (cost done per nanosecond of a busy pool), so whatever the prices get wrong on average, or the
+ * CPU quota takes away, cancels out. */
+#ifndef SRV_COST_H
+#define SRV_COST_H
+
+#include "engine/image.h"
+#include "server/job.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct srv_model;
+
+enum { SRV_FORMATS = ENG_IMAGE_AVIF + 1 };
+
+struct srv_cost {
+    double factor[SRV_FORMATS]; /* real decode time / price */
+    double rate;                /* cost done per ns; about the number of workers */
+    int workers;
+    int jobs;                /* queued or running */
+    uint64_t backlog_ns;     /* their cost */
+    uint64_t window_from_ns; /* since when every worker has had something to do; 0: some have not */
+    uint64_t window_done_ns; /* cost done since */
+};
+
+void srv_cost_init(struct srv_cost *c, int workers);
+
+/* Of one image of which only the length is known. */
+uint64_t srv_cost_guess(const struct srv_cost *c, const struct srv_model *m, size_t len);
+/* Fills in what the job will cost. */
+void srv_cost_price(const struct srv_cost *c, const struct srv_model *m, struct srv_job *j);
+
+void srv_cost_enter(struct srv_cost *c, const struct srv_job *j, uint64_t now);
+/* In a final state: learns, and takes its cost off the backlog. */
+void srv_cost_leave(struct srv_cost *c, struct srv_model *m, const struct srv_job *j, uint64_t now);
+
+/* Time until `work_ns` are done at the measured rate. */
+uint64_t srv_cost_time(const struct srv_cost *c, uint64_t work_ns);
+
+#endif
