@@ -507,6 +507,33 @@ static void check_conv3_u8(const void *kernel)
         conv3_case(k, draw_area(kt_range(40, 64), kt_range(100, 130), 1), 8 * kt_range(1, 4));
 }
 
+/* ---- the list ---- */
+
+/* Every row of the list, of any op, is what dispatch takes at some level. */
+static void check_picked(const void *unused)
+{
+    static const char *const level[] = {"c",       "sse41",      "avx2",       "avxvnni",
+                                        "avx512",  "avx512vnni", "avx512bf16", "neon",
+                                        "dotprod", "i8mm",       "native"};
+    (void)unused;
+#define KERNEL(op, isa, bits)                                                                      \
+    {                                                                                              \
+        int picked = 0;                                                                            \
+        for (size_t i = 0; i < sizeof(level) / sizeof(level[0]); i++) {                            \
+            uint32_t cpu;                                                                          \
+            struct eng_kernels k;                                                                  \
+            assert_int_equal(eng_cpu_parse(&cpu, level[i]), 0);                                    \
+            eng_kernels_choose(&k, cpu);                                                           \
+            picked |= k.op == &eng_##op##_##isa;                                                   \
+        }                                                                                          \
+        if (!picked)                                                                               \
+            fail_msg("no level picks " #op " " #isa);                                              \
+        assert_int_equal(eng_##op##_##isa.cpu_bits, bits);                                         \
+    }
+#include "engine/kernels.def"
+#undef KERNEL
+}
+
 /* ---- the rows ---- */
 
 #define ROW_pw_u8(isa, bits) {"pw_u8 " #isa, bits, &eng_pw_u8_##isa, check_pw_u8},
@@ -519,6 +546,7 @@ static void check_conv3_u8(const void *kernel)
 #define ROW_conv3_f32(isa, bits)
 #define KERNEL(op, isa, bits) ROW_##op(isa, bits)
 static const struct kt_row rows[] = {
+    {"every row can be picked", 0, NULL, check_picked},
 #include "engine/kernels.def"
 };
 
