@@ -117,9 +117,12 @@ static int load_models(struct srv *s, char *err, size_t errlen)
         return rc;
     for (int i = 0; i < s->registry->n; i++) {
         const struct eng_model_info *m = s->registry->models[i]->info;
-        srv_log(s->log, SRV_INFO, "model %s/%s: %s %s %dx%d, %.0f M mult-adds, kernels %s%s",
+        srv_log(s->log, SRV_INFO,
+                "model %s/%s: %s %s %dx%d, %.0f M mult-adds, kernels %s, %.3f ms on one core, "
+                "batches up to %d%s",
                 m->name, m->version, m->format, m->precision, m->preprocess.width,
                 m->preprocess.height, (double)m->mult_adds / 1e6, m->isa,
+                s->registry->models[i]->run_ns / 1e6, s->registry->models[i]->batch_limit,
                 s->registry->models[i] == s->registry->fallback ? " (default)" : "");
     }
     for (int i = 0; i < s->registry->n_failures; i++)

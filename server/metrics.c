@@ -205,6 +205,11 @@ static void put_models(FILE *f, struct srv *s)
     for (int i = 0; i < r->n; i++)
         fprintf(f, "mobilenetd_model_run_seconds{model=\"%s\"} %.9f\n", r->models[i]->info->name,
                 r->models[i]->run_ns / 1e9);
+    head(f, "model_batch_limit", "gauge",
+         "Largest batch that paid when it was measured, by model.");
+    for (int i = 0; i < r->n; i++)
+        fprintf(f, "mobilenetd_model_batch_limit{model=\"%s\"} %d\n", r->models[i]->info->name,
+                r->models[i]->batch_limit);
     head(f, "model_info", "gauge", "1 for every model that is served.");
     for (int i = 0; i < r->n; i++) {
         const struct eng_model_info *m = r->models[i]->info;

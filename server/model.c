@@ -2,6 +2,7 @@
 #include "server/model.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 int srv_model_create(struct srv_model **ret, struct eng_model *eng_take, uint64_t stamp)
@@ -14,6 +15,7 @@ int srv_model_create(struct srv_model **ret, struct eng_model *eng_take, uint64_
     m->info = eng_model_info(eng_take);
     m->stamp = stamp;
     m->weight = 1;
+    m->batch_limit = INT_MAX;
     *ret = m;
     return 0;
 }

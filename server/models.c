@@ -1,7 +1,7 @@
 /* Scans NAME/VERSION folders, loads what is new, keeps what is unchanged. */
 #include "server/models.h"
 
-#include "server/clock.h"
+#include "server/warm.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -87,31 +87,6 @@ static struct srv_model *find_unchanged(const struct srv_registry *old, const ch
     return NULL;
 }
 
-/* Runs on zeros: the first request waits for nothing, and admission knows what a run costs. */
-static int warm(struct srv_model *m, const struct srv_registry_options *o, char *err, size_t errlen)
-{
-    struct srv_context *c;
-    int rc = srv_context_create(&c, m, o->max_batch, o->workers, err, errlen);
-    if (rc < 0)
-        return rc;
-    const struct eng_preprocess *p = &m->info->preprocess;
-    memset(eng_context_input(c->eng, 0), 0,
-           (size_t)p->height * (size_t)p->width * 3 * eng_type_size(p->type));
-    uint64_t start = 0;
-    for (int i = 0; i < 2 && rc == 0; i++) { /* the first pages in, the second is timed */
-        start = srv_now_ns();
-        rc = eng_context_run(c->eng, 1, NULL);
-    }
-    m->run_ns = (double)(srv_now_ns() - start);
-    if (rc < 0) {
-        snprintf(err, errlen, "the first run failed (%d)", rc);
-        srv_context_destroy(c);
-        return rc;
-    }
-    m->contexts = c;
-    return 0;
-}
-
 static int load_model(struct srv_model **ret, const char *dir, uint64_t stamp,
                       const struct srv_registry_options *o, char *err, size_t errlen)
 {
@@ -127,7 +102,7 @@ static int load_model(struct srv_model **ret, const char *dir, uint64_t stamp,
         snprintf(err, errlen, "out of memory");
         return rc;
     }
-    rc = warm(m, o, err, errlen);
+    rc = srv_model_warm(m, o->max_batch, o->workers, err, errlen);
     if (rc < 0) {
         srv_model_unref(m);
         return rc;

@@ -36,6 +36,11 @@ static void unlink_if_empty(struct srv_pool *p, struct srv_model *m)
     m->waiting = 0;
 }
 
+static int batch_limit(const struct srv_pool *p, const struct srv_model *m)
+{
+    return m->batch_limit < p->max_batch ? m->batch_limit : p->max_batch;
+}
+
 /* Fills w->jobs with the next batch; how many, 0 if nothing waits. */
 static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret)
 {
@@ -47,8 +52,8 @@ static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model
             m = o;
     /* One batch each for everyone who is free beats one batch that everyone shares: no barriers. */
     size_t share = (m->queue.n + (size_t)p->idle) / ((size_t)p->idle + 1);
-    if (share > (size_t)p->max_batch)
-        share = (size_t)p->max_batch;
+    if (share > (size_t)batch_limit(p, m))
+        share = (size_t)batch_limit(p, m);
     /* The last of a batch waits as long as the first: no more than the most urgent can wait for. */
     uint64_t now = srv_now_ns(), cost = 0, urgent = m->queue.heap[0]->deadline_ns;
     uint64_t slack = urgent > now ? urgent - now : 0;
@@ -321,7 +326,7 @@ struct srv_context *srv_pool_context_take(struct srv_pool *p, struct srv_model *
     struct srv_context *c = m->contexts;
     if (c)
         m->contexts = c->next;
-    int max_batch = p->max_batch;
+    int max_batch = batch_limit(p, m);
     pthread_mutex_unlock(&p->lock);
     if (c && c->max_batch >= batch)
         return c;
