@@ -128,16 +128,18 @@ static void fill_outside(struct job *j)
                                width);
 }
 
-/* The smallest scale that still covers the resized picture; filters that look at single pixels see
- * the full one. */
+/* The smallest scale that covers the resized picture with a third to spare; filters that look at
+ * single pixels see the full one. With nothing to spare the answers suffer: V1 0.25/128 gave
+ * another top-1 than the full picture for 11 of 100 photos at 1.28 of its size, V1 0.5/160 for 6
+ * at 1.02. */
 static int choose_denominator(const struct eng_source *s, const struct eng_geometry *g,
                               const struct eng_preprocess *p)
 {
     if (s->full_decode || p->filter == ENG_FILTER_NEAREST || p->filter == ENG_FILTER_TF_BILINEAR)
         return 1;
     int d = s->max_denominator;
-    while (d > 1 && ((g->x.in1 - g->x.in0) / (unsigned)d < g->x.full ||
-                     (g->y.in1 - g->y.in0) / (unsigned)d < g->y.full))
+    while (d > 1 && ((g->x.in1 - g->x.in0) / (unsigned)d * 3 < g->x.full * 4 ||
+                     (g->y.in1 - g->y.in0) / (unsigned)d * 3 < g->y.full * 4))
         d /= 2;
     return d;
 }
