@@ -48,8 +48,10 @@ static int drop_final(struct srv_job **jobs, int n)
     return kept;
 }
 
-/* Nothing is computed for a deadline that has passed or a client that has left. */
-static int drop_unwanted(struct srv_job **jobs, int n, uint64_t now)
+/* Nothing is computed for a deadline that has passed or a client that has left. While others wait,
+ * what would come too late by its predicted cost makes room for them; a worker that has nothing
+ * better to do tries, so that a wrong prediction cannot shut the door for ever. */
+static int drop_unwanted(struct srv_job **jobs, int n, uint64_t now, int crowded)
 {
     struct pollfd fds[SRV_BATCH_MAX];
     for (int i = 0; i < n; i++)
@@ -61,7 +63,7 @@ static int drop_unwanted(struct srv_job **jobs, int n, uint64_t now)
         struct srv_job *j = jobs[i];
         srv_job_move(j, SRV_JOB_RUNNING);
         j->queue_ns = now - j->queued_at_ns;
-        if (j->deadline_ns <= now)
+        if (j->deadline_ns <= now + (crowded ? j->cost_ns : 0))
             srv_job_move(j, SRV_JOB_EXPIRED);
         else if (fds[i].revents || atomic_load_explicit(&j->req->gone, memory_order_relaxed))
             srv_job_move(j, SRV_JOB_CANCELLED);
@@ -166,7 +168,7 @@ static void run_wanted(struct batch *b)
 void srv_batch_run(struct srv_worker *w, struct srv_model *m, struct srv_job **jobs, int n)
 {
     struct batch b = {.worker = w, .model = m, .jobs = jobs};
-    b.n = drop_unwanted(jobs, n, srv_now_ns());
+    b.n = drop_unwanted(jobs, n, srv_now_ns(), w->crowded);
     if (b.n > 0)
         run_wanted(&b);
     srv_pool_complete(w->pool, jobs, n);

@@ -19,7 +19,7 @@
 
 enum {
     DISCARD_MAX = 1 << 20, /* bytes of a refused body that are read to keep the connection */
-    CONNECTION_MEMORY = 64 << 10,
+    CONNECTION_MEMORY = 128 << 10,
     RUNS_A_PUMP = 16, /* then timers and other handles get a turn */
 };
 

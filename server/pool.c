@@ -68,6 +68,7 @@ static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model
     p->running_ns += cost;
     p->turn = m->turn;
     m->turn += (m->info->mult_adds + 1) * (uint64_t)n / (uint64_t)m->weight;
+    w->crowded = m->queue.n > 0;
     p->queued -= (size_t)n;
     p->running += (size_t)n;
     unlink_if_empty(p, m);
@@ -215,6 +216,7 @@ int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *job
                     size_t limit)
 {
     uint64_t now = srv_now_ns();
+    int wanted = 0;
     pthread_mutex_lock(&p->lock);
     int rc = srv_queue_reserve(&m->queue, (size_t)n, limit);
     if (rc == 0) {
@@ -224,10 +226,11 @@ int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *job
         }
         p->queued += (size_t)n;
         link_waiting(p, m);
-        for (int i = 0; i < n && i < p->idle; i++)
-            pthread_cond_signal(&p->work);
+        wanted = n < p->idle ? n : p->idle;
     }
     pthread_mutex_unlock(&p->lock);
+    for (int i = 0; i < wanted; i++) /* outside: who wakes up wants the lock */
+        pthread_cond_signal(&p->work);
     return rc;
 }
 
@@ -369,9 +372,10 @@ struct eng_team *srv_pool_lend(struct srv_worker *w)
     eng_team_begin(w->team);
     pthread_mutex_lock(&p->lock);
     w->lending = ++p->lends;
-    if (p->idle > 0)
-        pthread_cond_broadcast(&p->work);
+    int idle = p->idle;
     pthread_mutex_unlock(&p->lock);
+    if (idle > 0)
+        pthread_cond_broadcast(&p->work);
     return w->team;
 }
 

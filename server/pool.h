@@ -25,6 +25,7 @@ struct srv_worker {
     int index;
     struct eng_team *team; /* led by this worker; others may lend themselves to it */
     uint64_t lending;      /* number of its open run, 0 = none; guarded by the pool's lock */
+    int crowded;           /* more waited than it took: what would be late anyway is dropped */
     struct srv_job *jobs[SRV_BATCH_MAX]; /* the batch in hand */
 };
 

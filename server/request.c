@@ -16,6 +16,7 @@
 
 /* Beside the body: jobs and predictions of the most images that one request may hold. */
 enum { ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };
+enum { MARGIN = 5 }; /* a fifth of the predicted time */
 
 int srv_req_create(struct srv_req **ret, struct srv *s, srv_req_done_fn *done, void *arg)
 {
@@ -136,7 +137,9 @@ static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
     uint64_t now = srv_now_ns();
     uint64_t ahead = srv_pool_ahead(s->pool, r->model, r->priority, r->deadline_ns, total);
     uint64_t own = srv_cost_time(&s->cost, total);
-    uint64_t finish = now + srv_cost_time(&s->cost, ahead) + (own > piece ? own : piece);
+    uint64_t wait = srv_cost_time(&s->cost, ahead) + (own > piece ? own : piece);
+    uint64_t finish =
+        now + wait + wait / MARGIN; /* predictions scatter; late work is wasted work */
     if (ahead == 0 || finish <= r->deadline_ns)
         return 0;
     r->retry_after_s = wait_seconds(finish - r->deadline_ns);
