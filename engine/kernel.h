@@ -149,7 +149,9 @@ struct eng_gap_u8_kernel {
 };
 
 /* ---- float ---- y = clamp(sum x*w + bias, lo, hi). One order of summation per kernel: results do
- * not depend on where a tile starts or on how many pixels it has. */
+ * not depend on where a tile starts or on how many pixels it has. Panels are one block wide (nr =
+ * 16) on every ISA; a kernel groups what one call gives it, so calls with an even number of panels
+ * are the best. Windows of depthwise and first convolution touch the image: padding is 0..2. */
 struct eng_pw_f32_weights {
     int k, n;
     const float *w;    /* [n][k] */
@@ -215,6 +217,60 @@ struct eng_conv3_f32_kernel {
     void (*run)(const struct eng_conv3_f32_args *a);
 };
 
+/* ---- bf16: the upper half of a float ---- Activations between layers and pointwise weights are
+ * bf16, rounded half to even (bf16.h); sums, biases and depthwise weights (1 % of all) are fp32.
+ * Products of two bf16 are exact in fp32. Canonical weights are fp32; pack() rounds them. */
+struct eng_pw_bf16_args {
+    const uint16_t *a; /* as eng_pw_f32_args; strides in elements */
+    size_t a_stride;
+    int pixels, k_blocks;
+    const void *panels;
+    int n_panels, n_blocks;
+    void *out;   /* uint16_t, or float for scores: */
+    int out_f32; /* not rounded */
+    size_t out_stride;
+    float lo, hi;
+};
+struct eng_pw_bf16_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    int mr, nr;
+    size_t (*panel_bytes)(int k);
+    void (*pack)(const struct eng_pw_f32_weights *w, void *dst);
+    void (*run)(const struct eng_pw_bf16_args *a);
+};
+struct eng_dw_bf16_args {
+    const uint16_t *in; /* as eng_dw_f32_args */
+    size_t in_row;
+    int in_h, in_w, stride, top, left, out_w, y0, y1;
+    const void *block;
+    uint16_t *out;
+    size_t out_row;
+    float lo, hi;
+};
+struct eng_dw_bf16_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    size_t block_bytes;
+    void (*pack)(const struct eng_dw_f32_weights *w, void *dst);
+    void (*run)(const struct eng_dw_bf16_args *a);
+};
+struct eng_conv3_bf16_args {
+    const float *in; /* NHWC fp32 [in_h][in_w][3], rounded to bf16 on the way */
+    int in_h, in_w, stride, top, left, out_w, y0, y1, n_blocks;
+    const void *packed;
+    uint16_t *out;
+    size_t out_row, out_stride; /* elements */
+    float lo, hi;
+};
+struct eng_conv3_bf16_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    size_t (*packed_bytes)(int n);
+    void (*pack)(const struct eng_conv3_f32_weights *w, void *dst);
+    void (*run)(const struct eng_conv3_bf16_args *a);
+};
+
 /* The dispatch table of one set of CPU bits: the last row of kernels.def per op whose bits are all
  * there (the C row needs none, so no entry is ever NULL). */
 #define ENG_KERNEL_OPS(X)                                                                          \
@@ -225,7 +281,10 @@ struct eng_conv3_f32_kernel {
     X(gap_u8)                                                                                      \
     X(pw_f32)                                                                                      \
     X(dw_f32)                                                                                      \
-    X(conv3_f32)
+    X(conv3_f32)                                                                                   \
+    X(pw_bf16)                                                                                     \
+    X(dw_bf16)                                                                                     \
+    X(conv3_bf16)
 
 struct eng_kernels {
 #define X(op) const struct eng_##op##_kernel *op;

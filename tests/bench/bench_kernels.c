@@ -37,6 +37,7 @@ static double now_ns(void)
 #define VNNI256(r) "%{vex%} vpdpbusd %%ymm13, %%ymm12, %%ymm" r "\n\t"
 #define MADD256(r) "vpmaddwd %%ymm13, %%ymm12, %%ymm" r "\n\t"
 #define MADD512(r) "vpmaddwd %%zmm13, %%zmm12, %%zmm" r "\n\t"
+#define BF16512(r) "vdpbf16ps %%zmm13, %%zmm12, %%zmm" r "\n\t"
 #define FMA512(r) "vfmadd231ps %%zmm13, %%zmm12, %%zmm" r "\n\t"
 #define FMA256(r) "vfmadd231ps %%ymm13, %%ymm12, %%ymm" r "\n\t"
 
@@ -52,7 +53,10 @@ static double peak_slice(uint32_t bits, int is_float)
     double ops = 0, from = now_ns();
     if (bits & (ENG_CPU_AVX2 | ENG_CPU_AVX512))
         zero_registers();
-    if (is_float && bits & ENG_CPU_AVX512) {
+    if (is_float && bits & ENG_CPU_AVX512BF16) {
+        LOOP(BF16512);
+        ops = 64;
+    } else if (is_float && bits & ENG_CPU_AVX512) {
         LOOP(FMA512);
         ops = 32;
     } else if (is_float && bits & ENG_CPU_AVX2) {
@@ -281,87 +285,16 @@ static void run_gap_u8(struct job *j)
         k->run((uint8_t *)j->in + (size_t)(b * pixels) * 16, pixels, j->sum);
 }
 
-static void pack_pw_f32(struct job *j)
-{
-    const struct eng_pw_f32_kernel *k = j->kernel;
-    struct eng_pw_f32_weights w = {j->s->c, j->s->n, j->weights, j->bias};
-    j->packed = fresh(k->panel_bytes(j->s->c) * (size_t)((j->s->n + k->nr - 1) / k->nr), 0);
-    k->pack(&w, j->packed);
-}
+#define TYPE f32
+#define ELEM float
+#define IMAGE float
+#include "tests/bench/float_jobs.inc"
+#undef TYPE
+#undef ELEM
 
-static void run_pw_f32(struct job *j)
-{
-    const struct eng_pw_f32_kernel *k = j->kernel;
-    size_t pixels = (size_t)(j->s->hw * j->s->hw);
-    struct eng_pw_f32_args a = {.a = (float *)(void *)j->in,
-                                .a_stride = pixels * 16,
-                                .pixels = (int)pixels,
-                                .k_blocks = (j->s->c + 15) / 16,
-                                .panels = j->packed,
-                                .n_panels = (j->s->n + k->nr - 1) / k->nr,
-                                .n_blocks = (j->s->n + 15) / 16,
-                                .out = (float *)(void *)j->out,
-                                .out_stride = pixels * 16,
-                                .hi = 6};
-    k->run(&a);
-}
-
-static void pack_dw_f32(struct job *j)
-{
-    const struct eng_dw_f32_kernel *k = j->kernel;
-    struct eng_dw_f32_weights w = {j->s->c, j->weights, j->bias};
-    j->packed = fresh(k->block_bytes * (size_t)((j->s->c + 15) / 16), 0);
-    k->pack(&w, j->packed);
-}
-
-static void run_dw_f32(struct job *j)
-{
-    const struct eng_dw_f32_kernel *k = j->kernel;
-    size_t hw = (size_t)j->s->hw, out_hw = (size_t)j->out_hw;
-    struct eng_dw_f32_args a = {.in_row = hw * 16,
-                                .in_h = j->s->hw,
-                                .in_w = j->s->hw,
-                                .stride = j->s->stride,
-                                .top = 2 - j->s->stride,
-                                .left = 2 - j->s->stride,
-                                .out_w = j->out_hw,
-                                .y1 = j->out_hw,
-                                .out_row = out_hw * 16,
-                                .hi = 6};
-    for (size_t b = 0; b < (size_t)(j->s->c + 15) / 16; b++) {
-        a.in = (float *)(void *)(j->in + ENG_OVERREAD) + b * hw * hw * 16;
-        a.out = (float *)(void *)j->out + b * out_hw * out_hw * 16;
-        a.block = (char *)j->packed + b * k->block_bytes;
-        k->run(&a);
-    }
-}
-
-static void pack_conv3_f32(struct job *j)
-{
-    const struct eng_conv3_f32_kernel *k = j->kernel;
-    struct eng_conv3_f32_weights w = {j->s->n, j->weights, j->bias};
-    j->packed = fresh(k->packed_bytes(j->s->n), 0);
-    k->pack(&w, j->packed);
-}
-
-static void run_conv3_f32(struct job *j)
-{
-    const struct eng_conv3_f32_kernel *k = j->kernel;
-    size_t out_hw = (size_t)j->out_hw;
-    struct eng_conv3_f32_args a = {.in = (float *)(void *)(j->in + ENG_OVERREAD),
-                                   .in_h = j->s->hw,
-                                   .in_w = j->s->hw,
-                                   .stride = j->s->stride,
-                                   .out_w = j->out_hw,
-                                   .y1 = j->out_hw,
-                                   .n_blocks = (j->s->n + 15) / 16,
-                                   .packed = j->packed,
-                                   .out = (float *)(void *)j->out,
-                                   .out_row = out_hw * 16,
-                                   .out_stride = out_hw * out_hw * 16,
-                                   .hi = 6};
-    k->run(&a);
-}
+#define TYPE bf16
+#define ELEM uint16_t
+#include "tests/bench/float_jobs.inc"
 
 /* ---- tables ---- */
 
@@ -384,6 +317,9 @@ static const struct op ops[] = {
     {"pw_f32", SHAPES(pw_shapes), 1, pack_pw_f32, run_pw_f32, 0},
     {"dw_f32", SHAPES(dw_shapes), 1, pack_dw_f32, run_dw_f32, 9},
     {"conv3_f32", SHAPES(conv3_shapes), 1, pack_conv3_f32, run_conv3_f32, 27},
+    {"pw_bf16", SHAPES(pw_shapes), 1, pack_pw_bf16, run_pw_bf16, 0},
+    {"dw_bf16", SHAPES(dw_shapes), 1, pack_dw_bf16, run_dw_bf16, 9},
+    {"conv3_bf16", SHAPES(conv3_shapes), 1, pack_conv3_bf16, run_conv3_bf16, 27},
 };
 
 struct row {

@@ -544,6 +544,9 @@ static void check_picked(const void *unused)
 #define ROW_pw_f32(isa, bits)
 #define ROW_dw_f32(isa, bits)
 #define ROW_conv3_f32(isa, bits)
+#define ROW_pw_bf16(isa, bits)
+#define ROW_dw_bf16(isa, bits)
+#define ROW_conv3_bf16(isa, bits)
 #define KERNEL(op, isa, bits) ROW_##op(isa, bits)
 static const struct kt_row rows[] = {
     {"every row can be picked", 0, NULL, check_picked},
