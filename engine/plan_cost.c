@@ -7,11 +7,13 @@
 #include "engine/steps.h"
 
 enum {
-    L1_PANEL = 28 << 10,      /* bytes of an A-panel that stay in L1 beside one panel of weights */
-    L1_WEIGHTS = 24 << 10,    /* bytes of weights that stay there through all tiles of a unit */
-    L2_WEIGHTS = 640 << 10,   /* bytes of weights that stay in L2 from one unit to the next */
-    SCRATCH_PANEL = 96 << 10, /* largest A-panel, unless one row of pixels is larger */
+    L1_PANEL = 28 << 10,       /* bytes of an A-panel that stay in L1 beside one panel of weights */
+    L2_PANEL = 256 << 10,      /* bytes of an A-panel that stay in L2 */
+    L1_WEIGHTS = 24 << 10,     /* bytes of weights that stay there through all tiles of a unit */
+    L2_WEIGHTS = 640 << 10,    /* bytes of weights that stay in L2 from one unit to the next */
+    SCRATCH_PANEL = 208 << 10, /* largest A-panel, unless one row of pixels is larger */
     UNIT = 250,
+    DW_COLUMN = 8, /* cycles to begin one column of 16 channels of a depthwise band */
     BARRIER = 2500,
 };
 
@@ -83,7 +85,7 @@ static double gemm_rate(const struct eng_pw *pw)
 
 static double dw_pixel(const struct eng_gemm_params *p)
 {
-    return p->pw.type == ENG_U8 ? 4 : 10;
+    return p->pw.type == ENG_U8 ? 3 : 10;
 }
 
 static size_t element(const struct eng_gemm_params *p)
@@ -104,7 +106,8 @@ static double pw_cycles(const struct eng_gemm_params *p, int pixels, int panels,
     double cycles = (macs / gemm_rate(pw) + stores) * images;
     if (weights > L1_WEIGHTS)
         cycles += weights / (weights > L2_WEIGHTS ? 20 : 64);
-    if (a_bytes > L1_PANEL)
+    /* int8 tiles load so little for what they multiply that L2 keeps up. */
+    if (a_bytes > (pw->type == ENG_U8 ? L2_PANEL : L1_PANEL))
         cycles += a_bytes * panels / 64 * images;
     return cycles;
 }
@@ -113,7 +116,8 @@ static double pw_cycles(const struct eng_gemm_params *p, int pixels, int panels,
 static double fill_cycles(const struct eng_gemm_params *p, int pixels)
 {
     if (p->source == ENG_SOURCE_DW)
-        return (double)pixels * p->dw.blocks * dw_pixel(p);
+        return (double)pixels * p->dw.blocks * dw_pixel(p) +
+               (double)p->out_w * p->dw.blocks * DW_COLUMN;
     if (p->source == ENG_SOURCE_IM2COL)
         return (double)pixels * p->pw.k_blocks * (double)element(p) * 2;
     return 0;
