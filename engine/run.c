@@ -39,7 +39,7 @@ static int lay_out(struct eng_run *r, char *err, size_t errlen)
         return eng_fail(err, errlen, ENG_E_LIMIT, "a batch of %d needs too much memory",
                         r->max_batch);
     r->bytes = eng_round_up(all + 4 * margin, ENG_ALIGN);
-    r->memory = aligned_alloc(ENG_ALIGN, r->bytes);
+    r->memory = eng_alloc_large(r->bytes);
     r->splits = calloc((size_t)p->n_steps + 1, sizeof *r->splits);
     r->ns = calloc((size_t)p->n_steps + 1, sizeof *r->ns);
     if (!r->memory || !r->splits || !r->ns)

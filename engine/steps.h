@@ -108,6 +108,9 @@ struct eng_run {
     uint64_t *ns;
 };
 
+/* 64-aligned, not zeroed, for free(); in large pages where there are whole ones of them. NULL: out
+ * of memory. */
+void *eng_alloc_large(size_t bytes);
 /* Memory that lives as long as the plan: zeroed, 64-aligned, with ENG_OVERREAD readable bytes on
  * both sides. NULL: out of memory. _packed counts as weight bytes. */
 void *eng_plan_alloc(struct eng_plan *p, size_t bytes);
