@@ -1,5 +1,6 @@
 /* `bench`: how fast a network runs here, against the machine's peak; one network, or the paper's
- * grid of sixteen. */
+ * grid of sixteen; or, without a network, the image door. */
+#include "server/bench_decode.h"
 #include "server/bench_grid.h"
 #include "server/cmd.h"
 #include "server/measure.h"
@@ -152,5 +153,7 @@ static int bench_one(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
 
 int srv_cmd_bench(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
 {
+    if (cfg->decode[0])
+        return srv_bench_decode(cfg, out, err, errlen);
     return cfg->grid ? srv_bench_grid(cfg, out, err, errlen) : bench_one(cfg, out, err, errlen);
 }

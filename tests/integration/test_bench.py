@@ -115,3 +115,18 @@ def test_wrong_use(tiny_models, args, says):
 def test_a_picture_that_cannot_be_written():
     p = run("describe", "--alpha", 0.25, "--rho", 32, "--plot", "/nowhere/d.svg")
     assert p.returncode != 0 and "/nowhere/d.svg" in p.stderr
+
+
+def test_bench_decode(tmp_path):
+    (tmp_path / "a.ppm").write_bytes(b"P6 300 200 255\n" + bytes(range(250)) * 720)
+    (tmp_path / "b.pgm").write_bytes(b"P5 20 10 255\n" + bytes(200))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    b = read("bench", "--decode", tmp_path, "--seconds", 0.1)
+    assert [f["name"] for f in b["files"]] == ["a.ppm", "b.pgm"] and b["pictures"] == 2
+    assert b["rounds"] >= 1 and 0 < b["min_ms"] <= b["median_ms"]
+    assert b["min_ms"] == pytest.approx(sum(f["min_ms"] for f in b["files"]) / 2, abs=1e-3)
+    p = run("bench", "--decode", tmp_path, "--seconds", 0.05)
+    assert p.returncode == 0 and "2 pictures" in p.stdout and "broken.png" in p.stderr
+    for wrong in (tmp_path / "none", tmp_path / "a.ppm"):
+        p = run("bench", "--decode", wrong)
+        assert p.returncode != 0 and str(wrong) in p.stderr
