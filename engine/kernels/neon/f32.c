@@ -10,9 +10,11 @@
 #define TILE_LANES 4
 #define TILE_MR 6
 #define TILE_VECTORS_OF(M, r) M(r, 0) M(r, 1) M(r, 2) M(r, 3)
+/* Volatile, so that no scheduler hoists broadcasts until accumulators spill. */
 #define TILE_STEP(r, x)                                                                            \
     {                                                                                              \
-        float32x4_t t = vld1q_dup_f32(x);                                                          \
+        float32x4_t t;                                                                             \
+        __asm__ volatile("ld1r {%0.4s}, %1" : "=w"(t) : "Q"(*(x)));                                \
         c##r##_0 = vfmaq_f32(c##r##_0, t, w0);                                                     \
         c##r##_1 = vfmaq_f32(c##r##_1, t, w1);                                                     \
         c##r##_2 = vfmaq_f32(c##r##_2, t, w2);                                                     \
