@@ -18,6 +18,9 @@ void eng_normaliser_init(struct eng_normaliser *n, const struct eng_preprocess *
     n->type = p->type;
     n->bgr = p->bgr != 0;
     n->identity = p->type == ENG_U8 && !n->bgr;
+    n->minus_128 = p->type == ENG_I8 && !n->bgr;
+    memcpy(n->mean, p->mean, sizeof n->mean);
+    memcpy(n->scale, p->scale, sizeof n->scale);
     for (int c = 0; c < 3; c++)
         for (int v = 0; v < 256; v++) {
             n->f[c][v] = ((float)v - p->mean[c]) * p->scale[c];
@@ -25,6 +28,7 @@ void eng_normaliser_init(struct eng_normaliser *n, const struct eng_preprocess *
                 continue;
             n->q[c][v] = quantise(p, n->f[c][v]);
             n->identity = n->identity && n->q[c][v] == v;
+            n->minus_128 = n->minus_128 && n->q[c][v] == (v ^ 0x80);
         }
 }
 
@@ -33,12 +37,35 @@ size_t eng_normaliser_pixel(const struct eng_normaliser *n)
     return n->type == ENG_F32 ? 3 * sizeof(float) : 3;
 }
 
+/* The formula itself, 16 pixels at a time so that the compiler makes vectors of it. */
+static void floats(const struct eng_normaliser *n, const uint8_t *rgb, float *out, size_t pixels)
+{
+    enum { RUN = 48 };
+    float mean[RUN], scale[RUN];
+    for (int i = 0; i < RUN; i++) {
+        mean[i] = n->mean[i % 3];
+        scale[i] = n->scale[i % 3];
+    }
+    size_t left = pixels * 3;
+    for (; left >= RUN; left -= RUN, rgb += RUN, out += RUN)
+        for (int i = 0; i < RUN; i++)
+            out[i] = ((float)rgb[i] - mean[i]) * scale[i];
+    for (size_t i = 0; i < left; i++)
+        out[i] = ((float)rgb[i] - mean[i]) * scale[i];
+}
+
 void eng_normaliser_run(const struct eng_normaliser *n, const uint8_t *rgb, void *dst,
                         size_t pixels)
 {
     size_t first = n->bgr ? 2 : 0, last = 2 - first;
     if (n->identity) {
         memcpy(dst, rgb, pixels * 3);
+    } else if (n->minus_128) {
+        uint8_t *out = dst;
+        for (size_t i = 0; i < pixels * 3; i++)
+            out[i] = rgb[i] ^ 0x80;
+    } else if (n->type == ENG_F32 && !n->bgr) {
+        floats(n, rgb, dst, pixels);
     } else if (n->type == ENG_F32) {
         float *out = dst;
         for (size_t i = 0; i < pixels; i++, rgb += 3, out += 3) {

@@ -7,7 +7,9 @@
 struct eng_normaliser {
     enum eng_type type;
     int bgr;
-    int identity;      /* u8, RGB, q = pixel */
+    int identity;  /* u8, RGB, q = pixel */
+    int minus_128; /* i8, RGB, q = pixel - 128 */
+    float mean[3], scale[3];
     float f[3][256];   /* by channel of the tensor */
     uint8_t q[3][256]; /* i8 as two's complement */
 };

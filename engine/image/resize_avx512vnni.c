@@ -73,8 +73,9 @@ static inline __m128i clip(__m512i v)
     return _mm512_cvtusepi32_epi8(_mm512_max_epi32(v, _mm512_setzero_si512()));
 }
 
-static void across_rgb(uint8_t *dst, const uint8_t *src, const struct eng_taps *t,
-                       const uint8_t *packed)
+static inline __attribute__((always_inline)) void rgb_blocks(uint8_t *dst, const uint8_t *src,
+                                                             const struct eng_taps *t,
+                                                             const uint8_t *packed, size_t groups)
 {
     /* Four outputs' pixels lie in four lanes, RGBRGB...; wanted is a lane per channel. */
     uint8_t order[64];
@@ -82,7 +83,7 @@ static void across_rgb(uint8_t *dst, const uint8_t *src, const struct eng_taps *
         order[i] = (uint8_t)(i < 48 ? i % 16 / 4 * 16 + i % 4 * 3 + i / 16 : 0);
     const __m512i by_channel = _mm512_loadu_si512(order);
     const __m128i interleave = _mm_setr_epi8(0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11, -1, -1, -1, -1);
-    size_t groups = (size_t)t->stride / 4, bytes = block_bytes(t, OUT3);
+    size_t bytes = block_bytes(t, OUT3);
     for (int i = 0; i < t->count; i += OUT3, packed += bytes, dst += 3 * OUT3) {
         int32_t at[OUT3];
         memcpy(at, packed, sizeof at);
@@ -103,6 +104,18 @@ static void across_rgb(uint8_t *dst, const uint8_t *src, const struct eng_taps *
         }
         _mm_storeu_si128((__m128i *)dst, _mm_shuffle_epi8(clip(whole(&s)), interleave));
     }
+}
+
+/* Up to 8 taps, which is what pictures of ordinary size have, without an inner loop. */
+static void across_rgb(uint8_t *dst, const uint8_t *src, const struct eng_taps *t,
+                       const uint8_t *packed)
+{
+    if (t->stride == 4)
+        rgb_blocks(dst, src, t, packed, 1);
+    else if (t->stride == 8)
+        rgb_blocks(dst, src, t, packed, 2);
+    else
+        rgb_blocks(dst, src, t, packed, (size_t)t->stride / 4);
 }
 
 static void across_grey(uint8_t *dst, const uint8_t *src, const struct eng_taps *t,
