@@ -171,6 +171,19 @@ static struct axis make_axis(const struct eng_span *span, enum eng_filter filter
     return a;
 }
 
+/* Rows as short as the longest in use: the bound by which they were reserved is generous, and
+ * kernels run whole rows. */
+static void compact(struct eng_taps *t)
+{
+    int stride = (t->longest + 3) & ~3;
+    if (stride >= t->stride)
+        return;
+    for (size_t i = 1; i < (size_t)t->count; i++)
+        memmove(t->coef + i * (size_t)stride, t->coef + i * (size_t)t->stride,
+                (size_t)stride * sizeof *t->coef);
+    t->stride = stride;
+}
+
 int eng_taps_build(struct eng_taps *t, const struct eng_span *span, uint32_t in, int denominator,
                    int flip, enum eng_filter filter)
 {
@@ -200,6 +213,7 @@ int eng_taps_build(struct eng_taps *t, const struct eng_span *span, uint32_t in,
         }
     }
     t->end = (int)t->hi;
+    compact(t);
     return 0;
 }
 
