@@ -26,7 +26,9 @@ struct eng_image_limits {
     uint32_t max_width;      /* 65,500 */
     uint32_t max_height;     /* 65,500 */
     uint32_t max_scans;      /* of a progressive JPEG; 100 */
-    size_t max_coefficients; /* bytes of coefficient memory of a progressive JPEG; 256 MiB */
+    size_t max_coefficients; /* bytes that a format forces on us for the whole picture: coefficients
+                                of a progressive JPEG, pixels of an interlaced PNG or GIF, of a
+                                WebP; 256 MiB */
     size_t max_chunk;        /* one PNG chunk, inflated; 16 MiB */
     uint32_t max_decode_ms;  /* 5,000 */
 };
@@ -68,7 +70,7 @@ struct eng_preprocess {
     /* f32: value = (pixel - mean[c]) * scale[c].
      * u8/i8: q = clamp(rint(((pixel - mean[c]) * scale[c]) / q_scale) + q_zero_point); the usual
      * manifests make that the pixel itself (u8) or pixel - 128 (i8). */
-    float mean[3], scale[3];
+    float mean[3], scale[3]; /* by channel of the tensor: with bgr, [0] is blue's */
     float q_scale;
     int q_zero_point;
 };
@@ -77,7 +79,7 @@ struct eng_image_options {
     struct eng_image_limits limits;
     int ignore_exif; /* 1: orientation is not applied */
     int lenient;     /* 1: a truncated picture is answered with what there is */
-    int full_decode; /* 1: no scaled-decode or crop shortcut */
+    int full_decode; /* 1: no scaled-decode or crop shortcut: Pillow's pixels to the bit */
 };
 
 struct eng_image_report {
