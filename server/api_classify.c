@@ -52,6 +52,10 @@ static int read_options(struct srv_call *c)
     r->image.limits.max_pixels = (uint64_t)cfg->max_pixels;
     r->image.limits.max_width = (uint32_t)cfg->max_width;
     r->image.limits.max_height = (uint32_t)cfg->max_height;
+    r->image.limits.max_scans = (uint32_t)cfg->max_scans;
+    r->image.limits.max_coefficients = (size_t)cfg->max_picture_memory;
+    r->image.limits.max_chunk = (size_t)cfg->max_png_chunk;
+    r->image.limits.max_decode_ms = (uint32_t)cfg->max_decode_ms;
     return 0;
 }
 

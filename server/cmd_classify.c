@@ -69,7 +69,11 @@ static int classify(struct session *s, const char *path, struct proto_result *re
     struct eng_image_options options = {
         .limits = {.max_pixels = (uint64_t)s->cfg->max_pixels,
                    .max_width = (uint32_t)s->cfg->max_width,
-                   .max_height = (uint32_t)s->cfg->max_height},
+                   .max_height = (uint32_t)s->cfg->max_height,
+                   .max_scans = (uint32_t)s->cfg->max_scans,
+                   .max_coefficients = (size_t)s->cfg->max_picture_memory,
+                   .max_chunk = (size_t)s->cfg->max_png_chunk,
+                   .max_decode_ms = (uint32_t)s->cfg->max_decode_ms},
     };
     uint64_t start = srv_now_ns();
     int rc = read_file(&bytes, &len, path, err, errlen);

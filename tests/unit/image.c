@@ -162,6 +162,36 @@ static void truncation_found(void **state)
     free(out);
 }
 
+/* One file per limit: over it by one, and just within it. */
+static void limits_kept(void **state)
+{
+    static const struct {
+        const char *name;
+        struct eng_image_limits over, within;
+    } cases[] = {
+        {"progressive.jpg", {.max_scans = 9}, {.max_scans = 10}},
+        {"progressive.jpg", {.max_coefficients = 230399}, {.max_coefficients = 230400}},
+        {"interlaced.png", {.max_coefficients = 230399}, {.max_coefficients = 230400}},
+        {"lossless.webp", {.max_coefficients = 300000}, {.max_coefficients = 600000}},
+        {"upright.png", {.max_pixels = 76799}, {.max_pixels = 76800}},
+    };
+    char path[512];
+    uint8_t *out = malloc(224 * 224 * 3);
+    struct eng_preprocess p = image_plain(224);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        image_shared(path, sizeof path, "images/photos/%s", cases[i].name);
+        struct eng_image_options o = {.limits = cases[i].over};
+        int r = run_file(*state, path, &p, &o, out, NULL);
+        if (r != ENG_E_LIMIT)
+            fail_msg("%s, case %zu: %d over the limit", cases[i].name, i, r);
+        o.limits = cases[i].within;
+        r = run_file(*state, path, &p, &o, out, NULL);
+        if (r != 0)
+            fail_msg("%s, case %zu: %d within the limit", cases[i].name, i, r);
+    }
+    free(out);
+}
+
 /* The files' names stand in this order in index.json and labels.tsv. */
 static double golden_pixels_of_size(struct eng_decoder *d, int size, int full)
 {
@@ -214,9 +244,8 @@ static void golden_pixels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(photos_answered),
-        cmocka_unit_test(orientations_turned),
-        cmocka_unit_test(truncation_found),
+        cmocka_unit_test(photos_answered),  cmocka_unit_test(orientations_turned),
+        cmocka_unit_test(truncation_found), cmocka_unit_test(limits_kept),
         cmocka_unit_test(golden_pixels),
     };
     return cmocka_run_group_tests(tests, create, destroy);
