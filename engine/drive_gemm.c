@@ -9,6 +9,8 @@
 
 #include "engine/drive_dw.h"
 
+enum { AHEAD = 6 }; /* blocks between prefetch and use */
+
 /* Panels that stay in L2 while the images of a unit pass by. */
 static const size_t CHUNK_BYTES = 128 << 10;
 
@@ -104,11 +106,31 @@ static void add_sums(const struct eng_pw *pw, struct panel *a, int32_t *sum)
 
 /* ---- A-panels in scratch ---- */
 
+/* Asks for the input rows y0 .. y1-1 of a block: those that another member wrote stand in its cache,
+ * and a block is too short for the hardware to see them coming. */
+static void prefetch_rows(const struct eng_dw *dw, const char *block, int y0, int y1)
+{
+    size_t row = (size_t)dw->in_w * ENG_BLOCK * eng_type_size(dw->type);
+    y0 = y0 < 0 ? 0 : y0;
+    y1 = eng_min(y1, dw->in_h);
+    for (const char *at = block + (size_t)y0 * row, *end = block + (size_t)y1 * row; at < end;
+         at += ENG_ALIGN)
+        __builtin_prefetch(at);
+}
+
 static void fill_dw(const struct eng_gemm_params *p, const char *in, size_t in_stride, int y0,
                     int y1, char *a, size_t stride)
 {
-    for (int b = 0; b < p->dw.blocks; b++)
-        eng_dw_rows(&p->dw, in, in_stride, b, y0, y1, a + (size_t)b * stride);
+    const struct eng_dw *dw = &p->dw;
+    int first = y0 * dw->stride - dw->top, last = (y1 - 1) * dw->stride - dw->top + 2;
+    for (int b = 0; b < dw->blocks; b++) {
+        if (b + AHEAD < dw->blocks) {
+            const char *next = in + (size_t)(b + AHEAD) * in_stride;
+            prefetch_rows(dw, next, first, first + 1);
+            prefetch_rows(dw, next, last, last + 1);
+        }
+        eng_dw_rows(dw, in, in_stride, b, y0, y1, a + (size_t)b * stride);
+    }
 }
 
 /* One row of output pixels under one tap of one channel block. */
