@@ -54,8 +54,8 @@ static void run_conv3(void *arg, int begin, int end, int member)
     (void)member;
     for (int u = begin; u < end; u++) {
         int image = u / c->split->bands, y0 = u % c->split->bands * c->split->rows;
-        conv3_rows(p, eng_value_of(c, c->step->out), eng_value_at(c->run, c->step->in[0], image),
-                   eng_value_at(c->run, c->step->out, image), y0,
+        conv3_rows(p, eng_value_of(c, c->step->out), eng_value_at(c, c->step->in[0], image),
+                   eng_value_at(c, c->step->out, image), y0,
                    eng_min(y0 + c->split->rows, p->out_h));
     }
 }
@@ -119,10 +119,9 @@ void eng_dw_units(const struct eng_call *c, const struct eng_dw *dw, int in, int
         int image = u / per_image, y0 = u % s->dw_bands * s->dw_rows;
         int b0 = u % per_image / s->dw_bands * s->blocks, b1 = eng_min(b0 + s->blocks, dw->blocks);
         for (int b = b0; b < b1; b++)
-            eng_dw_rows(dw, eng_value_at(c->run, in, image), from->stride, b, y0,
+            eng_dw_rows(dw, eng_value_at(c, in, image), from->stride, b, y0,
                         eng_min(y0 + s->dw_rows, dw->out_h),
-                        eng_value_at(c->run, out, image) + (size_t)b * to->stride +
-                            (size_t)y0 * row);
+                        eng_value_at(c, out, image) + (size_t)b * to->stride + (size_t)y0 * row);
     }
 }
 

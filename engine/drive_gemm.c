@@ -106,8 +106,8 @@ static void add_sums(const struct eng_pw *pw, struct panel *a, int32_t *sum)
 
 /* ---- A-panels in scratch ---- */
 
-/* Asks for the input rows y0 .. y1-1 of a block: those that another member wrote stand in its cache,
- * and a block is too short for the hardware to see them coming. */
+/* Asks for the input rows y0 .. y1-1 of a block: those that another member wrote stand in its
+ * cache, and a block is too short for the hardware to see them coming. */
 static void prefetch_rows(const struct eng_dw *dw, const char *block, int y0, int y1)
 {
     size_t row = (size_t)dw->in_w * ENG_BLOCK * eng_type_size(dw->type);
@@ -172,8 +172,8 @@ static void run_made(const struct eng_call *c, const struct unit *u, char *scrat
     struct panel a = {
         .a = made, .stride = scratch_stride(p, u->p1 - u->p0), .pixels = u->p1 - u->p0};
     for (int image = u->image0; image < u->image1; image++) {
-        const char *in = eng_value_at(c->run, c->step->in[0], image);
-        char *out = eng_value_at(c->run, c->step->out, image) + (size_t)u->p0 * lane_bytes(p);
+        const char *in = eng_value_at(c, c->step->in[0], image);
+        char *out = eng_value_at(c, c->step->out, image) + (size_t)u->p0 * lane_bytes(p);
         if (p->source == ENG_SOURCE_DW)
             fill_dw(p, in, x->stride, y0, y1, made, a.stride);
         else
@@ -194,7 +194,7 @@ static void run_side_by_side(const struct eng_call *c, const struct unit *u, int
     char *made = scratch + sum_bytes(images);
     char *out = made + eng_round_up(stride * (size_t)p->pw.k_blocks + ENG_OVERREAD, ENG_ALIGN);
     for (int i = 0; i < images; i++) {
-        const char *from = eng_value_at(c->run, in, u->image0 + i);
+        const char *from = eng_value_at(c, in, u->image0 + i);
         for (int b = 0; b < p->pw.k_blocks; b++)
             memcpy(made + (size_t)b * stride + (size_t)i * lane, from + (size_t)b * lane, lane);
     }
@@ -204,7 +204,7 @@ static void run_side_by_side(const struct eng_call *c, const struct unit *u, int
     int b0 = u->q0 * (p->pw.nr / ENG_BLOCK);
     int b1 = eng_min(u->q1 * (p->pw.nr / ENG_BLOCK), p->pw.n_blocks);
     for (int i = 0; i < images; i++) {
-        char *to = eng_value_at(c->run, c->step->out, u->image0 + i);
+        char *to = eng_value_at(c, c->step->out, u->image0 + i);
         for (int b = b0; b < b1; b++)
             memcpy(to + (size_t)b * lane, out + (size_t)b * stride + (size_t)i * lane, lane);
     }
@@ -222,12 +222,12 @@ static void run_direct(const struct eng_call *c, const struct unit *u, int in, c
     step = step < 1 ? 1 : step;
     for (int q = u->q0; q < u->q1; q += step)
         for (int image = u->image0; image < u->image1; image++) {
-            struct panel a = {.a = eng_value_at(c->run, in, image) + skip,
+            struct panel a = {.a = eng_value_at(c, in, image) + skip,
                               .stride = x->stride,
                               .pixels = u->p1 - u->p0};
             add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
             run_panels(&p->pw, &a, q, eng_min(q + step, u->q1),
-                       eng_value_at(c->run, c->step->out, image) + skip, y->stride);
+                       eng_value_at(c, c->step->out, image) + skip, y->stride);
         }
 }
 

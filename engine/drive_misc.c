@@ -57,8 +57,8 @@ static void run_gap(void *arg, int begin, int end, int member)
     for (int u = begin; u < end; u++) {
         int b0, b1, image = blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++) {
-            const char *in = eng_value_at(c->run, c->step->in[0], image) + (size_t)b * x->stride;
-            char *out = eng_value_at(c->run, c->step->out, image) + (size_t)b * y->stride;
+            const char *in = eng_value_at(c, c->step->in[0], image) + (size_t)b * x->stride;
+            char *out = eng_value_at(c, c->step->out, image) + (size_t)b * y->stride;
             if (p->u8)
                 gap_block_u8(p, in, out);
             else
@@ -104,9 +104,9 @@ static void run_add(void *arg, int begin, int end, int member)
         int b0, b1, image = blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++) {
             size_t at = (size_t)b * stride;
-            const char *x0 = eng_value_at(c->run, c->step->in[0], image) + at;
-            const char *x1 = eng_value_at(c->run, c->step->in[1], image) + at;
-            char *out = eng_value_at(c->run, c->step->out, image) + at;
+            const char *x0 = eng_value_at(c, c->step->in[0], image) + at;
+            const char *x1 = eng_value_at(c, c->step->in[1], image) + at;
+            char *out = eng_value_at(c, c->step->out, image) + at;
             if (p->type == ENG_U8)
                 add_block_u8(p, (const uint8_t *)x0, (const uint8_t *)x1, (uint8_t *)out,
                              p->b.pixels * ENG_BLOCK);
@@ -134,8 +134,8 @@ static void run_lut(void *arg, int begin, int end, int member)
     for (int u = begin; u < end; u++) {
         int b0, b1, image = blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++) {
-            const char *in = eng_value_at(c->run, c->step->in[0], image) + (size_t)b * stride;
-            char *out = eng_value_at(c->run, c->step->out, image) + (size_t)b * stride;
+            const char *in = eng_value_at(c, c->step->in[0], image) + (size_t)b * stride;
+            char *out = eng_value_at(c, c->step->out, image) + (size_t)b * stride;
             for (int i = 0; i < p->b.pixels * ENG_BLOCK; i++)
                 ((uint8_t *)out)[i] = p->table[((const uint8_t *)in)[i]];
         }

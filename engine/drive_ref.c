@@ -21,10 +21,9 @@ static void run_ref(void *arg, int begin, int end, int member)
     for (int image = begin; image < end; image++) {
         const void *in[ENG_MAX_INPUTS];
         for (int i = 0; i < c->step->n_in; i++)
-            in[i] =
-                c->step->in[i] < 0 ? p->constants[i] : eng_value_at(c->run, c->step->in[i], image);
+            in[i] = c->step->in[i] < 0 ? p->constants[i] : eng_value_at(c, c->step->in[i], image);
         eng_ref_run(&(struct eng_ref_call){
-            .g = p->g, .n = p->node, .in = in, .out = eng_value_at(c->run, c->step->out, image)});
+            .g = p->g, .n = p->node, .in = in, .out = eng_value_at(c, c->step->out, image)});
     }
 }
 
@@ -46,8 +45,8 @@ static void run_flip(void *arg, int begin, int end, int member)
     const struct eng_layout_params *p = c->step->params;
     (void)member;
     for (int image = begin; image < end; image++)
-        flip_bytes((uint8_t *)eng_value_at(c->run, c->step->in[0], image),
-                   (uint8_t *)eng_value_at(c->run, c->step->out, image), p->elements);
+        flip_bytes((uint8_t *)eng_value_at(c, c->step->in[0], image),
+                   (uint8_t *)eng_value_at(c, c->step->out, image), p->elements);
 }
 
 const struct eng_driver eng_drive_flip = {
@@ -74,8 +73,8 @@ static void run_to_c16(void *arg, int begin, int end, int member)
     size_t lane = ENG_BLOCK * p->element_size;
     (void)member;
     for (int image = begin; image < end; image++) {
-        const char *in = eng_value_at(c->run, c->step->in[0], image);
-        char *out = eng_value_at(c->run, c->step->out, image);
+        const char *in = eng_value_at(c, c->step->in[0], image);
+        char *out = eng_value_at(c, c->step->out, image);
         for (int b = 0; b < v->blocks; b++) {
             size_t left = row - (size_t)b * lane, n = left < lane ? left : lane;
             for (size_t i = 0; i < pixels; i++) {
@@ -102,8 +101,8 @@ static void run_to_nhwc(void *arg, int begin, int end, int member)
     size_t lane = ENG_BLOCK * p->element_size;
     (void)member;
     for (int image = begin; image < end; image++) {
-        const char *in = eng_value_at(c->run, c->step->in[0], image);
-        char *out = eng_value_at(c->run, c->step->out, image);
+        const char *in = eng_value_at(c, c->step->in[0], image);
+        char *out = eng_value_at(c, c->step->out, image);
         for (int b = 0; b < v->blocks; b++) {
             size_t left = row - (size_t)b * lane, n = left < lane ? left : lane;
             for (size_t i = 0; i < pixels; i++)

@@ -1,8 +1,12 @@
-/* Walks a plan: for each step and phase one parallel-for. Allocates nothing, takes no lock.
+/* Walks a plan. Allocates nothing, takes no lock.
  *
- * Offsets of values are for one image; a run of `batch` images multiplies them, so that a small
- * batch in a large context still touches few pages. What outlives the run (input, results; every
- * tensor of a reference plan) has its own area, at max_batch. */
+ * A batch is shared out by images: each member takes its own through all steps, in an arena of its
+ * own, which stays in its L2, and nobody waits for anybody. Images that do not go round (and a
+ * batch smaller than the team) are run by all members together: for each step and phase one
+ * parallel-for.
+ *
+ * Offsets of values are for one image; a call of `batch` images multiplies them. What outlives the
+ * run (input, results; every tensor of a reference plan) has its own area, at max_batch. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +28,24 @@ static size_t largest_scratch(const struct eng_plan *p, int max_batch)
     return eng_round_up(most, ENG_ALIGN);
 }
 
-/* One allocation: margin, arena, margin, kept area, margin, scratch of each member, margin. */
+static int make_table(struct eng_split_table *t, int n, const struct eng_plan *p)
+{
+    t->n = n;
+    t->rows = calloc((size_t)n * ((size_t)p->n_steps + 1), sizeof *t->rows);
+    t->made = calloc((size_t)n, 1);
+    return t->rows && t->made ? 0 : -ENOMEM;
+}
+
+/* One allocation: margin, arenas, margin, kept area, margin, scratch of each member, margin. */
 static int lay_out(struct eng_run *r, char *err, size_t errlen)
 {
     const struct eng_plan *p = r->plan;
-    size_t margin = ENG_OVERREAD, batch = (size_t)r->max_batch, members = (size_t)r->max_members;
-    r->scratch_bytes = largest_scratch(p, r->max_batch);
+    size_t margin = ENG_OVERREAD, members = (size_t)r->max_members, batch = (size_t)r->max_batch;
+    /* One image for each member, or as many as all run together: fewer than there are members. */
+    int images = eng_min(r->max_batch, r->max_members);
+    r->scratch_bytes = largest_scratch(p, images);
     size_t arena, kept, scratch, all;
-    if (__builtin_mul_overflow(p->arena_bytes, batch, &arena) ||
+    if (__builtin_mul_overflow(p->arena_bytes, (size_t)images, &arena) ||
         __builtin_mul_overflow(p->kept_bytes, batch, &kept) ||
         __builtin_mul_overflow(r->scratch_bytes, members, &scratch) ||
         __builtin_add_overflow(arena, kept, &all) || __builtin_add_overflow(all, scratch, &all) ||
@@ -40,9 +54,9 @@ static int lay_out(struct eng_run *r, char *err, size_t errlen)
                         r->max_batch);
     r->bytes = eng_round_up(all + 4 * margin, ENG_ALIGN);
     r->memory = eng_alloc_large(r->bytes);
-    r->splits = calloc((size_t)p->n_steps + 1, sizeof *r->splits);
     r->ns = calloc((size_t)p->n_steps + 1, sizeof *r->ns);
-    if (!r->memory || !r->splits || !r->ns)
+    if (!r->memory || !r->ns || make_table(&r->alone, 1, p) < 0 ||
+        make_table(&r->together, images, p) < 0)
         return eng_fail(err, errlen, -ENOMEM, "out of memory: a run of %d images needs %zu bytes",
                         r->max_batch, r->bytes);
     r->arena = r->memory + margin;
@@ -63,7 +77,6 @@ int eng_run_create(struct eng_run **ret, const struct eng_plan *p, int max_batch
     r->plan = p;
     r->max_batch = max_batch;
     r->max_members = max_members;
-    r->batch = max_batch;
     int rc = lay_out(r, err, errlen);
     if (rc < 0) {
         eng_run_destroy(r);
@@ -81,7 +94,10 @@ void eng_run_destroy(struct eng_run *r)
     if (!r)
         return;
     free(r->memory);
-    free(r->splits);
+    free(r->alone.rows);
+    free(r->alone.made);
+    free(r->together.rows);
+    free(r->together.made);
     free(r->ns);
     free(r);
 }
@@ -93,7 +109,7 @@ size_t eng_run_bytes(const struct eng_run *r)
 
 void *eng_run_input(struct eng_run *r, int slot)
 {
-    return eng_value_at(r, r->plan->rep[r->plan->g->input][ENG_REP_FILE], slot);
+    return eng_kept_at(r, r->plan->rep[r->plan->g->input][ENG_REP_FILE], slot);
 }
 
 const void *eng_run_tensor(const struct eng_run *r, int tensor, int slot)
@@ -101,21 +117,26 @@ const void *eng_run_tensor(const struct eng_run *r, int tensor, int slot)
     if (tensor < 0 || tensor >= r->plan->g->n_tensors || slot < 0 || slot >= r->max_batch)
         return NULL;
     int v = r->plan->rep[tensor][ENG_REP_FILE];
-    return v >= 0 && r->plan->values[v].keep ? eng_value_at(r, v, slot) : NULL;
+    return v >= 0 && r->plan->values[v].keep ? eng_kept_at(r, v, slot) : NULL;
 }
 
-/* The cuts of every step for this batch and team; kept for the next run alike. */
-static void choose_splits(struct eng_run *r, int batch, int members)
+/* The cuts of every step for this batch and team. */
+static const struct eng_split *splits_of(const struct eng_plan *p, struct eng_split_table *t,
+                                         int batch, int members)
 {
-    if (r->split_batch == batch && r->split_members == members)
-        return;
-    for (int i = 0; i < r->plan->n_steps; i++) {
-        const struct eng_step *s = &r->plan->steps[i];
-        r->splits[i] = (struct eng_split){0};
-        s->driver->split(s, batch, members, &r->splits[i]);
+    if (t->members != members) {
+        memset(t->made, 0, (size_t)t->n);
+        t->members = members;
     }
-    r->split_batch = batch;
-    r->split_members = members;
+    struct eng_split *row = t->rows + (size_t)(batch - 1) * (size_t)p->n_steps;
+    if (t->made[batch - 1])
+        return row;
+    for (int i = 0; i < p->n_steps; i++) {
+        row[i] = (struct eng_split){0};
+        p->steps[i].driver->split(&p->steps[i], batch, members, &row[i]);
+    }
+    t->made[batch - 1] = 1;
+    return row;
 }
 
 static uint64_t now_ns(void)
@@ -125,25 +146,67 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* All steps for the images of `call`, by this thread alone (team NULL) or by the team. `share` is
+ * how many such walks run at once: their times are averaged. */
+static void walk(struct eng_call *call, const struct eng_split *splits, struct eng_team *team,
+                 int share)
+{
+    struct eng_run *r = call->run;
+    uint64_t start = r->profile ? now_ns() : 0;
+    for (int i = 0; i < r->plan->n_steps; i++) {
+        const struct eng_step *s = &r->plan->steps[i];
+        call->step = s;
+        call->split = &splits[i];
+        for (int phase = 0; phase < 2; phase++)
+            if (splits[i].units[phase])
+                eng_team_for(team, splits[i].units[phase], s->driver->phase[phase], call);
+        if (r->profile) {
+            uint64_t end = now_ns();
+            atomic_fetch_add(&r->ns[i], (end - start) / (unsigned)share);
+            start = end;
+        }
+    }
+}
+
+/* A batch shared out by images: unit u is slot image0 + u. */
+struct apart {
+    struct eng_run *run;
+    const struct eng_split *splits;
+    int image0, share;
+};
+
+static void run_images(void *arg, int begin, int end, int member)
+{
+    const struct apart *a = arg;
+    struct eng_run *r = a->run;
+    for (int u = begin; u < end; u++) {
+        struct eng_call call = {.run = r,
+                                .batch = 1,
+                                .image0 = a->image0 + u,
+                                .arena = r->arena + r->plan->arena_bytes * (size_t)member,
+                                .member0 = member};
+        walk(&call, a->splits, NULL, a->share);
+    }
+}
+
 int eng_run_exec(struct eng_run *r, int batch, struct eng_team *team)
 {
     int members = eng_team_capacity(team);
     if (batch < 1 || batch > r->max_batch || members > r->max_members)
         return -EINVAL;
-    r->batch = batch;
-    choose_splits(r, batch, members);
-    uint64_t start = r->profile ? now_ns() : 0;
-    for (int i = 0; i < r->plan->n_steps; i++) {
-        const struct eng_step *s = &r->plan->steps[i];
-        struct eng_call call = {.step = s, .run = r, .split = &r->splits[i], .batch = batch};
-        for (int phase = 0; phase < 2; phase++)
-            if (call.split->units[phase])
-                eng_team_for(team, call.split->units[phase], s->driver->phase[phase], &call);
-        if (r->profile) {
-            uint64_t end = now_ns();
-            r->ns[i] = end - start;
-            start = end;
-        }
+    if (r->profile)
+        memset(r->ns, 0, (size_t)r->plan->n_steps * sizeof *r->ns);
+    int together = batch % members;
+    if (together) {
+        struct eng_call call = {.run = r, .batch = together, .arena = r->arena};
+        walk(&call, splits_of(r->plan, &r->together, together, members), team, 1);
+    }
+    if (batch > together) {
+        struct apart a = {.run = r,
+                          .splits = splits_of(r->plan, &r->alone, 1, 1),
+                          .image0 = together,
+                          .share = eng_team_members(team)};
+        eng_team_for(team, batch - together, run_images, &a);
     }
     r->profiled |= r->profile;
     return 0;
@@ -160,6 +223,6 @@ int eng_run_step_ns(const struct eng_run *r, int step, uint64_t *ret_ns)
         return -ERANGE;
     if (!r->profiled)
         return -ENODATA;
-    *ret_ns = r->ns[step];
+    *ret_ns = atomic_load(&r->ns[step]);
     return 0;
 }

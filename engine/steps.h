@@ -8,6 +8,8 @@
 #ifndef ENG_STEPS_H
 #define ENG_STEPS_H
 
+#include <stdatomic.h>
+
 #include "engine/kernel.h"
 #include "engine/plan.h"
 #include "engine/quant.h"
@@ -46,12 +48,15 @@ struct eng_split {
 
 struct eng_step;
 
-/* What a unit function gets. */
+/* What a unit function gets: a step, and the images it runs for. Images of a call are 0 .. batch-1;
+ * image 0 is slot image0 of the run. Calls that run at the same time have arenas of their own. */
 struct eng_call {
     const struct eng_step *step;
     struct eng_run *run;
     const struct eng_split *split;
-    int batch;
+    int batch, image0;
+    char *arena;
+    int member0; /* member 0 of the call is this member of the team */
 };
 
 struct eng_driver {
@@ -96,16 +101,23 @@ struct eng_plan {
     struct eng_slab *slabs;
 };
 
+/* The splits of every step for batches of 1 .. n images and a number of members, each made when
+ * first asked for. */
+struct eng_split_table {
+    int n, members;
+    struct eng_split *rows; /* [n][steps] */
+    char *made;             /* [n] */
+};
+
 struct eng_run {
     const struct eng_plan *plan;
-    int max_batch, max_members, batch;
+    int max_batch, max_members;
     char *memory;
     size_t bytes, scratch_bytes; /* scratch of one member */
     char *arena, *kept, *scratch;
-    struct eng_split *splits; /* per step, for split_batch and split_members */
-    int split_batch, split_members;
+    struct eng_split_table alone, together;
     int profile, profiled;
-    uint64_t *ns;
+    _Atomic uint64_t *ns;
 };
 
 /* 64-aligned, not zeroed, for free(); in large pages where there are whole ones of them. NULL: out
@@ -129,13 +141,19 @@ static inline int eng_min(int a, int b)
     return a < b ? a : b;
 }
 
-/* Image `slot` of a value in a run. */
-static inline char *eng_value_at(const struct eng_run *r, int value, int slot)
+/* A kept value of a slot. */
+static inline char *eng_kept_at(const struct eng_run *r, int value, int slot)
 {
     const struct eng_value *v = &r->plan->values[value];
+    return r->kept + v->offset * (size_t)r->max_batch + v->bytes * (size_t)slot;
+}
+/* An image of a call. */
+static inline char *eng_value_at(const struct eng_call *c, int value, int image)
+{
+    const struct eng_value *v = &c->run->plan->values[value];
     if (v->keep)
-        return r->kept + v->offset * (size_t)r->max_batch + v->bytes * (size_t)slot;
-    return r->arena + v->offset * (size_t)r->batch + v->bytes * (size_t)slot;
+        return eng_kept_at(c->run, value, c->image0 + image);
+    return c->arena + v->offset * (size_t)c->batch + v->bytes * (size_t)image;
 }
 static inline const struct eng_value *eng_value_of(const struct eng_call *c, int value)
 {
@@ -143,7 +161,7 @@ static inline const struct eng_value *eng_value_of(const struct eng_call *c, int
 }
 static inline void *eng_scratch(const struct eng_call *c, int member)
 {
-    return c->run->scratch + c->run->scratch_bytes * (size_t)member;
+    return c->run->scratch + c->run->scratch_bytes * (size_t)(c->member0 + member);
 }
 
 /* ---- parameters of the drivers ---- */

@@ -213,11 +213,12 @@ void eng_team_for(struct eng_team *t, int units, eng_team_fn *fn, void *arg)
 {
     if (units <= 0)
         return;
-    int inside = eng_team_members(t);
-    if (inside == 1 || units == 1) {
+    if (units == 1 || eng_team_capacity(t) == 1) {
         fn(arg, 0, units, 0);
         return;
     }
+    /* Offered to all even if nobody is here yet: a job may be as long as the run. */
+    int inside = eng_team_members(t);
     int parts = inside < units ? inside : units;
     t->fn = fn;
     t->arg = arg;
