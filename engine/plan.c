@@ -134,6 +134,7 @@ static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
     for (int i = 0; rc == 0 && i < p->n_values; i++) {
         struct eng_value *v = &p->values[i];
         if (v->keep) {
+            v->bytes += ENG_OVERREAD; /* what is read past one slot is no other member's */
             v->offset = p->kept_bytes;
             p->kept_bytes += v->bytes;
         } else if (v->first >= 0) {
@@ -152,6 +153,7 @@ static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
         if (p->arena_bytes > MAX_ARENA)
             rc = ENG_E_LIMIT;
     }
+    p->arena_bytes += ENG_OVERREAD;
     free(order);
     free(busy);
     if (rc == ENG_E_LIMIT)
