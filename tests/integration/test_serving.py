@@ -58,7 +58,7 @@ def test_late_ones_are_not_computed(start):
 
 
 def test_default_timeout(start):
-    d = start("--workers", "1", "--max-batch", "1", "--default-timeout-ms", "150")
+    d = start("--workers", "1", "--max-batch", "1", "--default-timeout-ms", "40")
     picture = pictures.noise(500, 500)
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
         status = [a.status for a in pool.map(lambda _: d.classify(picture, timeout=120), range(80))]
