@@ -29,6 +29,26 @@ static void conv3_rows(const struct eng_conv3_params *p, const struct eng_value 
                                                .rq = p->rq});
         return;
     }
+    if (p->type == ENG_BF16) {
+        p->bf16->run(
+            &(struct eng_conv3_bf16_args){.in = (const float *)(const void *)in,
+                                          .in_h = p->in_h,
+                                          .in_w = p->in_w,
+                                          .stride = p->stride,
+                                          .top = p->top,
+                                          .left = p->left,
+                                          .out_w = p->out_w,
+                                          .y0 = y0,
+                                          .y1 = y1,
+                                          .n_blocks = p->n_blocks,
+                                          .packed = p->packed,
+                                          .out = (uint16_t *)(void *)out + (size_t)y0 * row,
+                                          .out_row = row,
+                                          .out_stride = v->stride / size,
+                                          .lo = p->lo,
+                                          .hi = p->hi});
+        return;
+    }
     p->f32->run(&(struct eng_conv3_f32_args){.in = (const float *)(const void *)in,
                                              .in_h = p->in_h,
                                              .in_w = p->in_w,
@@ -89,6 +109,24 @@ void eng_dw_rows(const struct eng_dw *dw, const char *in, size_t in_stride, int 
                                              .out_row = (size_t)dw->out_w * ENG_BLOCK,
                                              .zx = dw->zx,
                                              .rq = dw->rq});
+        return;
+    }
+    if (dw->type == ENG_BF16) {
+        dw->bf16->run(&(struct eng_dw_bf16_args){.in = (const uint16_t *)(const void *)in,
+                                                 .in_row = (size_t)dw->in_w * ENG_BLOCK,
+                                                 .in_h = dw->in_h,
+                                                 .in_w = dw->in_w,
+                                                 .stride = dw->stride,
+                                                 .top = dw->top,
+                                                 .left = dw->left,
+                                                 .out_w = dw->out_w,
+                                                 .y0 = y0,
+                                                 .y1 = y1,
+                                                 .block = packed,
+                                                 .out = (uint16_t *)(void *)out,
+                                                 .out_row = (size_t)dw->out_w * ENG_BLOCK,
+                                                 .lo = dw->lo,
+                                                 .hi = dw->hi});
         return;
     }
     dw->f32->run(&(struct eng_dw_f32_args){.in = (const float *)(const void *)in,

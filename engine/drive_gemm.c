@@ -28,15 +28,26 @@ struct unit {
     int q0, q1; /* panels */
 };
 
+/* Of 16 channels of a pixel. */
 static size_t lane_bytes(const struct eng_gemm_params *p)
 {
     return ENG_BLOCK * eng_type_size(p->pw.type);
+}
+
+static size_t out_lane_bytes(const struct eng_gemm_params *p)
+{
+    return p->pw.out_f32 ? ENG_BLOCK * sizeof(float) : lane_bytes(p);
 }
 
 /* Odd multiples of 64 bytes: blocks of a panel do not fall into one set of the cache. */
 static size_t scratch_stride(const struct eng_gemm_params *p, int pixels)
 {
     return eng_round_up((size_t)pixels * lane_bytes(p), ENG_ALIGN) | ENG_ALIGN;
+}
+
+static size_t scratch_out_stride(const struct eng_gemm_params *p, int pixels)
+{
+    return eng_round_up((size_t)pixels * out_lane_bytes(p), ENG_ALIGN) | ENG_ALIGN;
 }
 
 /* Scratch: sums first, then the A-panel, then outputs that are scattered. */
@@ -51,7 +62,7 @@ static size_t scratch_gemm(const struct eng_step *s, int max_batch)
     int hw = p->out_h * p->out_w, pixels = eng_cost_panel_pixels(p, max_batch);
     int sums = hw > pixels ? hw : pixels;
     size_t a = scratch_stride(p, pixels) * (size_t)p->pw.k_blocks + ENG_OVERREAD;
-    size_t out = hw == 1 ? scratch_stride(p, pixels) * (size_t)p->pw.n_blocks : 0;
+    size_t out = hw == 1 ? scratch_out_stride(p, pixels) * (size_t)p->pw.n_blocks : 0;
     return sum_bytes(sums) + eng_round_up(a, ENG_ALIGN) + out + ENG_OVERREAD;
 }
 
@@ -80,6 +91,22 @@ static void run_panels(const struct eng_pw *pw, const struct panel *a, int q0, i
                                              .out = (uint8_t *)out,
                                              .out_stride = out_stride,
                                              .rq = pw->rq});
+        return;
+    }
+    if (pw->type == ENG_BF16) {
+        pw->bf16->run(&(struct eng_pw_bf16_args){
+            .a = (const uint16_t *)(const void *)a->a,
+            .a_stride = a->stride / sizeof(uint16_t),
+            .pixels = a->pixels,
+            .k_blocks = pw->k_blocks,
+            .panels = panels,
+            .n_panels = q1 - q0,
+            .n_blocks = blocks,
+            .out = out,
+            .out_f32 = pw->out_f32,
+            .out_stride = out_stride / (pw->out_f32 ? sizeof(float) : sizeof(uint16_t)),
+            .lo = pw->lo,
+            .hi = pw->hi});
         return;
     }
     pw->f32->run(&(struct eng_pw_f32_args){.a = (const float *)(const void *)a->a,
@@ -173,7 +200,7 @@ static void run_made(const struct eng_call *c, const struct unit *u, char *scrat
         .a = made, .stride = scratch_stride(p, u->p1 - u->p0), .pixels = u->p1 - u->p0};
     for (int image = u->image0; image < u->image1; image++) {
         const char *in = eng_value_at(c, c->step->in[0], image);
-        char *out = eng_value_at(c, c->step->out, image) + (size_t)u->p0 * lane_bytes(p);
+        char *out = eng_value_at(c, c->step->out, image) + (size_t)u->p0 * out_lane_bytes(p);
         if (p->source == ENG_SOURCE_DW)
             fill_dw(p, in, x->stride, y0, y1, made, a.stride);
         else
@@ -191,6 +218,7 @@ static void run_side_by_side(const struct eng_call *c, const struct unit *u, int
     const struct eng_gemm_params *p = c->step->params;
     int images = u->image1 - u->image0;
     size_t lane = lane_bytes(p), stride = scratch_stride(p, images);
+    size_t out_lane = out_lane_bytes(p), out_stride = scratch_out_stride(p, images);
     char *made = scratch + sum_bytes(images);
     char *out = made + eng_round_up(stride * (size_t)p->pw.k_blocks + ENG_OVERREAD, ENG_ALIGN);
     for (int i = 0; i < images; i++) {
@@ -200,13 +228,14 @@ static void run_side_by_side(const struct eng_call *c, const struct unit *u, int
     }
     struct panel a = {.a = made, .stride = stride, .pixels = images};
     add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
-    run_panels(&p->pw, &a, u->q0, u->q1, out, stride);
+    run_panels(&p->pw, &a, u->q0, u->q1, out, out_stride);
     int b0 = u->q0 * (p->pw.nr / ENG_BLOCK);
     int b1 = eng_min(u->q1 * (p->pw.nr / ENG_BLOCK), p->pw.n_blocks);
     for (int i = 0; i < images; i++) {
         char *to = eng_value_at(c, c->step->out, u->image0 + i);
         for (int b = b0; b < b1; b++)
-            memcpy(to + (size_t)b * lane, out + (size_t)b * stride + (size_t)i * lane, lane);
+            memcpy(to + (size_t)b * out_lane, out + (size_t)b * out_stride + (size_t)i * out_lane,
+                   out_lane);
     }
 }
 
@@ -215,7 +244,7 @@ static void run_direct(const struct eng_call *c, const struct unit *u, int in, c
 {
     const struct eng_gemm_params *p = c->step->params;
     const struct eng_value *x = eng_value_of(c, in), *y = eng_value_of(c, c->step->out);
-    size_t skip = (size_t)u->p0 * lane_bytes(p);
+    size_t skip = (size_t)u->p0 * lane_bytes(p), skip_out = (size_t)u->p0 * out_lane_bytes(p);
     int step = u->q1 - u->q0;
     if (u->image1 - u->image0 > 1 && p->pw.panel_bytes * (size_t)step > CHUNK_BYTES)
         step = (int)(CHUNK_BYTES / p->pw.panel_bytes);
@@ -227,7 +256,7 @@ static void run_direct(const struct eng_call *c, const struct unit *u, int in, c
                               .pixels = u->p1 - u->p0};
             add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
             run_panels(&p->pw, &a, q, eng_min(q + step, u->q1),
-                       eng_value_at(c, c->step->out, image) + skip, y->stride);
+                       eng_value_at(c, c->step->out, image) + skip_out, y->stride);
         }
 }
 

@@ -1,4 +1,5 @@
 /* Drivers of what stands between convolutions: global average pool, sum of two tensors, tables. */
+#include "engine/bf16.h"
 #include "engine/steps.h"
 
 static void split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret)
@@ -47,6 +48,19 @@ static void gap_block_f32(const struct eng_gap_params *p, const float *in, float
     }
 }
 
+static void gap_block_bf16(const struct eng_gap_params *p, const uint16_t *in, uint16_t *out)
+{
+    float sum[ENG_BLOCK] = {0};
+    for (int pixel = 0; pixel < p->b.pixels; pixel++)
+        for (int i = 0; i < ENG_BLOCK; i++)
+            sum[i] += eng_bf16_to_f32(in[pixel * ENG_BLOCK + i]);
+    for (int i = 0; i < ENG_BLOCK; i++) {
+        float v = sum[i] / (float)p->b.pixels;
+        v = v > p->lo ? v : p->lo;
+        out[i] = eng_bf16_from_f32(v < p->hi ? v : p->hi);
+    }
+}
+
 static void run_gap(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
@@ -61,6 +75,8 @@ static void run_gap(void *arg, int begin, int end, int member)
             char *out = eng_value_at(c, c->step->out, image) + (size_t)b * y->stride;
             if (p->u8)
                 gap_block_u8(p, in, out);
+            else if (p->type == ENG_BF16)
+                gap_block_bf16(p, (const uint16_t *)(const void *)in, (uint16_t *)(void *)out);
             else
                 gap_block_f32(p, (const float *)(const void *)in, (float *)(void *)out);
         }
@@ -94,6 +110,17 @@ static void add_block_f32(const struct eng_add_params *p, const float *a, const 
     }
 }
 
+static void add_block_bf16(const struct eng_add_params *p, const uint16_t *a, const uint16_t *b,
+                           uint16_t *out, int n)
+{
+    float lo = p->lo, hi = p->hi;
+    for (int i = 0; i < n; i++) {
+        float v = eng_bf16_to_f32(a[i]) + eng_bf16_to_f32(b[i]);
+        v = v > lo ? v : lo;
+        out[i] = eng_bf16_from_f32(v < hi ? v : hi);
+    }
+}
+
 static void run_add(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
@@ -110,6 +137,10 @@ static void run_add(void *arg, int begin, int end, int member)
             if (p->type == ENG_U8)
                 add_block_u8(p, (const uint8_t *)x0, (const uint8_t *)x1, (uint8_t *)out,
                              p->b.pixels * ENG_BLOCK);
+            else if (p->type == ENG_BF16)
+                add_block_bf16(p, (const uint16_t *)(const void *)x0,
+                               (const uint16_t *)(const void *)x1, (uint16_t *)(void *)out,
+                               p->b.pixels * ENG_BLOCK);
             else
                 add_block_f32(p, (const float *)(const void *)x0, (const float *)(const void *)x1,
                               (float *)(void *)out, p->b.pixels * ENG_BLOCK);

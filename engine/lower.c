@@ -75,16 +75,26 @@ int eng_lower_make_c16(struct eng_lower *l, enum eng_type type, int h, int w, in
                                            .bytes = stride * (size_t)blocks});
 }
 
-static enum eng_type type_in(enum eng_type type, enum eng_rep rep)
+enum eng_type eng_lower_c16_type(const struct eng_lower *l, const struct eng_tensor *t)
 {
-    return rep != ENG_REP_FILE && type == ENG_I8 ? ENG_U8 : type;
+    if (t->type == ENG_F32 && l->p->bf16)
+        return ENG_BF16;
+    return t->type == ENG_I8 ? ENG_U8 : t->type;
+}
+
+static enum eng_type type_in(const struct eng_lower *l, const struct eng_tensor *t,
+                             enum eng_rep rep)
+{
+    if (rep == ENG_REP_C16)
+        return eng_lower_c16_type(l, t);
+    return rep == ENG_REP_PIXELS && t->type == ENG_I8 ? ENG_U8 : t->type;
 }
 
 int eng_lower_make(struct eng_lower *l, int tensor, enum eng_rep rep)
 {
     const struct eng_tensor *t = &l->g->tensors[tensor];
     int h, w, c, v;
-    enum eng_type type = type_in(t->type, rep);
+    enum eng_type type = type_in(l, t, rep);
     if (rep == ENG_REP_C16) {
         if (!eng_lower_geometry(t, &h, &w, &c))
             return eng_fail(l->err, l->errlen, ENG_E_UNSUPPORTED,
@@ -141,22 +151,25 @@ static int convert(struct eng_lower *l, int tensor, enum eng_rep from, enum eng_
         return out;
     lp->flip = t->type == ENG_I8;
     lp->elements = eng_tensor_elements(t);
-    lp->element_size = eng_type_size(t->type);
-    if (from == ENG_REP_C16 || to == ENG_REP_C16)
-        (void)eng_lower_geometry(t, &lp->h, &lp->w, &lp->c);
+    lp->in = l->p->values[in].type;
+    lp->out = l->p->values[out].type;
+    int h, w;
+    if ((from == ENG_REP_C16 || to == ENG_REP_C16) && eng_lower_geometry(t, &h, &w, &lp->c)) {
+        const struct eng_value *v = &l->p->values[from == ENG_REP_C16 ? in : out];
+        lp->b = (struct eng_blocks_params){v->blocks, h * w, v->stride};
+    }
     struct eng_step s = {
         .driver = driver, .node = -1, .node2 = -1, .out = out, .mid = -1, .params = lp};
     int rc = eng_lower_step(l, &s, &in, 1);
     return rc < 0 ? rc : out;
 }
 
-/* NHWC of a tensor that exists in C16: where it has one pixel and no sign to flip, the same bytes.
- */
+/* NHWC of a tensor that exists in C16: where it has one pixel and its own type, the same bytes. */
 static int from_c16(struct eng_lower *l, int tensor)
 {
     int v = l->p->rep[tensor][ENG_REP_C16];
     const struct eng_value *value = &l->p->values[v];
-    if (value->h == 1 && value->w == 1 && l->g->tensors[tensor].type != ENG_I8) {
+    if (value->h == 1 && value->w == 1 && l->g->tensors[tensor].type == value->type) {
         l->p->rep[tensor][ENG_REP_FILE] = l->p->rep[tensor][ENG_REP_PIXELS] = v;
         return v;
     }

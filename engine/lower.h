@@ -28,6 +28,8 @@ int eng_lower_need(struct eng_lower *l, int tensor, enum eng_rep rep);
 int eng_lower_make(struct eng_lower *l, int tensor, enum eng_rep rep);
 /* A new C16 value of no tensor. */
 int eng_lower_make_c16(struct eng_lower *l, enum eng_type type, int h, int w, int c);
+/* Type of the elements of a tensor's C16 form. */
+enum eng_type eng_lower_c16_type(const struct eng_lower *l, const struct eng_tensor *t);
 /* Appends a step; `in` is copied. */
 int eng_lower_step(struct eng_lower *l, const struct eng_step *s, const int *in, int n_in);
 /* Memory of the plan; NULL after saying so. */

@@ -44,7 +44,7 @@ int eng_lower_conv3(struct eng_lower *l, int i)
     cp->left = n->win.left;
     struct eng_step s = {.driver = &eng_drive_conv3, .node = i, .node2 = -1, .mid = -1};
     s.params = cp;
-    s.kernel = cp->u8 ? cp->u8->name : cp->f32->name;
+    s.kernel = cp->u8 ? cp->u8->name : cp->bf16 ? cp->bf16->name : cp->f32->name;
     s.out = eng_lower_make(l, n->out, ENG_REP_C16);
     rc = s.out < 0 ? s.out : eng_lower_step(l, &s, &in, 1);
     return rc < 0 ? rc : 1;
@@ -61,7 +61,7 @@ static int is_1x1(const struct eng_node *n)
 
 static const char *pw_name(const struct eng_pw *pw)
 {
-    return pw->type == ENG_U8 ? pw->u8->name : pw->f32->name;
+    return pw->u8 ? pw->u8->name : pw->bf16 ? pw->bf16->name : pw->f32->name;
 }
 
 /* Packs the weights; taps of (kh, kw) over `channels`. FC is a window as large as its input. */
@@ -76,6 +76,23 @@ static int pack_window(struct eng_lower *l, const struct eng_node *n, struct eng
     int direct = n->op == ENG_OP_FC ? h == 1 && w == 1 : is_1x1(n);
     gp->source = direct ? ENG_SOURCE_DIRECT : ENG_SOURCE_IM2COL;
     return eng_pack_gemm(l, n, gp->win.kh * gp->win.kw, c, &gp->pw);
+}
+
+/* Where a pointwise of its own writes. Scores of a bf16 plan are not rounded: one pixel of f32 in
+ * blocks of 16 is NHWC. */
+static int gemm_output(struct eng_lower *l, int tensor, struct eng_gemm_params *gp)
+{
+    int reader = l->reader[tensor];
+    enum eng_op op = reader < 0 ? ENG_OP_SOFTMAX : l->g->nodes[reader].op;
+    if (gp->pw.type != ENG_BF16 || gp->out_h > 1 || gp->out_w > 1 ||
+        (op != ENG_OP_SOFTMAX && op != ENG_OP_RESHAPE))
+        return eng_lower_make(l, tensor, ENG_REP_C16);
+    int v = eng_lower_make(l, tensor, ENG_REP_FILE);
+    if (v < 0)
+        return v;
+    gp->pw.out_f32 = 1;
+    l->p->values[v].stride = ENG_BLOCK * sizeof(float);
+    return v;
 }
 
 int eng_lower_gemm(struct eng_lower *l, int i)
@@ -107,7 +124,7 @@ int eng_lower_gemm(struct eng_lower *l, int i)
     struct eng_step s = {.driver = &eng_drive_gemm, .node = i, .node2 = -1, .mid = -1};
     s.params = gp;
     s.kernel = pw_name(&gp->pw);
-    s.out = eng_lower_make(l, n->out, ENG_REP_C16);
+    s.out = gemm_output(l, n->out, gp);
     rc = s.out < 0 ? s.out : eng_lower_step(l, &s, &in, 1);
     return rc < 0 ? rc : 1;
 }
@@ -138,7 +155,7 @@ static int dw_geometry(const struct eng_lower *l, const struct eng_node *n, stru
 
 static const char *dw_name(const struct eng_dw *dw)
 {
-    return dw->type == ENG_U8 ? dw->u8->name : dw->f32->name;
+    return dw->u8 ? dw->u8->name : dw->bf16 ? dw->bf16->name : dw->f32->name;
 }
 
 /* 1 = fused with what follows; 0 = no. */

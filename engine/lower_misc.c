@@ -25,9 +25,10 @@ static int c16_step(struct eng_lower *l, int i, const struct eng_driver *driver,
     return rc < 0 ? rc : 1;
 }
 
-static struct eng_blocks_params blocks_of(const struct eng_tensor *x, int h, int w)
+static struct eng_blocks_params blocks_of(const struct eng_lower *l, const struct eng_tensor *x,
+                                          int h, int w)
 {
-    size_t bytes = (size_t)h * (size_t)w * ENG_BLOCK * eng_type_size(x->type);
+    size_t bytes = (size_t)h * (size_t)w * ENG_BLOCK * eng_type_size(eng_lower_c16_type(l, x));
     return (struct eng_blocks_params){.blocks = eng_ceil_div(x->dim[x->rank - 1], ENG_BLOCK),
                                       .pixels = h * w,
                                       .block_bytes = bytes};
@@ -56,7 +57,8 @@ int eng_lower_pool(struct eng_lower *l, int i)
     struct eng_gap_params *gp = eng_lower_alloc(l, sizeof *gp);
     if (!gp)
         return eng_lower_no_memory(l);
-    gp->b = blocks_of(x, h, w);
+    gp->b = blocks_of(l, x, h, w);
+    gp->type = eng_lower_c16_type(l, x);
     gp->lo = n->lo;
     gp->hi = n->hi;
     if (!real) {
@@ -67,7 +69,11 @@ int eng_lower_pool(struct eng_lower *l, int i)
         gp->scale = eng_quant_mean_scale(x, y, h * w);
         gp->range = eng_quant_bounds(y, n->lo, n->hi);
     }
-    return c16_step(l, i, &eng_drive_gap, gp, real ? "gap_f32" : gp->u8->name, 1);
+    return c16_step(l, i, &eng_drive_gap, gp,
+                    gp->u8                ? gp->u8->name
+                    : gp->type == ENG_F32 ? "gap_f32"
+                                          : "gap_bf16",
+                    1);
 }
 
 int eng_lower_add(struct eng_lower *l, int i)
@@ -77,6 +83,7 @@ int eng_lower_add(struct eng_lower *l, int i)
         return 0;
     const struct eng_tensor *a = eng_lower_in(l, n, 0), *b = eng_lower_in(l, n, 1);
     const struct eng_tensor *y = &l->g->tensors[n->out];
+    static const char *const names[] = {"add_f32", "add_u8", "add_bf16"};
     int h, w, c, h2, w2, c2;
     if (a->data || b->data || a->rank != b->rank || !eng_lower_geometry(a, &h, &w, &c) ||
         !eng_lower_geometry(b, &h2, &w2, &c2) || h != h2 || w != w2 || c != c2 ||
@@ -85,8 +92,8 @@ int eng_lower_add(struct eng_lower *l, int i)
     struct eng_add_params *ap = eng_lower_alloc(l, sizeof *ap);
     if (!ap)
         return eng_lower_no_memory(l);
-    ap->b = blocks_of(a, h, w);
-    ap->type = a->type == ENG_F32 ? ENG_F32 : ENG_U8;
+    ap->b = blocks_of(l, a, h, w);
+    ap->type = eng_lower_c16_type(l, a);
     ap->lo = n->lo;
     ap->hi = n->hi;
     if (ap->type == ENG_U8) {
@@ -99,7 +106,11 @@ int eng_lower_add(struct eng_lower *l, int i)
         ap->q.range.lo += shift;
         ap->q.range.hi += shift;
     }
-    return c16_step(l, i, &eng_drive_add, ap, ap->type == ENG_F32 ? "add_f32" : "add_u8", 2);
+    return c16_step(l, i, &eng_drive_add, ap,
+                    names[ap->type == ENG_F32  ? 0
+                          : ap->type == ENG_U8 ? 1
+                                               : 2],
+                    2);
 }
 
 /* Runs the reference operator over all 256 quanta. */
@@ -138,7 +149,7 @@ int eng_lower_lut(struct eng_lower *l, int i)
     struct eng_lut_params *lp = eng_lower_alloc(l, sizeof *lp);
     if (!lp)
         return eng_lower_no_memory(l);
-    lp->b = blocks_of(x, h, w);
+    lp->b = blocks_of(l, x, h, w);
     fill_table(l, n, lp->table);
     int same = 1;
     for (int q = 0; q < 256; q++)

@@ -13,6 +13,7 @@
 #include "engine/fail.h"
 #include "engine/file.h"
 #include "engine/import.h"
+#include "engine/kernel.h"
 #include "engine/manifest.h"
 #include "engine/mobilenet.h"
 #include "engine/plan.h"
@@ -293,12 +294,29 @@ static int describe_files(struct loading *l)
 
 /* ---- load, build ---- */
 
-static int check_precision(const struct eng_model *m, enum eng_precision want, char *err,
-                           size_t errlen)
+/* On a processor without bf16 it would only be slower and less exact than fp32. Plain C alone,
+ * asked for as such, takes it: to compare with. */
+static int check_bf16(uint32_t cpu_bits, char *err, size_t errlen)
 {
+    struct eng_kernels kernels;
+    eng_kernels_choose(&kernels, cpu_bits);
+    if (kernels.pw_bf16->cpu_bits || !(cpu_bits & ~ENG_CPU_C))
+        return 0;
+    return eng_fail(err, errlen, ENG_E_UNSUPPORTED,
+                    "this processor, or the option isa, has no instructions for bf16");
+}
+
+static int check_precision(const struct eng_model *m, const struct eng_model_options *opts,
+                           uint32_t cpu_bits, char *err, size_t errlen)
+{
+    enum eng_precision want = opts->precision;
     static const char *const names[] = {"", "int8", "uint8", "fp32", "bf16"};
     if (want == ENG_PRECISION_AUTO || strcmp(names[want], m->info.precision) == 0)
         return 0;
+    if (want == ENG_PRECISION_BF16 && strcmp(m->info.precision, "fp32") == 0)
+        return opts->reference
+                   ? eng_fail(err, errlen, ENG_E_UNSUPPORTED, "reference kernels know no bf16")
+                   : check_bf16(cpu_bits, err, errlen);
     return eng_fail(err, errlen, ENG_E_UNSUPPORTED, "the model is %s and cannot run as %s",
                     m->info.precision, names[want]);
 }
@@ -308,12 +326,15 @@ static int make_plan(struct eng_model *m, const struct eng_model_options *opts, 
                      size_t errlen)
 {
     struct eng_plan_options po = {.cpu_bits = opts->cpu_bits ? opts->cpu_bits : eng_cpu_detect(),
-                                  .reference = opts->reference};
+                                  .reference = opts->reference,
+                                  .bf16 = opts->precision == ENG_PRECISION_BF16};
     struct eng_release release = {0};
     int rc = opts->reference ? 0 : eng_graph_fold(m->g, err, errlen);
     if (rc < 0 || (rc = describe_graph(m, err, errlen)) < 0 ||
-        (rc = check_precision(m, opts->precision, err, errlen)) < 0)
+        (rc = check_precision(m, opts, po.cpu_bits, err, errlen)) < 0)
         return rc;
+    if (po.bf16)
+        m->info.precision = eng_type_name(ENG_BF16);
     if (!opts->reference) {
         if (eng_release_init(&release, m->g, m->files, m->n_files) < 0)
             return no_memory(err, errlen);
@@ -376,7 +397,7 @@ static int build(struct eng_model *m, const struct eng_mobilenet_spec *spec,
     enum eng_precision precision =
         opts->precision == ENG_PRECISION_AUTO ? ENG_PRECISION_FP32 : opts->precision;
     if (precision == ENG_PRECISION_BF16)
-        return eng_fail(err, errlen, ENG_E_UNSUPPORTED, "no kernel of this build computes in bf16");
+        precision = ENG_PRECISION_FP32; /* the plan rounds */
     int rc = eng_mobilenet_build(&m->g, spec, precision, err, errlen);
     if (rc < 0 || (rc = make_plan(m, opts, err, errlen)) < 0)
         return rc;

@@ -125,11 +125,12 @@ static int pack_gemm_u8(struct eng_lower *l, const struct eng_node *n, int taps,
     return packed ? 1 : eng_lower_no_memory(l);
 }
 
+/* f32 or bf16: the same canonical weights. */
 static int pack_gemm_f32(struct eng_lower *l, const struct eng_node *n, int taps, int taps_c,
                          int taps_k, struct eng_pw *pw)
 {
     const struct eng_tensor *w = eng_lower_in(l, n, 1), *b = eng_lower_in(l, n, 2);
-    const struct eng_pw_f32_kernel *kernel = l->p->kernels.pw_f32;
+    const struct eng_kernels *kernels = &l->p->kernels;
     int k = taps * taps_k, outputs = w->dim[0];
     const float *from = w->data;
     float *padded = NULL;
@@ -146,13 +147,18 @@ static int pack_gemm_f32(struct eng_lower *l, const struct eng_node *n, int taps
     }
     struct eng_pw_f32_weights canon = {
         .k = k, .n = outputs, .w = padded ? padded : from, .bias = b ? b->data : NULL};
-    pw_shape(pw, k, outputs, kernel->mr, kernel->nr, kernel->panel_bytes(k));
-    pw->f32 = kernel;
+    if (pw->type == ENG_BF16) {
+        pw->bf16 = kernels->pw_bf16;
+        pw_shape(pw, k, outputs, pw->bf16->mr, pw->bf16->nr, pw->bf16->panel_bytes(k));
+    } else {
+        pw->f32 = kernels->pw_f32;
+        pw_shape(pw, k, outputs, pw->f32->mr, pw->f32->nr, pw->f32->panel_bytes(k));
+    }
     pw->lo = n->lo;
     pw->hi = n->hi;
     void *packed = eng_plan_alloc_packed(l->p, pw->panel_bytes * (size_t)pw->n_panels);
     if (packed)
-        kernel->pack(&canon, packed);
+        (pw->bf16 ? pw->bf16->pack : pw->f32->pack)(&canon, packed);
     pw->packed = packed;
     free(padded);
     return packed ? 1 : eng_lower_no_memory(l);
@@ -165,11 +171,9 @@ int eng_pack_gemm(struct eng_lower *l, const struct eng_node *n, int taps, int t
     int taps_k = taps == 1 ? taps_c : eng_ceil_div(taps_c, ENG_BLOCK) * ENG_BLOCK;
     if (!w->data || (int64_t)taps * taps_k > ENG_MAX_DIM)
         return 0;
-    if (x->type == ENG_F32) {
-        ret->type = ENG_F32;
+    ret->type = eng_lower_c16_type(l, x);
+    if (ret->type != ENG_U8)
         return pack_gemm_f32(l, n, taps, taps_c, taps_k, ret);
-    }
-    ret->type = ENG_U8;
     return pack_gemm_u8(l, n, taps, taps_c, taps_k, ret);
 }
 
@@ -183,12 +187,14 @@ int eng_pack_dw(struct eng_lower *l, const struct eng_node *n, struct eng_dw *re
     ret->blocks = eng_ceil_div(ret->channels, ENG_BLOCK);
     ret->lo = n->lo;
     ret->hi = n->hi;
-    if (x->type == ENG_F32) {
-        ret->type = ENG_F32;
+    ret->type = eng_lower_c16_type(l, x);
+    if (ret->type == ENG_BF16) {
+        ret->bf16 = l->p->kernels.dw_bf16;
+        ret->block_bytes = ret->bf16->block_bytes;
+    } else if (ret->type == ENG_F32) {
         ret->f32 = l->p->kernels.dw_f32;
         ret->block_bytes = ret->f32->block_bytes;
     } else {
-        ret->type = ENG_U8;
         ret->u8 = l->p->kernels.dw_u8;
         ret->block_bytes = ret->u8->block_bytes;
         ret->rq = eng_pack_requant(&l->g->tensors[n->out], n->lo, n->hi);
@@ -197,10 +203,10 @@ int eng_pack_dw(struct eng_lower *l, const struct eng_node *n, struct eng_dw *re
     ret->packed = packed;
     if (!packed)
         return eng_lower_no_memory(l);
-    if (ret->f32) {
+    if (!ret->u8) {
         struct eng_dw_f32_weights canon = {
             .channels = ret->channels, .w = w->data, .bias = b ? b->data : NULL};
-        ret->f32->pack(&canon, packed);
+        (ret->bf16 ? ret->bf16->pack : ret->f32->pack)(&canon, packed);
         return 1;
     }
     struct canonical c;
@@ -227,12 +233,16 @@ static int pack_conv3_f32(struct eng_lower *l, const struct eng_node *n, int out
                           struct eng_conv3_params *ret)
 {
     const struct eng_tensor *w = eng_lower_in(l, n, 1), *b = eng_lower_in(l, n, 2);
-    ret->f32 = l->p->kernels.conv3_f32;
-    void *packed = eng_plan_alloc_packed(l->p, ret->f32->packed_bytes(outputs));
+    if (ret->type == ENG_BF16)
+        ret->bf16 = l->p->kernels.conv3_bf16;
+    else
+        ret->f32 = l->p->kernels.conv3_f32;
+    void *packed = eng_plan_alloc_packed(
+        l->p, (ret->bf16 ? ret->bf16->packed_bytes : ret->f32->packed_bytes)(outputs));
     if (!packed)
         return eng_lower_no_memory(l);
     struct eng_conv3_f32_weights canon = {.n = outputs, .w = w->data, .bias = b ? b->data : NULL};
-    ret->f32->pack(&canon, packed);
+    (ret->bf16 ? ret->bf16->pack : ret->f32->pack)(&canon, packed);
     ret->packed = packed;
     return 1;
 }
@@ -241,11 +251,11 @@ int eng_pack_conv3(struct eng_lower *l, const struct eng_node *n, struct eng_con
 {
     const struct eng_tensor *x = eng_lower_in(l, n, 0), *w = eng_lower_in(l, n, 1);
     int outputs = w->dim[0];
-    ret->type = x->type == ENG_F32 ? ENG_F32 : ENG_U8;
+    ret->type = eng_lower_c16_type(l, x);
     ret->n_blocks = eng_ceil_div(outputs, ENG_BLOCK);
     ret->lo = n->lo;
     ret->hi = n->hi;
-    if (ret->type == ENG_F32)
+    if (ret->type != ENG_U8)
         return pack_conv3_f32(l, n, outputs, ret);
     ret->u8 = l->p->kernels.conv3_u8;
     ret->rq = eng_pack_requant(&l->g->tensors[n->out], n->lo, n->hi);

@@ -6,7 +6,8 @@
  * *fast plan* keeps activations in blocks of 16 channels (kernel.h), quantised ones always u8,
  * packs weights for the chosen micro-kernels, fuses depthwise into the pointwise behind it, and
  * falls back to reference operators, with layout conversions around them, for what it lacks: every
- * valid graph runs.
+ * valid graph runs. Of a float graph the fast plan may keep blocked activations and weights in
+ * bf16; what leaves the blocks (scores, embedding, operands of reference operators) is fp32.
  *
  * Immutable once made, any thread may read it. Results never depend on how a step was split. */
 #ifndef ENG_PLAN_H
@@ -21,6 +22,7 @@ struct eng_plan;
 struct eng_plan_options {
     uint32_t cpu_bits; /* kernels may use these */
     int reference;
+    int bf16; /* fast plan: float activations in blocks and pointwise weights are bf16 */
     /* Called (unless NULL) when nodes 0 .. node are packed: constants that no later node reads may
      * go, if it is no reference plan. */
     void (*packed)(void *arg, int node);

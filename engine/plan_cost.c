@@ -80,7 +80,7 @@ void eng_cost_dw(const struct eng_dw *dw, int batch, int members, struct eng_spl
 /* Multiply-adds a cycle of the pointwise kernel, and cycles per 16-channel pixel of depthwise. */
 static double gemm_rate(const struct eng_pw *pw)
 {
-    return pw->type == ENG_U8 ? 128 : 32;
+    return pw->type == ENG_U8 ? 128 : pw->type == ENG_BF16 ? 64 : 32;
 }
 
 static double dw_pixel(const struct eng_gemm_params *p)

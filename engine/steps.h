@@ -14,7 +14,8 @@
 #include "engine/plan.h"
 #include "engine/quant.h"
 
-/* How a value holds a tensor. For u8 and f32 tensors the first two are one. */
+/* How a value holds a tensor. For u8 and f32 tensors the first two are one. In a bf16 plan the last
+ * one of an f32 tensor is bf16. */
 enum eng_rep {
     ENG_REP_FILE,   /* NHWC, the file's own type */
     ENG_REP_PIXELS, /* NHWC, i8 turned into u8 */
@@ -88,7 +89,7 @@ struct eng_plan {
     const struct eng_graph *g;
     struct eng_kernels kernels;
     uint32_t cpu_bits;
-    int reference;
+    int reference, bf16;
     int n_values, cap_values;
     struct eng_value *values;
     int n_steps, cap_steps;
@@ -172,15 +173,23 @@ struct eng_ref_params {
     const void **constants; /* data of each constant input */
 };
 
+/* Head of the parameters of drivers that go channel block by channel block. */
+struct eng_blocks_params {
+    int blocks, pixels;
+    size_t block_bytes; /* read and written for one block */
+};
 struct eng_layout_params {
-    int h, w, c; /* of the tensor */
-    int flip;    /* i8 <-> u8 */
-    size_t elements, element_size;
+    struct eng_blocks_params b; /* flip: unused */
+    int c;                      /* channels of the tensor */
+    int flip;                   /* i8 <-> u8 */
+    enum eng_type in, out;      /* equal, i8 <-> u8, or f32 <-> bf16 */
+    size_t elements;
 };
 
 /* A packed pointwise. */
 struct eng_pw {
-    enum eng_type type; /* ENG_U8 or ENG_F32 */
+    enum eng_type type; /* ENG_U8, ENG_F32 or ENG_BF16: of the A-panel */
+    int out_f32;        /* bf16: the sums leave as they are */
     int k, n, k_blocks, n_blocks, n_panels, mr, nr;
     size_t panel_bytes;
     int needs_sum;
@@ -188,6 +197,7 @@ struct eng_pw {
     const struct eng_pw_u8_kernel *u8;
     const struct eng_sum_u8_kernel *sum;
     const struct eng_pw_f32_kernel *f32;
+    const struct eng_pw_bf16_kernel *bf16;
     struct eng_requant rq;
     float lo, hi;
 };
@@ -200,6 +210,7 @@ struct eng_dw {
     const char *packed;
     const struct eng_dw_u8_kernel *u8;
     const struct eng_dw_f32_kernel *f32;
+    const struct eng_dw_bf16_kernel *bf16;
     uint8_t zx;
     struct eng_requant rq;
     float lo, hi;
@@ -225,18 +236,15 @@ struct eng_conv3_params {
     const char *packed;
     const struct eng_conv3_u8_kernel *u8;
     const struct eng_conv3_f32_kernel *f32;
+    const struct eng_conv3_bf16_kernel *bf16;
     uint8_t zx;
     struct eng_requant rq;
     float lo, hi;
 };
-/* Head of the parameters of drivers that go channel block by channel block. */
-struct eng_blocks_params {
-    int blocks, pixels;
-    size_t block_bytes; /* read and written for one block */
-};
 struct eng_gap_params {
     struct eng_blocks_params b;
-    const struct eng_gap_u8_kernel *u8; /* NULL: f32 */
+    const struct eng_gap_u8_kernel *u8; /* NULL: f32 or bf16 */
+    enum eng_type type;
     int offset;  /* 128 if the file's type is i8: averages round on the file's own quanta */
     int exact;   /* eng_quant_average; else by scale */
     int32_t zx;  /* in the file's quanta */

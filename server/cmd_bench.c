@@ -1,5 +1,6 @@
 /* `bench`: how fast a network runs here, against the machine's peak; one network, or the paper's
  * grid of sixteen; or, without a network, the image door. */
+#include "server/accuracy.h"
 #include "server/bench_decode.h"
 #include "server/bench_grid.h"
 #include "server/cmd.h"
@@ -17,6 +18,7 @@ struct bench {
     struct eng_model *model;
     const struct eng_model_info *info;
     struct srv_measure m;
+    struct srv_accuracy accuracy;
     long rss_kb;
 };
 
@@ -77,6 +79,7 @@ static void print_json(const struct bench *b, FILE *out)
             (int)b->cfg->threads, (int)b->cfg->batch, b->info->precision, m->runs,
             (unsigned long long)b->info->mult_adds, (unsigned long long)b->info->parameters,
             m->peak / 1e9, m->peak_name, b->info->weight_bytes, m->context_bytes, b->rss_kb);
+    srv_accuracy_print(&b->accuracy, 1, out);
     if (b->cfg->layers)
         print_layers_json(b, out);
     fputs("}\n", out);
@@ -95,6 +98,7 @@ static void print_text(const struct bench *b, FILE *out)
     fprintf(out, "  weights %.2f MB, context %.2f MB, peak resident %.1f MB\n",
             (double)b->info->weight_bytes / 1e6, (double)m->context_bytes / 1e6,
             (double)b->rss_kb / 1e3);
+    srv_accuracy_print(&b->accuracy, 0, out);
     if (b->cfg->layers)
         print_layers_text(b, out);
 }
@@ -136,9 +140,11 @@ static int bench_one(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
         return rc;
     b.info = eng_model_info(b.model);
     rc = srv_measure_run(&b.m, b.model, &o, err, errlen);
+    getrusage(RUSAGE_SELF, &usage);
+    b.rss_kb = usage.ru_maxrss;
+    if (rc == 0)
+        rc = srv_accuracy_run(&b.accuracy, b.model, cfg, err, errlen);
     if (rc == 0) {
-        getrusage(RUSAGE_SELF, &usage);
-        b.rss_kb = usage.ru_maxrss;
         if (cfg->json)
             print_json(&b, out);
         else

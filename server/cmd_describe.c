@@ -1,6 +1,7 @@
 /* `describe`: a network as the paper describes one: layers, multiply-adds, parameters, and where
  * they go. Howard et al. 2017, equations 2 to 5 and tables 1 and 2. */
 #include "engine/model.h"
+#include "server/accuracy.h"
 #include "server/cmd.h"
 #include "server/measure.h"
 #include "server/open_model.h"
@@ -100,7 +101,7 @@ static void print_layers(const struct eng_model *m, const struct srv_measure *r,
 }
 
 static void print_text(const struct eng_model *m, const struct totals *t,
-                       const struct srv_measure *r, FILE *out)
+                       const struct srv_measure *r, const struct srv_accuracy *accuracy, FILE *out)
 {
     const struct eng_model_info *info = eng_model_info(m);
     char a[32], b[32];
@@ -125,6 +126,7 @@ static void print_text(const struct eng_model *m, const struct totals *t,
                 (double)t->full / 1e6, (double)t->full / (double)t->mult_adds);
     fprintf(out, "\n%s activations written, weights %.2f MB packed\n",
             srv_group_digits(t->activations, a), (double)info->weight_bytes / 1e6);
+    srv_accuracy_print(accuracy, 0, out);
     if (r)
         fprintf(
             out,
@@ -169,19 +171,20 @@ static void print_info_json(const struct eng_model_info *info, FILE *out)
 }
 
 static void print_json(const struct eng_model *m, const struct totals *t,
-                       const struct srv_measure *r, FILE *out)
+                       const struct srv_measure *r, const struct srv_accuracy *accuracy, FILE *out)
 {
     const struct eng_model_info *info = eng_model_info(m);
     print_info_json(info, out);
     fprintf(out,
             ",\"mult_adds\":%llu,\"parameters\":%llu,\"full_mult_adds\":%llu,"
-            "\"activations\":%llu,\"weight_bytes\":%zu,\n ",
+            "\"activations\":%llu,\"weight_bytes\":%zu",
             (unsigned long long)t->mult_adds, (unsigned long long)t->parameters,
             (unsigned long long)t->full, (unsigned long long)t->activations, info->weight_bytes);
     if (r)
-        fprintf(out, "\"min_ms\":%.4f,\"peak_share\":%.4f,\"context_bytes\":%zu,\n ", r->min_ms,
+        fprintf(out, ",\"min_ms\":%.4f,\"peak_share\":%.4f,\"context_bytes\":%zu", r->min_ms,
                 r->peak_share, r->context_bytes);
-    fputs("\"kinds\":[", out);
+    srv_accuracy_print(accuracy, 1, out);
+    fputs(",\n \"kinds\":[", out);
     for (int i = 0; i < t->n; i++) {
         const struct kind *k = &t->kinds[i];
         fprintf(out,
@@ -228,6 +231,7 @@ static int describe(const struct cfg *cfg, struct eng_model *m, FILE *out, char 
 {
     struct totals t;
     struct srv_measure measured = {0}, *r = NULL;
+    struct srv_accuracy accuracy;
     struct srv_measure_options o = {
         .threads = 1, .batch = 1, .seconds = 1, .layers = 1, .cpu_bits = srv_allowed_cpu(cfg)};
     add_up(m, &t);
@@ -236,11 +240,12 @@ static int describe(const struct cfg *cfg, struct eng_model *m, FILE *out, char 
         return rc;
     if (cfg->measure)
         r = &measured;
-    if (cfg->json)
-        print_json(m, &t, r, out);
-    else
-        print_text(m, &t, r, out);
-    if (cfg->plot[0])
+    rc = srv_accuracy_run(&accuracy, m, cfg, err, errlen);
+    if (rc == 0 && cfg->json)
+        print_json(m, &t, r, &accuracy, out);
+    else if (rc == 0)
+        print_text(m, &t, r, &accuracy, out);
+    if (rc == 0 && cfg->plot[0])
         rc = plot(m, &t, r, cfg->plot, err, errlen);
     srv_measure_finish(&measured);
     return rc;

@@ -24,34 +24,42 @@ extern const struct eng_peak_kernel eng_peak_i8_dotprod;
 #endif
 
 #if defined(__x86_64__)
-/* The whole loop in assembly: compilers keep twelve accumulators in registers or they do not, and
- * the peak must not depend on it. `v` is "ymm" or "zmm"; `body` is run for r = 0 .. 11 (twelve
- * chains hide every latency of today's cores) on accumulator \\r with operands 13 (ones, 16 bits),
- * 14, 15 and the scratch register 12. Operands hold bytes of 63 and 0, which is 0.5 to bf16 and
- * near it to fp32. */
-enum { ENG_PEAK_CHAINS = 12 };
-#define ENG_PEAK_LOOP(iterations, v, body)                                                         \
+/* The whole loop in assembly: compilers keep accumulators in registers or they do not, and the peak
+ * must not depend on it. `body` is run for r = 0 .. CHAINS - 1 on accumulator \\r with operands 13
+ * (ones, 16 bits), 14, 15 and the scratch register 12; of 512 bits those are 29, 30, 31 and 28.
+ * Operands hold bytes of 63 and 0, which is 0.5 to bf16 and near it to fp32. Twelve chains hide the
+ * latency of all but vdpbf16ps (93 % on Zen 5), and 16 registers hold no more. */
+enum { ENG_PEAK_CHAINS = 12, ENG_PEAK_CHAINS_512 = 24 };
+#define ENG_PEAK_ASM(iterations, v, ones, a, b, chains, body, ...)                                 \
     do {                                                                                           \
         uint64_t left = (iterations);                                                              \
-        __asm__ volatile("vmovd %1, %%xmm14\n\t"                                                   \
-                         "vpbroadcastd %%xmm14, %%" v "15\n\t"                                     \
-                         "vpbroadcastd %%xmm14, %%" v "14\n\t"                                     \
-                         "vmovd %2, %%xmm13\n\t"                                                   \
-                         "vpbroadcastd %%xmm13, %%" v "13\n\t"                                     \
-                         ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\n\t"                                    \
-                         "vpbroadcastd %%xmm14, %%" v "\\r\n\t"                                    \
+        __asm__ volatile("vmovd %1, %%xmm0\n\t"                                                    \
+                         "vpbroadcastd %%xmm0, %%" v b "\n\t"                                      \
+                         "vpbroadcastd %%xmm0, %%" v a "\n\t"                                      \
+                         "vmovd %2, %%xmm0\n\t"                                                    \
+                         "vpbroadcastd %%xmm0, %%" v ones "\n\t"                                   \
+                         ".irp r," chains "\n\t"                                                   \
+                         "vmovaps %%" v a ", %%" v "\\r\n\t"                                       \
                          ".endr\n\t"                                                               \
                          ".p2align 5\n"                                                            \
                          "1:\n\t"                                                                  \
-                         ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\n\t" body "\n\t.endr\n\t"               \
+                         ".irp r," chains "\n\t" body "\n\t.endr\n\t"                              \
                          "dec %0\n\t"                                                              \
                          "jnz 1b\n\t"                                                              \
                          "vzeroupper"                                                              \
                          : "+r"(left)                                                              \
                          : "r"(0x3f003f00), "r"(0x00010001)                                        \
                          : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",   \
-                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");  \
+                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",            \
+                           "xmm15" __VA_ARGS__);                                                   \
     } while (0)
+#define ENG_PEAK_LOOP(iterations, body)                                                            \
+    ENG_PEAK_ASM(iterations, "ymm", "13", "14", "15", "0,1,2,3,4,5,6,7,8,9,10,11", body, )
+#define ENG_PEAK_LOOP_512(iterations, body)                                                        \
+    ENG_PEAK_ASM(iterations, "zmm", "29", "30", "31",                                              \
+                 "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23", body, , "xmm16", \
+                 "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",  \
+                 "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31")
 #elif defined(__aarch64__)
 /* The same with sixteen accumulators v0 .. v15, operands v16, v17 and scratch v18, v19; `body` is
  * run on each, \\acc. */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const double MAX_LOGIT = 5e-4, MAX_PROBABILITY = 2e-5;
+static const double MAX_LOGIT = 5e-4, MAX_PROBABILITY = 2e-5, MAX_BF16 = 0.02;
 
 static const struct golden_case cases[] = {
     {"vww_96_float", {"vww/vww_96_float.tflite"}, 96, 2},
@@ -38,10 +38,10 @@ static void compare(const struct golden_case *c, const void *have, const float *
                      (double)want[i]);
 }
 
-static void check(const struct golden_case *c, int reference)
+static void check(const struct golden_case *c, enum golden_plan plan)
 {
     struct golden_model m;
-    golden_load(&m, c, reference, GOLDEN_IMAGES);
+    golden_load(&m, c, plan, GOLDEN_IMAGES);
     float *logits = answers(c, "logits"), *probs = answers(c, "probs");
     for (int i = 0; i < GOLDEN_IMAGES; i++)
         golden_input_f32(&m, c, i, i);
@@ -55,11 +55,36 @@ static void check(const struct golden_case *c, int reference)
     golden_unload(&m);
 }
 
+/* bf16 beside fp32, on the same tensors: what rounding costs, held to a bound. */
+static void bf16_answers(void **state)
+{
+    golden_need_shared();
+    for (int i = 0; i < N_CASES; i++) {
+        const struct golden_case *c = &cases[i];
+        struct golden_model m;
+        golden_load(&m, c, GOLDEN_BF16, GOLDEN_IMAGES);
+        float *probs = answers(c, "probs");
+        for (int k = 0; k < GOLDEN_IMAGES; k++)
+            golden_input_f32(&m, c, k, k);
+        assert_int_equal(eng_run_exec(m.run, GOLDEN_IMAGES, NULL), 0);
+        double most = 0;
+        for (int k = 0; k < GOLDEN_IMAGES * c->outputs; k++) {
+            const float *have = eng_run_tensor(m.run, m.g->output, k / c->outputs);
+            most = fmax(most, fabs((double)have[k % c->outputs] - (double)probs[k]));
+        }
+        print_message("%s in bf16: probabilities off by at most %.5f\n", c->name, most);
+        assert_true(most > 0 && most < MAX_BF16);
+        free(probs);
+        golden_unload(&m);
+    }
+    (void)state;
+}
+
 static void fast_answers(void **state)
 {
     golden_need_shared();
     for (int i = 0; i < N_CASES; i++)
-        check(&cases[i], 0);
+        check(&cases[i], GOLDEN_FAST);
     (void)state;
 }
 
@@ -67,7 +92,7 @@ static void reference_answers(void **state)
 {
     golden_need_shared();
     for (int i = 0; i < N_CASES; i++)
-        check(&cases[i], 1);
+        check(&cases[i], GOLDEN_REFERENCE);
     (void)state;
 }
 
@@ -76,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fast_answers),
         cmocka_unit_test(reference_answers),
+        cmocka_unit_test(bf16_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,10 +95,13 @@ static struct eng_graph *import(struct golden_model *m, const struct golden_case
     return g;
 }
 
-void golden_load(struct golden_model *m, const struct golden_case *c, int reference, int batch)
+void golden_load(struct golden_model *m, const struct golden_case *c, enum golden_plan plan,
+                 int batch)
 {
     char err[256] = "";
-    struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .reference = reference};
+    struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(),
+                                    .reference = plan == GOLDEN_REFERENCE,
+                                    .bf16 = plan == GOLDEN_BF16};
     memset(m, 0, sizeof *m);
     m->g = import(m, c, 0);
     if (c->files[1]) {
@@ -106,7 +109,7 @@ void golden_load(struct golden_model *m, const struct golden_case *c, int refere
         if (eng_graph_join(m->g, head, err, sizeof err) < 0)
             fail_msg("%s: %s", c->name, err);
     }
-    if (!reference && eng_graph_fold(m->g, err, sizeof err) < 0)
+    if (plan != GOLDEN_REFERENCE && eng_graph_fold(m->g, err, sizeof err) < 0)
         fail_msg("%s: %s", c->name, err);
     if (eng_plan_create(&m->plan, m->g, &opts, err, sizeof err) < 0 ||
         eng_run_create(&m->run, m->plan, batch, 1, err, sizeof err) < 0)

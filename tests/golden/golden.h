@@ -13,6 +13,8 @@ struct golden_case {
     int i8_logits, i8_out, i8_in;
 };
 
+enum golden_plan { GOLDEN_FAST, GOLDEN_REFERENCE, GOLDEN_BF16 };
+
 struct golden_model {
     struct eng_graph *g;
     struct eng_plan *plan;
@@ -30,7 +32,8 @@ uint32_t golden_crc32(const void *data, size_t size);
 int golden_image_index(const char *file);
 
 /* Imports, joins, folds (fast plan only), plans; a run of `batch` images and one member. */
-void golden_load(struct golden_model *m, const struct golden_case *c, int reference, int batch);
+void golden_load(struct golden_model *m, const struct golden_case *c, enum golden_plan plan,
+                 int batch);
 void golden_unload(struct golden_model *m);
 /* Image `image` of the inputs of this side into slot: as u8, or i8 = u8 - 128. */
 void golden_input_u8(struct golden_model *m, const struct golden_case *c, int image, int slot);

@@ -130,3 +130,16 @@ def test_bench_decode(tmp_path):
     for wrong in (tmp_path / "none", tmp_path / "a.ppm"):
         p = run("bench", "--decode", wrong)
         assert p.returncode != 0 and str(wrong) in p.stderr
+
+
+def test_bf16_prints_its_accuracy():
+    """Where the processor has no bf16 the option is refused with a reason; plain C always takes it."""
+    c = read("bench", "--precision", "bf16", "--isa", "c", "--alpha", 0.25, "--rho", 32, "--seconds", 0.1)
+    assert c["precision"] == "bf16" and c["fp32_images"] >= 8
+    assert 0 < c["fp32_logit_error"] < 0.02 and c["fp32_max_probability_error"] < 0.05
+    p = run("bench", "--precision", "bf16", "--alpha", 0.25, "--rho", 32, "--seconds", 0.1)
+    assert ("against fp32" in p.stdout) if p.returncode == 0 else ("bf16" in p.stderr)
+    p = run("describe", "--precision", "bf16", "--isa", "c", "--alpha", 0.25, "--rho", 32)
+    assert p.returncode == 0 and "against fp32" in p.stdout
+    exact = read("bench", "--precision", "fp32", "--alpha", 0.25, "--rho", 32, "--seconds", 0.1)
+    assert "fp32_images" not in exact

@@ -24,13 +24,18 @@ struct world {
     struct eng_run *run;
 };
 
-static void open_world(struct world *w, const struct eng_graph *g, int reference, uint32_t bits)
+static void open_plan(struct world *w, const struct eng_graph *g,
+                      const struct eng_plan_options *opts)
 {
     char err[256] = "";
-    struct eng_plan_options opts = {.cpu_bits = bits, .reference = reference};
-    if (eng_plan_create(&w->plan, g, &opts, err, sizeof err) < 0 ||
+    if (eng_plan_create(&w->plan, g, opts, err, sizeof err) < 0 ||
         eng_run_create(&w->run, w->plan, MAX_BATCH, MAX_THREADS, err, sizeof err) < 0)
         fail_msg("%s", err);
+}
+
+static void open_world(struct world *w, const struct eng_graph *g, int reference, uint32_t bits)
+{
+    open_plan(w, g, &(struct eng_plan_options){.cpu_bits = bits, .reference = reference});
 }
 
 static void close_world(struct world *w)
@@ -66,13 +71,14 @@ static size_t output_bytes(const struct eng_graph *g)
     return eng_tensor_elements(&g->tensors[g->output]) * eng_type_size(g->tensors[g->output].type);
 }
 
-static void assert_close(const float *have, const float *want, size_t n, unsigned seed)
+static void assert_close(const float *have, const float *want, size_t n, float tolerance,
+                         unsigned seed)
 {
     float most = 0;
     for (size_t i = 0; i < n; i++)
         most = fabsf(want[i]) > most ? fabsf(want[i]) : most;
     for (size_t i = 0; i < n; i++)
-        if (!(fabsf(have[i] - want[i]) <= 2e-5f * (most + 1.0f)))
+        if (!(fabsf(have[i] - want[i]) <= tolerance * (most + 1.0f)))
             fail_msg("graph %u: output %zu is %g, reference %g (largest %g)", seed, i,
                      (double)have[i], (double)want[i], (double)most);
 }
@@ -82,7 +88,7 @@ static void assert_agrees(const struct eng_graph *g, const void *have, const voi
 {
     size_t bytes = output_bytes(g);
     if (g->tensors[g->output].type == ENG_F32) {
-        assert_close(have, want, bytes / sizeof(float), seed);
+        assert_close(have, want, bytes / sizeof(float), 2e-5f, seed);
         return;
     }
     for (size_t i = 0; i < bytes; i++)
@@ -208,6 +214,32 @@ static void f32_is_close_to_reference(void **state)
     agree_on(ENG_F32);
 }
 
+/* bf16 has 8 bits: each of a few layers adds half a unit in the last place to what it is given. */
+static void bf16_is_near_reference(void **state)
+{
+    (void)state;
+    const uint32_t bits[] = {ENG_CPU_C, eng_cpu_detect()};
+    for (unsigned seed = 1; seed <= (getenv("MOBILENETD_QUICK") ? 40u : 150u); seed++) {
+        struct tiny t;
+        struct world ref;
+        random_graph(&t, ENG_F32, seed);
+        open_world(&ref, t.g, 1, 0);
+        run_images(&ref, 0, MAX_BATCH, NULL);
+        for (int k = 0; k < 2; k++) {
+            struct world w;
+            open_plan(&w, t.g, &(struct eng_plan_options){.cpu_bits = bits[k], .bf16 = 1});
+            run_images(&w, 0, MAX_BATCH, NULL);
+            for (int i = 0; i < MAX_BATCH; i++)
+                assert_close(eng_run_tensor(w.run, t.g->output, i),
+                             eng_run_tensor(ref.run, t.g->output, i),
+                             output_bytes(t.g) / sizeof(float), 0.03f, seed);
+            close_world(&w);
+        }
+        close_world(&ref);
+        eng_graph_destroy(t.g);
+    }
+}
+
 /* What the post-training quantiser puts at both ends: u8 pixels, int8 inside, u8 out. */
 static void mixed_types(void **state)
 {
@@ -317,13 +349,14 @@ static void small_net(struct tiny *t, enum eng_type type)
 static void same_bits_everywhere(void **state)
 {
     (void)state;
-    static const enum eng_type types[] = {ENG_U8, ENG_I8, ENG_F32};
-    for (int k = 0; k < 3; k++) {
+    static const enum eng_type types[] = {ENG_U8, ENG_I8, ENG_F32, ENG_F32};
+    for (int k = 0; k < 4; k++) { /* the last one in bf16 */
         struct tiny t;
         struct world w;
         unsigned char *want[MAX_BATCH];
         small_net(&t, types[k]);
-        open_world(&w, t.g, 0, eng_cpu_detect());
+        open_plan(&w, t.g,
+                  &(struct eng_plan_options){.cpu_bits = eng_cpu_detect(), .bf16 = k == 3});
         size_t bytes = output_bytes(t.g);
         for (int i = 0; i < MAX_BATCH; i++) { /* each image alone, in slot 0 */
             run_images(&w, i, 1, NULL);
@@ -384,7 +417,7 @@ int main(void)
         cmocka_unit_test(u8_equals_reference),       cmocka_unit_test(i8_equals_reference),
         cmocka_unit_test(f32_is_close_to_reference), cmocka_unit_test(mixed_types),
         cmocka_unit_test(multiplies_and_flattens),   cmocka_unit_test(same_bits_everywhere),
-        cmocka_unit_test(refuses_and_reports),
+        cmocka_unit_test(refuses_and_reports),       cmocka_unit_test(bf16_is_near_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,14 +3,13 @@
 
 static void run_f32(uint64_t iterations)
 {
-    ENG_PEAK_LOOP(iterations, "ymm", "vfmadd231ps %%ymm15, %%ymm14, %%ymm\\r");
+    ENG_PEAK_LOOP(iterations, "vfmadd231ps %%ymm15, %%ymm14, %%ymm\\r");
 }
 
 static void run_i8(uint64_t iterations)
 {
-    ENG_PEAK_LOOP(iterations, "ymm",
-                  "vpmaddubsw %%ymm15, %%ymm14, %%ymm12\n\tvpmaddwd %%ymm13, %%ymm12, "
-                  "%%ymm12\n\tvpaddd %%ymm12, %%ymm\\r, %%ymm\\r");
+    ENG_PEAK_LOOP(iterations, "vpmaddubsw %%ymm15, %%ymm14, %%ymm12\n\tvpmaddwd %%ymm13, %%ymm12, "
+                              "%%ymm12\n\tvpaddd %%ymm12, %%ymm\\r, %%ymm\\r");
 }
 
 const struct eng_peak_kernel eng_peak_f32_avx2 = {"avx2 vfmadd", ENG_CPU_AVX2, ENG_PEAK_CHAINS * 16,

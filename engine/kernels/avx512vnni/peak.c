@@ -3,8 +3,8 @@
 
 static void run(uint64_t iterations)
 {
-    ENG_PEAK_LOOP(iterations, "zmm", "vpdpbusd %%zmm15, %%zmm14, %%zmm\\r");
+    ENG_PEAK_LOOP_512(iterations, "vpdpbusd %%zmm31, %%zmm30, %%zmm\\r");
 }
 
 const struct eng_peak_kernel eng_peak_i8_avx512vnni = {
-    "avx512 vpdpbusd", ENG_CPU_AVX512 | ENG_CPU_AVX512VNNI, ENG_PEAK_CHAINS * 128, run};
+    "avx512 vpdpbusd", ENG_CPU_AVX512 | ENG_CPU_AVX512VNNI, ENG_PEAK_CHAINS_512 * 128, run};

@@ -3,7 +3,7 @@
 
 static void run(uint64_t iterations)
 {
-    ENG_PEAK_LOOP(iterations, "ymm", "%{vex%} vpdpbusd %%ymm15, %%ymm14, %%ymm\\r");
+    ENG_PEAK_LOOP(iterations, "%{vex%} vpdpbusd %%ymm15, %%ymm14, %%ymm\\r");
 }
 
 const struct eng_peak_kernel eng_peak_i8_avxvnni = {"avx vpdpbusd", ENG_CPU_AVX2 | ENG_CPU_AVXVNNI,
