@@ -12,4 +12,12 @@ void srv_ready_finish(struct srv_call *c);
 void srv_metrics_finish(struct srv_call *c);
 void srv_root_finish(struct srv_call *c);
 
+void srv_oip_infer_begin(struct srv_call *c);
+void srv_oip_infer_finish(struct srv_call *c);
+
+/* The model of the path, {} and the second {} its version, in Triton's words. <0: it has replied.
+ */
+struct srv_model;
+int srv_oip_model(struct srv_call *c, struct srv_model **ret, const char **ret_name);
+
 #endif

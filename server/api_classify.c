@@ -3,8 +3,8 @@
 #include "protocol/query.h"
 #include "protocol/reply.h"
 #include "server/api.h"
+#include "server/api_common.h"
 #include "server/call.h"
-#include "server/clock.h"
 #include "server/models.h"
 #include "server/pool.h"
 #include "server/srv.h"
@@ -20,7 +20,7 @@ enum { BOUNDARY_MAX = 128, FIELDS_MAX = 16 };
 
 static int choose_model(struct srv_call *c)
 {
-    const char *name = c->param, *called;
+    const char *name = c->params[0], *called;
     char argument[SRV_PARAM_MAX];
     if (!name[0]) {
         int there = srv_call_query(c, "model", argument, sizeof(argument));
@@ -39,7 +39,6 @@ static int choose_model(struct srv_call *c)
 
 static int read_options(struct srv_call *c)
 {
-    const struct cfg *cfg = c->srv->cfg;
     struct srv_req *r = c->req;
     long long top_k = 5, exif = 1, lenient = 0;
     if (srv_call_query_int(c, "top_k", 1, LLONG_MAX, &top_k) < 0 ||
@@ -49,48 +48,13 @@ static int read_options(struct srv_call *c)
     r->top_k = top_k > INT_MAX ? INT_MAX : (int)top_k;
     r->image.ignore_exif = !exif;
     r->image.lenient = (int)lenient;
-    r->image.limits.max_pixels = (uint64_t)cfg->max_pixels;
-    r->image.limits.max_width = (uint32_t)cfg->max_width;
-    r->image.limits.max_height = (uint32_t)cfg->max_height;
-    r->image.limits.max_scans = (uint32_t)cfg->max_scans;
-    r->image.limits.max_coefficients = (size_t)cfg->max_picture_memory;
-    r->image.limits.max_chunk = (size_t)cfg->max_png_chunk;
-    r->image.limits.max_decode_ms = (uint32_t)cfg->max_decode_ms;
     return 0;
-}
-
-static int read_deadline(struct srv_call *c)
-{
-    long long ms = c->srv->cfg->default_timeout_ms;
-    const char *given = c->ops->header(c, "X-Request-Timeout-Ms");
-    if (given && proto_parse_int(given, 1, 86400000, &ms) < 0) {
-        srv_call_error(c, 400, "X-Request-Timeout-Ms must be a whole number from 1 to 86400000");
-        return -1;
-    }
-    c->req->deadline_ns = c->started_ns + (uint64_t)ms * SRV_NS_PER_MS;
-    return 0;
-}
-
-static void refuse(struct srv_call *c, int rc)
-{
-    if (rc == -EAGAIN || rc == -ETIME)
-        srv_call_header(c, "Retry-After", "%d", c->req->retry_after_s);
-    if (rc == -EAGAIN)
-        srv_call_error(c, 429, "too many images wait for this model");
-    else if (rc == -ETIME)
-        srv_call_error(c, 429, "the deadline cannot be met at the present load");
-    else
-        srv_call_error(c, 503, "out of memory for the images");
 }
 
 void srv_classify_begin(struct srv_call *c)
 {
-    if (choose_model(c) < 0 || read_options(c) < 0 || read_deadline(c) < 0)
-        return;
-    c->req->client_fd = c->client_fd;
-    int rc = srv_req_admit(c->req, c->declared > 0 ? (size_t)c->declared : 0);
-    if (rc < 0)
-        refuse(c, rc);
+    if (choose_model(c) == 0 && read_options(c) == 0)
+        srv_api_admit(c);
 }
 
 /* ---- answers ---- */
@@ -182,7 +146,7 @@ static void answer(struct srv_req *r, void *arg)
 
 /* ---- the body ---- */
 
-static void submit(struct srv_call *c, const struct srv_span *images, int n)
+static void submit(struct srv_call *c, const struct srv_input *images, int n)
 {
     c->images = n;
     c->many = n > 1;
@@ -190,7 +154,7 @@ static void submit(struct srv_call *c, const struct srv_span *images, int n)
     c->req->arg = c;
     int rc = srv_req_submit(c->req, images, n);
     if (rc < 0)
-        refuse(c, rc);
+        srv_api_refuse(c, rc);
 }
 
 static int is_image_part(const struct proto_part *p)
@@ -210,7 +174,7 @@ static void finish_multipart(struct srv_call *c, const char *boundary)
     int limit = (int)c->srv->cfg->max_images, room = limit + FIELDS_MAX, n = 0;
     char err[160] = "";
     struct proto_part *parts = srv_arena_alloc(&r->arena, (size_t)room * sizeof(*parts));
-    struct srv_span *images = srv_arena_alloc(&r->arena, (size_t)room * sizeof(*images));
+    struct srv_input *images = srv_arena_alloc(&r->arena, (size_t)room * sizeof(*images));
     if (!parts || !images) {
         srv_call_error(c, 503, "out of memory for the images");
         return;
@@ -219,7 +183,7 @@ static void finish_multipart(struct srv_call *c, const char *boundary)
         proto_multipart_split(r->body, r->body_len, boundary, parts, room, err, sizeof(err));
     for (int i = 0; i < found; i++)
         if (is_image_part(&parts[i]))
-            images[n++] = (struct srv_span){parts[i].data, parts[i].len};
+            images[n++] = (struct srv_input){SRV_IMAGE, parts[i].data, parts[i].len};
     if (found == -E2BIG || n > limit)
         srv_call_error(c, 413, "more than %d images in one request", limit);
     else if (found < 0)
@@ -246,5 +210,5 @@ void srv_classify_finish(struct srv_call *c)
     else if (eng_image_sniff(r->body, r->body_len) == ENG_IMAGE_UNKNOWN)
         srv_call_error(c, 415, "the body is not an image of a type that is read here");
     else
-        submit(c, &(struct srv_span){r->body, r->body_len}, 1);
+        submit(c, &(struct srv_input){SRV_IMAGE, r->body, r->body_len}, 1);
 }

@@ -1,6 +1,7 @@
 /* Health, models, metrics and the list of routes. */
 #include "protocol/reply.h"
 #include "server/api.h"
+#include "server/api_common.h"
 #include "server/call.h"
 #include "server/metrics.h"
 #include "server/models.h"
@@ -10,22 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void reply_text(struct srv_call *c, int status, const char *type, const char *text)
-{
-    srv_call_reply(c, status, type, strdup(text), strlen(text));
-}
-
 void srv_live_finish(struct srv_call *c)
 {
-    reply_text(c, 200, "application/json", "{\"live\":true}");
+    srv_api_text(c, 200, "application/json", "{\"live\":true}");
 }
 
 void srv_ready_finish(struct srv_call *c)
 {
     if (c->srv->phase == SRV_SERVING)
-        reply_text(c, 200, "application/json", "{\"ready\":true}");
+        srv_api_text(c, 200, "application/json", "{\"ready\":true}");
     else
-        reply_text(c, 503, "application/json", "{\"ready\":false}");
+        srv_api_text(c, 503, "application/json", "{\"ready\":false}");
 }
 
 void srv_metrics_finish(struct srv_call *c)

@@ -11,7 +11,7 @@ struct srv_arena_block {
     _Alignas(16) unsigned char data[];
 };
 
-void srv_arena_init(struct srv_arena *a, size_t cap, size_t *total)
+void srv_arena_init(struct srv_arena *a, size_t cap, atomic_size_t *total)
 {
     *a = (struct srv_arena){.cap = cap, .total = total};
 }
@@ -25,7 +25,7 @@ void srv_arena_finish(struct srv_arena *a)
         b = next;
     }
     if (a->total)
-        *a->total -= a->used;
+        atomic_fetch_sub_explicit(a->total, a->used, memory_order_relaxed);
     a->head = NULL;
     a->used = 0;
 }
@@ -35,8 +35,8 @@ static int charge(struct srv_arena *a, size_t old, size_t size)
     if (size > a->cap || a->used - old > a->cap - size)
         return -1;
     a->used = a->used - old + size;
-    if (a->total)
-        *a->total = *a->total - old + size;
+    if (a->total) /* wraps round where size < old, and so subtracts */
+        atomic_fetch_add_explicit(a->total, size - old, memory_order_relaxed);
     return 0;
 }
 

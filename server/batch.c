@@ -3,6 +3,7 @@
 #include "server/batch.h"
 
 #include "server/clock.h"
+#include "server/fill.h"
 #include "server/request.h"
 
 #include <errno.h>
@@ -71,17 +72,37 @@ static int drop_unwanted(struct srv_job **jobs, int n, uint64_t now, int crowded
     return drop_final(jobs, n);
 }
 
-static void decode_one(struct batch *b, int slot, struct eng_decoder *d)
+static void decode_image(struct srv_job *j, const struct eng_preprocess *p, void *to,
+                         struct eng_decoder *d)
 {
-    struct srv_job *j = b->jobs[slot];
     struct eng_image_report report = {0};
     char err[160] = "";
-    int rc = eng_decoder_run(d, j->bytes, j->len, &b->model->info->preprocess, &j->req->image,
-                             eng_context_input(b->context->eng, slot), &report, err, sizeof(err));
+    int rc = eng_decoder_run(d, j->input.data, j->input.len, p, &j->req->image, to, &report, err,
+                             sizeof(err));
     j->decode_ns = report.decode_ns;
     j->preprocess_ns = report.preprocess_ns;
     if (rc < 0)
         srv_job_fail(j, srv_engine_status(rc), "%s", err[0] ? err : "the image cannot be read");
+}
+
+static void decode_one(struct batch *b, int slot, struct eng_decoder *d)
+{
+    struct srv_job *j = b->jobs[slot];
+    const struct eng_preprocess *p = &b->model->info->preprocess;
+    void *to = eng_context_input(b->context->eng, slot);
+    if (j->input.kind == SRV_IMAGE) {
+        decode_image(j, p, to, d);
+    } else {
+        uint64_t start = srv_now_ns();
+        srv_fill(j, p, to);
+        j->preprocess_ns = srv_now_ns() - start;
+    }
+    if (srv_job_is_final(j))
+        return;
+    if (j->tensor)
+        memcpy(j->tensor, to, srv_tensor_bytes(p));
+    if (j->req->wants == SRV_WANT_TENSOR)
+        srv_job_move(j, SRV_JOB_DONE);
 }
 
 static void decode_units(void *arg, int begin, int end, int member)
@@ -98,8 +119,7 @@ static void decode_units(void *arg, int begin, int end, int member)
 /* Closes the gaps that failed images left, so that the run is no larger than what is good. */
 static void compact(struct batch *b)
 {
-    const struct eng_preprocess *p = &b->model->info->preprocess;
-    size_t bytes = (size_t)p->height * (size_t)p->width * 3 * eng_type_size(p->type);
+    size_t bytes = srv_tensor_bytes(&b->model->info->preprocess);
     for (int i = 0; i < b->n;) {
         if (!srv_job_is_final(b->jobs[i])) {
             i++;
@@ -116,14 +136,27 @@ static void compact(struct batch *b)
     }
 }
 
+static void take_results(struct srv_job *j, const struct eng_model_info *info,
+                         struct eng_context *c, int slot)
+{
+    size_t outputs = (size_t)info->outputs * sizeof(float);
+    if (j->predictions)
+        j->n_predictions = eng_context_topk(c, slot, j->capacity, j->predictions);
+    if (j->logits)
+        memcpy(j->logits, eng_context_logits(c, slot), outputs);
+    if (j->probabilities)
+        memcpy(j->probabilities, eng_context_probabilities(c, slot), outputs);
+    if (j->embedding)
+        memcpy(j->embedding, eng_context_embedding(c, slot),
+               (size_t)info->embedding * sizeof(float));
+}
+
 static void infer(struct batch *b, struct eng_team *team)
 {
     uint64_t start = srv_now_ns();
     int rc = eng_context_run(b->context->eng, b->n, team);
-    for (int i = 0; i < b->n && rc == 0; i++) {
-        struct srv_job *j = b->jobs[i];
-        j->n_predictions = eng_context_topk(b->context->eng, i, j->capacity, j->predictions);
-    }
+    for (int i = 0; i < b->n && rc == 0; i++)
+        take_results(b->jobs[i], b->model->info, b->context->eng, i);
     uint64_t took = srv_now_ns() - start;
     int members = eng_team_members(team);
     for (int i = 0; i < b->n; i++) {

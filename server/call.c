@@ -125,7 +125,7 @@ static void find_route(struct srv_call *c)
 {
     int rc;
     size_t len = strcspn(c->target, "?");
-    c->route = srv_route_find(c->target, len, c->param, &rc);
+    c->route = srv_route_find(c->target, len, c->params, &rc);
     if (!c->route || rc < 0) {
         if (rc < 0)
             srv_call_error(c, 400, "the path is not valid percent-encoded UTF-8");
@@ -153,7 +153,8 @@ static void refuse_body(struct srv_call *c, int rc)
 static void open_body(struct srv_call *c, int64_t declared)
 {
     const char *coding = c->ops->header(c, "Content-Encoding");
-    if (coding && coding[0] && strcasecmp(coding, "identity") != 0) {
+    if (coding && coding[0] && proto_coding_parse(coding, &c->coding) < 0) {
+        srv_call_header(c, "Accept-Encoding", "gzip, deflate");
         srv_call_error(c, 415, "the Content-Encoding of the body is not supported");
         return;
     }
@@ -200,10 +201,46 @@ int srv_call_body(struct srv_call *c, const void *data, size_t len)
     return rc < 0 ? -1 : 0;
 }
 
+static void inflate(struct srv_req *r, void *arg)
+{
+    const struct srv_call *c = arg;
+    void *body = NULL;
+    size_t len = 0;
+    r->inflate_rc = proto_inflate(c->coding, r->body, r->body_len, r->body_max, &body, &len);
+    if (r->inflate_rc < 0)
+        return;
+    srv_req_take_body(r, body, len);
+}
+
+static void inflated(struct srv_req *r, void *arg)
+{
+    struct srv_call *c = arg;
+    c->pending = 1; /* so that whatever replies wakes the transport */
+    if (r->inflate_rc == -EMSGSIZE)
+        refuse_body(c, -EFBIG);
+    else if (r->inflate_rc == -EINVAL)
+        srv_call_error(c, 400, "the body is not what its Content-Encoding says");
+    else if (r->inflate_rc < 0)
+        refuse_body(c, r->inflate_rc);
+    else
+        c->route->finish(c);
+}
+
+void srv_call_busy(struct srv_call *c)
+{
+    srv_call_header(c, "Retry-After", "1");
+    srv_call_error(c, 429, "too many requests wait");
+}
+
 void srv_call_finish(struct srv_call *c)
 {
     c->pending = 0;
-    c->route->finish(c);
+    if (c->req && c->coding != PROTO_IDENTITY) {
+        if (srv_req_offload(c->req, inflate, inflated, c) < 0)
+            srv_call_busy(c);
+    } else {
+        c->route->finish(c);
+    }
     c->pending = !c->reply.status;
 }
 

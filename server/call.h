@@ -3,6 +3,7 @@
 #ifndef SRV_CALL_H
 #define SRV_CALL_H
 
+#include "protocol/inflate.h"
 #include "server/request.h"
 #include "server/route.h"
 
@@ -41,7 +42,8 @@ struct srv_call {
     uint64_t started_ns; /* request line */
 
     const struct srv_route *route;
-    char param[SRV_PARAM_MAX];
+    char params[SRV_PARAMS][SRV_PARAM_MAX]; /* what stands for {} in the route's pattern */
+    enum proto_coding coding;               /* of the body as it comes in */
     char id[SRV_ID_MAX + 1];
     struct srv_req *req; /* if the route takes a body */
     int pending;
@@ -64,6 +66,8 @@ void srv_call_finish(struct srv_call *c);
 /* The exchange is over, sent or not: logs, counts, frees. A pending call is cancelled. */
 void srv_call_close(struct srv_call *c);
 
+/* For routes: 429, too many tasks wait. */
+void srv_call_busy(struct srv_call *c);
 /* For routes. The first reply of a call stands. body_take may be NULL: out of memory (503). */
 void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len);
 void srv_call_error(struct srv_call *c, int status, const char *fmt, ...)

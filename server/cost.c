@@ -33,12 +33,14 @@ uint64_t srv_cost_guess(const struct srv_cost *c, const struct srv_model *m, siz
 void srv_cost_price(const struct srv_cost *c, const struct srv_model *m, struct srv_job *j)
 {
     struct eng_image_info info = {0};
-    size_t len = j->len < PROBED ? j->len : PROBED;
+    size_t len = j->input.len < PROBED ? j->input.len : PROBED;
     uint64_t pixels = 0;
-    if (eng_image_probe(&info, j->bytes, len, NULL, NULL, 0) == 0)
-        pixels = (uint64_t)info.width * info.height;
+    if (j->input.kind == SRV_IMAGE) {
+        if (eng_image_probe(&info, j->input.data, len, NULL, NULL, 0) == 0)
+            pixels = (uint64_t)info.width * info.height;
+        j->price_ns = price(j->input.len, pixels);
+    }
     j->format = info.format;
-    j->price_ns = price(j->len, pixels);
     j->cost_ns = (uint64_t)(j->price_ns * c->factor[j->format] + m->run_ns + NS_FIXED);
 }
 
@@ -86,8 +88,10 @@ static double toward(double average, double sample, double weight)
 
 static void learn_costs(struct srv_cost *c, struct srv_model *m, const struct srv_job *j)
 {
-    double run = (double)j->inference_ns * j->members / j->batch;
-    m->run_ns = m->run_ns > 0 ? toward(m->run_ns, run, LEARN) : run;
+    if (j->batch > 0) { /* 0: its tensor was all that was wanted */
+        double run = (double)j->inference_ns * j->members / j->batch;
+        m->run_ns = m->run_ns > 0 ? toward(m->run_ns, run, LEARN) : run;
+    }
     if (j->price_ns <= 0)
         return;
     double *factor = &c->factor[j->format];

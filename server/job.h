@@ -1,5 +1,5 @@
-/* A job: one image of a request, with one holder at a time (the request, a queue, a worker, the
- * completion list) and one function that changes its state. */
+/* A job: one image or tensor of a request, with one holder at a time (the request, a queue, a
+ * worker, the completion list) and one function that changes its state. */
 #ifndef SRV_JOB_H
 #define SRV_JOB_H
 
@@ -21,10 +21,32 @@ enum srv_job_state {
     SRV_JOB_FAILED,    /* status and error say why */
 };
 
+enum srv_input_kind {
+    SRV_IMAGE,  /* an encoded picture of any length */
+    SRV_PIXELS, /* height x width x 3, RGB, uint8, of the network's size */
+    SRV_FLOATS, /* height x width x 3, FP32, normalised, in the network's order of channels; any
+                   alignment */
+};
+
+/* What one job is made from: a span of the request's memory, which workers only read. */
+struct srv_input {
+    enum srv_input_kind kind;
+    const void *data;
+    size_t len;
+};
+
+/* What a job is to bring back. */
+enum {
+    SRV_WANT_CLASSES = 1 << 0,
+    SRV_WANT_LOGITS = 1 << 1,
+    SRV_WANT_PROBABILITIES = 1 << 2,
+    SRV_WANT_EMBEDDING = 1 << 3,
+    SRV_WANT_TENSOR = 1 << 4, /* what the network would see; alone: it is not run */
+};
+
 struct srv_job {
     struct srv_req *req;
-    const void *bytes; /* span of the request's arena; workers only read it */
-    size_t len;
+    struct srv_input input;
     enum srv_job_state state;
 
     /* Order in the queue, fixed when it is submitted. */
@@ -44,6 +66,8 @@ struct srv_job {
     char error[160];
     struct eng_prediction *predictions; /* room for `capacity`, in the request's arena */
     int capacity, n_predictions;
+    float *logits, *probabilities, *embedding; /* NULL: not wanted. In the request's arena */
+    void *tensor;
     int batch;       /* images of the run that it was part of */
     int members;     /* threads of that run */
     int leads_batch; /* the first of its run: counts the run once */

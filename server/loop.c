@@ -30,6 +30,7 @@ static void notify(void *arg) /* on a worker */
 static void on_jobs_done(uv_async_t *a)
 {
     struct srv *s = a->data;
+    srv_req_tasks_back(srv_pool_collect_tasks(s->pool));
     srv_req_jobs_back(s, srv_pool_collect(s->pool));
     srv_http_pump(s->http);
 }

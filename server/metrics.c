@@ -68,7 +68,8 @@ void srv_metrics_job(struct srv_metrics *m, struct srv_model *model, const struc
         add_stage(m, SRV_PREPROCESS, j->preprocess_ns);
     if (j->state != SRV_JOB_DONE)
         return;
-    add_stage(m, SRV_INFERENCE, j->inference_ns);
+    if (j->batch > 0)
+        add_stage(m, SRV_INFERENCE, j->inference_ns);
     if (j->leads_batch) {
         int b = 0;
         while (b < SRV_BATCH_BUCKETS - 1 && 1 << b < j->batch)

@@ -4,6 +4,7 @@
 
 #include "server/batch.h"
 #include "server/clock.h"
+#include "server/request.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -89,14 +90,28 @@ static struct srv_worker *find_lender(struct srv_pool *p, uint64_t after)
     return best;
 }
 
-/* Sleeps or helps until there is a batch (its size) or the pool stops (0). */
-static int next_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret)
+static struct srv_task *take_task(struct srv_pool *p)
+{
+    struct srv_task *t = p->tasks;
+    if (!t)
+        return NULL;
+    p->tasks = t->next;
+    if (!p->tasks)
+        p->tasks_tail = &p->tasks;
+    p->n_tasks--;
+    return t;
+}
+
+/* Sleeps or helps until there is a task (ret_task), a batch (its size) or the pool stops (0). */
+static int next_work(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret,
+                     struct srv_task **ret_task)
 {
     uint64_t tried = 0; /* the last run that was entered or found closed */
     pthread_mutex_lock(&p->lock);
     for (;;) {
-        int n = take_batch(p, w, ret);
-        if (n > 0 || p->stop) {
+        *ret_task = take_task(p);
+        int n = *ret_task ? 0 : take_batch(p, w, ret);
+        if (*ret_task || n > 0 || p->stop) {
             pthread_mutex_unlock(&p->lock);
             return n;
         }
@@ -115,13 +130,32 @@ static int next_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model
     }
 }
 
+static void run_task(struct srv_pool *p, struct srv_task *t)
+{
+    if (!atomic_load_explicit(&t->req->gone, memory_order_relaxed))
+        t->run(t->req, t->arg);
+    t->next = NULL;
+    pthread_mutex_lock(&p->done_lock);
+    int was_empty = !p->done_tasks;
+    *p->done_tasks_tail = t;
+    p->done_tasks_tail = &t->next;
+    pthread_mutex_unlock(&p->done_lock);
+    if (was_empty)
+        p->options.notify(p->options.arg);
+}
+
 static void *worker_main(void *arg)
 {
     struct srv_worker *w = arg;
     struct srv_model *m;
+    struct srv_task *t;
     int n;
-    while ((n = next_batch(w->pool, w, &m)) > 0)
-        srv_batch_run(w, m, w->jobs, n);
+    while ((n = next_work(w->pool, w, &m, &t)) > 0 || t) {
+        if (t)
+            run_task(w->pool, t);
+        else
+            srv_batch_run(w, m, w->jobs, n);
+    }
     return NULL;
 }
 
@@ -165,6 +199,8 @@ int srv_pool_create(struct srv_pool **ret, const struct srv_pool_options *option
     p->options = *options;
     p->max_batch = options->max_batch;
     p->done_tail = &p->done;
+    p->done_tasks_tail = &p->done_tasks;
+    p->tasks_tail = &p->tasks;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     pthread_mutex_init(&p->decoder_lock, NULL);
@@ -196,7 +232,7 @@ void srv_pool_destroy(struct srv_pool *p)
     pthread_mutex_unlock(&p->lock);
     for (int i = 0; i < p->n; i++)
         pthread_join(p->workers[i].thread, NULL);
-    assert(!p->waiting);
+    assert(!p->waiting && !p->tasks);
     for (int i = 0; p->workers && i < p->options.workers; i++)
         eng_team_destroy(p->workers[i].team);
     for (int i = 0; i < p->n_decoders; i++)
@@ -234,6 +270,23 @@ int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *job
     return rc;
 }
 
+int srv_pool_submit_task(struct srv_pool *p, struct srv_task *t, size_t limit)
+{
+    int rc = -EAGAIN;
+    pthread_mutex_lock(&p->lock);
+    if (p->n_tasks < limit) {
+        t->next = NULL;
+        *p->tasks_tail = t;
+        p->tasks_tail = &t->next;
+        p->n_tasks++;
+        rc = 0;
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (rc == 0)
+        pthread_cond_signal(&p->work);
+    return rc;
+}
+
 int srv_pool_withdraw(struct srv_pool *p, struct srv_model *m, struct srv_job *j)
 {
     pthread_mutex_lock(&p->lock);
@@ -254,6 +307,16 @@ struct srv_job *srv_pool_collect(struct srv_pool *p)
     struct srv_job *all = p->done;
     p->done = NULL;
     p->done_tail = &p->done;
+    pthread_mutex_unlock(&p->done_lock);
+    return all;
+}
+
+struct srv_task *srv_pool_collect_tasks(struct srv_pool *p)
+{
+    pthread_mutex_lock(&p->done_lock);
+    struct srv_task *all = p->done_tasks;
+    p->done_tasks = NULL;
+    p->done_tasks_tail = &p->done_tasks;
     pthread_mutex_unlock(&p->done_lock);
     return all;
 }

@@ -81,7 +81,7 @@ void srv_queue_push(struct srv_queue *q, struct srv_job *j)
     assert(q->n < q->room);
     srv_job_move(j, SRV_JOB_QUEUED);
     j->sequence = q->sequence++;
-    q->bytes += j->len;
+    q->bytes += j->input.len;
     q->cost_ns += j->cost_ns;
     q->heap[q->n] = j;
     rise(q, q->n++);
@@ -91,7 +91,7 @@ void srv_queue_remove(struct srv_queue *q, struct srv_job *j)
 {
     size_t i = j->heap_index;
     assert(i < q->n && q->heap[i] == j);
-    q->bytes -= j->len;
+    q->bytes -= j->input.len;
     q->cost_ns -= j->cost_ns;
     struct srv_job *last = q->heap[--q->n];
     if (last == j)
@@ -118,7 +118,7 @@ struct srv_job *srv_queue_expire(struct srv_queue *q, uint64_t now, uint64_t *re
     for (size_t i = 0; i < was; i++) {
         struct srv_job *j = q->heap[i];
         if (j->deadline_ns <= now) {
-            q->bytes -= j->len;
+            q->bytes -= j->input.len;
             q->cost_ns -= j->cost_ns;
             j->next = expired;
             expired = j;

@@ -18,6 +18,19 @@
 enum { ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };
 enum { MARGIN = 5 }; /* a fifth of the predicted time */
 
+static struct eng_image_limits image_limits(const struct cfg *cfg)
+{
+    return (struct eng_image_limits){
+        .max_pixels = (uint64_t)cfg->max_pixels,
+        .max_width = (uint32_t)cfg->max_width,
+        .max_height = (uint32_t)cfg->max_height,
+        .max_scans = (uint32_t)cfg->max_scans,
+        .max_coefficients = (size_t)cfg->max_picture_memory,
+        .max_chunk = (size_t)cfg->max_png_chunk,
+        .max_decode_ms = (uint32_t)cfg->max_decode_ms,
+    };
+}
+
 int srv_req_create(struct srv_req **ret, struct srv *s, srv_req_done_fn *done, void *arg)
 {
     struct srv_req *r = calloc(1, sizeof(*r));
@@ -26,7 +39,10 @@ int srv_req_create(struct srv_req **ret, struct srv *s, srv_req_done_fn *done, v
     r->srv = s;
     r->body_max = (size_t)s->cfg->max_body;
     r->client_fd = -1;
+    r->begun_ns = srv_now_ns();
     r->deadline_ns = SRV_NEVER;
+    r->priority = SRV_PRIORITY_DEFAULT;
+    r->image.limits = image_limits(s->cfg);
     r->done = done;
     r->arg = arg;
     atomic_init(&r->gone, 0);
@@ -50,7 +66,11 @@ void srv_req_destroy(struct srv_req *r)
         r->srv->requests = r->next;
     if (r->next)
         r->next->prev = r->prev;
+    if (r->release)
+        r->release(r->release_arg);
     srv_arena_finish(&r->arena);
+    atomic_fetch_sub_explicit(&r->srv->request_bytes, r->owned_len, memory_order_relaxed);
+    free(r->owned_body);
     srv_model_unref(r->model);
     free(r);
 }
@@ -92,6 +112,17 @@ int srv_req_append(struct srv_req *r, const void *data, size_t len)
     return 0;
 }
 
+void srv_req_take_body(struct srv_req *r, void *body_take, size_t len)
+{
+    free(r->owned_body);
+    r->owned_body = body_take;
+    r->body = body_take;
+    r->body_len = len;
+    r->body_room = 0;
+    atomic_fetch_add_explicit(&r->srv->request_bytes, len, memory_order_relaxed);
+    r->owned_len += len;
+}
+
 void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *name)
 {
     srv_model_ref(m_ref);
@@ -100,24 +131,70 @@ void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *n
     r->model_name = name;
 }
 
-static int make_jobs(struct srv_req *r, const struct srv_span *images, int n)
+size_t srv_tensor_bytes(const struct eng_preprocess *p)
+{
+    return (size_t)p->height * (size_t)p->width * 3 * eng_type_size(p->type);
+}
+
+/* Rows for n jobs, all in one block, so that a batch's answer is one tensor. */
+static int make_rows(struct srv_req *r, void *ret, unsigned want, size_t n, size_t bytes)
+{
+    void *rows = NULL;
+    if (!(r->wants & want))
+        return 0;
+    rows = srv_arena_alloc(&r->arena, n * bytes);
+    if (!rows)
+        return -ENOMEM;
+    memcpy(ret, &rows, sizeof(rows));
+    return 0;
+}
+
+static int make_results(struct srv_req *r, struct eng_prediction **ret, size_t n, size_t capacity)
+{
+    const struct eng_model_info *i = r->model->info;
+    size_t outputs = (size_t)i->outputs * sizeof(float);
+    if (make_rows(r, ret, SRV_WANT_CLASSES, n, capacity * sizeof(**ret)) < 0 ||
+        make_rows(r, &r->logits, SRV_WANT_LOGITS, n, outputs) < 0 ||
+        make_rows(r, &r->probabilities, SRV_WANT_PROBABILITIES, n, outputs) < 0 ||
+        make_rows(r, &r->embeddings, SRV_WANT_EMBEDDING, n, (size_t)i->embedding * sizeof(float)) <
+            0 ||
+        make_rows(r, &r->tensors, SRV_WANT_TENSOR, n, srv_tensor_bytes(&i->preprocess)) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static void point_at_rows(struct srv_req *r, struct srv_job *j, size_t row)
+{
+    const struct eng_model_info *i = r->model->info;
+    if (r->logits)
+        j->logits = r->logits + row * (size_t)i->outputs;
+    if (r->probabilities)
+        j->probabilities = r->probabilities + row * (size_t)i->outputs;
+    if (r->embeddings)
+        j->embedding = r->embeddings + row * (size_t)i->embedding;
+    if (r->tensors)
+        j->tensor = r->tensors + row * srv_tensor_bytes(&i->preprocess);
+}
+
+static int make_jobs(struct srv_req *r, const struct srv_input *inputs, int n)
 {
     int classes = r->model->info->outputs - r->model->info->class_offset;
     int capacity = r->top_k < classes ? r->top_k : classes;
+    struct eng_prediction *room = NULL;
+    if (!r->wants)
+        r->wants = SRV_WANT_CLASSES;
     struct srv_job *jobs = srv_arena_alloc(&r->arena, (size_t)n * sizeof(*jobs));
-    struct eng_prediction *room =
-        srv_arena_alloc(&r->arena, (size_t)n * (size_t)capacity * sizeof(*room));
-    if (!jobs || !room)
+    if (!jobs || make_results(r, &room, (size_t)n, (size_t)capacity) < 0)
         return -ENOMEM;
     for (int i = 0; i < n; i++) {
         struct srv_job *j = &jobs[i];
         j->req = r;
-        j->bytes = images[i].data;
-        j->len = images[i].len;
+        j->input = inputs[i];
         j->priority = r->priority;
         j->deadline_ns = r->deadline_ns;
-        j->capacity = capacity;
-        j->predictions = room + (size_t)i * (size_t)capacity;
+        j->capacity = room ? capacity : 0;
+        j->predictions = room ? room + (size_t)i * (size_t)capacity : NULL;
+        point_at_rows(r, j, (size_t)i);
     }
     r->jobs = jobs;
     r->n_jobs = n;
@@ -174,11 +251,11 @@ static int admit_jobs(struct srv_req *r)
     return admit_cost(r, total, piece);
 }
 
-int srv_req_submit(struct srv_req *r, const struct srv_span *images, int n)
+int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
 {
     assert(r->model && n > 0 && r->pending == 0);
     struct srv *s = r->srv;
-    int rc = make_jobs(r, images, n);
+    int rc = make_jobs(r, inputs, n);
     if (rc == 0)
         rc = admit_jobs(r);
     r->submitted_ns = srv_now_ns();
@@ -199,6 +276,38 @@ int srv_req_submit(struct srv_req *r, const struct srv_span *images, int n)
     return 0;
 }
 
+/* ---- tasks ---- */
+
+int srv_req_offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg),
+                    void (*back)(struct srv_req *r, void *arg), void *arg)
+{
+    assert(r->pending == 0);
+    r->task = (struct srv_task){.req = r, .run = run, .back = back, .arg = arg};
+    int rc = srv_pool_submit_task(r->srv->pool, &r->task, (size_t)r->srv->cfg->queue_limit);
+    if (rc < 0) {
+        r->retry_after_s = 1;
+        return rc;
+    }
+    r->pending = 1;
+    return 0;
+}
+
+void srv_req_tasks_back(struct srv_task *list)
+{
+    while (list) {
+        struct srv_task *next = list->next; /* its memory may go with its request */
+        struct srv_req *r = list->req;
+        r->pending = 0;
+        if (r->cancelled)
+            srv_req_destroy(r);
+        else
+            list->back(r, list->arg);
+        list = next;
+    }
+}
+
+/* ---- answers ---- */
+
 static void job_back(struct srv_job *j, uint64_t now)
 {
     struct srv_req *r = j->req;
@@ -211,10 +320,10 @@ static void job_back(struct srv_job *j, uint64_t now)
     if (--r->pending > 0)
         return;
     r->done_ns = now;
-    if (r->done)
-        r->done(r, r->arg);
-    else
+    if (r->cancelled)
         srv_req_destroy(r);
+    else
+        r->done(r, r->arg);
 }
 
 void srv_req_jobs_back(struct srv *s, struct srv_job *list)
@@ -257,7 +366,7 @@ static void withdraw_all(struct srv_req *r, int status, const char *sentence)
 
 void srv_req_cancel(struct srv_req *r)
 {
-    r->done = NULL;
+    r->cancelled = 1;
     atomic_store_explicit(&r->gone, 1, memory_order_relaxed);
     if (r->pending == 0)
         srv_req_destroy(r);

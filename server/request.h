@@ -20,9 +20,16 @@ struct srv_req;
  * the answers. Never called after srv_req_cancel(). */
 typedef void srv_req_done_fn(struct srv_req *r, void *arg);
 
-struct srv_span {
-    const void *data;
-    size_t len;
+/* Lower runs first. */
+enum { SRV_PRIORITY_FIRST = 1, SRV_PRIORITY_DEFAULT = 4, SRV_PRIORITY_LAST = 8 };
+
+/* A piece of work on a request's bytes that is too long for the loop. */
+struct srv_task {
+    struct srv_task *next;
+    struct srv_req *req;
+    void (*run)(struct srv_req *r, void *arg);  /* on a worker */
+    void (*back)(struct srv_req *r, void *arg); /* on the loop */
+    void *arg;
 };
 
 struct srv_req {
@@ -36,12 +43,26 @@ struct srv_req {
     struct srv_model *model; /* srv_req_set_model() */
     const char *model_name;  /* what answers call it; lives as long as the model */
     int top_k, priority;
-    struct eng_image_options image;
+    unsigned wants;                 /* SRV_WANT_*; classes if nothing is set */
+    struct eng_image_options image; /* limits are those of the configuration */
+    uint64_t begun_ns;              /* srv_req_create() */
     uint64_t deadline_ns;
-    int client_fd; /* polled by workers for POLLRDHUP; -1 = none */
+    int deadline_given; /* by the client, not by the configuration */
+    int client_fd;      /* polled by workers for POLLRDHUP; -1 = none */
 
     struct srv_job *jobs;
-    int n_jobs, pending;
+    int n_jobs, pending; /* pending: jobs or the task that are out */
+    /* What jobs brought back, n_jobs rows each; NULL: not wanted. */
+    float *logits, *probabilities; /* rows of info->outputs */
+    float *embeddings;             /* rows of info->embedding */
+    unsigned char *tensors;        /* rows of srv_tensor_bytes() */
+    struct srv_task task;
+    void *owned_body; /* malloc'ed; in place of one in the arena */
+    size_t owned_len;
+    int inflate_rc;
+    int cancelled;
+    void (*release)(void *arg); /* called once, when the request goes; NULL: nothing to do */
+    void *release_arg;
     atomic_int gone; /* the transport knows that the client left */
     uint64_t submitted_ns, done_ns;
     int retry_after_s; /* set where admission refuses */
@@ -57,6 +78,9 @@ void srv_req_destroy(struct srv_req *r); /* no job may be out */
 int srv_req_expect(struct srv_req *r, size_t len);
 int srv_req_append(struct srv_req *r, const void *data, size_t len);
 
+/* The decoded body in place of the other; malloc'ed, taken over. On a worker, too. */
+void srv_req_take_body(struct srv_req *r, void *body_take, size_t len);
+
 void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *name);
 
 /* Is there a point in going on? The body need not be here yet: `bytes` is what was announced (0 =
@@ -64,9 +88,19 @@ void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *n
  * Both set retry_after_s. A server that has nothing to do refuses nothing. */
 int srv_req_admit(struct srv_req *r, size_t bytes);
 
-/* One job an image. 0: `done` will be called, later and never from here. -EAGAIN: the queue is
- * full; -ENOMEM. On failure the request is as before. */
-int srv_req_submit(struct srv_req *r, const struct srv_span *images, int n);
+/* One job an input. 0: `done` will be called, later and never from here. -EAGAIN: the queue is
+ * full; -ETIME as above; -ENOMEM. On failure the request is as before. Every input's length is that
+ * of its kind. */
+int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n);
+
+/* Bytes of the network's input tensor, of one image. */
+size_t srv_tensor_bytes(const struct eng_preprocess *p);
+
+/* Lends the request to a worker: `run` there, then `back` on the loop, later and never from here.
+ * After a cancel `back` is not called, and `run` may not be. One at a time, and no job may be out.
+ * -EAGAIN: too many tasks wait. */
+int srv_req_offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg),
+                    void (*back)(struct srv_req *r, void *arg), void *arg);
 
 /* The transport gives the request up: `done` is not called, and the request goes when its running
  * jobs are back. */
@@ -76,6 +110,8 @@ void srv_req_abort(struct srv_req *r, int status, const char *sentence);
 
 /* Loop: jobs in the completion list, linked by `next`. */
 void srv_req_jobs_back(struct srv *s, struct srv_job *list);
+/* Loop: tasks in the completion list, linked by `next`. */
+void srv_req_tasks_back(struct srv_task *list);
 /* Loop: jobs that left their queue by srv_pool_expire(). */
 void srv_req_jobs_expired(struct srv *s, struct srv_job *list);
 

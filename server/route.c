@@ -17,6 +17,10 @@ static const struct srv_route routes[] = {
     {"/v1/models/{}/classify", SEND, 1, srv_classify_begin, srv_classify_finish,
      "Classify with a model or family"},
     {"/v1/models", READ, 0, NULL, srv_models_finish, "The models that are served"},
+    {"/v2/models/{}/infer", SRV_POST, 1, srv_oip_infer_begin, srv_oip_infer_finish,
+     "Inference (Open Inference Protocol v2)"},
+    {"/v2/models/{}/versions/{}/infer", SRV_POST, 1, srv_oip_infer_begin, srv_oip_infer_finish,
+     "Inference with one version of a model"},
     {"/v2/health/live", READ, 0, NULL, srv_live_finish, "200 while the process runs"},
     {"/v2/health/ready", READ, 0, NULL, srv_ready_finish,
      "200 while requests are welcome, else 503"},
@@ -37,34 +41,65 @@ int srv_route_index(const struct srv_route *r)
     return (int)(r - routes);
 }
 
-/* Where the segment that {} stands for lies in path; 0 if the pattern does not fit. */
-static int fits(const char *pattern, const char *path, size_t len, const char **ret_at,
-                size_t *ret_len)
+/* Takes what {} stands for out of a segment; 0 if the segment does not fit its pattern. */
+static int fits_segment(const char *pattern, size_t pattern_len, const char *path, size_t len,
+                        const char **ret_at, size_t *ret_len)
 {
-    const char *hole = strstr(pattern, "{}");
+    const char *hole = memmem(pattern, pattern_len, "{}", 2);
     if (!hole)
-        return strlen(pattern) == len && memcmp(pattern, path, len) == 0;
-    size_t before = (size_t)(hole - pattern), after = strlen(hole + 2);
+        return pattern_len == len && memcmp(pattern, path, len) == 0;
+    size_t before = (size_t)(hole - pattern), after = pattern_len - before - 2;
     if (len <= before + after || memcmp(pattern, path, before) != 0 ||
         memcmp(hole + 2, path + len - after, after) != 0)
         return 0;
     *ret_at = path + before;
     *ret_len = len - before - after;
-    return !memchr(*ret_at, '/', *ret_len);
+    return 1;
 }
 
-const struct srv_route *srv_route_find(const char *path, size_t len, char param[SRV_PARAM_MAX],
-                                       int *ret_rc)
+static size_t segment(const char *s, size_t len)
+{
+    const char *slash = memchr(s, '/', len);
+    return slash ? (size_t)(slash - s) : len;
+}
+
+struct hole {
+    const char *at;
+    size_t len;
+};
+
+static int fits(const char *pattern, const char *path, size_t len, struct hole holes[SRV_PARAMS])
+{
+    size_t pattern_len = strlen(pattern);
+    int n = 0;
+    for (;;) {
+        size_t want = segment(pattern, pattern_len), have = segment(path, len);
+        struct hole h = {NULL, 0};
+        if (!fits_segment(pattern, want, path, have, &h.at, &h.len))
+            return 0;
+        if (h.at)
+            holes[n++] = h;
+        if (want == pattern_len || have == len)
+            return want == pattern_len && have == len;
+        pattern += want + 1;
+        pattern_len -= want + 1;
+        path += have + 1;
+        len -= have + 1;
+    }
+}
+
+const struct srv_route *srv_route_find(const char *path, size_t len,
+                                       char params[SRV_PARAMS][SRV_PARAM_MAX], int *ret_rc)
 {
     *ret_rc = 0;
     for (int i = 0; i < ROUTES; i++) {
-        const char *at = NULL;
-        size_t n = 0;
-        if (!fits(routes[i].pattern, path, len, &at, &n))
+        struct hole holes[SRV_PARAMS] = {0};
+        if (!fits(routes[i].pattern, path, len, holes))
             continue;
-        if (at) {
-            int rc = proto_percent_decode(at, n, param, SRV_PARAM_MAX);
-            *ret_rc = rc < 0 ? rc : 0;
+        for (int k = 0; k < SRV_PARAMS && holes[k].at; k++) {
+            int rc = proto_percent_decode(holes[k].at, holes[k].len, params[k], SRV_PARAM_MAX);
+            if (rc < 0)
+                *ret_rc = rc;
         }
         return &routes[i];
     }

@@ -16,10 +16,10 @@ enum {
     SRV_OTHER = 1 << 6,
 };
 
-enum { SRV_PARAM_MAX = 256 };
+enum { SRV_PARAM_MAX = 256, SRV_PARAMS = 2 };
 
 struct srv_route {
-    const char *pattern; /* "{}" stands for one non-empty segment */
+    const char *pattern; /* "{}" stands for a segment or a part of one; SRV_PARAMS at most */
     unsigned methods;
     int body; /* takes one: a request with its arena is made before `begin` */
     /* The headers are known, no byte of the body yet; may reply to refuse. May be NULL. */
@@ -29,10 +29,11 @@ struct srv_route {
     const char *summary;
 };
 
-/* NULL if no pattern fits. `path` is still percent-encoded; what stood for {} is decoded into
- * param. -EINVAL through ret_rc if it is not valid percent-encoding. */
-const struct srv_route *srv_route_find(const char *path, size_t len, char param[SRV_PARAM_MAX],
-                                       int *ret_rc);
+/* The first row whose pattern fits; NULL if none does. `path` is still percent-encoded; what stood
+ * for each {} is decoded into params. -EINVAL through ret_rc if it is not valid percent-encoding.
+ */
+const struct srv_route *srv_route_find(const char *path, size_t len,
+                                       char params[SRV_PARAMS][SRV_PARAM_MAX], int *ret_rc);
 int srv_route_index(const struct srv_route *r);
 const struct srv_route *srv_route_at(int index); /* NULL behind the last */
 

@@ -10,6 +10,7 @@
 #include "server/quota.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 struct srv_http;
@@ -57,10 +58,10 @@ struct srv {
     struct srv_reload reload;
 
     struct srv_http *http;
-    struct srv_req *requests; /* all live ones */
-    size_t request_bytes;     /* in their arenas */
-    uint64_t calls;           /* ever; part of the ids that we give */
-    int calls_open;           /* between request line and reply */
+    struct srv_req *requests;    /* all live ones */
+    atomic_size_t request_bytes; /* in their arenas */
+    uint64_t calls;              /* ever; part of the ids that we give */
+    int calls_open;              /* between request line and reply */
 
     enum srv_phase phase;
     uv_timer_t drain_timer;

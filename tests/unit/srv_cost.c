@@ -31,7 +31,7 @@ static void begin(struct world *w)
 static struct srv_job *enter(struct world *w, int i)
 {
     struct srv_job *j = &w->jobs[i];
-    *j = (struct srv_job){.bytes = no_image, .len = sizeof(no_image)};
+    *j = (struct srv_job){.input = {SRV_IMAGE, no_image, sizeof(no_image)}};
     srv_cost_price(&w->cost, &w->model, j);
     srv_cost_enter(&w->cost, j, w->now);
     return j;

@@ -70,8 +70,7 @@ static struct srv_job *make_jobs(struct bench *b, int n, uint64_t deadline)
     for (int i = 0; i < n; i++)
         jobs[i] = (struct srv_job){
             .req = &b->req,
-            .bytes = png,
-            .len = sizeof(png),
+            .input = {SRV_IMAGE, png, sizeof(png)},
             .deadline_ns = deadline,
             .predictions = p + i * TOP,
             .capacity = TOP,
@@ -110,7 +109,7 @@ static void all_come_back(void **state)
         set_up(&b, workers[w], 8);
         struct srv_job *jobs = make_jobs(&b, n, SRV_NEVER);
         for (int i = 0; i < n; i += 3)
-            jobs[i].len = 20; /* broken */
+            jobs[i].input.len = 20; /* broken */
         for (int i = 0; i < n; i += 5)
             assert_int_equal(srv_pool_submit(b.pool, b.model, &jobs[i], 5, LIMIT), 0);
         collect(&b, n, got);

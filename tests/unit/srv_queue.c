@@ -29,7 +29,7 @@ static struct srv_job *fill(struct srv_queue *q, int n, unsigned seed)
     for (int i = 0; i < n; i++) {
         jobs[i].priority = (int)(rand_r(&seed) % 3);
         jobs[i].deadline_ns = (uint64_t)(rand_r(&seed) % 20);
-        jobs[i].len = 10;
+        jobs[i].input.len = 10;
         jobs[i].cost_ns = 7;
         srv_queue_push(q, &jobs[i]);
     }

@@ -1,0 +1,50 @@
+/* Deadline and admission, the same through every HTTP door. */
+#include "server/api_common.h"
+
+#include "protocol/query.h"
+#include "server/clock.h"
+#include "server/srv.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int read_deadline(struct srv_call *c)
+{
+    long long ms = c->srv->cfg->default_timeout_ms;
+    const char *given = c->ops->header(c, "X-Request-Timeout-Ms");
+    if (given && proto_parse_int(given, 1, 86400000, &ms) < 0) {
+        srv_call_error(c, 400, "X-Request-Timeout-Ms must be a whole number from 1 to 86400000");
+        return -1;
+    }
+    c->req->deadline_given = given != NULL;
+    c->req->deadline_ns = c->started_ns + (uint64_t)ms * SRV_NS_PER_MS;
+    return 0;
+}
+
+void srv_api_refuse(struct srv_call *c, int rc)
+{
+    if (rc == -EAGAIN || rc == -ETIME)
+        srv_call_header(c, "Retry-After", "%d", c->req->retry_after_s);
+    if (rc == -EAGAIN)
+        srv_call_error(c, 429, "too many images wait for this model");
+    else if (rc == -ETIME)
+        srv_call_error(c, 429, "the deadline cannot be met at the present load");
+    else
+        srv_call_error(c, 503, "out of memory for the images");
+}
+
+int srv_api_admit(struct srv_call *c)
+{
+    if (read_deadline(c) < 0)
+        return -1;
+    c->req->client_fd = c->client_fd;
+    int rc = srv_req_admit(c->req, c->declared > 0 ? (size_t)c->declared : 0);
+    if (rc < 0)
+        srv_api_refuse(c, rc);
+    return rc < 0 ? -1 : 0;
+}
+
+void srv_api_text(struct srv_call *c, int status, const char *type, const char *text)
+{
+    srv_call_reply(c, status, type, strdup(text), strlen(text));
+}

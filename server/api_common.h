@@ -1,0 +1,15 @@
+/* What the routes that take images share. */
+#ifndef SRV_API_COMMON_H
+#define SRV_API_COMMON_H
+
+#include "server/call.h"
+
+/* At the headers, with the request's model set: takes the deadline over, and refuses what the queue
+ * has no room for or what cannot be done in time. -1: it has replied. */
+int srv_api_admit(struct srv_call *c);
+/* Replies what a failure of srv_req_admit(), _submit() or _offload() means. */
+void srv_api_refuse(struct srv_call *c, int rc);
+/* A text of static life. */
+void srv_api_text(struct srv_call *c, int status, const char *type, const char *text);
+
+#endif

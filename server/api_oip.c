@@ -1,0 +1,94 @@
+/* Open Inference Protocol v2 over HTTP: inference. */
+#include "server/api.h"
+#include "server/api_common.h"
+#include "server/infer.h"
+#include "server/srv.h"
+
+#include "protocol/query.h"
+
+#include <limits.h>
+#include <string.h>
+
+/* ---- the codec ---- */
+
+static int parse(struct srv_infer *i, char *err, size_t errlen)
+{
+    return proto_infer_parse_json(&i->in, i->req->body, i->req->body_len, i->header_len, err,
+                                  errlen);
+}
+
+static char *write_reply(struct srv_infer *i, size_t *ret_len)
+{
+    return proto_infer_reply_json(&i->reply, ret_len, &i->text_header_len);
+}
+
+static const struct srv_infer_codec codec = {parse, write_reply};
+
+/* ---- the route ---- */
+
+int srv_oip_model(struct srv_call *c, struct srv_model **ret, const char **ret_name)
+{
+    char err[256];
+    const char *name = c->params[0], *version = c->params[1];
+    int rc = srv_infer_find(c->srv, (struct proto_span){name, strlen(name)},
+                            (struct proto_span){version, strlen(version)}, ret, ret_name, err,
+                            sizeof(err));
+    if (rc < 0)
+        srv_call_error(c, 404, "%s", err);
+    return rc;
+}
+
+void srv_oip_infer_begin(struct srv_call *c)
+{
+    struct srv_model *m;
+    const char *called;
+    if (srv_oip_model(c, &m, &called) < 0)
+        return;
+    srv_req_set_model(c->req, m, called);
+    srv_api_admit(c);
+}
+
+static void answer(struct srv_infer *i, void *arg)
+{
+    struct srv_call *c = arg;
+    c->images = i->n_inputs;
+    if (i->status != 200) {
+        if (i->status == 429 || i->status == 503)
+            srv_call_header(c, "Retry-After", "%d",
+                            i->req->retry_after_s > 0 ? i->req->retry_after_s : 1);
+        srv_call_error(c, i->status, "%s", i->error);
+        return;
+    }
+    char *text = i->text;
+    i->text = NULL;
+    if (i->text_header_len > 0)
+        srv_call_header(c, "Inference-Header-Content-Length", "%zu", i->text_header_len);
+    srv_call_reply(c, 200, i->text_header_len > 0 ? "application/octet-stream" : "application/json",
+                   text, i->text_len);
+}
+
+static int read_header_len(struct srv_call *c, long *ret)
+{
+    const char *given = c->ops->header(c, "Inference-Header-Content-Length");
+    long long n = -1;
+    if (given && proto_parse_int(given, 0, LONG_MAX, &n) < 0) {
+        srv_call_error(c, 400, "Inference-Header-Content-Length must be a whole number");
+        return -1;
+    }
+    *ret = (long)n;
+    return 0;
+}
+
+void srv_oip_infer_finish(struct srv_call *c)
+{
+    long header_len;
+    if (read_header_len(c, &header_len) < 0)
+        return;
+    struct srv_infer *i = srv_infer_create(c->req, &codec, answer, c);
+    if (!i) {
+        srv_call_reply(c, 503, "application/json", NULL, 0);
+        return;
+    }
+    i->header_len = header_len;
+    srv_infer_run(i);
+}

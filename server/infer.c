@@ -1,0 +1,267 @@
+/* parse -> (find the model) -> read the tensors -> jobs -> tensors -> write: the first and the last
+ * steps on a worker if they are long. */
+#include "server/infer.h"
+
+#include "server/clock.h"
+#include "server/models.h"
+#include "server/srv.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LOOP_BODY_MAX = 16 << 10, /* bytes that may be parsed on the loop */
+    LOOP_FLOATS_MAX = 1024,   /* floats that may be printed there */
+};
+
+static void release(void *arg)
+{
+    struct srv_infer *i = arg;
+    proto_infer_finish(&i->in);
+    free(i->text);
+}
+
+struct srv_infer *srv_infer_create(struct srv_req *r, const struct srv_infer_codec *codec,
+                                   void (*done)(struct srv_infer *i, void *arg), void *arg)
+{
+    struct srv_infer *i = srv_arena_alloc(&r->arena, sizeof(*i));
+    if (!i)
+        return NULL;
+    i->req = r;
+    i->codec = codec;
+    i->done = done;
+    i->arg = arg;
+    i->header_len = -1;
+    r->release = release;
+    r->release_arg = i;
+    return i;
+}
+
+void srv_infer_fail(struct srv_infer *i, int status, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(i->error, sizeof(i->error), fmt, ap);
+    va_end(ap);
+    i->status = status;
+}
+
+static int long_as_int(size_t len, int most)
+{
+    return len > (size_t)most ? most : (int)len;
+}
+
+int srv_infer_find(const struct srv *s, struct proto_span name, struct proto_span version,
+                   struct srv_model **ret, const char **ret_name, char *err, size_t errlen)
+{
+    char text[256];
+    const char *called;
+    struct srv_model *m = NULL;
+    if (name.len < sizeof(text) && (name.len == 0 || !memchr(name.s, 0, name.len))) {
+        memcpy(text, name.len ? name.s : "", name.len);
+        text[name.len] = 0;
+        m = srv_registry_find(s->registry, text, &called);
+    }
+    if (!m) {
+        snprintf(err, errlen, "Request for unknown model: '%.*s' is not found",
+                 long_as_int(name.len, 128), name.len ? name.s : "");
+        return -ENOENT;
+    }
+    if (version.len > 0 && !proto_span_is(version, m->info->version)) {
+        snprintf(err, errlen, "Request for unknown model: '%s' version %.*s is not found", called,
+                 long_as_int(version.len, 32), version.s);
+        return -ENOENT;
+    }
+    *ret = m;
+    *ret_name = called;
+    return 0;
+}
+
+/* ---- the answer ---- */
+
+static void write_reply(struct srv_req *r, void *arg)
+{
+    struct srv_infer *i = arg;
+    (void)r;
+    if (srv_infer_make_outputs(i) < 0)
+        return;
+    i->text = i->codec->write(i, &i->text_len);
+    if (i->text)
+        i->status = 200;
+    else
+        srv_infer_fail(i, 503, "out of memory for the answer");
+}
+
+static void finish(struct srv_req *r, void *arg)
+{
+    struct srv_infer *i = arg;
+    (void)r;
+    i->done(i, i->arg);
+}
+
+static size_t printed_floats(const struct srv_infer *i)
+{
+    const struct eng_model_info *info = i->req->model->info;
+    size_t n = 0;
+    for (int k = 0; k < i->reply.n_outputs; k++)
+        if (!i->outputs[k].binary && i->kinds[k] != SRV_CLASSIFICATION)
+            n += (size_t)(i->kinds[k] == SRV_EMBEDDING ? info->embedding : info->outputs);
+    return n * (size_t)i->n_inputs;
+}
+
+static const char *job_sentence(const struct srv_job *j)
+{
+    if (j->error[0])
+        return j->error;
+    return j->state == SRV_JOB_EXPIRED ? "the deadline passed before the image could be processed"
+                                       : "the client left";
+}
+
+/* A tensor has no place for an error in one of its rows: the first one is the answer. */
+static int any_failed(struct srv_infer *i)
+{
+    const struct srv_req *r = i->req;
+    for (int k = 0; k < r->n_jobs; k++) {
+        const struct srv_job *j = &r->jobs[k];
+        if (j->status == 200)
+            continue;
+        if (r->n_jobs > 1)
+            srv_infer_fail(i, j->status, "image %d of %d: %s", k + 1, r->n_jobs, job_sentence(j));
+        else
+            srv_infer_fail(i, j->status, "%s", job_sentence(j));
+        return 1;
+    }
+    return 0;
+}
+
+static void jobs_done(struct srv_req *r, void *arg)
+{
+    struct srv_infer *i = arg;
+    if (any_failed(i)) {
+        finish(r, i);
+        return;
+    }
+    if (printed_floats(i) > LOOP_FLOATS_MAX && srv_req_offload(r, write_reply, finish, i) == 0)
+        return;
+    write_reply(r, i);
+    finish(r, i);
+}
+
+/* ---- the question ---- */
+
+static void set_priority(struct srv_req *r, uint64_t priority)
+{
+    if (priority >= SRV_PRIORITY_FIRST && priority <= SRV_PRIORITY_LAST)
+        r->priority = (int)priority;
+}
+
+/* A timeout of the message takes the place of the server's own, and can only shorten another that
+ * the client gave. */
+static void set_timeout(struct srv_req *r, uint64_t timeout_us)
+{
+    const uint64_t most = 86400000000u;
+    if (timeout_us == 0)
+        return;
+    uint64_t us = timeout_us < most ? timeout_us : most;
+    uint64_t deadline = r->begun_ns + us * 1000u;
+    if (!r->deadline_given || deadline < r->deadline_ns)
+        r->deadline_ns = deadline;
+}
+
+static void fail_submit(struct srv_infer *i, int rc)
+{
+    if (rc == -EAGAIN)
+        srv_infer_fail(i, 429, "too many images wait for this model");
+    else if (rc == -ETIME)
+        srv_infer_fail(i, 429, "the deadline cannot be met at the present load");
+    else
+        srv_infer_fail(i, 503, "out of memory for the images");
+}
+
+static void submit(struct srv_infer *i)
+{
+    struct srv_req *r = i->req;
+    set_priority(r, i->in.priority);
+    set_timeout(r, i->in.timeout_us);
+    r->done = jobs_done;
+    r->arg = i;
+    int rc = srv_req_submit(r, i->inputs, i->n_inputs);
+    if (rc == 0)
+        return;
+    fail_submit(i, rc);
+    finish(r, i);
+}
+
+static void read_tensors(struct srv_req *r, void *arg)
+{
+    struct srv_infer *i = arg;
+    (void)r;
+    if (!i->status && srv_infer_choose_outputs(i) == 0)
+        srv_infer_read_inputs(i);
+}
+
+static void after_tensors(struct srv_req *r, void *arg)
+{
+    struct srv_infer *i = arg;
+    if (i->status)
+        finish(r, i);
+    else
+        submit(i);
+}
+
+static void parse(struct srv_req *r, void *arg)
+{
+    struct srv_infer *i = arg;
+    char err[sizeof(i->error)] = "the request is malformed";
+    int rc = i->codec->parse(i, err, sizeof(err));
+    if (rc < 0)
+        srv_infer_fail(i, rc == -ENOMEM ? 503 : 400, "%s",
+                       rc == -ENOMEM ? "out of memory for the request" : err);
+    else if (r->model)
+        read_tensors(r, i);
+}
+
+/* Runs a step where it belongs. */
+static void step(struct srv_infer *i, void (*run)(struct srv_req *r, void *arg),
+                 void (*back)(struct srv_req *r, void *arg))
+{
+    struct srv_req *r = i->req;
+    if (r->body_len <= LOOP_BODY_MAX) {
+        run(r, i);
+        back(r, i);
+        return;
+    }
+    int rc = srv_req_offload(r, run, back, i);
+    if (rc < 0) {
+        fail_submit(i, rc);
+        finish(r, i);
+    }
+}
+
+static void after_parse(struct srv_req *r, void *arg)
+{
+    struct srv_infer *i = arg;
+    struct srv_model *m;
+    const char *called;
+    char err[sizeof(i->error)];
+    if (i->status || r->model) {
+        after_tensors(r, i);
+        return;
+    }
+    if (srv_infer_find(r->srv, i->in.model_name, i->in.model_version, &m, &called, err,
+                       sizeof(err)) < 0) {
+        srv_infer_fail(i, 404, "%s", err);
+        finish(r, i);
+        return;
+    }
+    srv_req_set_model(r, m, called);
+    step(i, read_tensors, after_tensors);
+}
+
+void srv_infer_run(struct srv_infer *i)
+{
+    step(i, parse, after_parse);
+}

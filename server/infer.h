@@ -1,0 +1,78 @@
+/* Inference as the Open Inference Protocol sees it: named tensors in, named tensors out, whatever
+ * carries them. A transport brings a request with its body and a codec; envelopes over 16 KB are
+ * read on a worker, and so are long answers written.
+ *
+ * Input `input`: FP32 [n,h,w,3] or [n,3,h,w] (normalised, as the network's own input), UINT8
+ * pixels (RGB) of the same shapes, BYTES [n] or [n,1] (encoded pictures). Outputs: see
+ * srv_output_at(). Loop thread only, but for the codec's functions. */
+#ifndef SRV_INFER_H
+#define SRV_INFER_H
+
+#include "protocol/infer.h"
+#include "server/request.h"
+
+struct srv_infer;
+
+/* Both run on a worker or on the loop, and touch nothing but the exchange and its request. */
+struct srv_infer_codec {
+    /* req->body to i->in. 0; -EINVAL with a sentence (400); -ENOMEM (503). */
+    int (*parse)(struct srv_infer *i, char *err, size_t errlen);
+    /* i->reply as malloc'ed bytes; NULL: out of memory. */
+    char *(*write)(struct srv_infer *i, size_t *ret_len);
+};
+
+/* What a model gives; the index is its place in metadata. */
+enum srv_output { SRV_LOGITS, SRV_PROBABILITIES, SRV_CLASSIFICATION, SRV_EMBEDDING, SRV_OUTPUTS };
+
+struct srv_infer {
+    struct srv_req *req;
+    const struct srv_infer_codec *codec;
+    void (*done)(struct srv_infer *i, void *arg);
+    void *arg;
+    long header_len; /* for the codec: Inference-Header-Content-Length, -1 if it is absent */
+
+    struct proto_infer_request in;
+    struct srv_input *inputs; /* of the jobs */
+    int n_inputs;
+    enum srv_output kinds[PROTO_OUTPUTS_MAX]; /* of the outputs of the answer */
+
+    /* The answer. 200: text; else error, in HTTP's numbers and in Triton's words. */
+    int status;
+    char error[256];
+    struct proto_infer_reply reply;
+    struct proto_tensor outputs[PROTO_OUTPUTS_MAX];
+    char *text; /* may be taken (and set NULL) */
+    size_t text_len, text_header_len;
+};
+
+/* In the request's arena, and gone with the request. header_len is -1. NULL: out of memory. */
+struct srv_infer *srv_infer_create(struct srv_req *r, const struct srv_infer_codec *codec,
+                                   void (*done)(struct srv_infer *i, void *arg), void *arg);
+
+/* Calls `done` once, from here or later, unless the request is cancelled before. The request's
+ * model may be set; if not, it is the one that the codec names in i->in. Its deadline, options and
+ * descriptor must be set; priority and timeout of i->in are added here. */
+void srv_infer_run(struct srv_infer *i);
+
+/* The model of a name ("" = the default) and a version ("" = the one that is served), of which
+ * requests take a reference. 0; -ENOENT with a sentence in Triton's words. */
+struct srv;
+int srv_infer_find(const struct srv *s, struct proto_span name, struct proto_span version,
+                   struct srv_model **ret, const char **ret_name, char *err, size_t errlen);
+
+/* Of a model: how its input is best sent, and its outputs, in order. *ret_row: elements of one
+ * image. 0 behind the last. */
+enum proto_datatype srv_input_type(const struct srv_model *m);
+int srv_output_at(const struct srv_model *m, int index, enum srv_output *ret_kind,
+                  const char **ret_name, enum proto_datatype *ret_type, int *ret_row);
+
+enum { SRV_CLASSIFICATION_DEFAULT = 5 }; /* classes of output `classification` */
+
+/* Parts of the exchange, for srv_infer_run() alone. */
+void srv_infer_fail(struct srv_infer *i, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+int srv_infer_choose_outputs(struct srv_infer *i); /* -1: failed */
+int srv_infer_read_inputs(struct srv_infer *i);    /* -1: failed */
+int srv_infer_make_outputs(struct srv_infer *i);   /* -1: failed */
+
+#endif

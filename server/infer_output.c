@@ -1,0 +1,211 @@
+/* Outputs by name, and the classification extension. An index is that of the output tensor, so a
+ * model with a background class has class c at index c + class_offset; ties go to the lower index,
+ * a NaN ranks last. */
+#include "server/infer.h"
+#include "server/srv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[] = {
+    [SRV_LOGITS] = "logits",
+    [SRV_PROBABILITIES] = "probabilities",
+    [SRV_CLASSIFICATION] = "classification",
+    [SRV_EMBEDDING] = "embedding",
+};
+
+static const unsigned wants[] = {
+    [SRV_LOGITS] = SRV_WANT_LOGITS,
+    [SRV_PROBABILITIES] = SRV_WANT_PROBABILITIES,
+    [SRV_CLASSIFICATION] = SRV_WANT_PROBABILITIES,
+    [SRV_EMBEDDING] = SRV_WANT_EMBEDDING,
+};
+
+enum proto_datatype srv_input_type(const struct srv_model *m)
+{
+    return m->info->preprocess.type == ENG_F32 ? PROTO_FP32 : PROTO_UINT8;
+}
+
+static int row_of(const struct srv_model *m, enum srv_output kind)
+{
+    return kind == SRV_EMBEDDING ? m->info->embedding : m->info->outputs;
+}
+
+int srv_output_at(const struct srv_model *m, int index, enum srv_output *ret_kind,
+                  const char **ret_name, enum proto_datatype *ret_type, int *ret_row)
+{
+    if (index < 0 || index >= SRV_OUTPUTS || row_of(m, (enum srv_output)index) == 0)
+        return 0;
+    int row = row_of(m, (enum srv_output)index);
+    *ret_kind = (enum srv_output)index;
+    *ret_name = names[index];
+    *ret_type = index == SRV_CLASSIFICATION ? PROTO_BYTES : PROTO_FP32;
+    if (index == SRV_CLASSIFICATION && row > SRV_CLASSIFICATION_DEFAULT)
+        row = SRV_CLASSIFICATION_DEFAULT;
+    *ret_row = row;
+    return 1;
+}
+
+static int find_output(const struct srv_model *m, struct proto_span name)
+{
+    for (int k = 0; k < SRV_OUTPUTS; k++)
+        if (proto_span_is(name, names[k]) && row_of(m, (enum srv_output)k) > 0)
+            return k;
+    return -1;
+}
+
+/* None named: all of the model's. */
+static void name_all(struct srv_infer *i)
+{
+    for (int k = 0; k < SRV_OUTPUTS; k++)
+        if (row_of(i->req->model, (enum srv_output)k) > 0)
+            i->in.outputs[i->in.n_outputs++] = (struct proto_output){
+                .name = {names[k], strlen(names[k])},
+                .binary = -1,
+            };
+}
+
+int srv_infer_choose_outputs(struct srv_infer *i)
+{
+    if (i->in.n_outputs == 0)
+        name_all(i);
+    for (int k = 0; k < i->in.n_outputs; k++) {
+        const struct proto_output *o = &i->in.outputs[k];
+        int kind = find_output(i->req->model, o->name);
+        if (kind < 0) {
+            srv_infer_fail(i, 400, "unexpected inference output '%.*s' for model '%s'",
+                           o->name.len > 64 ? 64 : (int)o->name.len, o->name.s ? o->name.s : "",
+                           i->req->model_name);
+            return -1;
+        }
+        i->kinds[k] = (enum srv_output)kind;
+        i->outputs[k].binary = o->binary >= 0 ? o->binary : i->in.binary_data_output;
+        i->req->wants |= wants[kind];
+    }
+    i->reply.n_outputs = i->in.n_outputs;
+    return 0;
+}
+
+/* ---- classification ---- */
+
+struct ranked {
+    float value;
+    int index;
+};
+
+static int before(const struct ranked *a, const struct ranked *b)
+{
+    if (a->value != b->value && (a->value == a->value || b->value == b->value))
+        return b->value != b->value || a->value > b->value;
+    return a->index < b->index;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    return before(a, b) ? -1 : 1;
+}
+
+/* The k best to the front of all[n]. */
+static void rank(struct ranked *all, int n, int k)
+{
+    enum { FEW = 16 };
+    if (k > FEW) {
+        qsort(all, (size_t)n, sizeof(*all), by_rank);
+        return;
+    }
+    for (int top = 0; top < k; top++) {
+        int best = top;
+        for (int c = top + 1; c < n; c++)
+            if (before(&all[c], &all[best]))
+                best = c;
+        struct ranked t = all[top];
+        all[top] = all[best];
+        all[best] = t;
+    }
+}
+
+static const char *label_of(const struct srv_model *m, enum srv_output kind, int index)
+{
+    int c = index - m->info->class_offset;
+    if (kind == SRV_EMBEDDING)
+        return NULL;
+    return c < 0 ? "background" : eng_model_label(m->eng, c);
+}
+
+static char *copy_text(struct srv_arena *a, float value, int index, const char *label)
+{
+    int len = proto_classification(NULL, 0, value, index, label);
+    char *text = len < 0 ? NULL : srv_arena_alloc(a, (size_t)len + 1);
+    if (text)
+        proto_classification(text, (size_t)len + 1, value, index, label);
+    return text;
+}
+
+/* n rows of `width` values as n rows of k strings. */
+static const char **strings_of(struct srv_infer *i, enum srv_output kind, const float *rows,
+                               int width, int k)
+{
+    struct srv_arena *a = &i->req->arena;
+    size_t n = (size_t)i->n_inputs;
+    const char **strings = srv_arena_alloc(a, n * (size_t)k * sizeof(*strings));
+    struct ranked *all = srv_arena_alloc(a, (size_t)width * sizeof(*all));
+    if (!strings || !all)
+        return NULL;
+    for (size_t row = 0; row < n; row++) {
+        for (int c = 0; c < width; c++)
+            all[c] = (struct ranked){rows[row * (size_t)width + (size_t)c], c};
+        rank(all, width, k);
+        for (int top = 0; top < k; top++) {
+            const char *text = copy_text(a, all[top].value, all[top].index,
+                                         label_of(i->req->model, kind, all[top].index));
+            if (!text)
+                return NULL;
+            strings[row * (size_t)k + (size_t)top] = text;
+        }
+    }
+    return strings;
+}
+
+/* ---- tensors ---- */
+
+static const float *rows_of(const struct srv_req *r, enum srv_output kind)
+{
+    return kind == SRV_LOGITS      ? r->logits
+           : kind == SRV_EMBEDDING ? r->embeddings
+                                   : r->probabilities;
+}
+
+static int make_output(struct srv_infer *i, int at)
+{
+    struct proto_tensor *t = &i->outputs[at];
+    enum srv_output kind = i->kinds[at];
+    const float *rows = rows_of(i->req, kind);
+    int width = row_of(i->req->model, kind), k = i->in.outputs[at].classification;
+    if (k == 0 && kind == SRV_CLASSIFICATION)
+        k = SRV_CLASSIFICATION_DEFAULT;
+    k = k < width ? k : width;
+    t->name = names[kind];
+    t->datatype = k ? PROTO_BYTES : PROTO_FP32;
+    t->n_dims = 2;
+    t->shape[0] = i->n_inputs;
+    t->shape[1] = k ? k : width;
+    t->elements = (size_t)t->shape[0] * (size_t)t->shape[1];
+    t->data = k ? NULL : rows;
+    t->strings = k ? strings_of(i, kind, rows, width, k) : NULL;
+    return k && !t->strings ? -1 : 0;
+}
+
+int srv_infer_make_outputs(struct srv_infer *i)
+{
+    for (int k = 0; k < i->reply.n_outputs; k++)
+        if (make_output(i, k) < 0) {
+            srv_infer_fail(i, 503, "out of memory for the answer");
+            return -1;
+        }
+    i->reply.model_name = i->req->model_name;
+    i->reply.model_version = i->req->model->info->version;
+    i->reply.id = i->in.id;
+    i->reply.outputs = i->outputs;
+    return 0;
+}
