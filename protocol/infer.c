@@ -1,5 +1,6 @@
 /* Data types, and the elements of an input from whatever form they came in. */
 #include "protocol/infer.h"
+#include "protocol/infer_packed.h"
 #include "protocol/json_scan.h"
 #include "protocol/json_tensor.h"
 
@@ -52,6 +53,9 @@ static int fail(const struct proto_input *in, char *err, size_t errlen, const ch
     return -EINVAL;
 }
 
+static const char not_contents[] =
+    "the contents are not those of the datatype, or not as many as the shape needs";
+
 /* Raw little-endian bytes. */
 static int copy_raw(const struct proto_input *in, void *ret, size_t size, char *err, size_t errlen)
 {
@@ -83,7 +87,9 @@ int proto_input_floats(const struct proto_input *in, float *ret, char *err, size
     if (in->form == PROTO_FORM_RAW)
         return copy_raw(in, ret, sizeof *ret, err, errlen);
     if (in->form == PROTO_FORM_PACKED)
-        return fail(in, err, errlen, "no such form");
+        return proto_packed_floats(in->data, ret, in->elements) < 0
+                   ? fail(in, err, errlen, not_contents)
+                   : 0;
     int r =
         proto_json_floats(in->data.s, in->data.len, ret, in->elements, &used, what, sizeof what);
     if (r == -EINVAL)
@@ -100,7 +106,9 @@ int proto_input_bytes(const struct proto_input *in, uint8_t *ret, char *err, siz
     if (in->form == PROTO_FORM_RAW)
         return copy_raw(in, ret, sizeof *ret, err, errlen);
     if (in->form == PROTO_FORM_PACKED)
-        return fail(in, err, errlen, "no such form");
+        return proto_packed_bytes(in->data, ret, in->elements) < 0
+                   ? fail(in, err, errlen, not_contents)
+                   : 0;
     int r = proto_json_bytes(in->data.s, in->data.len, ret, in->elements, &used, what, sizeof what);
     if (r == -EINVAL)
         fail(in, err, errlen, what);
@@ -175,7 +183,9 @@ int proto_input_items(const struct proto_input *in, struct proto_item *items, in
     else if (in->form == PROTO_FORM_JSON)
         n = json_items(in, items, max, err, errlen);
     else
-        return fail(in, err, errlen, "no such form");
+        n = proto_packed_items(in->data, items, max);
+    if (n == -EINVAL && in->form == PROTO_FORM_PACKED)
+        return fail(in, err, errlen, not_contents);
     if (n >= 0 && (size_t)n != in->elements) {
         snprintf(what, sizeof what, "%d elements where the shape needs %zu", n, in->elements);
         return fail(in, err, errlen, what);

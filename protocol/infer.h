@@ -79,6 +79,9 @@ struct proto_infer_request {
  * proto_infer_finish() frees. */
 int proto_infer_parse_json(struct proto_infer_request *ret, const void *body, size_t len,
                            long header_len, char *err, size_t errlen);
+/* Of a ModelInferRequest message. The same results; every output has `binary` set. */
+int proto_infer_parse_grpc(struct proto_infer_request *ret, const void *body, size_t len, char *err,
+                           size_t errlen);
 void proto_infer_finish(struct proto_infer_request *r);
 
 /* Elements of an FP32, or UINT8 or BOOL, tensor into ret[in->elements] from any form. 0; -EINVAL
@@ -120,6 +123,12 @@ struct proto_infer_reply {
  * infinities, which JSON lacks, become null. NULL: out of memory. */
 char *proto_infer_reply_json(const struct proto_infer_reply *r, size_t *ret_len,
                              size_t *ret_header_len);
+
+/* A malloc'ed ModelInferResponse, its tensors in raw_output_contents. NULL: out of memory. */
+char *proto_infer_reply_grpc(const struct proto_infer_reply *r, size_t *ret_len);
+/* ModelStreamInferResponse around such a message, or around a failure. NULL: out of memory. */
+char *proto_infer_stream_reply(const char *message, size_t len, size_t *ret_len);
+char *proto_infer_stream_error(const char *sentence, struct proto_span id, size_t *ret_len);
 
 /* Element of the classification extension: "<value>:<index>[:<label>]", value with 6 decimals. The
  * length as of snprintf(). label may be NULL or "". */
