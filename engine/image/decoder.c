@@ -31,6 +31,8 @@ struct job {
     struct eng_turn turn;
     uint8_t *dst;
     int channels;
+    uint64_t
+        preprocess_ns; /* coefficients, resampling, normalising; the rest of a run is decoding */
 };
 
 int eng_decoder_create(struct eng_decoder **ret, uint32_t cpu_bits)
@@ -150,9 +152,10 @@ static int out_of_memory(const struct eng_sentence *err)
 }
 
 /* Coefficients of both stored axes, and the window of the source that they look at. */
-static int prepare(struct job *j, struct eng_source *s)
+static int choose_window(struct job *j, struct eng_source *s)
 {
     struct eng_decoder *d = j->d;
+    uint64_t start = eng_clock_ns();
     const struct eng_span *across = j->turn.transpose ? &j->geometry.y : &j->geometry.x;
     const struct eng_span *down = j->turn.transpose ? &j->geometry.x : &j->geometry.y;
     s->denominator = choose_denominator(s, &j->geometry, j->p);
@@ -165,7 +168,17 @@ static int prepare(struct job *j, struct eng_source *s)
     s->x1 = d->columns.hi;
     s->y0 = d->lines.lo;
     s->y1 = d->lines.hi;
-    int r = s->ops->start(s);
+    j->preprocess_ns += eng_clock_ns() - start;
+    return 0;
+}
+
+/* Everything up to the first row; the coefficients follow the window, which start() may widen. */
+static int prepare(struct job *j, struct eng_source *s)
+{
+    struct eng_decoder *d = j->d;
+    int r = choose_window(j, s);
+    if (r == 0)
+        r = s->ops->start(s);
     if (r < 0)
         return r;
     eng_taps_shift(&d->columns, s->x0);
@@ -181,6 +194,22 @@ static int prepare(struct job *j, struct eng_source *s)
     return eng_resizer_start(&d->resizer) < 0 ? out_of_memory(&s->err) : 0;
 }
 
+static void push(struct job *j, const struct eng_source *s, const uint8_t *rows, int n)
+{
+    uint64_t start = eng_clock_ns();
+    for (int i = 0; i < n; i++)
+        eng_resizer_push(&j->d->resizer, rows + s->stride * (size_t)i);
+    j->preprocess_ns += eng_clock_ns() - start;
+}
+
+static void turn_canvas(struct job *j)
+{
+    uint64_t start = eng_clock_ns();
+    eng_normaliser_run(&j->normaliser, j->d->canvas.data, j->dst,
+                       (size_t)j->p->width * (size_t)j->p->height);
+    j->preprocess_ns += eng_clock_ns() - start;
+}
+
 static int stream(struct job *j, struct eng_source *s)
 {
     if (!j->turn.transpose)
@@ -190,13 +219,11 @@ static int stream(struct job *j, struct eng_source *s)
         int n = s->ops->read(s, &rows);
         if (n < 0)
             return n;
-        for (int i = 0; i < n; i++)
-            eng_resizer_push(&j->d->resizer, rows + s->stride * (size_t)i);
+        push(j, s, rows, n);
         y += (uint32_t)n;
     }
     if (j->turn.transpose)
-        eng_normaliser_run(&j->normaliser, j->d->canvas.data, j->dst,
-                           (size_t)j->p->width * (size_t)j->p->height);
+        turn_canvas(j);
     return s->ops->finish(s);
 }
 
@@ -243,7 +270,9 @@ int eng_decoder_run(struct eng_decoder *d, const void *bytes, size_t len,
     s.full_decode = opts->full_decode;
     s.deadline_ns = start + (uint64_t)s.limits.max_decode_ms * 1000000u;
     struct job j = {.d = d, .p = p, .dst = dst};
+    uint64_t probed = eng_clock_ns();
     eng_normaliser_init(&j.normaliser, p);
+    j.preprocess_ns = eng_clock_ns() - probed;
     int orientation = opts->ignore_exif ? 1 : s.info.orientation;
     r = run_source(&j, &s, orientation);
     if (r < 0 || !ret)
@@ -253,7 +282,8 @@ int eng_decoder_run(struct eng_decoder *d, const void *bytes, size_t len,
         .applied_orientation = orientation,
         .truncated = s.truncated,
         .scale_denominator = s.denominator,
-        .decode_ns = eng_clock_ns() - start,
+        .decode_ns = eng_clock_ns() - start - j.preprocess_ns,
+        .preprocess_ns = j.preprocess_ns,
     };
     return 0;
 }

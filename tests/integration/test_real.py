@@ -51,6 +51,12 @@ def test_odd_photo(real, shared, name):
     assert real.classify(photo(shared, name)).status in statuses(ANY_CLASS[name])
 
 
+def test_stages_are_told_apart(real, shared):
+    t = real.classify(photo(shared, "large_4000x3000.jpg")).json["timing_ms"]
+    assert t["decode"] > t["preprocess"] > 0 and t["inference"] > 0
+    assert t["decode"] + t["preprocess"] + t["inference"] <= t["total"]
+
+
 def test_orientation_is_obeyed(real, shared):
     """Top-1 of the small model goes wrong for an unturned file, and the probability falls."""
     upright = real.classify(photo(shared, "upright.png"), "?model=mobilenet_v1_0.25_128").top
