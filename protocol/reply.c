@@ -40,6 +40,8 @@ static void add_result(struct proto_json *w, json_t *to, const struct proto_resu
     proto_json_text(w, to, "model", r->model);
     proto_json_text(w, to, "version", r->version);
     proto_json_text(w, to, "variant", r->variant);
+    if (r->degraded)
+        proto_json_add(w, to, "degraded", json_true());
     add_predictions(w, to, r);
     add_timing(w, to, r);
     proto_json_add(w, to, "batch", json_integer(r->batch));
@@ -106,13 +108,23 @@ char *proto_reply_models(const struct proto_model *m, int n, size_t *ret_len)
     return proto_json_dump(&w, root, ret_len);
 }
 
+static int is_quotable(const char *s)
+{
+    for (; *s; s++)
+        if (*s < ' ' || *s > '~' || *s == '"' || *s == '\\')
+            return 0;
+    return 1;
+}
+
 int proto_server_timing(const struct proto_result *r, char *buf, size_t len)
 {
+    int named = r->variant && r->variant[0] && is_quotable(r->variant);
     int n = snprintf(buf, len,
                      "queue;dur=%.3f, decode;dur=%.3f, preprocess;dur=%.3f, inference;dur=%.3f, "
-                     "total;dur=%.3f",
+                     "total;dur=%.3f%s%s%s%s",
                      proto_json_round_ms(r->queue_ns), proto_json_round_ms(r->decode_ns),
                      proto_json_round_ms(r->preprocess_ns), proto_json_round_ms(r->inference_ns),
-                     proto_json_round_ms(r->total_ns));
+                     proto_json_round_ms(r->total_ns), named ? ", variant;desc=\"" : "",
+                     named ? r->variant : "", named ? "\"" : "", r->degraded ? ", degraded" : "");
     return n < 0 || (size_t)n >= len ? -ENOSPC : n;
 }

@@ -23,10 +23,12 @@ struct proto_result {
     const struct proto_prediction *predictions;
     int n_predictions;
     uint64_t queue_ns, decode_ns, preprocess_ns, inference_ns, total_ns;
-    int batch; /* images in the batch that it ran in */
+    int batch;    /* images in the batch that it ran in */
+    int degraded; /* a lower variant than the best of its family ran it */
 };
 
-/* {"model":…,"version":…,"variant":…,"predictions":[…],"timing_ms":{…},"batch":n} */
+/* {"model":…,"version":…,"variant":…,"predictions":[…],"timing_ms":{…},"batch":n},
+ * and "degraded":true behind the variant if it was. */
 char *proto_reply_one(const struct proto_result *r, size_t *ret_len);
 /* {"results":[…]} in order, each as above plus "status", a failed one {"error":…,"status":…}. */
 char *proto_reply_many(const struct proto_result *r, int n, size_t *ret_len);
@@ -44,8 +46,9 @@ struct proto_model {
 };
 char *proto_reply_models(const struct proto_model *m, int n, size_t *ret_len);
 
-/* Server-Timing value: queue;dur=0.01, decode;dur=…, preprocess;…, inference;…, total;… (ms).
- * Its length, or -ENOSPC (160 bytes are enough for a day). */
+/* Server-Timing value: queue;dur=0.01, decode;dur=…, preprocess;…, inference;…, total;… (ms), then
+ * variant;desc="…" if there is one that a quoted string can hold, and degraded if it was.
+ * Its length, or -ENOSPC (160 bytes and the variant are enough for a day). */
 int proto_server_timing(const struct proto_result *r, char *buf, size_t len);
 
 #endif

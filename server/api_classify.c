@@ -18,9 +18,30 @@ enum { BOUNDARY_MAX = 128, FIELDS_MAX = 16 };
 
 /* ---- headers ---- */
 
+/* How far down a family the client lets us go. */
+static int read_floor(struct srv_call *c)
+{
+    struct srv_req *r = c->req;
+    char name[SRV_PARAM_MAX];
+    long long degrade = 1;
+    int there = srv_call_query(c, "min_variant", name, sizeof(name));
+    if (there < 0 || srv_call_query_int(c, "degrade", 0, 1, &degrade) < 0)
+        return -1;
+    if (!r->family)
+        return 0;
+    int level = there ? srv_family_level(r->family, name) : r->floor;
+    if (level < 0) {
+        srv_call_error(c, 400, "min_variant: %s has no variant \"%s\"", r->family->name, name);
+        return -1;
+    }
+    r->floor = degrade ? level : 0;
+    return 0;
+}
+
 static int choose_model(struct srv_call *c)
 {
     const char *name = c->params[0], *called;
+    struct srv_family *family;
     char argument[SRV_PARAM_MAX];
     if (!name[0]) {
         int there = srv_call_query(c, "model", argument, sizeof(argument));
@@ -28,13 +49,16 @@ static int choose_model(struct srv_call *c)
             return -1;
         name = there ? argument : "";
     }
-    struct srv_model *m = srv_registry_find(c->srv->registry, name, &called);
+    struct srv_model *m = srv_registry_pick(c->srv->registry, name, &called, &family);
     if (!m) {
         srv_call_error(c, 404, "there is no model named \"%s\"", name);
         return -1;
     }
-    srv_req_set_model(c->req, m, called);
-    return 0;
+    if (family)
+        srv_req_set_family(c->req, family);
+    else
+        srv_req_set_model(c->req, m, called);
+    return read_floor(c);
 }
 
 static int read_options(struct srv_call *c)
@@ -75,8 +99,9 @@ static void fill_result(struct proto_result *ret, struct proto_prediction *predi
         .status = j->status,
         .error = j->status == 200 ? NULL : job_error(j),
         .model = r->model_name,
-        .version = r->model->info->version,
-        .variant = r->model->info->variant,
+        .version = j->model->info->version,
+        .variant = j->model->info->variant,
+        .degraded = j->model != r->model,
         .predictions = predictions,
         .n_predictions = j->n_predictions,
         .queue_ns = j->queue_ns,
@@ -90,7 +115,7 @@ static void fill_result(struct proto_result *ret, struct proto_prediction *predi
         int number = j->predictions[i].class_number;
         predictions[i] = (struct proto_prediction){
             .class_number = number,
-            .label = eng_model_label(r->model->eng, number),
+            .label = eng_model_label(j->model->eng, number),
             .score = j->predictions[i].score,
         };
     }

@@ -258,7 +258,8 @@ static void log_call(const struct srv_call *c, uint64_t total_ns)
     const struct srv_req *r = c->req;
     if (r && r->model) {
         l.model = r->model_name;
-        l.variant = r->model->info->variant[0] ? r->model->info->variant : NULL;
+        const struct srv_model *m = r->pending == 0 && r->n_jobs > 0 ? r->jobs[0].model : r->model;
+        l.variant = m->info->variant[0] ? m->info->variant : NULL;
         l.images = r->n_jobs;
     }
     if (r && r->pending == 0)

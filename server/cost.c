@@ -15,33 +15,68 @@ enum { PROBED = 64 << 10 }; /* headers lie at the front; more is not read on the
 void srv_cost_init(struct srv_cost *c, int workers)
 {
     *c = (struct srv_cost){.rate = workers, .workers = workers};
-    for (int i = 0; i < SRV_FORMATS; i++)
-        c->factor[i] = 1;
 }
 
-static double price(size_t len, uint64_t pixels)
+/* Of a scale that was never seen, what the others say of the machine. */
+static double factor(const struct srv_cost *c, int format, int scale)
 {
-    return (double)len * NS_PER_BYTE + (double)pixels * NS_PER_PIXEL;
+    double sum = 0;
+    int seen = 0;
+    if (c->factor[format][scale] > 0)
+        return c->factor[format][scale];
+    for (int i = 0; i < SRV_SCALES; i++)
+        if (c->factor[format][i] > 0) {
+            sum += c->factor[format][i];
+            seen++;
+        }
+    return seen > 0 ? sum / seen : 1;
+}
+
+static double price(size_t len, double pixels)
+{
+    return (double)len * NS_PER_BYTE + pixels * NS_PER_PIXEL;
+}
+
+/* The engine's rule, for the usual way to resize: a JPEG is decoded at the smallest scale that
+ * covers the picture to be with a third to spare. */
+static int scale_of(const struct srv_model *m, const struct srv_job *j)
+{
+    if (j->format != ENG_IMAGE_JPEG)
+        return 0;
+    uint32_t side = j->width < j->height ? j->width : j->height;
+    uint32_t want = (uint32_t)m->info->preprocess.height * 256 / 224;
+    int scale = SRV_SCALES - 1;
+    while (scale > 0 && (side >> scale) * 3 < want * 4)
+        scale--;
+    return scale;
 }
 
 uint64_t srv_cost_guess(const struct srv_cost *c, const struct srv_model *m, size_t len)
 {
     const size_t usual = 4; /* pixels a byte */
-    return (uint64_t)(price(len, len * usual) * c->factor[ENG_IMAGE_JPEG] + m->run_ns + NS_FIXED);
+    return (uint64_t)(price(len, (double)(len * usual)) * factor(c, ENG_IMAGE_JPEG, 0) + m->run_ns +
+                      NS_FIXED);
+}
+
+void srv_cost_look(struct srv_job *j)
+{
+    struct eng_image_info info = {0};
+    size_t len = j->input.len < PROBED ? j->input.len : PROBED;
+    int known = j->input.kind == SRV_IMAGE &&
+                eng_image_probe(&info, j->input.data, len, NULL, NULL, 0) == 0;
+    j->format = info.format;
+    j->width = known ? info.width : 0;
+    j->height = known ? info.height : 0;
 }
 
 void srv_cost_price(const struct srv_cost *c, const struct srv_model *m, struct srv_job *j)
 {
-    struct eng_image_info info = {0};
-    size_t len = j->input.len < PROBED ? j->input.len : PROBED;
-    uint64_t pixels = 0;
-    if (j->input.kind == SRV_IMAGE) {
-        if (eng_image_probe(&info, j->input.data, len, NULL, NULL, 0) == 0)
-            pixels = (uint64_t)info.width * info.height;
-        j->price_ns = price(j->input.len, pixels);
-    }
-    j->format = info.format;
-    j->cost_ns = (uint64_t)(j->price_ns * c->factor[j->format] + m->run_ns + NS_FIXED);
+    double pixels = (double)j->width * j->height;
+    j->scale = scale_of(m, j);
+    j->price_ns =
+        j->input.kind == SRV_IMAGE ? price(j->input.len, pixels / (double)(1u << 2 * j->scale)) : 0;
+    j->cost_ns =
+        (uint64_t)(j->price_ns * factor(c, (int)j->format, j->scale) + m->run_ns + NS_FIXED);
 }
 
 static int all_busy(const struct srv_cost *c)
@@ -49,10 +84,11 @@ static int all_busy(const struct srv_cost *c)
     return c->jobs >= 2 * c->workers;
 }
 
-void srv_cost_enter(struct srv_cost *c, const struct srv_job *j, uint64_t now)
+void srv_cost_enter(struct srv_cost *c, struct srv_job *j, uint64_t now)
 {
     c->jobs++;
-    c->backlog_ns += j->cost_ns;
+    j->entered_ns = j->cost_ns;
+    c->backlog_ns += j->entered_ns;
     if (c->window_from_ns == 0 && all_busy(c)) {
         c->window_from_ns = now;
         c->window_done_ns = 0;
@@ -94,16 +130,17 @@ static void learn_costs(struct srv_cost *c, struct srv_model *m, const struct sr
     }
     if (j->price_ns <= 0)
         return;
-    double *factor = &c->factor[j->format];
-    *factor = toward(*factor, (double)(j->decode_ns + j->preprocess_ns) / j->price_ns, LEARN);
-    if (*factor < 0.01)
-        *factor = 0.01;
+    double *f = &c->factor[j->format][j->scale];
+    double seen = (double)(j->decode_ns + j->preprocess_ns) / j->price_ns;
+    *f = *f > 0 ? toward(*f, seen, LEARN) : seen;
+    if (*f < 0.01)
+        *f = 0.01;
 }
 
 void srv_cost_leave(struct srv_cost *c, struct srv_model *m, const struct srv_job *j, uint64_t now)
 {
     c->jobs--;
-    c->backlog_ns -= j->cost_ns;
+    c->backlog_ns -= j->entered_ns;
     if (j->state == SRV_JOB_DONE)
         learn_costs(c, m, j);
     if (j->state == SRV_JOB_DONE || j->state == SRV_JOB_FAILED)

@@ -2,9 +2,9 @@
  * job that comes back. Loop thread only.
  *
  * Costs are in nanoseconds of one core. Decoding: bytes and pixels at fixed prices, times a factor
- * a format that is learned; inference: a moving average of each model. The rate is measured as well
- * (cost done per nanosecond of a busy pool), so whatever the prices get wrong on average, or the
- * CPU quota takes away, cancels out. */
+ * a format and scale that is learned; inference: a moving average of each model. The rate is
+ * measured as well (cost done per nanosecond of a busy pool), so whatever the prices get wrong on
+ * average, or the CPU quota takes away, cancels out. */
 #ifndef SRV_COST_H
 #define SRV_COST_H
 
@@ -16,11 +16,11 @@
 
 struct srv_model;
 
-enum { SRV_FORMATS = ENG_IMAGE_AVIF + 1 };
+enum { SRV_FORMATS = ENG_IMAGE_AVIF + 1, SRV_SCALES = 4 };
 
 struct srv_cost {
-    double factor[SRV_FORMATS]; /* real decode time / price */
-    double rate;                /* cost done per ns; about the number of workers */
+    double factor[SRV_FORMATS][SRV_SCALES]; /* real decode time / price; 0 = never seen */
+    double rate;                            /* cost done per ns; about the number of workers */
     int workers;
     int jobs;                /* queued or running */
     uint64_t backlog_ns;     /* their cost */
@@ -32,10 +32,12 @@ void srv_cost_init(struct srv_cost *c, int workers);
 
 /* Of one image of which only the length is known. */
 uint64_t srv_cost_guess(const struct srv_cost *c, const struct srv_model *m, size_t len);
-/* Fills in what the job will cost. */
+/* Fills in what the job's bytes say of themselves; once, before it is priced. */
+void srv_cost_look(struct srv_job *j);
+/* Fills in what the job will cost with this model. */
 void srv_cost_price(const struct srv_cost *c, const struct srv_model *m, struct srv_job *j);
 
-void srv_cost_enter(struct srv_cost *c, const struct srv_job *j, uint64_t now);
+void srv_cost_enter(struct srv_cost *c, struct srv_job *j, uint64_t now);
 /* In a final state: learns, and takes its cost off the backlog. */
 void srv_cost_leave(struct srv_cost *c, struct srv_model *m, const struct srv_job *j, uint64_t now);
 

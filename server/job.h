@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct srv_model;
 struct srv_req;
 
 enum srv_job_state {
@@ -53,16 +54,20 @@ struct srv_job {
     int priority; /* lower runs first */
     uint64_t deadline_ns;
     uint64_t sequence;
-    size_t heap_index; /* while QUEUED */
-    uint64_t cost_ns;  /* predicted, of one core */
-    double price_ns;   /* its decoding, before the learned factor of its format */
+    size_t heap_index;   /* while QUEUED */
+    uint64_t cost_ns;    /* predicted, of one core, with the variant that would run it now */
+    uint64_t entered_ns; /* the same when it was submitted */
+    double price_ns;     /* its decoding, before the learned factor of its format and scale */
+    int scale;           /* of the decoding: 0..3, 1/1 to 1/8 */
     enum eng_image_format format;
+    uint32_t width, height; /* 0: not known */
 
     struct srv_job *next; /* in a list of its holder */
 
     /* The answer: written by the worker, read by the loop once the job is in the completion list.
      */
-    int status; /* HTTP's numbers, on every transport */
+    int status;              /* HTTP's numbers, on every transport */
+    struct srv_model *model; /* ran it, or would have; alive as long as the request */
     char error[160];
     struct eng_prediction *predictions; /* room for `capacity`, in the request's arena */
     int capacity, n_predictions;

@@ -6,7 +6,7 @@
 
 #define MS 1000000.0
 
-#define DOWN_SHARE 0.5 /* of the objective that waiting may take */
+#define DOWN_SHARE 0.5 /* of the time to spare that waiting may take */
 #define UP_SHARE 0.3   /* the same, for what would wait after a step up */
 #define FULL 0.95      /* utilisation that a step down aims below */
 #define ROOM 0.85      /* utilisation that a step up may lead to */
@@ -37,10 +37,13 @@ static void measure(struct srv_ladder *l, const struct srv_ladder_input *in)
     l->last_ns = in->now_ns;
 }
 
-/* Time until an image that arrives now is answered, if all of them run variant v. */
-static double latency(const struct srv_ladder_input *in, int v)
+/* Would the last that arrived be answered in time if all run variant v? Of what the objective
+ * leaves beside its own run, waiting may take a share. */
+static int is_in_time(const struct srv_ladder_input *in, int v, double share)
 {
-    return (in->other_ns + in->waiting * in->cost_ns[v]) / in->rate + in->cost_ns[v];
+    double before = in->waiting > 1 ? in->waiting - 1 : 0;
+    double wait = (in->other_ns + before * in->cost_ns[v]) / in->rate;
+    return wait <= share * ((double)in->objective_ns - in->cost_ns[v]);
 }
 
 static double use(const struct srv_ladder_input *in, double offered, int v)
@@ -65,8 +68,7 @@ static enum srv_ladder_reason move(struct srv_ladder *l, uint64_t now, int level
 static int level_below(const struct srv_ladder *l, const struct srv_ladder_input *in)
 {
     int v = l->level + 1;
-    while (v < in->n - 1 && (latency(in, v) > DOWN_SHARE * (double)in->objective_ns ||
-                             use(in, l->offered, v) > FULL))
+    while (v < in->n - 1 && (!is_in_time(in, v, DOWN_SHARE) || use(in, l->offered, v) > FULL))
         v++;
     return v;
 }
@@ -74,8 +76,7 @@ static int level_below(const struct srv_ladder *l, const struct srv_ladder_input
 static int is_calm(const struct srv_ladder *l, const struct srv_ladder_input *in)
 {
     int up = l->level - 1;
-    double objective = (double)in->objective_ns;
-    if (latency(in, up) > UP_SHARE * objective || (double)in->p99_ns > P99_ROOM * objective)
+    if (!is_in_time(in, up, UP_SHARE) || (double)in->p99_ns > P99_ROOM * (double)in->objective_ns)
         return 0;
     if (use(in, l->sustained, up) <= ROOM && use(in, l->offered, up) <= FULL)
         return 1;
@@ -105,7 +106,7 @@ enum srv_ladder_reason srv_ladder_step(struct srv_ladder *l, const struct srv_la
         l->hold_ns = l->hold_ns / 2 > ms(HOLD_MIN_MS) ? l->hold_ns / 2 : ms(HOLD_MIN_MS);
     }
     if (l->level < in->n - 1) {
-        if (latency(in, l->level) > DOWN_SHARE * (double)in->objective_ns)
+        if (!is_in_time(in, l->level, DOWN_SHARE))
             return move(l, in->now_ns, level_below(l, in), SRV_LADDER_QUEUE);
         if (in->p99_ns > in->objective_ns)
             return move(l, in->now_ns, l->level + 1, SRV_LADDER_LATENCY);

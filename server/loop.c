@@ -2,6 +2,7 @@
 #include "server/loop.h"
 
 #include "engine/engine.h"
+#include "server/brownout.h"
 #include "server/clock.h"
 #include "server/drain.h"
 #include "server/http.h"
@@ -160,6 +161,8 @@ static int start_handles(struct srv *s, char *err, size_t errlen)
     }
     if (rc == 0)
         srv_reload_init(s);
+    if (rc == 0)
+        srv_brownout_init(s);
     else
         snprintf(err, errlen, "event loop: %s", uv_strerror(rc));
     return rc;

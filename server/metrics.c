@@ -221,6 +221,41 @@ static void put_models(FILE *f, struct srv *s)
     }
 }
 
+static void put_families(FILE *f, const struct srv_registry *r)
+{
+    static const struct {
+        enum srv_ladder_reason reason;
+        const char *direction, *name;
+    } rows[] = {{SRV_LADDER_QUEUE, "down", "queue"},
+                {SRV_LADDER_LATENCY, "down", "latency"},
+                {SRV_LADDER_LOAD, "up", "load"},
+                {SRV_LADDER_OFF, "up", "off"}};
+    head(f, "family_level", "gauge",
+         "Place of the variant that runs now, 0 = the best, by family.");
+    for (int i = 0; i < r->n_families; i++)
+        fprintf(
+            f, "mobilenetd_family_level{family=\"%s\",variant=\"%s\"} %d\n", r->families[i]->name,
+            r->families[i]->variants[r->families[i]->level]->info->variant, r->families[i]->level);
+    head(f, "family_switches_total", "counter", "Changes of the variant, by family and reason.");
+    for (int i = 0; i < r->n_families; i++)
+        for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++)
+            fprintf(
+                f,
+                "mobilenetd_family_switches_total{family=\"%s\",direction=\"%s\",reason=\"%s\"} "
+                "%llu\n",
+                r->families[i]->name, rows[k].direction, rows[k].name,
+                (unsigned long long)r->families[i]->law.switches[rows[k].reason]);
+    head(f, "family_degraded_total", "counter", "Images answered by a lower variant, by family.");
+    for (int i = 0; i < r->n_families; i++)
+        fprintf(f, "mobilenetd_family_degraded_total{family=\"%s\"} %llu\n", r->families[i]->name,
+                (unsigned long long)r->families[i]->degraded);
+    head(f, "family_opted_out_total", "counter",
+         "Requests refused because they would not be degraded, by family.");
+    for (int i = 0; i < r->n_families; i++)
+        fprintf(f, "mobilenetd_family_opted_out_total{family=\"%s\"} %llu\n", r->families[i]->name,
+                (unsigned long long)r->families[i]->opted_out);
+}
+
 static double resident_bytes(void)
 {
     FILE *f = fopen("/proc/self/statm", "re");
@@ -274,6 +309,7 @@ char *srv_metrics_text(struct srv *s, size_t *ret_len)
     put_stages(f, &s->metrics);
     put_batches(f, &s->metrics);
     put_models(f, s);
+    put_families(f, s->registry);
     put_server(f, s);
     int failed = ferror(f);
     if (fclose(f) != 0 || failed) {

@@ -204,6 +204,31 @@ static int scan(struct srv_registry *r, const struct srv_registry_options *o,
     return rc;
 }
 
+static struct srv_family *find_family(const struct srv_registry *r, const char *name)
+{
+    for (int i = 0; i < r->n_families; i++)
+        if (strcmp(r->families[i]->name, name) == 0)
+            return r->families[i];
+    return NULL;
+}
+
+static int make_families(struct srv_registry *r, char *err, size_t errlen)
+{
+    r->families = calloc((size_t)r->n + 1, sizeof(struct srv_family *));
+    int rc = r->families ? 0 : -ENOMEM;
+    for (int i = 0; i < r->n && rc == 0; i++) {
+        const char *name = r->models[i]->info->family;
+        if (!name[0] || find_family(r, name))
+            continue;
+        rc = srv_family_create(&r->families[r->n_families], r->models, r->n, name);
+        if (rc == 0)
+            r->n_families++;
+    }
+    if (rc < 0)
+        snprintf(err, errlen, "out of memory for the models");
+    return rc;
+}
+
 static int choose_default(struct srv_registry *r, const struct srv_registry_options *o, char *err,
                           size_t errlen)
 {
@@ -221,7 +246,7 @@ static int choose_default(struct srv_registry *r, const struct srv_registry_opti
     if (!name[0])
         name =
             r->models[0]->info->family[0] ? r->models[0]->info->family : r->models[0]->info->name;
-    r->fallback = srv_registry_find(r, name, &r->fallback_name);
+    r->fallback = srv_registry_pick(r, name, &r->fallback_name, &r->fallback_family);
     if (r->fallback)
         return 0;
     snprintf(err, errlen, "default_model = %s is neither a model nor a family of %s", name, o->dir);
@@ -238,6 +263,8 @@ int srv_registry_load(struct srv_registry **ret, const struct srv_registry_optio
     }
     int rc = scan(r, options, old, err, errlen);
     if (rc == 0)
+        rc = make_families(r, err, errlen);
+    if (rc == 0)
         rc = choose_default(r, options, err, errlen);
     if (rc < 0) {
         srv_registry_destroy(r);
@@ -251,6 +278,8 @@ void srv_registry_destroy(struct srv_registry *r)
 {
     if (!r)
         return;
+    for (int i = 0; i < r->n_families; i++)
+        srv_family_unref(r->families[i]);
     for (int i = 0; i < r->n; i++)
         srv_model_unref(r->models[i]);
     for (int i = 0; i < r->n_failures; i++) {
@@ -260,28 +289,49 @@ void srv_registry_destroy(struct srv_registry *r)
     }
     free(r->failures);
     free(r->models);
+    free(r->families);
     free(r);
+}
+
+/* NAME is FAMILY_VARIANT. */
+static int is_variant(const struct eng_model_info *m, const char *name)
+{
+    size_t len = strlen(m->family);
+    return len > 0 && strncmp(name, m->family, len) == 0 && name[len] == '_' &&
+           strcmp(name + len + 1, m->variant) == 0;
+}
+
+struct srv_model *srv_registry_pick(const struct srv_registry *r, const char *name,
+                                    const char **ret_name, struct srv_family **ret_family)
+{
+    *ret_family = NULL;
+    if (!name[0] && r->fallback) {
+        *ret_name = r->fallback_name;
+        *ret_family = r->fallback_family;
+        return r->fallback;
+    }
+    for (int i = 0; i < r->n; i++)
+        if (strcmp(r->models[i]->info->name, name) == 0) {
+            *ret_name = r->models[i]->info->name;
+            return r->models[i];
+        }
+    struct srv_family *f = name[0] ? find_family(r, name) : NULL;
+    if (f) {
+        *ret_name = f->name;
+        *ret_family = f;
+        return f->variants[0];
+    }
+    for (int i = 0; i < r->n; i++)
+        if (is_variant(r->models[i]->info, name)) {
+            *ret_name = r->models[i]->info->name;
+            return r->models[i];
+        }
+    return NULL;
 }
 
 struct srv_model *srv_registry_find(const struct srv_registry *r, const char *name,
                                     const char **ret_name)
 {
-    struct srv_model *best = NULL;
-    if (!name[0] && r->fallback) {
-        *ret_name = r->fallback_name;
-        return r->fallback;
-    }
-    for (int i = 0; i < r->n; i++) {
-        struct srv_model *m = r->models[i];
-        if (strcmp(m->info->name, name) == 0) {
-            *ret_name = m->info->name;
-            return m;
-        }
-        if (strcmp(m->info->family, name) == 0 && name[0] &&
-            (!best || m->info->mult_adds > best->info->mult_adds))
-            best = m;
-    }
-    if (best)
-        *ret_name = best->info->family;
-    return best;
+    struct srv_family *family;
+    return srv_registry_pick(r, name, ret_name, &family);
 }

@@ -7,7 +7,7 @@
 #ifndef SRV_MODELS_H
 #define SRV_MODELS_H
 
-#include "server/model.h"
+#include "server/family.h"
 
 struct srv_registry_options {
     const char *dir;
@@ -25,10 +25,13 @@ struct srv_model_failure {
 struct srv_registry {
     struct srv_model **models; /* by name; holds a reference of each */
     int n;
+    struct srv_family **families; /* a reference of each */
+    int n_families;
     struct srv_model_failure *failures;
     int n_failures;
-    struct srv_model *fallback; /* one of models: answers where none is named */
-    const char *fallback_name;  /* its family, or its name if it has none */
+    struct srv_model *fallback;         /* one of models: answers where none is named */
+    const char *fallback_name;          /* its family, or its name if it has none */
+    struct srv_family *fallback_family; /* NULL: default_model names a single model */
 };
 
 /* Reads, warms (one run of batch 1), orders. `old` (may be NULL) must live until this returns.
@@ -41,6 +44,10 @@ void srv_registry_destroy(struct srv_registry *r);
  * answers call it. NULL if there is none. */
 struct srv_model *srv_registry_find(const struct srv_registry *r, const char *name,
                                     const char **ret_name);
+/* The same, where *ret_family is the family if one is meant and not a single model of it; a model
+ * is also found by family and variant, as in "mobilenet_v1_0.5_160". */
+struct srv_model *srv_registry_pick(const struct srv_registry *r, const char *name,
+                                    const char **ret_name, struct srv_family **ret_family);
 
 /* The folder that an empty `models` option stands for. */
 const char *srv_models_dir(const char *option);

@@ -4,6 +4,7 @@
 
 #include "server/batch.h"
 #include "server/clock.h"
+#include "server/family.h"
 #include "server/request.h"
 
 #include <assert.h>
@@ -42,38 +43,53 @@ static int batch_limit(const struct srv_pool *p, const struct srv_model *m)
     return m->batch_limit < p->max_batch ? m->batch_limit : p->max_batch;
 }
 
-/* Fills w->jobs with the next batch; how many, 0 if nothing waits. */
-static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret)
+static struct srv_model *next_in_turn(struct srv_pool *p)
 {
     struct srv_model *m = p->waiting;
-    if (!m)
-        return 0;
-    for (struct srv_model *o = m->next_waiting; o; o = o->next_waiting)
+    for (struct srv_model *o = m ? m->next_waiting : NULL; o; o = o->next_waiting)
         if (o->turn < m->turn)
             m = o;
+    return m;
+}
+
+/* The variant that the most urgent job of the queue is to get now. */
+static struct srv_model *variant_of_first(struct srv_model *m)
+{
+    const struct srv_req *r = m->queue.heap[0]->req;
+    return r->family ? srv_family_variant(r->family, r->floor) : m;
+}
+
+/* Fills w->jobs with the next batch, all of one variant; how many, 0 if nothing waits. */
+static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret)
+{
+    struct srv_model *m = next_in_turn(p);
+    if (!m)
+        return 0;
+    struct srv_model *variant = variant_of_first(m);
     /* One batch each for everyone who is free beats one batch that everyone shares: no barriers. */
     size_t share = (m->queue.n + (size_t)p->idle) / ((size_t)p->idle + 1);
-    if (share > (size_t)batch_limit(p, m))
-        share = (size_t)batch_limit(p, m);
+    if (share > (size_t)batch_limit(p, variant))
+        share = (size_t)batch_limit(p, variant);
     /* The last of a batch waits as long as the first: no more than the most urgent can wait for. */
     uint64_t now = srv_now_ns(), cost = 0, urgent = m->queue.heap[0]->deadline_ns;
     uint64_t slack = urgent > now ? urgent - now : 0;
     int n = 0;
     while (n < (int)share) {
         uint64_t next = m->queue.heap[0]->cost_ns;
-        if (n > 0 && cost + next > slack)
+        if (n > 0 && (cost + next > slack || variant_of_first(m) != variant))
             break;
         cost += next;
-        w->jobs[n++] = srv_queue_pop(&m->queue);
+        w->jobs[n] = srv_queue_pop(&m->queue);
+        w->jobs[n++]->model = variant;
     }
     p->running_ns += cost;
     p->turn = m->turn;
-    m->turn += (m->info->mult_adds + 1) * (uint64_t)n / (uint64_t)m->weight;
+    m->turn += (variant->info->mult_adds + 1) * (uint64_t)n / (uint64_t)m->weight;
     w->crowded = m->queue.n > 0;
     p->queued -= (size_t)n;
     p->running += (size_t)n;
     unlink_if_empty(p, m);
-    *ret = m;
+    *ret = variant;
     return n;
 }
 
@@ -358,6 +374,35 @@ uint64_t srv_pool_ahead(struct srv_pool *p, const struct srv_model *m, int prior
     uint64_t ahead = p->running_ns + mine + others;
     pthread_mutex_unlock(&p->lock);
     return ahead;
+}
+
+struct srv_pool_load srv_pool_load(struct srv_pool *p, const struct srv_model *m)
+{
+    struct srv_pool_load load = {0};
+    pthread_mutex_lock(&p->lock);
+    load.images = p->running + m->queue.n;
+    for (const struct srv_model *o = p->waiting; o; o = o->next_waiting)
+        if (o != m)
+            load.other_ns +=
+                o->queue.cost_ns < m->queue.cost_ns ? o->queue.cost_ns : m->queue.cost_ns;
+    pthread_mutex_unlock(&p->lock);
+    return load;
+}
+
+void srv_pool_set_level(struct srv_pool *p, struct srv_family *f, int level,
+                        void (*price)(struct srv_job *j, void *arg), void *arg)
+{
+    struct srv_queue *q = &f->variants[0]->queue;
+    pthread_mutex_lock(&p->lock);
+    f->level = level;
+    for (size_t i = 0; i < q->n; i++) {
+        if (q->heap[i]->req->family != f)
+            continue;
+        q->cost_ns -= q->heap[i]->cost_ns;
+        price(q->heap[i], arg);
+        q->cost_ns += q->heap[i]->cost_ns;
+    }
+    pthread_mutex_unlock(&p->lock);
 }
 
 void srv_pool_set_max_batch(struct srv_pool *p, int max_batch)

@@ -17,6 +17,7 @@
 
 enum { SRV_BATCH_MAX = 256 };
 
+struct srv_family;
 struct srv_pool;
 struct srv_task;
 
@@ -84,6 +85,16 @@ struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_
  * `cost_ns`: what runs, what is ahead in its queue, and the turns of other models meanwhile. */
 uint64_t srv_pool_ahead(struct srv_pool *p, const struct srv_model *m, int priority,
                         uint64_t deadline_ns, uint64_t cost_ns);
+/* What the control law of a family wants to know: images that wait for its best model or run, and
+ * the cost of the turns that other models take meanwhile. */
+struct srv_pool_load {
+    size_t images;
+    uint64_t other_ns;
+};
+struct srv_pool_load srv_pool_load(struct srv_pool *p, const struct srv_model *m);
+/* What waits of the family is priced anew: by `price`, under the lock. */
+void srv_pool_set_level(struct srv_pool *p, struct srv_family *f, int level,
+                        void (*price)(struct srv_job *j, void *arg), void *arg);
 void srv_pool_set_max_batch(struct srv_pool *p, int max_batch);
 
 struct srv_pool_state {

@@ -1,6 +1,7 @@
 /* The thread reads only what does not change while it runs: the sources, the old registry. */
 #include "server/reload.h"
 
+#include "server/brownout.h"
 #include "server/pool.h"
 #include "server/srv.h"
 
@@ -40,6 +41,7 @@ static void take_over(struct srv *s)
     char rows[256];
     if (cfg_reload_conflicts(s->cfg, r->cfg, rows, sizeof(rows)) > 0)
         srv_log(s->log, SRV_WARNING, "reload: a restart is needed for: %s", rows);
+    srv_brownout_inherit(s, r->registry);
     srv_registry_destroy(s->registry);
     cfg_destroy(s->cfg);
     s->registry = r->registry;

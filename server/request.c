@@ -2,7 +2,9 @@
 #include "server/request.h"
 
 #include "config/config.h"
+#include "server/brownout.h"
 #include "server/clock.h"
+#include "server/family.h"
 #include "server/loop.h"
 #include "server/metrics.h"
 #include "server/pool.h"
@@ -72,6 +74,7 @@ void srv_req_destroy(struct srv_req *r)
     atomic_fetch_sub_explicit(&r->srv->request_bytes, r->owned_len, memory_order_relaxed);
     free(r->owned_body);
     srv_model_unref(r->model);
+    srv_family_unref(r->family);
     free(r);
 }
 
@@ -129,6 +132,15 @@ void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *n
     srv_model_unref(r->model);
     r->model = m_ref;
     r->model_name = name;
+}
+
+void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref)
+{
+    srv_req_set_model(r, f_ref->variants[0], f_ref->name);
+    srv_family_ref(f_ref);
+    srv_family_unref(r->family);
+    r->family = f_ref;
+    r->floor = f_ref->n - 1;
 }
 
 size_t srv_tensor_bytes(const struct eng_preprocess *p)
@@ -190,6 +202,7 @@ static int make_jobs(struct srv_req *r, const struct srv_input *inputs, int n)
         struct srv_job *j = &jobs[i];
         j->req = r;
         j->input = inputs[i];
+        j->model = r->model;
         j->priority = r->priority;
         j->deadline_ns = r->deadline_ns;
         j->capacity = room ? capacity : 0;
@@ -211,16 +224,21 @@ static int wait_seconds(uint64_t ns)
 static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
 {
     struct srv *s = r->srv;
-    uint64_t now = srv_now_ns();
+    uint64_t now = srv_now_ns(), by = r->deadline_ns;
+    uint64_t objective = (uint64_t)s->cfg->slo_p99_ms * SRV_NS_PER_MS;
+    if (objective > 0 && by > now + objective)
+        by = now + objective;
     uint64_t ahead = srv_pool_ahead(s->pool, r->model, r->priority, r->deadline_ns, total);
     uint64_t own = srv_cost_time(&s->cost, total);
     uint64_t wait = srv_cost_time(&s->cost, ahead) + (own > piece ? own : piece);
     uint64_t finish =
         now + wait + wait / MARGIN; /* predictions scatter; late work is wasted work */
-    if (ahead == 0 || finish <= r->deadline_ns)
+    if (ahead == 0 || finish <= by)
         return 0;
-    r->retry_after_s = wait_seconds(finish - r->deadline_ns);
+    r->retry_after_s = wait_seconds(finish - by);
     r->model->stats.hopeless++;
+    if (r->family && r->floor < r->family->law.level)
+        r->family->opted_out++;
     return -ETIME;
 }
 
@@ -236,7 +254,10 @@ int srv_req_admit(struct srv_req *r, size_t bytes)
     struct srv *s = r->srv;
     if (srv_pool_queued(s->pool, r->model) >= (size_t)s->cfg->queue_limit)
         return refuse_full(r);
-    uint64_t cost = srv_cost_guess(&s->cost, r->model, bytes);
+    srv_brownout_arrive(r, 1);
+    r->counted = 1;
+    const struct srv_model *m = r->family ? srv_family_variant(r->family, r->floor) : r->model;
+    uint64_t cost = srv_cost_guess(&s->cost, m, bytes);
     return admit_cost(r, cost, cost);
 }
 
@@ -244,11 +265,25 @@ static int admit_jobs(struct srv_req *r)
 {
     uint64_t total = 0, piece = 0;
     for (int i = 0; i < r->n_jobs; i++) {
-        srv_cost_price(&r->srv->cost, r->model, &r->jobs[i]);
+        srv_cost_look(&r->jobs[i]);
+        if (r->family)
+            srv_brownout_price(r, &r->jobs[i]);
+        else
+            srv_cost_price(&r->srv->cost, r->model, &r->jobs[i]);
         total += r->jobs[i].cost_ns;
         piece = r->jobs[i].cost_ns > piece ? r->jobs[i].cost_ns : piece;
     }
     return admit_cost(r, total, piece);
+}
+
+/* Tensors have one variant's size, and vectors its outputs: only pictures and classes go down. */
+static void pin_tensors(struct srv_req *r, const struct srv_input *inputs, int n)
+{
+    int pinned = (r->wants & ~(unsigned)SRV_WANT_CLASSES) != 0;
+    for (int i = 0; i < n; i++)
+        pinned |= inputs[i].kind != SRV_IMAGE;
+    if (pinned)
+        r->floor = 0;
 }
 
 int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
@@ -256,6 +291,8 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
     assert(r->model && n > 0 && r->pending == 0);
     struct srv *s = r->srv;
     int rc = make_jobs(r, inputs, n);
+    pin_tensors(r, inputs, n);
+    srv_brownout_arrive(r, n - r->counted);
     if (rc == 0)
         rc = admit_jobs(r);
     r->submitted_ns = srv_now_ns();
@@ -311,15 +348,19 @@ void srv_req_tasks_back(struct srv_task *list)
 static void job_back(struct srv_job *j, uint64_t now)
 {
     struct srv_req *r = j->req;
-    srv_cost_leave(&r->srv->cost, r->model, j, now);
+    srv_cost_leave(&r->srv->cost, j->model, j, now);
     if (j->state == SRV_JOB_DONE && r->deadline_ns < now) {
         j->status = 504;
         snprintf(j->error, sizeof(j->error), "the answer came after its deadline");
     }
-    srv_metrics_job(&r->srv->metrics, r->model, j);
+    srv_metrics_job(&r->srv->metrics, j->model, j);
+    if (r->family && j->model != r->model && j->status == 200)
+        r->family->degraded++;
     if (--r->pending > 0)
         return;
     r->done_ns = now;
+    if (r->family)
+        srv_brownout_answered(r);
     if (r->cancelled)
         srv_req_destroy(r);
     else

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 struct srv;
+struct srv_family;
 struct srv_req;
 
 /* On the loop, once every job is in a final state; the callee destroys the request when it has read
@@ -40,8 +41,10 @@ struct srv_req {
     size_t body_len, body_room, body_max;
 
     /* set by the transport before it submits */
-    struct srv_model *model; /* srv_req_set_model() */
-    const char *model_name;  /* what answers call it; lives as long as the model */
+    struct srv_model *model;   /* srv_req_set_model(): its queue takes the jobs */
+    struct srv_family *family; /* any variant of it may run them; NULL: the model alone */
+    int floor;                 /* the lowest of its variants that will do; 0: the best alone */
+    const char *model_name;    /* what answers call it; lives as long as the model */
     int top_k, priority;
     unsigned wants;                 /* SRV_WANT_*; classes if nothing is set */
     struct eng_image_options image; /* limits are those of the configuration */
@@ -66,6 +69,7 @@ struct srv_req {
     atomic_int gone; /* the transport knows that the client left */
     uint64_t submitted_ns, done_ns;
     int retry_after_s; /* set where admission refuses */
+    int counted;       /* images that the control law knows of */
     srv_req_done_fn *done;
     void *arg;
 };
@@ -82,6 +86,8 @@ int srv_req_append(struct srv_req *r, const void *data, size_t len);
 void srv_req_take_body(struct srv_req *r, void *body_take, size_t len);
 
 void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *name);
+/* The best model of a family, or one of the lower variants when the load demands it. */
+void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref);
 
 /* Is there a point in going on? The body need not be here yet: `bytes` is what was announced (0 =
  * unknown). 0; -EAGAIN: the queue is full; -ETIME: the deadline cannot be met at the present load.

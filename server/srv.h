@@ -54,6 +54,7 @@ struct srv {
     uv_async_t jobs_done;
     uv_timer_t expiry; /* the next deadline of a waiting job */
     uint64_t expiry_ns;
+    uv_timer_t brownout; /* runs while a family is degraded */
     uv_signal_t signals[3];
     struct srv_reload reload;
 

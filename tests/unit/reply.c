@@ -135,16 +135,39 @@ static void models(void **state)
        "\"licence\":null}]}\n");
 }
 
+#define TIMES                                                                                      \
+    "queue;dur=0.012, decode;dur=1.501, preprocess;dur=1000.000, inference;dur=1234567.890, "      \
+    "total;dur=0.000"
+
 static void server_timing(void **state)
 {
     (void)state;
     struct proto_result r = result();
-    char buf[160], small[20];
+    char buf[192], small[20];
     int n = proto_server_timing(&r, buf, sizeof buf);
-    assert_string_equal(buf, "queue;dur=0.012, decode;dur=1.501, preprocess;dur=1000.000, "
-                             "inference;dur=1234567.890, total;dur=0.000");
+    assert_string_equal(buf, TIMES ", variant;desc=\"1.0_224\"");
     assert_int_equal(n, strlen(buf));
     assert_int_equal(proto_server_timing(&r, small, sizeof small), -ENOSPC);
+    r.degraded = 1;
+    proto_server_timing(&r, buf, sizeof buf);
+    assert_string_equal(buf, TIMES ", variant;desc=\"1.0_224\", degraded");
+    r.variant = "no\"quoted\r\nstring"; /* a manifest must not write headers */
+    proto_server_timing(&r, buf, sizeof buf);
+    assert_string_equal(buf, TIMES ", degraded");
+    r.variant = NULL;
+    r.degraded = 0;
+    proto_server_timing(&r, buf, sizeof buf);
+    assert_string_equal(buf, TIMES);
+}
+
+static void degraded_is_said(void **state)
+{
+    (void)state;
+    struct proto_result r = result();
+    r.degraded = 1;
+    char *got = proto_reply_one(&r, NULL);
+    assert_non_null(strstr(got, "\"variant\":\"1.0_224\",\"degraded\":true,\"predictions\""));
+    free(got);
 }
 
 static int countdown;
@@ -183,6 +206,7 @@ int main(void)
         cmocka_unit_test(scores_round_to_six_digits),
         cmocka_unit_test(models),
         cmocka_unit_test(server_timing),
+        cmocka_unit_test(degraded_is_said),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

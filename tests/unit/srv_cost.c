@@ -32,6 +32,7 @@ static struct srv_job *enter(struct world *w, int i)
 {
     struct srv_job *j = &w->jobs[i];
     *j = (struct srv_job){.input = {SRV_IMAGE, no_image, sizeof(no_image)}};
+    srv_cost_look(j);
     srv_cost_price(&w->cost, &w->model, j);
     srv_cost_enter(&w->cost, j, w->now);
     return j;
@@ -75,7 +76,7 @@ static void finds_costs_and_rate(void **state)
     begin(&w);
     flood(&w, 2000, 5 * MS, 1.5);
     assert_true(near(w.model.run_ns, 5 * MS, 0.02));
-    assert_true(near(w.cost.factor[ENG_IMAGE_UNKNOWN], 3, 0.02));
+    assert_true(near(w.cost.factor[ENG_IMAGE_UNKNOWN][0], 3, 0.02));
     uint64_t took = srv_cost_time(&w.cost, 1000ull * 5 * MS); /* 1000 runs */
     assert_true(near((double)took, 1000 * 5.0 * MS / 1.5, 0.05));
     assert_int_equal(w.cost.backlog_ns, 0);

@@ -1,0 +1,125 @@
+/* The law is asked at every arrival, when going down is urgent, and by a timer while something is
+ * degraded, so that a family comes back up when nobody asks any more. */
+#include "server/brownout.h"
+
+#include "server/clock.h"
+#include "server/family.h"
+#include "server/models.h"
+#include "server/pool.h"
+#include "server/request.h"
+#include "server/srv.h"
+
+#include <string.h>
+
+enum { TICK_MS = 50, ENOUGH = 100 /* answers to tell a 99th percentile */ };
+
+#define WINDOW_NS (1000 * SRV_NS_PER_MS)
+#define LEARN 0.02 /* weight of one image in the average cost of a variant */
+
+static void reprice(struct srv_job *j, void *arg)
+{
+    struct srv *s = arg;
+    srv_cost_price(&s->cost, srv_family_variant(j->req->family, j->req->floor), j);
+}
+
+static uint64_t percentile(struct srv_family *f, uint64_t now)
+{
+    if (now - f->window_ns >= WINDOW_NS) {
+        if (now - f->window_ns < 2 * WINDOW_NS)
+            f->recent[1] = f->recent[0];
+        else
+            memset(&f->recent[1], 0, sizeof(f->recent[1]));
+        memset(&f->recent[0], 0, sizeof(f->recent[0]));
+        f->window_ns = now;
+    }
+    if (f->recent[0].count + f->recent[1].count < ENOUGH)
+        return 0;
+    return srv_histogram_quantile2(&f->recent[0], &f->recent[1], 0.99);
+}
+
+static void on_tick(uv_timer_t *t);
+
+static void control(struct srv *s, struct srv_family *f, int arriving)
+{
+    struct srv_pool_load load = srv_pool_load(s->pool, f->variants[0]);
+    double cost[SRV_LADDER_MAX];
+    for (int v = 0; v < f->n; v++)
+        cost[v] =
+            f->cost_ns[v] > 0 ? f->cost_ns[v] : (double)srv_cost_guess(&s->cost, f->variants[v], 0);
+    uint64_t now = srv_now_ns();
+    struct srv_ladder_input in = {
+        .now_ns = now,
+        .objective_ns = (uint64_t)s->cfg->slo_p99_ms * SRV_NS_PER_MS,
+        .n = f->n,
+        .cost_ns = cost,
+        .rate = s->cost.rate,
+        .waiting = (double)load.images + arriving,
+        .other_ns = (double)load.other_ns,
+        .arrived = arriving,
+        .p99_ns = percentile(f, now),
+    };
+    enum srv_ladder_reason why = srv_ladder_step(&f->law, &in);
+    if (why == SRV_LADDER_STAY)
+        return;
+    static const char *const reasons[SRV_LADDER_REASONS] = {
+        "", "what waits would be late", "answers are late", "the load has fallen",
+        "there is no objective"};
+    int from = f->level;
+    srv_pool_set_level(s->pool, f, f->law.level, reprice, s);
+    memset(f->recent, 0, sizeof(f->recent));
+    f->window_ns = now;
+    srv_log(s->log, SRV_INFO, "family %s: variant %s in place of %s: %s", f->name,
+            f->variants[f->level]->info->variant, f->variants[from]->info->variant, reasons[why]);
+    if (f->level > 0 && !uv_is_active((uv_handle_t *)&s->brownout))
+        uv_timer_start(&s->brownout, on_tick, TICK_MS, TICK_MS);
+}
+
+static void on_tick(uv_timer_t *t)
+{
+    struct srv *s = t->data;
+    int degraded = 0;
+    for (int i = 0; i < s->registry->n_families; i++) {
+        struct srv_family *f = s->registry->families[i];
+        if (f->level > 0)
+            control(s, f, 0);
+        degraded |= f->level > 0;
+    }
+    if (!degraded)
+        uv_timer_stop(t);
+}
+
+void srv_brownout_init(struct srv *s)
+{
+    uv_timer_init(&s->loop, &s->brownout);
+    s->brownout.data = s;
+}
+
+void srv_brownout_arrive(struct srv_req *r, int images)
+{
+    if (r->family && r->family->n > 1)
+        control(r->srv, r->family, images);
+}
+
+void srv_brownout_price(struct srv_req *r, struct srv_job *j)
+{
+    struct srv_family *f = r->family;
+    for (int v = 0; v < f->n; v++) {
+        srv_cost_price(&r->srv->cost, f->variants[v], j);
+        double cost = (double)j->cost_ns;
+        f->cost_ns[v] = f->cost_ns[v] > 0 ? f->cost_ns[v] + (cost - f->cost_ns[v]) * LEARN : cost;
+    }
+    srv_cost_price(&r->srv->cost, srv_family_variant(f, r->floor), j);
+}
+
+void srv_brownout_answered(struct srv_req *r)
+{
+    srv_histogram_add(&r->family->recent[0], r->done_ns - r->submitted_ns);
+}
+
+void srv_brownout_inherit(struct srv *s, struct srv_registry *next)
+{
+    for (int i = 0; i < next->n_families; i++)
+        for (int k = 0; k < s->registry->n_families; k++)
+            if (strcmp(next->families[i]->name, s->registry->families[k]->name) == 0)
+                srv_family_inherit(next->families[i], s->registry->families[k]);
+}
