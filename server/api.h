@@ -14,6 +14,15 @@ void srv_root_finish(struct srv_call *c);
 
 void srv_oip_infer_begin(struct srv_call *c);
 void srv_oip_infer_finish(struct srv_call *c);
+void srv_oip_server_finish(struct srv_call *c);
+void srv_oip_model_finish(struct srv_call *c);
+void srv_oip_model_ready_finish(struct srv_call *c);
+void srv_oip_config_finish(struct srv_call *c);
+void srv_oip_statistics_finish(struct srv_call *c);
+void srv_oip_all_statistics_finish(struct srv_call *c);
+void srv_oip_index_finish(struct srv_call *c);
+void srv_oip_logging_finish(struct srv_call *c);
+void srv_oip_unsupported_finish(struct srv_call *c);
 
 /* The model of the path, {} and the second {} its version, in Triton's words. <0: it has replied.
  */

@@ -44,6 +44,13 @@ int srv_api_admit(struct srv_call *c)
     return rc < 0 ? -1 : 0;
 }
 
+int srv_api_is_admin(struct srv_call *c)
+{
+    if (!c->srv->cfg->admin)
+        srv_call_error(c, 403, "administration over the network is off (option `admin`)");
+    return c->srv->cfg->admin != 0;
+}
+
 void srv_api_text(struct srv_call *c, int status, const char *type, const char *text)
 {
     srv_call_reply(c, status, type, strdup(text), strlen(text));

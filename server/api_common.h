@@ -9,6 +9,8 @@
 int srv_api_admit(struct srv_call *c);
 /* Replies what a failure of srv_req_admit(), _submit() or _offload() means. */
 void srv_api_refuse(struct srv_call *c, int rc);
+/* May this call change the server? 0: it has replied 403. */
+int srv_api_is_admin(struct srv_call *c);
 /* A text of static life. */
 void srv_api_text(struct srv_call *c, int status, const char *type, const char *text);
 

@@ -60,10 +60,11 @@ int srv_infer_find(const struct srv *s, struct proto_span name, struct proto_spa
     char text[256];
     const char *called;
     struct srv_model *m = NULL;
+    struct srv_family *family; /* tensors are of one variant: the best */
     if (name.len < sizeof(text) && (name.len == 0 || !memchr(name.s, 0, name.len))) {
         memcpy(text, name.len ? name.s : "", name.len);
         text[name.len] = 0;
-        m = srv_registry_find(s->registry, text, &called);
+        m = srv_registry_pick(s->registry, text, &called, &family);
     }
     if (!m) {
         snprintf(err, errlen, "Request for unknown model: '%.*s' is not found",

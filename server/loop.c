@@ -178,7 +178,8 @@ static int start(struct srv *s, char *err, size_t errlen)
         snprintf(err, errlen, "the log cannot start: %s", strerror(-rc));
         return rc;
     }
-    srv_log_configure(s->log, s->cfg->log_level, s->cfg->log_format);
+    s->log_level = s->cfg->log_level;
+    srv_log_configure(s->log, s->log_level, s->cfg->log_format);
     fit_connections(s);
     rc = choose_cpu(s, err, errlen);
     if (rc == 0)

@@ -5,6 +5,7 @@
 #include "server/http.h"
 #include "server/models.h"
 #include "server/pool.h"
+#include "server/request.h"
 #include "server/route.h"
 #include "server/srv.h"
 
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WINDOW_NS (30ull * 1000000000u)
@@ -70,6 +72,7 @@ void srv_metrics_job(struct srv_metrics *m, struct srv_model *model, const struc
         return;
     if (j->batch > 0)
         add_stage(m, SRV_INFERENCE, j->inference_ns);
+    s->by_batch[j->batch].input_ns += j->decode_ns + j->preprocess_ns;
     if (j->leads_batch) {
         int b = 0;
         while (b < SRV_BATCH_BUCKETS - 1 && 1 << b < j->batch)
@@ -78,7 +81,41 @@ void srv_metrics_job(struct srv_metrics *m, struct srv_model *model, const struc
         m->batch_images += (uint64_t)j->batch;
         s->batches++;
         s->inference_ns += j->inference_ns;
+        s->by_batch[j->batch].runs++;
+        s->by_batch[j->batch].infer_ns += j->inference_ns;
     }
+}
+
+static uint64_t wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
+
+void srv_metrics_answer(struct srv_model *model, const struct srv_req *r)
+{
+    struct srv_model_stats *s = &model->stats;
+    uint64_t queue = 0, input = 0, infer = 0, took = r->done_ns - r->submitted_ns;
+    int failed = 0;
+    for (int i = 0; i < r->n_jobs; i++) {
+        const struct srv_job *j = &r->jobs[i];
+        uint64_t in = j->decode_ns + j->preprocess_ns;
+        failed |= j->status != 200;
+        queue = j->queue_ns > queue ? j->queue_ns : queue;
+        input = in > input ? in : input;
+        infer = j->inference_ns > infer ? j->inference_ns : infer;
+    }
+    s->requests_failed += (uint64_t)failed;
+    s->failed_ns += failed ? took : 0;
+    if (failed)
+        return;
+    s->requests_ok++;
+    s->ok_ns += took;
+    s->queue_ns += queue;
+    s->input_ns += input;
+    s->infer_ns += infer;
+    s->last_ms = wall_ms();
 }
 
 void srv_metrics_request(struct srv_metrics *m, int route, int status, uint64_t total_ns)

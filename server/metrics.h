@@ -9,6 +9,7 @@
 struct srv;
 struct srv_job;
 struct srv_model;
+struct srv_req;
 
 enum srv_stage { SRV_QUEUE, SRV_DECODE, SRV_PREPROCESS, SRV_INFERENCE, SRV_TOTAL, SRV_STAGES };
 enum { SRV_ROUTES_MAX = 64, SRV_CODES = 20, SRV_BATCH_BUCKETS = 9 };
@@ -25,6 +26,8 @@ struct srv_metrics {
 };
 
 void srv_metrics_job(struct srv_metrics *m, struct srv_model *model, const struct srv_job *j);
+/* Once every job of a request is back. */
+void srv_metrics_answer(struct srv_model *model, const struct srv_req *r);
 /* route: its index, or SRV_ROUTES_MAX. */
 void srv_metrics_request(struct srv_metrics *m, int route, int status, uint64_t total_ns);
 /* malloc'ed text; NULL: out of memory. */

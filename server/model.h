@@ -9,6 +9,8 @@
 
 #include <stdatomic.h>
 
+enum { SRV_BATCH_MAX = 256 };
+
 /* A run context out on loan to one worker at a time. */
 struct srv_context {
     struct eng_context *eng;
@@ -22,6 +24,13 @@ struct srv_model_stats {
     uint64_t expired, late;     /* not computed; computed, but not in time */
     uint64_t refused, hopeless; /* requests: the queue was full; the deadline could not be met */
     uint64_t batches, inference_ns;
+    /* Of requests with all their images; of one's stages the slowest image counts. */
+    uint64_t requests_ok, ok_ns, requests_failed, failed_ns;
+    uint64_t queue_ns, input_ns, infer_ns;
+    uint64_t last_ms; /* since 1970, of the last answer; 0: none yet */
+    struct {
+        uint64_t runs, input_ns, infer_ns;
+    } by_batch[SRV_BATCH_MAX + 1];
 };
 
 struct srv_model {

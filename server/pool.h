@@ -15,8 +15,6 @@
 
 #include <pthread.h>
 
-enum { SRV_BATCH_MAX = 256 };
-
 struct srv_family;
 struct srv_pool;
 struct srv_task;

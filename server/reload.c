@@ -48,7 +48,8 @@ static void take_over(struct srv *s)
     s->cfg = r->cfg;
     r->registry = NULL;
     r->cfg = NULL;
-    srv_log_configure(s->log, s->cfg->log_level, s->cfg->log_format);
+    s->log_level = s->cfg->log_level;
+    srv_log_configure(s->log, s->log_level, s->cfg->log_format);
     srv_pool_set_max_batch(s->pool, (int)s->cfg->max_batch);
     s->metrics.reloads++;
     for (int i = 0; i < s->registry->n_failures; i++)

@@ -361,6 +361,7 @@ static void job_back(struct srv_job *j, uint64_t now)
     r->done_ns = now;
     if (r->family)
         srv_brownout_answered(r);
+    srv_metrics_answer(j->model, r);
     if (r->cancelled)
         srv_req_destroy(r);
     else

@@ -41,6 +41,7 @@ struct srv {
     struct cfg *cfg;
     const struct cfg_sources *sources; /* to read the configuration again */
     struct srv_log *log;
+    const char *log_level; /* in force: the option's, or one that an admin call set */
     struct srv_metrics metrics;
     struct srv_quota quota;
     struct srv_cost cost;

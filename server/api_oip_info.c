@@ -1,0 +1,139 @@
+/* Open Inference Protocol v2 over HTTP: everything but inference. */
+#include "server/api.h"
+#include "server/api_common.h"
+#include "server/call.h"
+#include "server/describe.h"
+#include "server/models.h"
+#include "server/srv.h"
+
+#include <stdlib.h>
+
+static void reply_json(struct srv_call *c, int status, char *body_take, size_t len)
+{
+    srv_call_reply(c, status, "application/json", body_take, len);
+}
+
+void srv_oip_server_finish(struct srv_call *c)
+{
+    size_t len = 0;
+    char *body = proto_describe_server(&srv_server_metadata, &len);
+    reply_json(c, 200, body, len);
+}
+
+static void describe(struct srv_call *c,
+                     char *(*writer)(const struct proto_model_metadata *m, size_t *ret_len))
+{
+    struct srv_description d;
+    struct srv_model *m;
+    const char *name;
+    size_t len = 0;
+    if (srv_oip_model(c, &m, &name) < 0)
+        return;
+    srv_describe_model(&d, c->srv, m, name);
+    char *body = writer(&d.metadata, &len);
+    reply_json(c, 200, body, len);
+}
+
+void srv_oip_model_finish(struct srv_call *c)
+{
+    describe(c, proto_describe_model);
+}
+
+void srv_oip_config_finish(struct srv_call *c)
+{
+    describe(c, proto_describe_config);
+}
+
+void srv_oip_model_ready_finish(struct srv_call *c)
+{
+    struct srv_model *m;
+    const char *name;
+    size_t len = 0;
+    if (srv_oip_model(c, &m, &name) < 0)
+        return;
+    int ready = c->srv->phase == SRV_SERVING;
+    char *body = proto_describe_ready(name, ready, &len);
+    reply_json(c, ready ? 200 : 503, body, len);
+}
+
+/* ---- statistics ---- */
+
+static void reply_statistics(struct srv_call *c, struct srv_model *const *models, int n)
+{
+    struct proto_model_statistics *all = calloc((size_t)n + 1, sizeof(*all));
+    struct proto_batch_statistics *batches =
+        calloc((size_t)n * SRV_BATCH_MAX + 1, sizeof(*batches));
+    char *body = NULL;
+    size_t len = 0;
+    if (all && batches) {
+        for (int i = 0; i < n; i++)
+            srv_describe_statistics(&all[i], batches + (size_t)i * SRV_BATCH_MAX, models[i]);
+        body = proto_describe_statistics(all, n, &len);
+    }
+    free(batches);
+    free(all);
+    reply_json(c, 200, body, len);
+}
+
+void srv_oip_statistics_finish(struct srv_call *c)
+{
+    struct srv_model *m;
+    const char *name;
+    if (srv_oip_model(c, &m, &name) == 0)
+        reply_statistics(c, &m, 1);
+}
+
+void srv_oip_all_statistics_finish(struct srv_call *c)
+{
+    reply_statistics(c, c->srv->registry->models, c->srv->registry->n);
+}
+
+/* ---- the repository ---- */
+
+void srv_oip_index_finish(struct srv_call *c)
+{
+    const struct srv_registry *r = c->srv->registry;
+    char err[160] = "", *body = NULL;
+    int ready = 0, n = 0;
+    size_t len = 0;
+    if (proto_index_parse(c->req->body, c->req->body_len, &ready, err, sizeof(err)) < 0) {
+        srv_call_error(c, 400, "%s", err);
+        return;
+    }
+    struct proto_model_index *all = calloc((size_t)r->n + (size_t)r->n_failures + 1, sizeof(*all));
+    if (all) {
+        while ((!ready || n < r->n) && srv_describe_index(&all[n], c->srv, n))
+            n++;
+        body = proto_describe_index(all, n, &len);
+    }
+    free(all);
+    reply_json(c, 200, body, len);
+}
+
+/* ---- the log ---- */
+
+void srv_oip_logging_finish(struct srv_call *c)
+{
+    struct srv *s = c->srv;
+    struct proto_log_settings l = srv_describe_log(s->log_level);
+    char err[160] = "";
+    size_t len = 0;
+    if (srv_method_parse(c->method) == SRV_POST) {
+        if (!srv_api_is_admin(c))
+            return;
+        if (proto_log_parse(c->req->body, c->req->body_len, &l, err, sizeof(err)) < 0) {
+            srv_call_error(c, 400, "%s", err);
+            return;
+        }
+        s->log_level = srv_log_level_of(&l);
+        srv_log_configure(s->log, s->log_level, s->cfg->log_format);
+        l = srv_describe_log(s->log_level);
+    }
+    char *body = proto_describe_log(&l, &len);
+    reply_json(c, 200, body, len);
+}
+
+void srv_oip_unsupported_finish(struct srv_call *c)
+{
+    srv_call_error(c, 501, "this server keeps neither traces nor shared memory");
+}

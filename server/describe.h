@@ -1,0 +1,36 @@
+/* The server and its models in the words of the Open Inference Protocol, for every transport. */
+#ifndef SRV_DESCRIBE_H
+#define SRV_DESCRIBE_H
+
+#include "protocol/describe.h"
+#include "server/infer.h"
+
+struct srv;
+
+/* Points into itself and into the model: neither may move or go while it is read. */
+struct srv_description {
+    struct proto_model_metadata metadata;
+    struct proto_tensor input, outputs[SRV_OUTPUTS];
+    struct proto_property properties[12];
+    char platform[64];
+};
+
+extern const struct proto_server_metadata srv_server_metadata;
+
+/* name: what the client called it. */
+void srv_describe_model(struct srv_description *ret, const struct srv *s, const struct srv_model *m,
+                        const char *name);
+
+/* batches: room for SRV_BATCH_MAX. */
+void srv_describe_statistics(struct proto_model_statistics *ret,
+                             struct proto_batch_statistics *batches, const struct srv_model *m);
+
+/* Row `index` of the repository's index, those that cannot be served behind the others; 0 behind
+ * the last. */
+int srv_describe_index(struct proto_model_index *ret, const struct srv *s, int index);
+
+/* What the log lets through, and the other way round: the name of a level. */
+struct proto_log_settings srv_describe_log(const char *level);
+const char *srv_log_level_of(const struct proto_log_settings *l);
+
+#endif
