@@ -87,8 +87,8 @@ struct eng_image_report {
     int applied_orientation; /* 1..8 */
     int truncated;           /* only with lenient */
     int scale_denominator;   /* DCT scaling that was used: 1, 2, 4, 8 */
-    /* Reading the picture; resampling and normalising it. They alternate, chunk by chunk; the sum is
-     * the whole run. */
+    /* Reading the picture; resampling and normalising it. They alternate, chunk by chunk; the sum
+     * is the whole run. */
     uint64_t decode_ns, preprocess_ns;
 };
 

@@ -10,6 +10,7 @@
 #include "server/pool.h"
 #include "server/reload.h"
 #include "server/request.h"
+#include "server/sandbox.h"
 #include "server/srv.h"
 
 #include <errno.h>
@@ -187,9 +188,13 @@ static int start(struct srv *s, char *err, size_t errlen)
     if (rc == 0)
         rc = start_handles(s, err, errlen);
     if (rc == 0)
+        rc = srv_sandbox_files(s, err, errlen);
+    if (rc == 0)
         rc = start_pool(s, err, errlen);
     if (rc == 0)
         rc = srv_http_start(&s->http, s, bound, sizeof(bound), err, errlen);
+    if (rc == 0)
+        rc = srv_sandbox_calls(s, err, errlen);
     if (rc == 0)
         srv_log(s->log, SRV_INFO, "ready: http %s, default model %s", bound,
                 s->registry->fallback_name);

@@ -8,6 +8,7 @@
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/quota.h"
+#include "server/sandbox.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -44,6 +45,7 @@ struct srv {
     const char *log_level; /* in force: the option's, or one that an admin call set */
     struct srv_metrics metrics;
     struct srv_quota quota;
+    struct srv_sandbox sandbox;
     struct srv_cost cost;
     uint32_t cpu_bits;
     char *models_dir;
