@@ -48,9 +48,9 @@ void srv_oip_infer_begin(struct srv_call *c)
     srv_api_admit(c);
 }
 
-static void answer(struct srv_infer *i, void *arg)
+void srv_oip_answer(struct srv_infer *i, void *call)
 {
-    struct srv_call *c = arg;
+    struct srv_call *c = call;
     c->images = i->n_inputs;
     if (i->status != 200) {
         if (i->status == 429 || i->status == 503)
@@ -84,7 +84,7 @@ void srv_oip_infer_finish(struct srv_call *c)
     long header_len;
     if (read_header_len(c, &header_len) < 0)
         return;
-    struct srv_infer *i = srv_infer_create(c->req, &codec, answer, c);
+    struct srv_infer *i = srv_infer_create(c->req, &codec, srv_oip_answer, c);
     if (!i) {
         srv_call_reply(c, 503, "application/json", NULL, 0);
         return;

@@ -218,6 +218,8 @@ static void parse(struct srv_req *r, void *arg)
     struct srv_infer *i = arg;
     char err[sizeof(i->error)] = "the request is malformed";
     int rc = i->codec->parse(i, err, sizeof(err));
+    if (i->status)
+        return;
     if (rc < 0)
         srv_infer_fail(i, rc == -ENOMEM ? 503 : 400, "%s",
                        rc == -ENOMEM ? "out of memory for the request" : err);

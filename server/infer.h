@@ -15,9 +15,11 @@ struct srv_infer;
 
 /* Both run on a worker or on the loop, and touch nothing but the exchange and its request. */
 struct srv_infer_codec {
-    /* req->body to i->in. 0; -EINVAL with a sentence (400); -ENOMEM (503). */
+    /* req->body to i->in. 0; -EINVAL with a sentence (400); -ENOMEM (503). With the model known it
+     * may fill i->inputs itself, by srv_infer_make_inputs() and _put_*(), and, for answers that are
+     * no tensors, set req->wants in place of i->in.outputs. */
     int (*parse)(struct srv_infer *i, char *err, size_t errlen);
-    /* i->reply as malloc'ed bytes; NULL: out of memory. */
+    /* i->reply, or what the jobs brought back, as malloc'ed bytes; NULL: out of memory. */
     char *(*write)(struct srv_infer *i, size_t *ret_len);
 };
 
@@ -30,6 +32,7 @@ struct srv_infer {
     void (*done)(struct srv_infer *i, void *arg);
     void *arg;
     long header_len; /* for the codec: Inference-Header-Content-Length, -1 if it is absent */
+    void *more;      /* the codec's own */
 
     struct proto_infer_request in;
     struct srv_input *inputs; /* of the jobs */
@@ -67,6 +70,13 @@ int srv_output_at(const struct srv_model *m, int index, enum srv_output *ret_kin
                   const char **ret_name, enum proto_datatype *ret_type, int *ret_row);
 
 enum { SRV_CLASSIFICATION_DEFAULT = 5 }; /* classes of output `classification` */
+
+/* For codecs; both fail the exchange where they return -1. Room for n jobs of this kind, and the
+ * contents of job k: a JSON string of base64 or a data: URL, or a JSON array of the numbers of one
+ * image, which are what srv_input_type() says. */
+int srv_infer_make_inputs(struct srv_infer *i, int64_t n, enum srv_input_kind kind);
+int srv_infer_put_text(struct srv_infer *i, int k, struct proto_span text);
+int srv_infer_put_numbers(struct srv_infer *i, int k, struct proto_span text);
 
 /* Parts of the exchange, for srv_infer_run() alone. */
 void srv_infer_fail(struct srv_infer *i, int status, const char *fmt, ...)

@@ -39,7 +39,7 @@ static int check_batch(struct srv_infer *i, int64_t n)
     return i->status ? -1 : 0;
 }
 
-static int make_inputs(struct srv_infer *i, int64_t n, enum srv_input_kind kind)
+int srv_infer_make_inputs(struct srv_infer *i, int64_t n, enum srv_input_kind kind)
 {
     i->inputs = srv_arena_alloc(&i->req->arena, (size_t)n * sizeof(*i->inputs));
     if (!i->inputs)
@@ -129,7 +129,8 @@ static int read_numbers(struct srv_infer *i, const struct proto_input *in)
     if (planes < 0)
         return unexpected_shape(i, in, p);
     if (check_batch(i, in->shape[0]) < 0 || elements_of(i, in, &from) < 0 ||
-        make_inputs(i, in->shape[0], in->datatype == PROTO_FP32 ? SRV_FLOATS : SRV_PIXELS) < 0)
+        srv_infer_make_inputs(i, in->shape[0],
+                              in->datatype == PROTO_FP32 ? SRV_FLOATS : SRV_PIXELS) < 0)
         return -1;
     if (planes) {
         turned = srv_arena_alloc(&i->req->arena, one * (size_t)i->n_inputs);
@@ -146,10 +147,29 @@ static int read_numbers(struct srv_infer *i, const struct proto_input *in)
     return 0;
 }
 
+int srv_infer_put_numbers(struct srv_infer *i, int k, struct proto_span text)
+{
+    const struct eng_preprocess *p = &i->req->model->info->preprocess;
+    const struct proto_input in = {
+        .name = {"input", 5},
+        .data = text,
+        .datatype = srv_input_type(i->req->model),
+        .elements = (size_t)p->height * (size_t)p->width * 3,
+    };
+    const unsigned char *from;
+    if (elements_of(i, &in, &from) < 0)
+        return -1;
+    i->inputs[k] = (struct srv_input){
+        .kind = in.datatype == PROTO_FP32 ? SRV_FLOATS : SRV_PIXELS,
+        .data = from,
+        .len = in.elements * proto_datatype_size(in.datatype),
+    };
+    return 0;
+}
+
 /* ---- pictures ---- */
 
-/* A JSON string: base64, or a data: URL. */
-static int decode_text(struct srv_infer *i, struct proto_span text, struct srv_input *ret)
+int srv_infer_put_text(struct srv_infer *i, int k, struct proto_span text)
 {
     const char *s = text.s;
     size_t len = text.len;
@@ -163,8 +183,7 @@ static int decode_text(struct srv_infer *i, struct proto_span text, struct srv_i
         srv_infer_fail(i, 400, "an element of input 'input' is not valid base64");
         return -1;
     }
-    ret->data = to;
-    ret->len = (size_t)n;
+    i->inputs[k] = (struct srv_input){SRV_IMAGE, to, (size_t)n};
     return 0;
 }
 
@@ -180,7 +199,7 @@ static int is_bare_picture(const struct proto_input *in)
 
 static int one_picture(struct srv_infer *i, struct proto_span bytes)
 {
-    if (make_inputs(i, 1, SRV_IMAGE) < 0)
+    if (srv_infer_make_inputs(i, 1, SRV_IMAGE) < 0)
         return -1;
     i->inputs[0].data = bytes.s;
     i->inputs[0].len = bytes.len;
@@ -205,12 +224,12 @@ static int read_pictures(struct srv_infer *i, const struct proto_input *in)
     }
     if (n < 0)
         return bad(i, n, err);
-    if (make_inputs(i, n, SRV_IMAGE) < 0)
+    if (srv_infer_make_inputs(i, n, SRV_IMAGE) < 0)
         return -1;
     for (int k = 0; k < n; k++) {
         i->inputs[k].data = items[k].data.s;
         i->inputs[k].len = items[k].data.len;
-        if (items[k].is_json && decode_text(i, items[k].data, &i->inputs[k]) < 0)
+        if (items[k].is_json && srv_infer_put_text(i, k, items[k].data) < 0)
             return -1;
     }
     return 0;
@@ -244,6 +263,8 @@ static int read_raw(struct srv_infer *i, const struct proto_input *in)
 int srv_infer_read_inputs(struct srv_infer *i)
 {
     const struct proto_input *in = &i->in.inputs[0];
+    if (i->n_inputs > 0)
+        return 0;
     if (i->in.n_inputs != 1) {
         srv_infer_fail(i, 400, "expected 1 inputs but got %d inputs for model '%s'", i->in.n_inputs,
                        model_name(i));

@@ -68,7 +68,7 @@ static void name_all(struct srv_infer *i)
 
 int srv_infer_choose_outputs(struct srv_infer *i)
 {
-    if (i->in.n_outputs == 0)
+    if (i->in.n_outputs == 0 && i->req->wants == 0)
         name_all(i);
     for (int k = 0; k < i->in.n_outputs; k++) {
         const struct proto_output *o = &i->in.outputs[k];

@@ -1,0 +1,234 @@
+/* TensorFlow Serving's REST API: predict, classify, status, metadata.
+ *
+ * Numbers are what the metadata says of the input. The signature chooses the output: that of
+ * serving_default is `probabilities`, and each other output has a signature of its name. */
+#include "protocol/tfs.h"
+#include "server/api.h"
+#include "server/api_common.h"
+#include "server/describe.h"
+#include "server/infer.h"
+#include "server/models.h"
+#include "server/srv.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- requests ---- */
+
+static int is_input_name(struct proto_span name)
+{
+    static const char *const names[] = {"input", "image", "image_bytes", "image/encoded"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!name.s || proto_span_is(name, names[i]))
+            return 1;
+    return 0;
+}
+
+/* The instances as inputs; what fails, fails the exchange. */
+static void take_instances(struct srv_infer *i, const struct proto_tfs_request *t,
+                           const struct proto_instance *items)
+{
+    if (srv_infer_make_inputs(i, t->n, SRV_IMAGE) < 0)
+        return;
+    for (int k = 0; k < t->n; k++) {
+        int rc = items[k].is_string ? srv_infer_put_text(i, k, items[k].text)
+                                    : srv_infer_put_numbers(i, k, items[k].text);
+        if (rc < 0)
+            return;
+    }
+}
+
+static int parse(struct srv_infer *i, struct proto_tfs_request *ret, char *err, size_t errlen)
+{
+    int max = (int)i->req->srv->cfg->max_images;
+    struct proto_instance *items = srv_arena_alloc(&i->req->arena, (size_t)max * sizeof(*items));
+    if (!items)
+        return -ENOMEM;
+    int rc = proto_tfs_parse(ret, i->req->body, i->req->body_len, items, max, err, errlen);
+    if (rc < 0)
+        return rc;
+    if (!is_input_name(ret->input_name)) {
+        snprintf(err, errlen, "request: the model has no input of this name, only \"input\"");
+        return -EINVAL;
+    }
+    take_instances(i, ret, items);
+    return 0;
+}
+
+static struct proto_span chosen_output(const struct proto_tfs_request *t)
+{
+    static const char usual[] = "probabilities";
+    if (!t->signature_name.s || t->signature_name.len == 0 ||
+        proto_span_is(t->signature_name, "serving_default"))
+        return (struct proto_span){usual, sizeof(usual) - 1};
+    return t->signature_name;
+}
+
+static int parse_predict(struct srv_infer *i, char *err, size_t errlen)
+{
+    struct proto_tfs_request *t = srv_arena_alloc(&i->req->arena, sizeof(*t));
+    if (!t)
+        return -ENOMEM;
+    int rc = parse(i, t, err, errlen);
+    if (rc < 0)
+        return rc;
+    if (t->form == PROTO_TFS_CLASSIFY) {
+        snprintf(err, errlen, "request: predict takes \"instances\" or \"inputs\"");
+        return -EINVAL;
+    }
+    i->more = t;
+    i->in.n_outputs = 1;
+    i->in.outputs[0] = (struct proto_output){.name = chosen_output(t), .binary = 0};
+    return 0;
+}
+
+static char *write_predictions(struct srv_infer *i, size_t *ret_len)
+{
+    const struct proto_tfs_request *t = i->more;
+    return proto_tfs_predictions(t->form, i->outputs, i->reply.n_outputs, ret_len);
+}
+
+static int parse_classify(struct srv_infer *i, char *err, size_t errlen)
+{
+    struct proto_tfs_request t;
+    int rc = parse(i, &t, err, errlen);
+    if (rc < 0)
+        return rc;
+    if (t.form != PROTO_TFS_CLASSIFY) {
+        snprintf(err, errlen, "request: classify takes \"examples\"");
+        return -EINVAL;
+    }
+    i->req->wants = SRV_WANT_CLASSES;
+    return 0;
+}
+
+static char *write_classes(struct srv_infer *i, size_t *ret_len)
+{
+    const struct srv_req *r = i->req;
+    int k = r->jobs[0].n_predictions;
+    struct proto_tfs_class *all =
+        srv_arena_alloc(&i->req->arena, (size_t)r->n_jobs * (size_t)k * sizeof(*all));
+    for (int n = 0; all && n < r->n_jobs * k; n++) {
+        const struct srv_job *j = &r->jobs[n / k];
+        const struct eng_prediction *p = &j->predictions[n % k];
+        all[n].label = eng_model_label(j->model->eng, p->class_number);
+        all[n].score = p->score;
+    }
+    return all ? proto_tfs_result(all, r->n_jobs, k, ret_len) : NULL;
+}
+
+static const struct srv_infer_codec predict_codec = {parse_predict, write_predictions};
+static const struct srv_infer_codec classify_codec = {parse_classify, write_classes};
+
+/* ---- routes ---- */
+
+static struct srv_model *find(struct srv_call *c, const char **ret_name)
+{
+    struct srv_model *m;
+    char err[256];
+    const char *name = c->params[0], *version = c->params[1];
+    if (srv_infer_find(c->srv, (struct proto_span){name, strlen(name)},
+                       (struct proto_span){version, strlen(version)}, &m, ret_name, err,
+                       sizeof(err)) == 0)
+        return m;
+    if (version[0])
+        srv_call_error(c, 404, "Servable not found for request: Specific(%.128s, %.32s)", name,
+                       version);
+    else
+        srv_call_error(c, 404, "Servable not found for request: Latest(%.128s)", name);
+    return NULL;
+}
+
+void srv_tfs_begin(struct srv_call *c)
+{
+    const char *name;
+    struct srv_model *m = find(c, &name);
+    if (!m)
+        return;
+    long long top_k = 5;
+    if (srv_call_query_int(c, "top_k", 1, LLONG_MAX, &top_k) < 0)
+        return;
+    c->req->top_k = top_k > INT_MAX ? INT_MAX : (int)top_k;
+    srv_req_set_model(c->req, m, name);
+    srv_api_admit(c);
+}
+
+static void run(struct srv_call *c, const struct srv_infer_codec *codec)
+{
+    struct srv_infer *i = srv_infer_create(c->req, codec, srv_oip_answer, c);
+    if (i)
+        srv_infer_run(i);
+    else
+        srv_call_reply(c, 503, "application/json", NULL, 0);
+}
+
+void srv_tfs_predict_finish(struct srv_call *c)
+{
+    run(c, &predict_codec);
+}
+
+void srv_tfs_classify_finish(struct srv_call *c)
+{
+    run(c, &classify_codec);
+}
+
+void srv_tfs_regress_finish(struct srv_call *c)
+{
+    srv_call_error(c, 501, "the models classify; there is no regression");
+}
+
+static const struct srv_model_failure *find_failure(const struct srv_call *c)
+{
+    const struct srv_registry *r = c->srv->registry;
+    for (int i = 0; i < r->n_failures; i++)
+        if (strcmp(r->failures[i].name, c->params[0]) == 0 &&
+            (!c->params[1][0] || strcmp(r->failures[i].version, c->params[1]) == 0))
+            return &r->failures[i];
+    return NULL;
+}
+
+void srv_tfs_status_finish(struct srv_call *c)
+{
+    struct proto_tfs_version v = {.state = "AVAILABLE", .message = ""};
+    const struct srv_model_failure *f = find_failure(c);
+    const char *name;
+    size_t len = 0;
+    if (f) {
+        v = (struct proto_tfs_version){f->version, "END", f->error};
+    } else {
+        struct srv_model *m = find(c, &name);
+        if (!m)
+            return;
+        v.version = m->info->version;
+    }
+    char *body = proto_tfs_status(&v, 1, &len);
+    srv_call_reply(c, 200, "application/json", body, len);
+}
+
+/* One version is served, and so there is one label. */
+void srv_tfs_label_finish(struct srv_call *c)
+{
+    if (strcmp(c->params[1], "stable") != 0) {
+        srv_call_error(c, 404, "Unrecognized servable version label: %.64s", c->params[1]);
+        return;
+    }
+    c->params[1][0] = 0;
+    srv_tfs_status_finish(c);
+}
+
+void srv_tfs_metadata_finish(struct srv_call *c)
+{
+    struct srv_description d;
+    const char *name;
+    size_t len = 0;
+    struct srv_model *m = find(c, &name);
+    if (!m)
+        return;
+    srv_describe_model(&d, c->srv, m, name);
+    char *body = proto_tfs_metadata(name, m->info->version, &d.input, &d.outputs[SRV_PROBABILITIES],
+                                    1, &len);
+    srv_call_reply(c, 200, "application/json", body, len);
+}
