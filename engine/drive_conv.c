@@ -1,4 +1,5 @@
 /* Drivers of the first convolution and of a depthwise that stands alone. */
+#include "engine/bands.h"
 #include "engine/drive_dw.h"
 
 static void split_conv3(const struct eng_step *s, int batch, int members, struct eng_split *ret)
@@ -6,10 +7,11 @@ static void split_conv3(const struct eng_step *s, int batch, int members, struct
     eng_cost_conv3(s->params, batch, members, ret);
 }
 
-static void conv3_rows(const struct eng_conv3_params *p, const struct eng_value *v, const char *in,
-                       char *out, int y0, int y1)
+static void conv3_rows(const struct eng_conv3_params *p, const char *in, const struct eng_view *to,
+                       int y0, int y1)
 {
     size_t size = eng_type_size(p->type), row = (size_t)p->out_w * ENG_BLOCK;
+    char *out = to->at;
     if (p->type == ENG_U8) {
         p->u8->run(&(struct eng_conv3_u8_args){.in = (const uint8_t *)in,
                                                .in_h = p->in_h,
@@ -24,7 +26,7 @@ static void conv3_rows(const struct eng_conv3_params *p, const struct eng_value 
                                                .packed = p->packed,
                                                .out = (uint8_t *)out + (size_t)y0 * row,
                                                .out_row = row,
-                                               .out_stride = v->stride,
+                                               .out_stride = to->stride,
                                                .zx = p->zx,
                                                .rq = p->rq});
         return;
@@ -44,7 +46,7 @@ static void conv3_rows(const struct eng_conv3_params *p, const struct eng_value 
                                           .packed = p->packed,
                                           .out = (uint16_t *)(void *)out + (size_t)y0 * row,
                                           .out_row = row,
-                                          .out_stride = v->stride / size,
+                                          .out_stride = to->stride / size,
                                           .lo = p->lo,
                                           .hi = p->hi});
         return;
@@ -62,9 +64,23 @@ static void conv3_rows(const struct eng_conv3_params *p, const struct eng_value 
                                              .packed = p->packed,
                                              .out = (float *)(void *)out + (size_t)y0 * row,
                                              .out_row = row,
-                                             .out_stride = v->stride / size,
+                                             .out_stride = to->stride / size,
                                              .lo = p->lo,
                                              .hi = p->hi});
+}
+
+static void conv3_bands(const struct eng_call *c, int begin, int end)
+{
+    const struct eng_conv3_params *p = c->step->params;
+    for (int u = begin; u < end; u++) {
+        int y0, y1, band = eng_band_rows(c, p->out_h, u, &y0, &y1);
+        struct eng_view to = eng_view_of(c, c->step->out, 0, band);
+        if (y0 == y1)
+            continue;
+        eng_band_claim(c, c->step->out, band, y0, y1);
+        conv3_rows(p, eng_value_at(c, c->step->in[0], 0), &to, y0, y1);
+        eng_band_push(c, c->step->out, band, y0, y1);
+    }
 }
 
 static void run_conv3(void *arg, int begin, int end, int member)
@@ -72,10 +88,14 @@ static void run_conv3(void *arg, int begin, int end, int member)
     const struct eng_call *c = arg;
     const struct eng_conv3_params *p = c->step->params;
     (void)member;
+    if (c->split->by_bands) {
+        conv3_bands(c, begin, end);
+        return;
+    }
     for (int u = begin; u < end; u++) {
         int image = u / c->split->bands, y0 = u % c->split->bands * c->split->rows;
-        conv3_rows(p, eng_value_of(c, c->step->out), eng_value_at(c, c->step->in[0], image),
-                   eng_value_at(c, c->step->out, image), y0,
+        struct eng_view to = eng_view_of(c, c->step->out, image, -1);
+        conv3_rows(p, eng_value_at(c, c->step->in[0], image), &to, y0,
                    eng_min(y0 + c->split->rows, p->out_h));
     }
 }
@@ -146,10 +166,30 @@ void eng_dw_rows(const struct eng_dw *dw, const char *in, size_t in_stride, int 
                                            .hi = dw->hi});
 }
 
+static void dw_bands(const struct eng_call *c, const struct eng_dw *dw, int in, int out, int begin,
+                     int end)
+{
+    size_t row = (size_t)dw->out_w * ENG_BLOCK * eng_type_size(dw->type);
+    for (int u = begin; u < end; u++) {
+        int y0, y1, band = eng_band_rows(c, dw->out_h, u, &y0, &y1);
+        struct eng_view from = eng_view_of(c, in, 0, band), to = eng_view_of(c, out, 0, band);
+        if (y0 == y1)
+            continue;
+        for (int b = 0; b < dw->blocks; b++)
+            eng_dw_rows(dw, from.at, from.stride, b, y0, y1,
+                        to.at + (size_t)b * to.stride + (size_t)y0 * row);
+        eng_band_push(c, out, band, y0, y1);
+    }
+}
+
 void eng_dw_units(const struct eng_call *c, const struct eng_dw *dw, int in, int out, int begin,
                   int end)
 {
     const struct eng_split *s = c->split;
+    if (s->by_bands) {
+        dw_bands(c, dw, in, out, begin, end);
+        return;
+    }
     const struct eng_value *from = eng_value_of(c, in), *to = eng_value_of(c, out);
     size_t row = (size_t)dw->out_w * ENG_BLOCK * eng_type_size(dw->type);
     for (int u = begin; u < end; u++) {

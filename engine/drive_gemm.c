@@ -7,6 +7,7 @@
  * the traffic, or when there are more members than bands. */
 #include <string.h>
 
+#include "engine/bands.h"
 #include "engine/drive_dw.h"
 
 enum { AHEAD = 6 }; /* blocks between prefetch and use */
@@ -26,6 +27,7 @@ struct unit {
     int image0, image1;
     int p0, p1; /* pixels of the output map */
     int q0, q1; /* panels */
+    int band;   /* bands.h; -1: of the whole map */
 };
 
 /* Of 16 channels of a pixel. */
@@ -192,21 +194,19 @@ static void fill_im2col(const struct eng_gemm_params *p, const char *in, size_t 
 static void run_made(const struct eng_call *c, const struct unit *u, char *scratch)
 {
     const struct eng_gemm_params *p = c->step->params;
-    const struct eng_value *x = eng_value_of(c, c->step->in[0]);
-    const struct eng_value *y = eng_value_of(c, c->step->out);
     int y0 = u->p0 / p->out_w, y1 = u->p1 / p->out_w;
     char *made = scratch + sum_bytes(u->p1 - u->p0);
     struct panel a = {
         .a = made, .stride = scratch_stride(p, u->p1 - u->p0), .pixels = u->p1 - u->p0};
     for (int image = u->image0; image < u->image1; image++) {
-        const char *in = eng_value_at(c, c->step->in[0], image);
-        char *out = eng_value_at(c, c->step->out, image) + (size_t)u->p0 * out_lane_bytes(p);
+        struct eng_view from = eng_view_of(c, c->step->in[0], image, u->band);
+        struct eng_view to = eng_view_of(c, c->step->out, image, u->band);
         if (p->source == ENG_SOURCE_DW)
-            fill_dw(p, in, x->stride, y0, y1, made, a.stride);
+            fill_dw(p, from.at, from.stride, y0, y1, made, a.stride);
         else
-            fill_im2col(p, in, x->stride, y0, y1, made, a.stride);
+            fill_im2col(p, from.at, from.stride, y0, y1, made, a.stride);
         add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
-        run_panels(&p->pw, &a, u->q0, u->q1, out, y->stride);
+        run_panels(&p->pw, &a, u->q0, u->q1, to.at + (size_t)u->p0 * out_lane_bytes(p), to.stride);
     }
 }
 
@@ -243,7 +243,6 @@ static void run_side_by_side(const struct eng_call *c, const struct unit *u, int
 static void run_direct(const struct eng_call *c, const struct unit *u, int in, char *scratch)
 {
     const struct eng_gemm_params *p = c->step->params;
-    const struct eng_value *x = eng_value_of(c, in), *y = eng_value_of(c, c->step->out);
     size_t skip = (size_t)u->p0 * lane_bytes(p), skip_out = (size_t)u->p0 * out_lane_bytes(p);
     int step = u->q1 - u->q0;
     if (u->image1 - u->image0 > 1 && p->pw.panel_bytes * (size_t)step > CHUNK_BYTES)
@@ -251,12 +250,11 @@ static void run_direct(const struct eng_call *c, const struct unit *u, int in, c
     step = step < 1 ? 1 : step;
     for (int q = u->q0; q < u->q1; q += step)
         for (int image = u->image0; image < u->image1; image++) {
-            struct panel a = {.a = eng_value_at(c, in, image) + skip,
-                              .stride = x->stride,
-                              .pixels = u->p1 - u->p0};
+            struct eng_view from = eng_view_of(c, in, image, u->band);
+            struct eng_view to = eng_view_of(c, c->step->out, image, u->band);
+            struct panel a = {.a = from.at + skip, .stride = from.stride, .pixels = u->p1 - u->p0};
             add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
-            run_panels(&p->pw, &a, q, eng_min(q + step, u->q1),
-                       eng_value_at(c, c->step->out, image) + skip_out, y->stride);
+            run_panels(&p->pw, &a, q, eng_min(q + step, u->q1), to.at + skip_out, to.stride);
         }
 }
 
@@ -269,7 +267,8 @@ static struct unit unit_of(const struct eng_call *c, int u)
     int group = u % s->groups, band = u / s->groups % s->bands;
     int images = u / s->groups / s->bands;
     int map = p->out_h * p->out_w;
-    return (struct unit){.image0 = images * s->images,
+    return (struct unit){.band = -1,
+                         .image0 = images * s->images,
                          .image1 = eng_min((images + 1) * s->images, c->batch),
                          .p0 = band * s->rows,
                          .p1 = eng_min((band + 1) * s->rows, map),
@@ -293,12 +292,36 @@ static void run_units(const struct eng_call *c, int begin, int end, int member, 
     }
 }
 
+static void run_bands(const struct eng_call *c, int begin, int end, int member)
+{
+    const struct eng_gemm_params *p = c->step->params;
+    char *scratch = eng_scratch(c, member);
+    for (int i = begin; i < end; i++) {
+        int y0, y1, band = eng_band_rows(c, p->out_h, i, &y0, &y1);
+        struct unit u = {.image1 = 1,
+                         .p0 = y0 * p->out_w,
+                         .p1 = y1 * p->out_w,
+                         .q1 = p->pw.n_panels,
+                         .band = band};
+        if (y0 == y1)
+            continue;
+        eng_band_claim(c, c->step->out, band, y0, y1);
+        if (p->source == ENG_SOURCE_DIRECT)
+            run_direct(c, &u, c->step->in[0], scratch);
+        else
+            run_made(c, &u, scratch);
+        eng_band_push(c, c->step->out, band, y0, y1);
+    }
+}
+
 static void run_first(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
     const struct eng_gemm_params *p = c->step->params;
     if (c->split->two_phase)
         eng_dw_units(c, &p->dw, c->step->in[0], c->step->mid, begin, end);
+    else if (c->split->by_bands)
+        run_bands(c, begin, end, member);
     else
         run_units(c, begin, end, member, p->source == ENG_SOURCE_DIRECT, c->step->in[0]);
 }

@@ -1,6 +1,6 @@
 /* Drivers of what stands between convolutions: global average pool, sum of two tensors, tables. */
+#include "engine/bands.h"
 #include "engine/bf16.h"
-#include "engine/steps.h"
 
 static void split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret)
 {
@@ -121,30 +121,59 @@ static void add_block_bf16(const struct eng_add_params *p, const uint16_t *a, co
     }
 }
 
+/* A piece of one channel block: of a unit of blocks the whole map, of a band its rows. */
+struct piece {
+    struct eng_view in[2], out;
+    size_t at; /* bytes into a block */
+    int n;     /* elements */
+    int b0, b1;
+};
+
+static struct piece piece_of(const struct eng_call *c, int u, int n_in, int *ret_band, int *ret_y0,
+                             int *ret_y1)
+{
+    const struct eng_blocks_params *p = c->step->params;
+    const struct eng_value *v = eng_value_of(c, c->step->out);
+    struct piece piece = {.n = p->pixels * ENG_BLOCK, .b1 = p->blocks};
+    int image = 0, band = -1;
+    *ret_y0 = *ret_y1 = 0;
+    if (c->split->by_bands) {
+        band = eng_band_rows(c, v->h, u, ret_y0, ret_y1);
+        piece.at = (size_t)*ret_y0 * (size_t)v->w * ENG_BLOCK * eng_type_size(v->type);
+        piece.n = (*ret_y1 - *ret_y0) * v->w * ENG_BLOCK;
+    } else {
+        image = blocks_of(c, u, &piece.b0, &piece.b1);
+    }
+    for (int k = 0; k < n_in; k++)
+        piece.in[k] = eng_view_of(c, c->step->in[k], image, band);
+    piece.out = eng_view_of(c, c->step->out, image, band);
+    *ret_band = band;
+    return piece;
+}
+
 static void run_add(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
     const struct eng_add_params *p = c->step->params;
-    size_t stride = eng_value_of(c, c->step->out)->stride;
     (void)member;
     for (int u = begin; u < end; u++) {
-        int b0, b1, image = blocks_of(c, u, &b0, &b1);
-        for (int b = b0; b < b1; b++) {
-            size_t at = (size_t)b * stride;
-            const char *x0 = eng_value_at(c, c->step->in[0], image) + at;
-            const char *x1 = eng_value_at(c, c->step->in[1], image) + at;
-            char *out = eng_value_at(c, c->step->out, image) + at;
+        int band, y0, y1;
+        struct piece at = piece_of(c, u, 2, &band, &y0, &y1);
+        for (int b = at.b0; b < at.b1; b++) {
+            const char *x0 = at.in[0].at + (size_t)b * at.in[0].stride + at.at;
+            const char *x1 = at.in[1].at + (size_t)b * at.in[1].stride + at.at;
+            char *out = at.out.at + (size_t)b * at.out.stride + at.at;
             if (p->type == ENG_U8)
-                add_block_u8(p, (const uint8_t *)x0, (const uint8_t *)x1, (uint8_t *)out,
-                             p->b.pixels * ENG_BLOCK);
+                add_block_u8(p, (const uint8_t *)x0, (const uint8_t *)x1, (uint8_t *)out, at.n);
             else if (p->type == ENG_BF16)
                 add_block_bf16(p, (const uint16_t *)(const void *)x0,
-                               (const uint16_t *)(const void *)x1, (uint16_t *)(void *)out,
-                               p->b.pixels * ENG_BLOCK);
+                               (const uint16_t *)(const void *)x1, (uint16_t *)(void *)out, at.n);
             else
                 add_block_f32(p, (const float *)(const void *)x0, (const float *)(const void *)x1,
-                              (float *)(void *)out, p->b.pixels * ENG_BLOCK);
+                              (float *)(void *)out, at.n);
         }
+        if (band >= 0)
+            eng_band_push(c, c->step->out, band, y0, y1);
     }
 }
 
@@ -160,16 +189,18 @@ static void run_lut(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
     const struct eng_lut_params *p = c->step->params;
-    size_t stride = eng_value_of(c, c->step->out)->stride;
     (void)member;
     for (int u = begin; u < end; u++) {
-        int b0, b1, image = blocks_of(c, u, &b0, &b1);
-        for (int b = b0; b < b1; b++) {
-            const char *in = eng_value_at(c, c->step->in[0], image) + (size_t)b * stride;
-            char *out = eng_value_at(c, c->step->out, image) + (size_t)b * stride;
-            for (int i = 0; i < p->b.pixels * ENG_BLOCK; i++)
-                ((uint8_t *)out)[i] = p->table[((const uint8_t *)in)[i]];
+        int band, y0, y1;
+        struct piece at = piece_of(c, u, 1, &band, &y0, &y1);
+        for (int b = at.b0; b < at.b1; b++) {
+            const uint8_t *in = (const uint8_t *)at.in[0].at + (size_t)b * at.in[0].stride + at.at;
+            uint8_t *out = (uint8_t *)at.out.at + (size_t)b * at.out.stride + at.at;
+            for (int i = 0; i < at.n; i++)
+                out[i] = p->table[in[i]];
         }
+        if (band >= 0)
+            eng_band_push(c, c->step->out, band, y0, y1);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engine/arena.h"
 #include "engine/fail.h"
 
 /* Above this size, pages of 2 MB: fp32 weights and arenas stream through more small pages than the
@@ -91,71 +92,29 @@ static void find_life_spans(struct eng_plan *p)
     }
 }
 
-static int larger_first(const void *a, const void *b)
-{
-    const struct eng_value *x = *(struct eng_value *const *)a, *y = *(struct eng_value *const *)b;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? 1 : -1;
-    return x->first < y->first ? -1 : x->first > y->first;
-}
-
-static int lower_first(const void *a, const void *b)
-{
-    const struct eng_value *x = *(struct eng_value *const *)a, *y = *(struct eng_value *const *)b;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* The lowest gap between the placed values that live at the same time as v. `busy` is room for
- * them. */
-static size_t place(struct eng_value **placed, int n, const struct eng_value *v,
-                    struct eng_value **busy)
-{
-    int n_busy = 0;
-    for (int i = 0; i < n; i++)
-        if (placed[i]->first <= v->last && v->first <= placed[i]->last)
-            busy[n_busy++] = placed[i];
-    qsort(busy, (size_t)n_busy, sizeof *busy, lower_first);
-    size_t at = 0;
-    for (int i = 0; i < n_busy; i++) {
-        if (busy[i]->offset >= at + v->bytes)
-            break;
-        size_t end = busy[i]->offset + busy[i]->bytes;
-        at = end > at ? end : at;
-    }
-    return at;
-}
-
-/* Largest first into the lowest gap: within a few per cent of the best for chains of layers. */
 static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
 {
-    size_t n = (size_t)p->n_values + 1;
-    struct eng_value **order = calloc(n, sizeof *order), **busy = calloc(n, sizeof *busy);
-    int rc = order && busy ? 0 : -ENOMEM, n_order = 0;
+    struct eng_span *spans = calloc((size_t)p->n_values + 1, sizeof *spans);
+    int rc = spans ? 0 : -ENOMEM;
     for (int i = 0; rc == 0 && i < p->n_values; i++) {
         struct eng_value *v = &p->values[i];
         if (v->keep) {
             v->bytes += ENG_OVERREAD; /* what is read past one slot is no other member's */
             v->offset = p->kept_bytes;
             p->kept_bytes += v->bytes;
-        } else if (v->first >= 0) {
-            order[n_order++] = v;
+        } else {
+            spans[i] = (struct eng_span){.bytes = v->bytes, .first = v->first, .last = v->last};
         }
-        if (p->kept_bytes > MAX_ARENA)
+        if (p->kept_bytes > MAX_ARENA || v->bytes > MAX_ARENA)
             rc = ENG_E_LIMIT;
     }
     if (rc == 0)
-        qsort(order, (size_t)n_order, sizeof *order, larger_first);
-    for (int i = 0; rc == 0 && i < n_order; i++) {
-        struct eng_value *v = order[i];
-        v->offset = place(order, i, v, busy);
-        if (v->offset + v->bytes > p->arena_bytes)
-            p->arena_bytes = v->offset + v->bytes;
-        if (p->arena_bytes > MAX_ARENA)
-            rc = ENG_E_LIMIT;
-    }
+        rc = eng_arena_place(spans, p->n_values, MAX_ARENA, &p->arena_bytes);
+    for (int i = 0; rc == 0 && i < p->n_values; i++)
+        if (!p->values[i].keep)
+            p->values[i].offset = spans[i].offset;
     p->arena_bytes += ENG_OVERREAD;
-    free(order);
-    free(busy);
+    free(spans);
     if (rc == ENG_E_LIMIT)
         return eng_fail(err, errlen, rc, "one image needs more memory than any machine has");
     return rc < 0 ? eng_fail(err, errlen, rc, "out of memory") : 0;

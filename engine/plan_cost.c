@@ -226,3 +226,27 @@ void eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, stru
     }
     *ret = best.split;
 }
+
+/* Rows of a made panel that fit into scratch, evenly. Small parts would make stealing finer, but
+ * each costs a set-up, and bands are equal. */
+void eng_cost_bands(const struct eng_step *s, int h, int n, int into_one, struct eng_split *ret)
+{
+    int most = h;
+    *ret = (struct eng_split){.by_bands = 1, .bands = 1, .images = 1};
+    if (s->driver == &eng_drive_gemm) {
+        const struct eng_gemm_params *p = s->params;
+        if (into_one) {
+            struct best best = {.time = -1, .split = *ret};
+            rate_direct(p, 1, n, 0, &best);
+            *ret = best.split;
+            ret->by_bands = 1;
+            ret->two_phase = 1;
+        } else if (p->source == ENG_SOURCE_DW) {
+            most = eng_cost_panel_pixels(p, 1) / p->out_w;
+        }
+    }
+    int rows = eng_ceil_div(h, n), parts = eng_ceil_div(rows, most);
+    ret->dw_rows = eng_ceil_div(rows, parts);
+    ret->dw_bands = parts;
+    ret->units[0] = n * parts;
+}

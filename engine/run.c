@@ -12,8 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/bands.h"
 #include "engine/fail.h"
-#include "engine/steps.h"
 
 enum { MAX_BATCH = 1024, MAX_MEMBERS = 256 };
 
@@ -36,7 +36,8 @@ static int make_table(struct eng_split_table *t, int n, const struct eng_plan *p
     return t->rows && t->made ? 0 : -ENOMEM;
 }
 
-/* One allocation: margin, arenas, margin, kept area, margin, scratch of each member, margin. */
+/* One allocation: margin, arenas, margin, kept area, margin, scratch of each member, arenas of
+ * bands, margin. */
 static int lay_out(struct eng_run *r, char *err, size_t errlen)
 {
     const struct eng_plan *p = r->plan;
@@ -45,11 +46,12 @@ static int lay_out(struct eng_run *r, char *err, size_t errlen)
     int images = eng_min(r->max_batch, r->max_members);
     r->scratch_bytes = largest_scratch(p, images);
     size_t arena, kept, scratch, all;
+    size_t bands = r->bands ? r->bands->bytes * (size_t)r->bands->n : 0;
     if (__builtin_mul_overflow(p->arena_bytes, (size_t)images, &arena) ||
         __builtin_mul_overflow(p->kept_bytes, batch, &kept) ||
         __builtin_mul_overflow(r->scratch_bytes, members, &scratch) ||
         __builtin_add_overflow(arena, kept, &all) || __builtin_add_overflow(all, scratch, &all) ||
-        all > SIZE_MAX / 2)
+        __builtin_add_overflow(all, bands, &all) || all > SIZE_MAX / 2)
         return eng_fail(err, errlen, ENG_E_LIMIT, "a batch of %d needs too much memory",
                         r->max_batch);
     r->bytes = eng_round_up(all + 4 * margin, ENG_ALIGN);
@@ -62,6 +64,7 @@ static int lay_out(struct eng_run *r, char *err, size_t errlen)
     r->arena = r->memory + margin;
     r->kept = r->arena + arena + margin;
     r->scratch = r->kept + kept + margin;
+    r->band_arena = r->scratch + scratch;
     return 0;
 }
 
@@ -77,7 +80,11 @@ int eng_run_create(struct eng_run **ret, const struct eng_plan *p, int max_batch
     r->plan = p;
     r->max_batch = max_batch;
     r->max_members = max_members;
-    int rc = lay_out(r, err, errlen);
+    int rc = eng_bands_create(&r->bands, p, max_members);
+    if (rc < 0)
+        eng_fail(err, errlen, rc, "out of memory");
+    else
+        rc = lay_out(r, err, errlen);
     if (rc < 0) {
         eng_run_destroy(r);
         return rc;
@@ -94,6 +101,7 @@ void eng_run_destroy(struct eng_run *r)
     if (!r)
         return;
     free(r->memory);
+    eng_bands_destroy(r->bands);
     free(r->alone.rows);
     free(r->alone.made);
     free(r->together.rows);
@@ -199,7 +207,13 @@ int eng_run_exec(struct eng_run *r, int batch, struct eng_team *team)
     int together = batch % members;
     if (together) {
         struct eng_call call = {.run = r, .batch = together, .arena = r->arena};
-        walk(&call, splits_of(r->plan, &r->together, together, members), team, 1);
+        if (together == 1 && members == r->max_members && r->bands) {
+            call.bands = r->bands;
+            call.band_arena = r->band_arena;
+            walk(&call, r->bands->splits, team, 1);
+        } else {
+            walk(&call, splits_of(r->plan, &r->together, together, members), team, 1);
+        }
     }
     if (batch > together) {
         struct apart a = {.run = r,

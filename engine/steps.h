@@ -43,11 +43,14 @@ struct eng_split {
      * `panels` panels of weights, `images` images; so many bands and groups an image. */
     int rows, bands, panels, groups, images;
     int two_phase; /* gemm with a depthwise: through a tensor, with a barrier in between */
+    /* bands.h: a unit of the first phase is one of dw_bands parts, of dw_rows rows, of a band. */
+    int by_bands;
     /* dw, and the first phase of the above; gap, add, lut: blocks only. */
     int dw_rows, dw_bands, blocks, block_groups;
 };
 
 struct eng_step;
+struct eng_bands;
 
 /* What a unit function gets: a step, and the images it runs for. Images of a call are 0 .. batch-1;
  * image 0 is slot image0 of the run. Calls that run at the same time have arenas of their own. */
@@ -57,7 +60,9 @@ struct eng_call {
     const struct eng_split *split;
     int batch, image0;
     char *arena;
-    int member0; /* member 0 of the call is this member of the team */
+    int member0;                   /* member 0 of the call is this member of the team */
+    const struct eng_bands *bands; /* NULL: none of its steps goes by bands */
+    char *band_arena;
 };
 
 struct eng_driver {
@@ -117,6 +122,8 @@ struct eng_run {
     size_t bytes, scratch_bytes; /* scratch of one member */
     char *arena, *kept, *scratch;
     struct eng_split_table alone, together;
+    struct eng_bands *bands; /* one image by all members; NULL: nothing to gain */
+    char *band_arena;
     int profile, profiled;
     _Atomic uint64_t *ns;
 };
@@ -282,6 +289,9 @@ void eng_cost_conv3(const struct eng_conv3_params *p, int batch, int members,
                     struct eng_split *ret);
 void eng_cost_dw(const struct eng_dw *dw, int batch, int members, struct eng_split *ret);
 void eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, struct eng_split *ret);
+/* A step in n bands of rows of a map of h rows; into_one: the depthwise alone, the pointwise behind
+ * it by panels. */
+void eng_cost_bands(const struct eng_step *s, int h, int n, int into_one, struct eng_split *ret);
 /* Most pixels that eng_cost_gemm() puts into one A-panel of scratch. */
 int eng_cost_panel_pixels(const struct eng_gemm_params *p, int max_batch);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "engine/bands.h"
 #include "tests/unit/tiny_graph.h"
 
 enum { MAX_BATCH = 5, MAX_THREADS = 4 };
@@ -364,15 +365,59 @@ static void same_bits_everywhere(void **state)
             assert_non_null(want[i]);
             memcpy(want[i], eng_run_tensor(w.run, t.g->output, 0), bytes);
         }
-        for (int threads = 1; threads <= MAX_THREADS; threads++)
-            for (int batch = 1; batch <= MAX_BATCH; batch++)
+        for (int threads = 1; threads <= MAX_THREADS; threads++) {
+            struct world own = {.plan = w.plan}; /* bands for as many members */
+            char err[256];
+            assert_int_equal(eng_run_create(&own.run, w.plan, MAX_BATCH, threads, err, sizeof err),
+                             0);
+            for (int batch = 1; batch <= MAX_BATCH; batch++) {
                 check_team(&w, threads, batch, want);
+                check_team(&own, threads, batch, want);
+            }
+            eng_run_destroy(own.run);
+        }
         for (int i = 0; i < MAX_BATCH; i++)
             free(want[i]);
         check_graph(t.g, 0);
         close_world(&w);
         eng_graph_destroy(t.g);
     }
+}
+
+/* Bands of rows in the members' own memory, for teams of any size: the bits of a member alone. A
+ * team without helpers takes the same paths, in an order that never changes. */
+static void bands_change_no_bit(void **state)
+{
+    (void)state;
+    static const enum eng_type types[] = {ENG_U8, ENG_I8, ENG_F32, ENG_F32};
+    int with_bands = 0;
+    for (unsigned seed = 1; seed <= (getenv("MOBILENETD_QUICK") ? 40u : 200u); seed++) {
+        struct tiny t;
+        struct world alone;
+        char err[256];
+        struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .bf16 = seed % 4 == 3};
+        random_graph(&t, types[seed % 4], seed);
+        open_plan(&alone, t.g, &opts);
+        run_images(&alone, 0, 1, NULL);
+        for (int members = 2; members <= 11; members += 3) {
+            struct world w = {.plan = alone.plan};
+            struct eng_team *team;
+            assert_int_equal(eng_team_create(&team, members), 0);
+            assert_int_equal(eng_run_create(&w.run, w.plan, 1, members, err, sizeof err), 0);
+            with_bands += w.run->bands != NULL;
+            eng_team_begin(team);
+            run_images(&w, 0, 1, team);
+            eng_team_end(team);
+            if (memcmp(eng_run_tensor(w.run, t.g->output, 0),
+                       eng_run_tensor(alone.run, t.g->output, 0), output_bytes(t.g)) != 0)
+                fail_msg("graph %u: %d members, other bits", seed, members);
+            eng_run_destroy(w.run);
+            eng_team_destroy(team);
+        }
+        close_world(&alone);
+        eng_graph_destroy(t.g);
+    }
+    assert_true(with_bands > 40);
 }
 
 /* ---- contracts ---- */
@@ -417,7 +462,8 @@ int main(void)
         cmocka_unit_test(u8_equals_reference),       cmocka_unit_test(i8_equals_reference),
         cmocka_unit_test(f32_is_close_to_reference), cmocka_unit_test(mixed_types),
         cmocka_unit_test(multiplies_and_flattens),   cmocka_unit_test(same_bits_everywhere),
-        cmocka_unit_test(refuses_and_reports),       cmocka_unit_test(bf16_is_near_reference),
+        cmocka_unit_test(bands_change_no_bit),       cmocka_unit_test(refuses_and_reports),
+        cmocka_unit_test(bf16_is_near_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
