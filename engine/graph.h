@@ -134,6 +134,10 @@ int eng_graph_add_node(struct eng_graph *g, const struct eng_node *n);
  * input: after success the planner may trust the graph. Errors name the node. */
 int eng_graph_check(struct eng_graph *g, char *err, size_t errlen);
 
+/* The same for one node whose inputs are known: its output gets its shape and producer. For
+ * importers of files that do not state shapes; the whole graph is still checked at the end. */
+int eng_graph_infer(struct eng_graph *g, int node, char *err, size_t errlen);
+
 /* Folds what costs time for nothing: explicit PAD into the next window, batch norm and clamps into
  * the convolution before, no-op reshapes and transposes. Keeps results: quantised ones to the bit.
  */

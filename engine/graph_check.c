@@ -254,6 +254,20 @@ static void find_landmarks(struct eng_graph *g)
         g->embedding = last->in[0];
 }
 
+int eng_graph_infer(struct eng_graph *g, int node, char *err, size_t errlen)
+{
+    const struct eng_node *n = &g->nodes[node];
+    struct eng_check c = {g, n, node, err, errlen};
+    for (int i = 0; i < n->n_in; i++) {
+        int rc = n->in[i] >= 0 && n->in[i] < g->n_tensors
+                     ? check_tensor(&g->tensors[n->in[i]], err, errlen)
+                     : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return check_node(&c);
+}
+
 int eng_graph_check(struct eng_graph *g, char *err, size_t errlen)
 {
     int rc;
