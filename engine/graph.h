@@ -148,6 +148,10 @@ int eng_graph_fold(struct eng_graph *g, char *err, size_t errlen);
  * happens, and after a failure `a` is good for eng_graph_destroy() alone. */
 int eng_graph_join(struct eng_graph *a, struct eng_graph *b_take, char *err, size_t errlen);
 
+/* TensorFlow's SAME along one axis: as many outputs as steps fit, the odd pixel of padding behind.
+ * All arguments are positive. ENG_E_LIMIT: more padding than a window may have. */
+int eng_same_padding(int in, int k, int stride, int dilation, int *ret_before, int *ret_after);
+
 /* The paper's cost (Howard et al. 2017, section 3): multiply-adds of one image through one node
  * (conv DK*DK*M*N*DF*DF, depthwise DK*DK*M*DF*DF, FC M*N; others 0), and its parameters
  * (weights and biases). */

@@ -40,6 +40,19 @@ static int check_window(const struct eng_check *c)
     return 0;
 }
 
+int eng_same_padding(int in, int k, int stride, int dilation, int *ret_before, int *ret_after)
+{
+    int64_t reach = (int64_t)(k - 1) * dilation + 1, out = ((int64_t)in + stride - 1) / stride;
+    int64_t all = (out - 1) * stride + reach - in;
+    if (all < 0)
+        all = 0;
+    if (all > 2 * ENG_MAX_WINDOW)
+        return ENG_E_LIMIT;
+    *ret_before = (int)(all / 2);
+    *ret_after = (int)(all - all / 2);
+    return 0;
+}
+
 static int64_t slide(int64_t in, int before, int after, int k, int stride, int dilation)
 {
     int64_t reach = (int64_t)(k - 1) * dilation + 1, all = in + before + after;

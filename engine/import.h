@@ -13,4 +13,17 @@
 int eng_import_tflite(struct eng_graph **ret, const void *bytes, size_t len, char *err,
                       size_t errlen);
 
+/* One of several files that make one model; `name` as other files call it. */
+struct eng_part {
+    const char *name;
+    const void *bytes;
+    size_t len;
+};
+
+/* TensorFlow.js: files[0] is its model.json, a layers model (Keras) or a graph model; the others
+ * are the shards that its weightsManifest names, in any order. float32 weights, or stored as
+ * uint8, uint16 or float16. The graph keeps no pointer into the files. */
+int eng_import_tfjs(struct eng_graph **ret, const struct eng_part *files, int n_files, char *err,
+                    size_t errlen);
+
 #endif

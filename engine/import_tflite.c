@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/fail.h"
+#include "engine/half.h"
 #include "engine/import_tflite.h"
 
 static int broken(struct eng_tfl *f)
@@ -177,19 +178,6 @@ int eng_tfl_integers(struct eng_tfl *f, int file_index, int64_t *ret, int max)
     return (int)n;
 }
 
-static float from_half(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
-    float f;
-    if (exponent == 0) {
-        f = (float)fraction * 0x1p-24f;
-        return sign ? -f : f;
-    }
-    uint32_t bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
 int eng_tfl_to_float(struct eng_tfl *f, struct eng_tensor *t)
 {
     size_t n = eng_tensor_elements(t), step = 1;
@@ -209,7 +197,7 @@ int eng_tfl_to_float(struct eng_tfl *f, struct eng_tensor *t)
     for (size_t i = 0; i < n; i++) {
         size_t ch = q->n > 1 ? i / step % (size_t)q->n : 0;
         if (t->type == ENG_F16)
-            out[i] = from_half(((const uint16_t *)t->data)[i]);
+            out[i] = eng_half_to_float(((const uint16_t *)t->data)[i]);
         else if (t->type == ENG_U8)
             out[i] = (float)(((const uint8_t *)t->data)[i] - q->zero_point[ch]) * q->scale[ch];
         else

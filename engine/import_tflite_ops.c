@@ -170,20 +170,6 @@ static int option(const struct build *b, int field, int otherwise)
 
 /* ---- windows ---- */
 
-/* TensorFlow's SAME: as many outputs as steps fit, the odd pixel of padding behind. */
-static int same_padding(int in, int k, int stride, int dilation, int *before, int *after)
-{
-    int64_t reach = (int64_t)(k - 1) * dilation + 1, out = ((int64_t)in + stride - 1) / stride;
-    int64_t all = (out - 1) * stride + reach - in;
-    if (all < 0)
-        all = 0;
-    if (all > 2 * ENG_MAX_WINDOW)
-        return ENG_E_LIMIT;
-    *before = (int)(all / 2);
-    *after = (int)(all - all / 2);
-    return 0;
-}
-
 /* b->n.win has its window, stride and dilation; the input must be an image. */
 static int padding(struct build *b)
 {
@@ -200,8 +186,8 @@ static int padding(struct build *b)
         return 0;
     if (scheme != 0)
         return fail(b, ENG_E_UNSUPPORTED, "unknown padding scheme");
-    if (same_padding(x->dim[1], w->kh, w->sh, w->dh, &w->top, &w->bottom) < 0 ||
-        same_padding(x->dim[2], w->kw, w->sw, w->dw, &w->left, &w->right) < 0)
+    if (eng_same_padding(x->dim[1], w->kh, w->sh, w->dh, &w->top, &w->bottom) < 0 ||
+        eng_same_padding(x->dim[2], w->kw, w->sw, w->dw, &w->left, &w->right) < 0)
         return fail(b, ENG_E_LIMIT, "its window is too large");
     return 0;
 }

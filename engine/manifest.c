@@ -12,7 +12,7 @@
 #include "engine/fail.h"
 #include "engine/file.h"
 
-enum { MAX_MANIFEST = 1 << 20 };
+enum { MAX_MANIFEST = 16 << 20 }; /* the topology of a TF.js model may be long */
 
 struct reader {
     struct eng_manifest *m;
@@ -187,12 +187,45 @@ static int read_key(struct reader *r, const char *key, json_t *v)
     return eng_fail(r->err, r->errlen, ENG_E_DATA, "unknown key \"%.60s\"", key);
 }
 
+static int add_file(struct reader *r, const json_t *name)
+{
+    struct eng_manifest *m = r->m;
+    if (m->n_files == ENG_MAX_PARTS)
+        return eng_fail(r->err, r->errlen, ENG_E_LIMIT, "the model has more than %d files",
+                        ENG_MAX_PARTS);
+    int rc = read_path(r, name, "paths", &m->files[m->n_files]);
+    m->n_files += rc == 0;
+    return rc;
+}
+
+/* A TF.js model as its converter left it: model.json and the shards that it names. */
+static int read_tfjs(struct reader *r, const json_t *root)
+{
+    const json_t *groups = json_object_get(root, "weightsManifest"), *group, *path;
+    json_t *self = json_string("model.json");
+    size_t i, k;
+    int rc =
+        self && (r->m->format = strdup("tfjs")) ? add_file(r, self) : no_memory(r->err, r->errlen);
+    json_decref(self);
+    json_array_foreach(groups, i, group)
+    {
+        json_array_foreach(json_object_get(group, "paths"), k, path)
+        {
+            if (rc == 0)
+                rc = add_file(r, path);
+        }
+    }
+    return rc;
+}
+
 static int read_manifest(struct reader *r, json_t *root)
 {
     const char *key;
     json_t *value;
     if (!json_is_object(root))
         return eng_fail(r->err, r->errlen, ENG_E_DATA, "it is no JSON object");
+    if (json_object_get(root, "modelTopology"))
+        return read_tfjs(r, root);
     json_object_foreach(root, key, value)
     {
         int rc = read_key(r, key, value);

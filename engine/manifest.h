@@ -8,7 +8,9 @@
  *            "filter": "bilinear|bicubic|nearest|area|tf_bilinear",
  *            "mean": number or [3], "scale": number or [3]}}
  *
- * `files` are parts, joined in order. Everything has a default but, where the folder holds more
+ * `files` are parts, joined in order; of a TF.js model its JSON, then its shards. A model.json that
+ * is a TF.js model itself (it has modelTopology) stands for a manifest that names it and its
+ * shards. Everything has a default but, where the folder holds more
  * than one candidate, `files`. Unknown keys are errors: a misspelt one would be a wrong answer.
  * Paths must not leave the folder. */
 #ifndef ENG_MANIFEST_H
@@ -16,7 +18,7 @@
 
 #include "engine/image.h"
 
-enum { ENG_MAX_PARTS = 8 };
+enum { ENG_MAX_PARTS = 64 }; /* a TF.js model of 250 MB in shards of 4 MB */
 
 struct eng_manifest {
     char *format; /* NULL: by the file's first bytes */

@@ -126,11 +126,10 @@ static int import_part(struct loading *l, const struct eng_file *file, struct en
     return eng_fail(l->err, l->errlen, ENG_E_FORMAT, "not a model file of a known format");
 }
 
-static int load_part(struct loading *l, int index, struct eng_sha256 *sum)
+static int read_file(struct loading *l, int index, struct eng_sha256 *sum)
 {
     char path[4096];
     struct eng_model *m = l->m;
-    struct eng_graph *part;
     const char *name = l->manifest.files[index];
     if (snprintf(path, sizeof path, "%s/%s", l->dir, name) >= (int)sizeof path)
         return eng_fail(l->err, l->errlen, -ENAMETOOLONG, "%.80s: the path is too long", name);
@@ -140,13 +139,46 @@ static int load_part(struct loading *l, int index, struct eng_sha256 *sum)
         return rc;
     m->n_files = index + 1;
     eng_sha256_add(sum, m->files[index].bytes, m->files[index].len);
-    if ((rc = import_part(l, &m->files[index], &part)) < 0)
-        return eng_fail_in(l->err, l->errlen, rc, name);
-    if (!m->g)
-        m->g = part;
-    else
-        rc = eng_graph_join(m->g, part, l->err, l->errlen);
-    return rc < 0 ? eng_fail_in(l->err, l->errlen, rc, name) : 0;
+    return 0;
+}
+
+/* By the manifest; else no other kind of model file begins like JSON. */
+static int is_tfjs(const struct loading *l)
+{
+    const char *want = l->manifest.format, *bytes = l->m->files[0].bytes;
+    return want ? strcmp(want, "tfjs") == 0 : bytes[0] == '{';
+}
+
+/* All files are one model. */
+static int import_tfjs(struct loading *l)
+{
+    struct eng_part files[ENG_MAX_PARTS];
+    struct eng_model *m = l->m;
+    for (int i = 0; i < m->n_files; i++)
+        files[i] = (struct eng_part){l->manifest.files[i], m->files[i].bytes, m->files[i].len};
+    int rc = eng_import_tfjs(&m->g, files, m->n_files, l->err, l->errlen);
+    l->format = "tfjs";
+    return rc < 0 ? eng_fail_in(l->err, l->errlen, rc, files[0].name) : 0;
+}
+
+static int import_files(struct loading *l)
+{
+    struct eng_model *m = l->m;
+    int rc = 0;
+    if (is_tfjs(l))
+        return import_tfjs(l);
+    for (int i = 0; i < m->n_files; i++) {
+        struct eng_graph *part;
+        if ((rc = import_part(l, &m->files[i], &part)) < 0)
+            return eng_fail_in(l->err, l->errlen, rc, l->manifest.files[i]);
+        if (!m->g)
+            m->g = part;
+        else
+            rc = eng_graph_join(m->g, part, l->err, l->errlen);
+        if (rc < 0)
+            return eng_fail_in(l->err, l->errlen, rc, l->manifest.files[i]);
+    }
+    return 0;
 }
 
 /* ---- what there is to know ---- */
@@ -362,9 +394,9 @@ static int load(struct loading *l)
     int rc = eng_manifest_load(&l->manifest, l->dir, l->err, l->errlen);
     eng_sha256_init(&sum);
     for (int i = 0; rc == 0 && i < l->manifest.n_files; i++)
-        rc = load_part(l, i, &sum);
-    if (rc < 0 || (rc = make_plan(m, &l->opts, l->err, l->errlen)) < 0 ||
-        (rc = describe_files(l)) < 0)
+        rc = read_file(l, i, &sum);
+    if (rc < 0 || (rc = import_files(l)) < 0 ||
+        (rc = make_plan(m, &l->opts, l->err, l->errlen)) < 0 || (rc = describe_files(l)) < 0)
         return rc;
     eng_sha256_hex(&sum, digest);
     m->info.digest = keep(m, digest);

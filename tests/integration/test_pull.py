@@ -1,11 +1,12 @@
 """deploy/pull: every file verified, whole models or nothing."""
+import json
 import os
 import shutil
 import subprocess
 
 import pytest
 
-from daemon import ROOT
+from daemon import BINARY, ROOT
 
 PULL = os.path.join(ROOT, "deploy", "pull")
 NAME = "mobilenet_v1_0.25_128"
@@ -80,6 +81,16 @@ def test_no_mirror_and_no_network_is_one_sentence(tmp_path):
     p = pull(NAME, "--to", tmp_path / "models", offline=True)
     assert p.returncode == 1 and "MOBILENETD_MIRROR" in p.stderr and p.stderr.count("\n") == 1
     assert not (tmp_path / "models").exists()
+
+
+def test_moderation_runs(shared, tmp_path):
+    """A TF.js model under a manifest of ours, from the mirror to an answer."""
+    to = tmp_path / "models"
+    assert pull("moderation", "--to", to, mirror=os.path.join(shared, "models")).returncode == 0
+    photo = os.path.join(shared, "images", "photos", "orient_3.jpg")
+    p = subprocess.run([BINARY, "classify", "--models", str(to), "--json", photo], capture_output=True, text=True, timeout=60)
+    best = json.loads(p.stdout)["predictions"][0]
+    assert p.returncode == 0 and best["label"] == "Neutral" and best["score"] > 0.9
 
 
 def test_whole_catalogue_is_in_the_mirror(shared, tmp_path):

@@ -1,0 +1,132 @@
+/* TensorFlow.js: model.json and the shards beside it.
+ *
+ * Two kinds share the weight manifest: layers models (a Keras configuration, import_tfjs_layers.c)
+ * and graph models (a TensorFlow GraphDef as JSON, import_tfjs_graph.c). */
+#include "engine/import_tfjs.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/fail.h"
+
+int eng_tfj_fail(const struct eng_tfj *f, int code, const char *format, ...)
+{
+    char said[256];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(said, sizeof said, format, ap);
+    va_end(ap);
+    if (!f->what)
+        return eng_fail(f->err, f->errlen, code, "%s", said);
+    return eng_fail(f->err, f->errlen, code, "%.80s (%.60s): %s", f->what, f->kind ? f->kind : "?",
+                    said);
+}
+
+int eng_tfj_no_memory(const struct eng_tfj *f)
+{
+    return eng_fail(f->err, f->errlen, -ENOMEM, "not enough memory for the model");
+}
+
+/* ---- JSON ---- */
+
+const char *eng_tfj_string(const json_t *object, const char *key)
+{
+    const json_t *v = json_object_get(object, key);
+    const char *s = json_string_value(v);
+    return s && strlen(s) == json_string_length(v) ? s : "";
+}
+
+int eng_tfj_ints(const struct eng_tfj *f, const json_t *object, const char *key, int n,
+                 int otherwise, int *ret)
+{
+    const json_t *v = json_object_get(object, key);
+    int is_list = json_is_array(v);
+    if (is_list && json_array_size(v) != (size_t)n)
+        return eng_tfj_fail(f, ENG_E_DATA, "\"%s\" is no list of %d numbers", key, n);
+    for (int i = 0; i < n; i++) {
+        const json_t *at = is_list ? json_array_get(v, (size_t)i) : v;
+        double d = json_number_value(at);
+        if (!v || json_is_null(v)) {
+            ret[i] = otherwise;
+            continue;
+        }
+        if (!json_is_number(at) || !(fabs(d) <= 1 << 30) || d != rint(d))
+            return eng_tfj_fail(f, ENG_E_DATA, "\"%s\" is no whole number", key);
+        ret[i] = (int)d;
+    }
+    return 0;
+}
+
+int eng_tfj_number(const struct eng_tfj *f, const json_t *object, const char *key, double otherwise,
+                   double *ret)
+{
+    const json_t *v = json_object_get(object, key);
+    if (v && !json_is_null(v) && !json_is_number(v))
+        return eng_tfj_fail(f, ENG_E_DATA, "\"%s\" is no number", key);
+    *ret = v && !json_is_null(v) ? json_number_value(v) : otherwise;
+    return 0;
+}
+
+int eng_tfj_true(const json_t *object, const char *key, int otherwise)
+{
+    const json_t *v = json_object_get(object, key);
+    return json_is_boolean(v) ? json_is_true(v) : otherwise;
+}
+
+/* ---- the file ---- */
+
+static int read_root(struct eng_tfj *f, const json_t *root, const struct eng_part *files,
+                     int n_files)
+{
+    const json_t *topology = json_object_get(root, "modelTopology");
+    const json_t *config = json_object_get(topology, "model_config");
+    if (!json_is_object(topology))
+        return eng_tfj_fail(f, ENG_E_FORMAT, "not a TensorFlow.js model (no modelTopology)");
+    int rc =
+        eng_tfj_weights_read(f, json_object_get(root, "weightsManifest"), files + 1, n_files - 1);
+    if (rc < 0)
+        return rc;
+    if (json_is_array(json_object_get(topology, "node"))) {
+        const json_t *signature = json_object_get(root, "signature");
+        rc = eng_tfj_import_graph(f, topology,
+                                  signature ? signature : json_object_get(topology, "signature"));
+    } else {
+        /* Files written by TF.js itself have the configuration without a wrapper. */
+        rc = eng_tfj_import_layers(f, json_is_object(config) ? config : topology);
+    }
+    if (rc < 0)
+        return rc;
+    f->g->output = rc;
+    return eng_graph_check(f->g, f->err, f->errlen);
+}
+
+int eng_import_tfjs(struct eng_graph **ret, const struct eng_part *files, int n_files, char *err,
+                    size_t errlen)
+{
+    struct eng_tfj f = {.err = err, .errlen = errlen};
+    const char *text = files[0].bytes;
+    json_error_t why;
+    size_t at = 0;
+    while (at < files[0].len && strchr(" \t\r\n", text[at]) && text[at])
+        at++;
+    if (at == files[0].len || text[at] != '{')
+        return eng_fail(err, errlen, ENG_E_FORMAT, "not a TensorFlow.js model.json");
+    json_t *root = json_loadb(text, files[0].len, JSON_REJECT_DUPLICATES, &why);
+    if (!root && (!why.text[0] || json_error_code(&why) == json_error_out_of_memory))
+        return eng_tfj_no_memory(&f);
+    if (!root)
+        return eng_fail(err, errlen, ENG_E_DATA, "line %d: %s", why.line, why.text);
+    int rc =
+        eng_graph_create(&f.g) < 0 ? eng_tfj_no_memory(&f) : read_root(&f, root, files, n_files);
+    eng_tfj_weights_destroy(f.weights);
+    json_decref(root);
+    if (rc < 0) {
+        eng_graph_destroy(f.g);
+        return rc;
+    }
+    *ret = f.g;
+    return 0;
+}
