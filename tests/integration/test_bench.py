@@ -70,8 +70,8 @@ def test_bench_prints_what_scripts_read():
     b = read("bench", "--alpha", 0.25, "--rho", 64, "--seconds", 0.2, "--threads", 2, "--batch", 3)
     assert 0 < b["min_ms"] <= b["median_ms"] <= b["p99_ms"]
     assert b["threads"] == 2 and b["batch"] == 3 and b["precision"] == "int8"
-    assert b["gops"] == pytest.approx(2 * 3 * b["mult_adds"] / b["min_ms"] / 1e6, rel=0.01)
-    assert b["peak_share"] == pytest.approx(b["gops"] / b["peak_gops"], rel=0.01)
+    assert b["gops"] == pytest.approx(2 * 3 * b["mult_adds"] / b["min_ms"] / 1e6, rel=0.01, abs=0.06)
+    assert b["peak_share"] == pytest.approx(b["gops"] / b["peak_gops"], rel=0.01, abs=0.001)
     assert b["isa"] and b["peak_instruction"] and b["max_rss_kb"] > 1000
 
 
