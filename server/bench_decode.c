@@ -20,6 +20,7 @@ struct picture {
     char *name;
     void *bytes;
     size_t len;
+    int scale;    /* what it was decoded at: 1/scale */
     uint32_t *ns; /* [MAX_ROUNDS] */
 };
 
@@ -54,8 +55,9 @@ static int add(struct decode_bench *b, const char *dir, const char *name)
             fclose(f);
         return 0;
     }
-    struct picture p = {strdup(name), malloc((size_t)st.st_size + 1), 0,
-                        calloc(MAX_ROUNDS, sizeof(uint32_t))};
+    struct picture p = {.name = strdup(name),
+                        .bytes = malloc((size_t)st.st_size + 1),
+                        .ns = calloc(MAX_ROUNDS, sizeof(uint32_t))};
     struct picture *grown = realloc(b->pictures, ((size_t)b->count + 1) * sizeof(*grown));
     if (grown)
         b->pictures = grown;
@@ -105,10 +107,12 @@ static int decode(struct decode_bench *b, struct picture *p, uint32_t *ret_ns, c
         .scale = {1 / 127.5f, 1 / 127.5f, 1 / 127.5f},
         .q_scale = 1,
     };
+    struct eng_image_report report = {0};
     uint64_t start = srv_now_ns();
-    int rc = eng_decoder_run(b->decoder, p->bytes, p->len, &preprocess, NULL, b->tensor, NULL, err,
-                             errlen);
+    int rc = eng_decoder_run(b->decoder, p->bytes, p->len, &preprocess, NULL, b->tensor, &report,
+                             err, errlen);
     uint64_t ns = srv_now_ns() - start;
+    p->scale = report.scale_denominator;
     *ret_ns = ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
     return rc;
 }
@@ -165,8 +169,9 @@ static void print(struct decode_bench *b, const struct cfg *cfg, FILE *out)
     for (int i = 0; i < b->count; i++) {
         fputs(i ? ",\n {\"name\":" : "\n {\"name\":", out);
         srv_print_json_string(out, b->pictures[i].name);
-        fprintf(out, ",\"bytes\":%zu,\"min_ms\":%.4f,\"median_ms\":%.4f}", b->pictures[i].len,
-                b->pictures[i].ns[0] / 1e6, b->pictures[i].ns[b->rounds / 2] / 1e6);
+        fprintf(out, ",\"bytes\":%zu,\"scale\":%d,\"min_ms\":%.4f,\"median_ms\":%.4f}",
+                b->pictures[i].len, b->pictures[i].scale, b->pictures[i].ns[0] / 1e6,
+                b->pictures[i].ns[b->rounds / 2] / 1e6);
     }
     fputs("]}\n", out);
 }
