@@ -128,6 +128,8 @@ char *proto_infer_reply_json(const struct proto_infer_reply *r, size_t *ret_len,
 char *proto_infer_reply_grpc(const struct proto_infer_reply *r, size_t *ret_len);
 /* ModelStreamInferResponse around such a message, or around a failure. NULL: out of memory. */
 char *proto_infer_stream_reply(const char *message, size_t len, size_t *ret_len);
+/* `id` of a ModelInferRequest that may be malformed; s == NULL: there is none. */
+struct proto_span proto_infer_id(const void *message, size_t len);
 char *proto_infer_stream_error(const char *sentence, struct proto_span id, size_t *ret_len);
 
 /* Element of the classification extension: "<value>:<index>[:<label>]", value with 6 decimals. The

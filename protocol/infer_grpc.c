@@ -440,6 +440,19 @@ char *proto_infer_stream_reply(const char *message, size_t len, size_t *ret_len)
     return ret;
 }
 
+struct proto_span proto_infer_id(const void *message, size_t len)
+{
+    struct proto_span ret = {NULL, 0};
+    struct proto_wire w;
+    struct proto_field f;
+    proto_wire_init(&w, (struct proto_span){len ? message : "", len});
+    while (proto_wire_next(&w, &f) > 0)
+        if (f.number == 3 && f.type == PROTO_WIRE_BYTES && !memchr(f.bytes.s, 0, f.bytes.len) &&
+            proto_utf8_is_valid(f.bytes.s, f.bytes.len))
+            ret = f.bytes;
+    return ret;
+}
+
 char *proto_infer_stream_error(const char *sentence, struct proto_span id, size_t *ret_len)
 {
     Inference__ModelStreamInferResponse m = INFERENCE__MODEL_STREAM_INFER_RESPONSE__INIT;

@@ -30,10 +30,11 @@ void srv_call_reply(struct srv_call *c, int status, const char *type, char *body
     r->body = body_take;
     r->len = len;
     if (!body_take) {
+        const char *text = c->plain ? "out of memory" : out_of_memory;
         r->status = 503;
-        r->type = "application/json";
-        r->body = strdup(out_of_memory); /* NULL again: an empty body */
-        r->len = r->body ? sizeof(out_of_memory) - 1 : 0;
+        r->type = c->plain ? "text/plain" : "application/json";
+        r->body = strdup(text); /* NULL again: an empty body */
+        r->len = r->body ? strlen(text) : 0;
     }
     if (c->pending) {
         c->pending = 0;
@@ -48,9 +49,9 @@ void srv_call_error(struct srv_call *c, int status, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(sentence, sizeof(sentence), fmt, ap);
     va_end(ap);
-    size_t len = 0;
-    char *body = proto_reply_error(sentence, &len);
-    srv_call_reply(c, status, "application/json", body, len);
+    size_t len = strlen(sentence);
+    char *body = c->plain ? strdup(sentence) : proto_reply_error(sentence, &len);
+    srv_call_reply(c, status, c->plain ? "text/plain" : "application/json", body, len);
 }
 
 void srv_call_header(struct srv_call *c, const char *name, const char *fmt, ...)
@@ -174,7 +175,8 @@ void srv_call_start(struct srv_call *c)
 void srv_call_open(struct srv_call *c, int64_t declared)
 {
     c->declared = declared;
-    find_route(c);
+    if (!c->route)
+        find_route(c);
     if (!c->reply.status && c->route->body)
         open_body(c, declared);
     if (!c->reply.status && c->route->begin)
@@ -281,7 +283,7 @@ void srv_call_close(struct srv_call *c)
 {
     uint64_t total = srv_now_ns() - c->started_ns;
     c->srv->calls_open--;
-    srv_metrics_request(&c->srv->metrics, c->route ? srv_route_index(c->route) : SRV_ROUTES_MAX,
+    srv_metrics_request(&c->srv->metrics, srv_metrics_row(c->route),
                         c->reply.status ? c->reply.status : 499, total);
     if (c->srv->cfg->log_requests)
         log_call(c, total);

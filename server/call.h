@@ -47,6 +47,7 @@ struct srv_call {
     char id[SRV_ID_MAX + 1];
     struct srv_req *req; /* if the route takes a body */
     int pending;
+    int plain; /* errors are bare sentences, not JSON */
     struct srv_reply reply;
     int64_t declared; /* length of the body; -1 = chunked */
     int images, many; /* of a classify call: how many, and whether the answer is a list */
@@ -54,7 +55,8 @@ struct srv_call {
 
 /* Counts the call and gives it its id; srv_call_close() must follow, whatever comes between. */
 void srv_call_start(struct srv_call *c);
-/* Headers are complete and well-formed. declared: the body's length, -1 if it is not known.
+/* Headers are complete and well-formed. declared: the body's length, -1 if it is not known. The
+ * route is found by the target, unless the transport has set it.
  * Afterwards reply.status != 0 means that the call is refused: the body need not be read. */
 void srv_call_open(struct srv_call *c, int64_t declared);
 /* Its deadline passed more than `grace_ns` ago. */

@@ -3,6 +3,7 @@
 #include "server/drain.h"
 
 #include "server/clock.h"
+#include "server/grpc.h"
 #include "server/http.h"
 #include "server/request.h"
 #include "server/srv.h"
@@ -33,6 +34,7 @@ static void finish(struct srv *s)
 {
     s->phase = SRV_CLOSING;
     srv_http_pump(s->http); /* the last replies */
+    srv_grpc_pump(s->grpc);
     uv_timer_stop(&s->drain_timer);
     uv_stop(&s->loop);
 }
@@ -41,6 +43,7 @@ static void tick(uv_timer_t *t)
 {
     struct srv *s = t->data;
     srv_http_pump(s->http);
+    srv_grpc_pump(s->grpc);
     if (s->calls_open == 0 && !any_pending(s)) {
         if (++s->quiet_ticks >= 2)
             finish(s);
@@ -62,6 +65,7 @@ static void stop_accepting(uv_timer_t *t)
     struct srv *s = t->data;
     s->phase = SRV_DRAINING;
     srv_http_quiesce(s->http);
+    srv_grpc_quiesce(s->grpc);
     s->drain_deadline_ns = srv_now_ns() + (uint64_t)s->cfg->drain_timeout_ms * SRV_NS_PER_MS;
     uv_timer_start(&s->drain_timer, tick, 0, TICK_MS);
 }
@@ -71,6 +75,7 @@ void srv_drain_signal(struct srv *s)
     if (s->phase != SRV_SERVING)
         _exit(EXIT_SUCCESS); /* asked for twice */
     s->phase = SRV_GRACE;
+    srv_grpc_pump(s->grpc); /* watchers of health hear of it */
     srv_log(s->log, SRV_INFO, "stopping: %d requests open, grace %lld ms", s->calls_open,
             (long long)s->cfg->drain_grace_ms);
     s->drain_timer.data = s;

@@ -5,6 +5,7 @@
 #include "server/brownout.h"
 #include "server/clock.h"
 #include "server/drain.h"
+#include "server/grpc.h"
 #include "server/http.h"
 #include "server/models.h"
 #include "server/pool.h"
@@ -35,6 +36,7 @@ static void on_jobs_done(uv_async_t *a)
     srv_req_tasks_back(srv_pool_collect_tasks(s->pool));
     srv_req_jobs_back(s, srv_pool_collect(s->pool));
     srv_http_pump(s->http);
+    srv_grpc_pump(s->grpc);
 }
 
 static void on_expiry(uv_timer_t *t)
@@ -46,6 +48,7 @@ static void on_expiry(uv_timer_t *t)
     if (next != SRV_NEVER)
         srv_loop_watch_deadline(s, next);
     srv_http_pump(s->http);
+    srv_grpc_pump(s->grpc);
 }
 
 void srv_loop_watch_deadline(struct srv *s, uint64_t deadline_ns)
@@ -171,7 +174,7 @@ static int start_handles(struct srv *s, char *err, size_t errlen)
 
 static int start(struct srv *s, char *err, size_t errlen)
 {
-    char bound[128];
+    char bound[128], grpc_bound[128] = "off";
     signal(SIGPIPE, SIG_IGN);
     s->metrics.started_ns = s->metrics.window_ns = srv_now_ns();
     int rc = srv_log_create(&s->log, STDERR_FILENO);
@@ -193,10 +196,12 @@ static int start(struct srv *s, char *err, size_t errlen)
         rc = start_pool(s, err, errlen);
     if (rc == 0)
         rc = srv_http_start(&s->http, s, bound, sizeof(bound), err, errlen);
+    if (rc == 0 && s->cfg->grpc[0])
+        rc = srv_grpc_start(&s->grpc, s, grpc_bound, sizeof(grpc_bound), err, errlen);
     if (rc == 0)
         rc = srv_sandbox_calls(s, err, errlen);
     if (rc == 0)
-        srv_log(s->log, SRV_INFO, "ready: http %s, default model %s", bound,
+        srv_log(s->log, SRV_INFO, "ready: http %s, grpc %s, default model %s", bound, grpc_bound,
                 s->registry->fallback_name);
     return rc;
 }
@@ -214,12 +219,14 @@ static void stop(struct srv *s)
 {
     if (s->http)
         srv_http_stop(s->http);
+    srv_grpc_stop(s->grpc);
     srv_reload_finish(s);
     srv_pool_destroy(s->pool);
     uv_walk(&s->loop, close_handle, NULL);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->loop);
     srv_http_destroy(s->http);
+    srv_grpc_destroy(s->grpc);
     srv_registry_destroy(s->registry);
     if (s->log)
         srv_log(s->log, SRV_INFO, "stopped");

@@ -7,6 +7,7 @@
 #include "server/pool.h"
 #include "server/request.h"
 #include "server/route.h"
+#include "server/rpc.h"
 #include "server/srv.h"
 
 #include <malloc.h>
@@ -118,12 +119,29 @@ void srv_metrics_answer(struct srv_model *model, const struct srv_req *r)
     s->last_ms = wall_ms();
 }
 
-void srv_metrics_request(struct srv_metrics *m, int route, int status, uint64_t total_ns)
+/* Routes, then procedures, then what was neither. */
+int srv_metrics_row(const struct srv_route *r)
+{
+    int rpc = r ? srv_rpc_index(r) : -1;
+    if (!r)
+        return SRV_ROWS - 1;
+    return rpc < 0 ? srv_route_index(r) : SRV_ROUTES_MAX + rpc;
+}
+
+static const struct srv_route *route_of(int row)
+{
+    if (row < SRV_ROUTES_MAX)
+        return srv_route_at(row);
+    const struct srv_rpc *rpc = srv_rpc_at(row - SRV_ROUTES_MAX);
+    return rpc ? &rpc->route : NULL;
+}
+
+void srv_metrics_request(struct srv_metrics *m, int row, int status, uint64_t total_ns)
 {
     turn_window(m);
-    m->requests[route][code_index(status)]++;
-    const struct srv_route *r = route < SRV_ROUTES_MAX ? srv_route_at(route) : NULL;
-    if (r && r->body && status == 200)
+    m->requests[row][code_index(status)]++;
+    const struct srv_route *r = route_of(row);
+    if (r && r->body == 1 && status == 200)
         add_stage(m, SRV_TOTAL, total_ns);
 }
 
@@ -145,9 +163,10 @@ static void one(FILE *f, const char *name, const char *type, const char *help, d
 
 static void put_requests(FILE *f, const struct srv_metrics *m)
 {
-    head(f, "requests_total", "counter", "Answered HTTP requests by route and status.");
-    for (int r = 0; r <= SRV_ROUTES_MAX; r++) {
-        const struct srv_route *route = r < SRV_ROUTES_MAX ? srv_route_at(r) : NULL;
+    head(f, "requests_total", "counter",
+         "Answered requests by route or procedure and status, in HTTP's numbers.");
+    for (int r = 0; r < SRV_ROWS; r++) {
+        const struct srv_route *route = route_of(r);
         for (int c = 0; c < SRV_CODES; c++)
             if (m->requests[r][c] > 0)
                 fprintf(f, "mobilenetd_requests_total{route=\"%s\",code=\"%d\"} %llu\n",

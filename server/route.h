@@ -21,7 +21,9 @@ enum { SRV_PARAM_MAX = 256, SRV_PARAMS = 2 };
 struct srv_route {
     const char *pattern; /* "{}" stands for a segment or a part of one; SRV_PARAMS at most */
     unsigned methods;
-    int body; /* takes one: a request with its arena is made before `begin` */
+    /* Takes a body: a request with its arena is made before `begin`. 2: a small one, whose time
+     * says nothing about inference. */
+    int body;
     /* The headers are known, no byte of the body yet; may reply to refuse. May be NULL. */
     void (*begin)(struct srv_call *c);
     /* The whole body is here: replies, or leaves the call pending and replies later. */

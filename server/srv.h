@@ -15,6 +15,7 @@
 #include <uv.h>
 
 struct srv_http;
+struct srv_grpc;
 struct srv_pool;
 struct srv_registry;
 struct srv_req;
@@ -62,6 +63,7 @@ struct srv {
     struct srv_reload reload;
 
     struct srv_http *http;
+    struct srv_grpc *grpc;       /* NULL: off */
     struct srv_req *requests;    /* all live ones */
     atomic_size_t request_bytes; /* in their arenas */
     uint64_t calls;              /* ever; part of the ids that we give */

@@ -1,0 +1,449 @@
+/* A connection reads into one buffer that all share, since bytes are used up at once, and writes
+ * from one of its own: first at once, the rest when the socket takes it again. What a client does
+ * not read stays in its streams, where windows bound it. */
+#include "server/grpc.h"
+
+#include "server/clock.h"
+#include "server/grpc_stream.h"
+#include "server/listen.h"
+#include "server/srv.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum {
+    STREAMS_MAX = 256,
+    HEADERS_MAX = 32 << 10,
+    STREAM_WINDOW = 1 << 20,
+    CONNECTION_WINDOW = 8 << 20,
+    READ_SIZE = 64 << 10,
+    WRITE_SIZE = 64 << 10,
+    FRAME_MAX = (16 << 10) + 512, /* the longest piece that the session hands out */
+    WRITES_A_FLUSH = 16,          /* then others get a turn */
+    TICK_MS = 1000,
+    GOAWAY_MS = 50, /* between the announcement and the end: a round trip */
+    BACKLOG = 4096,
+};
+
+struct connection {
+    struct srv_stream_home home; /* first: the arg of the session's events */
+    struct srv_grpc *grpc;
+    struct connection *next, *prev, *next_dirty;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } u;
+    struct proto_h2 *h2;
+    uv_write_t write;
+    char *out; /* WRITE_SIZE; what is being written */
+    int writing, dirty, closing, pinged;
+    uint64_t heard_ns, wrote_ns;
+    char client[64];
+};
+
+struct srv_grpc {
+    struct srv *srv;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } listener;
+    int is_pipe, n;
+    int stalled; /* a connection waits to be accepted and there was no memory for it */
+    struct connection *connections, *dirty;
+    uv_timer_t tick, goaway;
+    enum srv_phase phase; /* as watchers know it */
+    char in[READ_SIZE];
+};
+
+/* ---- the end of a connection ---- */
+
+static void on_closed(uv_handle_t *h)
+{
+    struct connection *c = h->data;
+    free(c->out);
+    free(c);
+}
+
+static void unlink_dirty(struct connection *c)
+{
+    for (struct connection **at = &c->grpc->dirty; *at; at = &(*at)->next_dirty)
+        if (*at == c) {
+            *at = c->next_dirty;
+            return;
+        }
+}
+
+/* Not from within the session's events: it goes here, and with it its streams and calls. */
+static void close_connection(struct connection *c)
+{
+    struct srv_grpc *g = c->grpc;
+    if (c->closing)
+        return;
+    c->closing = 1;
+    if (c->dirty)
+        unlink_dirty(c);
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        g->connections = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    g->n--;
+    proto_h2_destroy(c->h2);
+    c->h2 = NULL;
+    uv_close(&c->u.handle, on_closed);
+}
+
+/* ---- writing ---- */
+
+static void flush(struct connection *c);
+
+static void on_written(uv_write_t *w, int status)
+{
+    struct connection *c = w->data;
+    c->writing = 0;
+    if (c->closing)
+        return;
+    if (status < 0) {
+        close_connection(c);
+        return;
+    }
+    c->wrote_ns = srv_now_ns();
+    flush(c);
+}
+
+/* Frames into c->out; how many bytes, or -1. */
+static long gather(struct connection *c)
+{
+    size_t n = 0;
+    const void *piece;
+    while (WRITE_SIZE - n >= FRAME_MAX) {
+        long len = proto_h2_take(c->h2, &piece);
+        if (len < 0 || (size_t)len > WRITE_SIZE - n)
+            return -1;
+        if (len == 0)
+            break;
+        memcpy(c->out + n, piece, (size_t)len);
+        n += (size_t)len;
+    }
+    return (long)n;
+}
+
+/* 1: there may be more to send at once. */
+static int write_some(struct connection *c)
+{
+    long n = gather(c);
+    if (n < 0) {
+        close_connection(c);
+        return 0;
+    }
+    if (n == 0) {
+        if (proto_h2_is_done(c->h2))
+            close_connection(c);
+        return 0;
+    }
+    uv_buf_t buf = uv_buf_init(c->out, (unsigned)n);
+    int rc = uv_try_write(&c->u.stream, &buf, 1);
+    if (rc == n) {
+        c->wrote_ns = srv_now_ns();
+        return 1;
+    }
+    if (rc < 0 && rc != UV_EAGAIN) {
+        close_connection(c);
+        return 0;
+    }
+    size_t sent = rc > 0 ? (size_t)rc : 0;
+    buf = uv_buf_init(c->out + sent, (unsigned)((size_t)n - sent));
+    c->write.data = c;
+    c->writing = 1;
+    c->wrote_ns = srv_now_ns();
+    if (uv_write(&c->write, &c->u.stream, &buf, 1, on_written) < 0) {
+        c->writing = 0;
+        close_connection(c);
+    }
+    return 0;
+}
+
+static void mark_dirty(struct connection *c)
+{
+    if (c->dirty || c->closing)
+        return;
+    c->dirty = 1;
+    c->next_dirty = c->grpc->dirty;
+    c->grpc->dirty = c;
+}
+
+static void on_dirty(struct srv_stream_home *home)
+{
+    mark_dirty((struct connection *)home);
+}
+
+static void flush(struct connection *c)
+{
+    int more = 1;
+    for (int i = 0; i < WRITES_A_FLUSH && more && !c->writing && !c->closing; i++)
+        more = write_some(c);
+}
+
+/* ---- reading ---- */
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
+{
+    struct connection *c = h->data;
+    (void)suggested;
+    *ret = uv_buf_init(c->grpc->in, READ_SIZE);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct connection *c = stream->data;
+    if (n == 0 || c->closing)
+        return;
+    if (n < 0) {
+        close_connection(c);
+        return;
+    }
+    c->heard_ns = srv_now_ns();
+    c->pinged = 0;
+    int rc = proto_h2_feed(c->h2, buf->base, (size_t)n);
+    flush(c);
+    if (rc < 0 && !c->closing)
+        close_connection(c); /* the GOAWAY went out if the socket took it */
+}
+
+/* ---- accepting ---- */
+
+static void name_client(struct connection *c)
+{
+    struct sockaddr_storage at;
+    int len = sizeof(at);
+    snprintf(c->client, sizeof(c->client), "local");
+    if (!c->grpc->is_pipe && uv_tcp_getpeername(&c->u.tcp, (struct sockaddr *)&at, &len) == 0)
+        getnameinfo((struct sockaddr *)&at, (socklen_t)len, c->client, sizeof(c->client), NULL, 0,
+                    NI_NUMERICHOST);
+    c->home.client = c->client;
+}
+
+static int init_stream(struct srv_grpc *g, uv_tcp_t *tcp, uv_pipe_t *pipe)
+{
+    return g->is_pipe ? uv_pipe_init(&g->srv->loop, pipe, 0) : uv_tcp_init(&g->srv->loop, tcp);
+}
+
+static int start_session(struct connection *c)
+{
+    static const struct proto_h2_limits limits = {STREAMS_MAX, HEADERS_MAX, STREAM_WINDOW,
+                                                  CONNECTION_WINDOW};
+    uv_os_fd_t fd = -1;
+    if (proto_h2_create(&c->h2, &limits, &srv_stream_events, &c->home) < 0)
+        return -ENOMEM;
+    if (!c->grpc->is_pipe)
+        uv_tcp_nodelay(&c->u.tcp, 1);
+    uv_fileno(&c->u.handle, &fd);
+    c->home.client_fd = fd;
+    name_client(c);
+    return uv_read_start(&c->u.stream, on_alloc, on_read);
+}
+
+static void refuse_connection(struct connection *c)
+{
+    c->closing = 1;
+    proto_h2_destroy(c->h2);
+    uv_close(&c->u.handle, on_closed);
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct srv_grpc *g = listener->data;
+    struct connection *c = status < 0 ? NULL : calloc(1, sizeof(*c));
+    g->stalled = status >= 0 && !c;
+    if (!c)
+        return;
+    c->grpc = g;
+    c->home.srv = g->srv;
+    c->home.dirty = on_dirty;
+    c->out = malloc(WRITE_SIZE);
+    if (init_stream(g, &c->u.tcp, &c->u.pipe) < 0) {
+        free(c->out);
+        free(c);
+        return;
+    }
+    c->u.handle.data = c;
+    c->heard_ns = c->wrote_ns = srv_now_ns();
+    if (uv_accept(listener, &c->u.stream) < 0 || !c->out || g->n >= g->srv->cfg->max_connections ||
+        start_session(c) < 0) {
+        refuse_connection(c);
+        return;
+    }
+    c->next = g->connections;
+    if (c->next)
+        c->next->prev = c;
+    g->connections = c;
+    g->n++;
+    flush(c); /* our settings */
+}
+
+/* ---- time ---- */
+
+/* Silent for too long: an idle connection is told to go, one with streams has to answer a ping, and
+ * one that does not take what we write is cut. */
+static void check_idle(struct connection *c, uint64_t now)
+{
+    uint64_t limit = (uint64_t)c->grpc->srv->cfg->idle_timeout_ms * SRV_NS_PER_MS;
+    if (c->writing && now - c->wrote_ns > limit) {
+        close_connection(c);
+        return;
+    }
+    if (now - c->heard_ns <= limit)
+        return;
+    if (proto_h2_streams(c->h2) == 0) {
+        proto_h2_end(c->h2);
+        flush(c);
+        if (!c->closing)
+            close_connection(c);
+    } else if (now - c->heard_ns > 2 * limit) {
+        close_connection(c);
+    } else if (!c->pinged) {
+        c->pinged = 1;
+        proto_h2_ping(c->h2);
+        flush(c);
+    }
+}
+
+static void on_tick(uv_timer_t *t)
+{
+    struct srv_grpc *g = t->data;
+    uint64_t now = srv_now_ns();
+    if (g->stalled)
+        on_connection(&g->listener.stream, 0);
+    for (struct connection *c = g->connections, *next; c; c = next) {
+        next = c->next;
+        proto_h2_tick(c->h2);
+        srv_stream_tick(&c->home, now);
+        flush(c);
+        if (!c->closing)
+            check_idle(c, now);
+    }
+}
+
+void srv_grpc_pump(struct srv_grpc *g)
+{
+    if (!g)
+        return;
+    if (g->phase != g->srv->phase) {
+        g->phase = g->srv->phase;
+        for (struct connection *c = g->connections; c; c = c->next) {
+            srv_stream_tick(&c->home, srv_now_ns());
+            mark_dirty(c);
+        }
+    }
+    while (g->dirty) {
+        struct connection *c = g->dirty;
+        g->dirty = c->next_dirty;
+        c->dirty = 0;
+        flush(c);
+    }
+}
+
+/* ---- start and end ---- */
+
+int srv_grpc_connections(const struct srv_grpc *g)
+{
+    return g ? g->n : 0;
+}
+
+static int start_listener(struct srv_grpc *g, int fd)
+{
+    int rc = init_stream(g, &g->listener.tcp, &g->listener.pipe);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    g->listener.handle.data = g;
+    rc = g->is_pipe ? uv_pipe_open(&g->listener.pipe, fd) : uv_tcp_open(&g->listener.tcp, fd);
+    if (rc < 0)
+        close(fd);
+    return rc < 0 ? rc : uv_listen(&g->listener.stream, BACKLOG, on_connection);
+}
+
+int srv_grpc_start(struct srv_grpc **ret, struct srv *s, char *ret_bound, size_t bound_len,
+                   char *err, size_t errlen)
+{
+    int fd;
+    struct srv_grpc *g = calloc(1, sizeof(*g));
+    if (!g) {
+        snprintf(err, errlen, "out of memory");
+        return -ENOMEM;
+    }
+    g->srv = s;
+    g->phase = s->phase;
+    g->is_pipe = strncmp(s->cfg->grpc, "unix:", 5) == 0;
+    int rc = srv_listen(&fd, s->cfg->grpc, ret_bound, bound_len, err, errlen);
+    if (rc < 0) {
+        free(g);
+        return rc;
+    }
+    uv_timer_init(&s->loop, &g->tick);
+    uv_timer_init(&s->loop, &g->goaway);
+    g->tick.data = g->goaway.data = g;
+    uv_timer_start(&g->tick, on_tick, TICK_MS, TICK_MS);
+    *ret = g; /* from here on its handles are the loop's: srv_grpc_stop() ends them */
+    rc = start_listener(g, fd);
+    if (rc < 0)
+        snprintf(err, errlen, "gRPC on %s: %s", ret_bound, uv_strerror(rc));
+    return rc;
+}
+
+static void close_handle(uv_handle_t *h)
+{
+    if (h->type != UV_UNKNOWN_HANDLE && !uv_is_closing(h))
+        uv_close(h, NULL);
+}
+
+static void on_goaway(uv_timer_t *t)
+{
+    struct srv_grpc *g = t->data;
+    for (struct connection *c = g->connections, *next; c; c = next) {
+        next = c->next;
+        proto_h2_end(c->h2);
+        flush(c);
+    }
+}
+
+void srv_grpc_quiesce(struct srv_grpc *g)
+{
+    if (!g)
+        return;
+    close_handle(&g->listener.handle);
+    for (struct connection *c = g->connections, *next; c; c = next) {
+        next = c->next;
+        srv_stream_drain(&c->home);
+        proto_h2_announce_end(c->h2);
+        flush(c);
+    }
+    uv_timer_start(&g->goaway, on_goaway, GOAWAY_MS, 0);
+}
+
+void srv_grpc_stop(struct srv_grpc *g)
+{
+    if (!g)
+        return;
+    for (struct connection *c = g->connections; c; c = g->connections)
+        close_connection(c);
+    close_handle(&g->listener.handle);
+    close_handle((uv_handle_t *)&g->tick);
+    close_handle((uv_handle_t *)&g->goaway);
+}
+
+void srv_grpc_destroy(struct srv_grpc *g)
+{
+    free(g);
+}

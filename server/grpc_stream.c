@@ -1,0 +1,586 @@
+/* Bytes -> messages -> calls -> answers, in order. A stream of many messages works on a few at a
+ * time; what comes beyond that stays unread, so that the client's window closes. Nothing here waits
+ * and nothing is sent: both are the connection's. */
+#include "server/grpc_stream.h"
+
+#include "protocol/grpc.h"
+#include "server/call.h"
+#include "server/clock.h"
+#include "server/rpc.h"
+#include "server/srv.h"
+
+#include "protocol/infer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    AHEAD_MAX = 16,         /* messages of one stream in work */
+    UNSENT_MAX = 256 << 10, /* bytes of answers that the client has not taken */
+    PARTIAL_MIN = 64 << 20, /* unfinished messages of one connection */
+    PARTIAL_BODIES = 4,     /* or so many of the largest */
+    SENTENCE_MAX = 1024,
+};
+
+struct rpc_call {
+    struct srv_call call;
+    struct srv_stream *stream;
+    struct rpc_call *next;
+};
+
+struct srv_stream {
+    struct srv_stream *next, *prev;
+    struct srv_stream_home *home;
+    struct proto_h2_stream *h2;
+    const struct srv_rpc *rpc; /* NULL: refused */
+    enum proto_coding coding;  /* of messages that are marked as compressed */
+    struct proto_grpc_stream framing;
+    uint64_t opened_ns, deadline_ns; /* deadline_ns: SRV_NEVER if the client gave none */
+    struct rpc_call *calls, **tail;  /* in order of their messages */
+    int n_calls;
+    char *held; /* bytes that came and are not looked at yet */
+    size_t held_len;
+    int got;                          /* messages so far */
+    int ended;                        /* by the client */
+    int responded;                    /* headers are out */
+    int over;                         /* the last word is said */
+    char service[PROTO_RPC_NAME_MAX]; /* watched */
+    int health;                       /* as last told; -1: not a watcher */
+};
+
+static struct rpc_call *call_of(const struct srv_call *c)
+{
+    return (struct rpc_call *)((char *)(uintptr_t)c - offsetof(struct rpc_call, call));
+}
+
+static int takes_many(const struct srv_stream *st)
+{
+    return st->rpc &&
+           (st->rpc->kind == SRV_RPC_INFER_STREAM || st->rpc->kind == SRV_RPC_REFLECTION);
+}
+
+static int is_busy(const struct srv_stream *st)
+{
+    return takes_many(st) && (st->n_calls >= AHEAD_MAX || st->h2->unsent > UNSENT_MAX);
+}
+
+/* ---- what goes out ---- */
+
+static void respond(struct srv_stream *st, const struct proto_h2_field *more, int n, int last)
+{
+    struct proto_h2_field fields[PROTO_H2_FIELDS_MAX] = {
+        {"content-type", "application/grpc"}, {"grpc-accept-encoding", "identity, gzip, deflate"}};
+    for (int i = 0; i < n && i + 2 < PROTO_H2_FIELDS_MAX; i++)
+        fields[i + 2] = more[i];
+    st->responded = 1;
+    if (proto_h2_respond(st->h2, 200, fields, n + 2, last) < 0)
+        proto_h2_reset(st->h2, PROTO_H2_INTERNAL_ERROR);
+}
+
+static void send_message(struct srv_stream *st, char *message_take, size_t len)
+{
+    unsigned char prefix[PROTO_GRPC_PREFIX];
+    if (!st->responded)
+        respond(st, NULL, 0, 0);
+    proto_grpc_prefix(prefix, (uint32_t)len, 0);
+    if (!message_take || proto_h2_write(st->h2, prefix, sizeof(prefix), message_take, len) < 0)
+        proto_h2_reset(st->h2, PROTO_H2_INTERNAL_ERROR);
+}
+
+struct status {
+    struct proto_h2_field fields[3 + SRV_REPLY_HEADERS];
+    int n;
+    char code[16], sentence[SENTENCE_MAX], pushback[32], names[SRV_REPLY_HEADERS][64];
+};
+
+static void put(struct status *s, const char *name, const char *value)
+{
+    s->fields[s->n++] = (struct proto_h2_field){name, value};
+}
+
+/* Headers of a reply as trailing metadata; Retry-After in gRPC's own form. */
+static void put_headers(struct status *s, const struct srv_call *c)
+{
+    put(s, "x-request-id", c->id);
+    for (int i = 0; i < c->reply.n_headers; i++) {
+        const struct srv_header *h = &c->reply.headers[i];
+        if (strcasecmp(h->name, "Retry-After") == 0) {
+            snprintf(s->pushback, sizeof(s->pushback), "%s000", h->value);
+            put(s, "grpc-retry-pushback-ms", s->pushback);
+            continue;
+        }
+        size_t n = 0;
+        for (; h->name[n] && n + 1 < sizeof(s->names[i]); n++)
+            s->names[i][n] = (char)(h->name[n] | (h->name[n] >= 'A' && h->name[n] <= 'Z' ? 32 : 0));
+        put(s, s->names[i], h->value);
+    }
+}
+
+/* The last word: in trailers behind messages, or in the headers if there were none. */
+static void end_stream(struct srv_stream *st, enum proto_rpc_status code, const char *sentence,
+                       const struct srv_call *c)
+{
+    struct status s = {.n = 0};
+    if (st->over)
+        return;
+    st->over = 1;
+    snprintf(s.code, sizeof(s.code), "%d", (int)code);
+    put(&s, "grpc-status", s.code);
+    if (code != PROTO_RPC_OK) {
+        proto_grpc_message(sentence, s.sentence, sizeof(s.sentence));
+        put(&s, "grpc-message", s.sentence);
+    }
+    if (c)
+        put_headers(&s, c);
+    if (!st->responded)
+        respond(st, s.fields, s.n, 1);
+    else if (proto_h2_finish(st->h2, s.fields, s.n) < 0)
+        proto_h2_reset(st->h2, PROTO_H2_INTERNAL_ERROR);
+}
+
+/* ---- calls ---- */
+
+static const char *call_header(const struct srv_call *c, const char *name)
+{
+    char lower[64];
+    size_t n = 0;
+    if (strcasecmp(name, "Content-Encoding") == 0)
+        return NULL; /* gRPC compresses message by message */
+    for (; name[n] && n + 1 < sizeof(lower); n++)
+        lower[n] = (char)(name[n] | (name[n] >= 'A' && name[n] <= 'Z' ? 32 : 0));
+    lower[n] = 0;
+    return proto_h2_header(call_of(c)->stream->h2, lower);
+}
+
+static void pump(struct srv_stream *st);
+
+static void call_answered(struct srv_call *c)
+{
+    struct srv_stream *st = call_of(c)->stream;
+    pump(st);
+    st->home->dirty(st->home);
+}
+
+static const struct srv_call_ops call_ops = {call_header, call_answered};
+
+static void set_deadline(struct srv_stream *st, struct srv_call *c)
+{
+    struct srv_req *r = c->req;
+    uint64_t usual =
+        c->started_ns + (uint64_t)st->home->srv->cfg->default_timeout_ms * SRV_NS_PER_MS;
+    r->deadline_given = st->deadline_ns != SRV_NEVER;
+    r->deadline_ns = r->deadline_given ? st->deadline_ns : usual;
+    r->client_fd = c->client_fd;
+}
+
+/* NULL: out of memory. */
+static struct rpc_call *add_call(struct srv_stream *st)
+{
+    struct rpc_call *x = calloc(1, sizeof(*x));
+    if (!x)
+        return NULL;
+    x->stream = st;
+    x->call = (struct srv_call){
+        .srv = st->home->srv,
+        .ops = &call_ops,
+        .method = "POST",
+        .target = proto_h2_header(st->h2, ":path"),
+        .client = st->home->client,
+        .client_fd = st->home->client_fd,
+        .started_ns = takes_many(st) ? srv_now_ns() : st->opened_ns,
+        .route = st->rpc ? &st->rpc->route : NULL,
+        .plain = 1,
+    };
+    *st->tail = x;
+    st->tail = &x->next;
+    st->n_calls++;
+    srv_call_start(&x->call);
+    if (!st->rpc)
+        return x;
+    srv_call_open(&x->call, -1);
+    if (x->call.req)
+        set_deadline(st, &x->call);
+    return x;
+}
+
+static void remove_first_call(struct srv_stream *st)
+{
+    struct rpc_call *x = st->calls;
+    st->calls = x->next;
+    if (!st->calls)
+        st->tail = &st->calls;
+    st->n_calls--;
+    srv_call_close(&x->call);
+    free(x);
+}
+
+/* ---- answers ---- */
+
+/* The answer of one message among many. */
+static void send_part(struct srv_stream *st, struct srv_call *c)
+{
+    struct srv_reply *r = &c->reply;
+    size_t len = 0;
+    char *message;
+    if (st->rpc->kind == SRV_RPC_REFLECTION) {
+        if (r->status != 200) {
+            end_stream(st, proto_rpc_status_of(r->status), r->body ? r->body : "", c);
+            return;
+        }
+        message = r->body;
+        len = r->len;
+        r->body = NULL;
+    } else if (r->status == 200) {
+        message = proto_infer_stream_reply(r->body, r->len, &len);
+    } else {
+        struct proto_span id = {NULL, 0};
+        if (c->req && c->req->body)
+            id = proto_infer_id(c->req->body, c->req->body_len);
+        message = proto_infer_stream_error(r->body ? r->body : "", id, &len);
+    }
+    send_message(st, message, len);
+}
+
+static void send_only(struct srv_stream *st, struct srv_call *c)
+{
+    struct srv_reply *r = &c->reply;
+    if (r->status != 200) {
+        end_stream(st, proto_rpc_status_of(r->status), r->body ? r->body : "", c);
+        return;
+    }
+    send_message(st, r->body, r->len);
+    r->body = NULL;
+    end_stream(st, PROTO_RPC_OK, "", c);
+}
+
+static void send_answers(struct srv_stream *st)
+{
+    while (st->calls && st->calls->call.reply.status && !st->over) {
+        struct srv_call *c = &st->calls->call;
+        if (takes_many(st)) {
+            send_part(st, c);
+            remove_first_call(st);
+        } else {
+            if (c->reply.status == 200 && !st->ended)
+                return;       /* the client is not through: it may yet send too much */
+            send_only(st, c); /* the call stays, to be logged when all is sent */
+        }
+    }
+}
+
+/* ---- messages ---- */
+
+/* A fault of the stream, not of a message. */
+static void refuse(struct srv_stream *st, int http_status, const char *sentence)
+{
+    if (!takes_many(st) && st->calls && !st->calls->call.reply.status) {
+        srv_call_error(&st->calls->call, http_status, "%s", sentence);
+        send_answers(st);
+    }
+    end_stream(st, proto_rpc_status_of(http_status), sentence, NULL);
+}
+
+static void watch(struct srv_stream *st, const void *message, size_t len)
+{
+    struct srv_call *c = &st->calls->call;
+    size_t reply_len = 0;
+    int rc = proto_health_parse(message, len, st->service);
+    if (rc < 0) {
+        refuse(st, rc == -ENOMEM ? 503 : 400, "the request is not a valid message of its type");
+        return;
+    }
+    st->health = (int)srv_rpc_health(c->srv, st->service);
+    char *reply = proto_health_reply((enum proto_health)st->health, &reply_len);
+    send_message(st, reply, reply_len);
+}
+
+static void take_message(struct srv_stream *st, void *message_take, size_t len, int compressed)
+{
+    struct rpc_call *x = takes_many(st) ? add_call(st) : st->calls;
+    if (!x || !x->call.req || (compressed && st->coding == PROTO_IDENTITY) ||
+        (!takes_many(st) && st->got++ > 0)) {
+        int fault = x && x->call.req ? 500 : 503;
+        free(message_take);
+        refuse(st, fault,
+               fault == 503 ? "out of memory for the request"
+               : compressed && st->coding == PROTO_IDENTITY
+                   ? "a message is marked as compressed, but there is no grpc-encoding"
+                   : "more than one message was sent");
+        return;
+    }
+    if (st->rpc->kind == SRV_RPC_WATCH) {
+        watch(st, message_take, len);
+        free(message_take);
+        return;
+    }
+    srv_req_take_body(x->call.req, message_take, len);
+    x->call.coding = compressed ? st->coding : PROTO_IDENTITY;
+    srv_call_finish(&x->call);
+    send_answers(st);
+}
+
+static size_t partial_max(const struct srv_stream *st)
+{
+    size_t bodies = PARTIAL_BODIES * (size_t)st->home->srv->cfg->max_body;
+    return bodies > PARTIAL_MIN ? bodies : PARTIAL_MIN;
+}
+
+/* Cuts messages out of the bytes as long as more of them are welcome; how many bytes it took. */
+static size_t take_bytes(struct srv_stream *st, const char *data, size_t len)
+{
+    size_t taken = 0;
+    while (taken < len && !st->over && !is_busy(st)) {
+        void *message = NULL;
+        size_t used = 0, message_len = 0, before = st->framing.used;
+        int compressed = 0;
+        int rc = proto_grpc_feed(&st->framing, data + taken, len - taken, &used, &message,
+                                 &message_len, &compressed);
+        st->home->partial += st->framing.used;
+        st->home->partial -= before;
+        taken += used;
+        if (rc == 1)
+            take_message(st, message, message_len, compressed);
+        else if (rc == -EMSGSIZE)
+            refuse(st, 413, "the message is larger than max_body");
+        else if (rc == -EPROTO)
+            refuse(st, 500, "the bytes are not those of gRPC messages");
+        else if (rc < 0)
+            refuse(st, 503, "out of memory for the message");
+        else if (st->home->partial > partial_max(st))
+            refuse(st, 429, "too many unfinished messages on this connection");
+    }
+    return taken;
+}
+
+static void hold(struct srv_stream *st, const char *data, size_t len)
+{
+    char *grown = st->over || !len ? NULL : realloc(st->held, st->held_len + len);
+    if (!grown) {
+        if (!st->over && len)
+            refuse(st, 503, "out of memory for the message");
+        return;
+    }
+    memcpy(grown + st->held_len, data, len);
+    st->held = grown;
+    st->held_len += len;
+}
+
+static void take_held(struct srv_stream *st)
+{
+    size_t n = take_bytes(st, st->held, st->held_len);
+    proto_h2_consume(st->h2, n);
+    st->held_len -= n;
+    if (st->held_len) {
+        memmove(st->held, st->held + n, st->held_len);
+        return;
+    }
+    free(st->held);
+    st->held = NULL;
+}
+
+/* All that was asked is answered, and no more will be asked. */
+static void check_end(struct srv_stream *st)
+{
+    if (!st->ended || st->over || st->held_len || st->health >= 0)
+        return;
+    if (!proto_grpc_at_boundary(&st->framing))
+        refuse(st, 500, "the stream ends inside a message");
+    else if (!takes_many(st) && st->got == 0)
+        refuse(st, 500, "the request has no message");
+    else if (!st->calls)
+        end_stream(st, PROTO_RPC_OK, "", NULL);
+}
+
+static void pump(struct srv_stream *st)
+{
+    send_answers(st);
+    while (st->held_len && !st->over && !is_busy(st))
+        take_held(st);
+    check_end(st);
+}
+
+/* ---- events ---- */
+
+static void refuse_http(struct srv_stream *st, int status)
+{
+    const struct proto_h2_field allow = {"allow", "POST"};
+    st->over = st->responded = 1;
+    proto_h2_respond(st->h2, status, &allow, status == 405, 1);
+}
+
+static void read_timeout(struct srv_stream *st, const char *value)
+{
+    uint64_t us = 0;
+    if (value && proto_grpc_timeout(value, strlen(value), &us) < 0)
+        refuse(st, 400, "grpc-timeout is not valid");
+    else if (value)
+        st->deadline_ns =
+            us < (SRV_NEVER - st->opened_ns) / 1000 ? st->opened_ns + us * 1000 : SRV_NEVER - 1;
+}
+
+static void open_rpc(struct srv_stream *st)
+{
+    const char *path = proto_h2_header(st->h2, ":path");
+    const char *coding = proto_h2_header(st->h2, "grpc-encoding");
+    char sentence[PROTO_RPC_NAME_MAX + 64];
+    st->rpc = path ? srv_rpc_find(path) : NULL;
+    if (!takes_many(st) && !add_call(st)) {
+        proto_h2_reset(st->h2, PROTO_H2_REFUSED_STREAM);
+        st->over = 1;
+        return;
+    }
+    snprintf(sentence, sizeof(sentence), "there is no method %.*s", PROTO_RPC_NAME_MAX,
+             path ? path : "");
+    if (!st->rpc)
+        refuse(st, 501, sentence);
+    else if (proto_coding_parse(coding, &st->coding) < 0)
+        refuse(st, 501, "the grpc-encoding is not supported");
+    else
+        read_timeout(st, proto_h2_header(st->h2, "grpc-timeout"));
+    if (st->calls && st->calls->call.req)
+        set_deadline(st, &st->calls->call);
+    send_answers(st); /* out of memory for the call is an answer already */
+}
+
+static int is_grpc(const char *type)
+{
+    static const char name[] = "application/grpc";
+    size_t n = sizeof(name) - 1;
+    return type && strncasecmp(type, name, n) == 0 &&
+           (type[n] == 0 || type[n] == ';' || type[n] == ' ' ||
+            strncasecmp(type + n, "+proto", 6) == 0);
+}
+
+static void on_open(void *arg, struct proto_h2_stream *h2)
+{
+    struct srv_stream_home *home = arg;
+    struct srv_stream *st = calloc(1, sizeof(*st));
+    h2->user = st;
+    if (!st) {
+        proto_h2_reset(h2, PROTO_H2_REFUSED_STREAM);
+        return;
+    }
+    st->home = home;
+    st->h2 = h2;
+    st->opened_ns = srv_now_ns();
+    st->deadline_ns = SRV_NEVER;
+    st->tail = &st->calls;
+    st->health = -1;
+    st->next = home->streams;
+    if (st->next)
+        st->next->prev = st;
+    home->streams = st;
+    proto_grpc_init(&st->framing, (size_t)home->srv->cfg->max_body);
+    const char *method = proto_h2_header(h2, ":method");
+    if (h2->headers_too_large)
+        refuse_http(st, 431);
+    else if (!method || strcmp(method, "POST") != 0)
+        refuse_http(st, 405);
+    else if (!is_grpc(proto_h2_header(h2, "content-type")))
+        refuse_http(st, 415);
+    else
+        open_rpc(st);
+}
+
+static void on_data(void *arg, struct proto_h2_stream *h2, const void *data, size_t len)
+{
+    struct srv_stream *st = h2->user;
+    (void)arg;
+    if (!st || st->over)
+        return;
+    if (st->held_len) {
+        hold(st, data, len);
+        return;
+    }
+    size_t n = take_bytes(st, data, len);
+    proto_h2_consume(h2, n);
+    hold(st, (const char *)data + n, len - n);
+}
+
+static void on_end(void *arg, struct proto_h2_stream *h2)
+{
+    struct srv_stream *st = h2->user;
+    (void)arg;
+    if (!st)
+        return;
+    st->ended = 1;
+    pump(st);
+}
+
+static void on_drained(void *arg, struct proto_h2_stream *h2)
+{
+    (void)arg;
+    if (h2->user)
+        pump(h2->user);
+}
+
+static void on_closed(void *arg, struct proto_h2_stream *h2, uint32_t error)
+{
+    struct srv_stream *st = h2->user;
+    (void)arg;
+    if (!st)
+        return;
+    while (st->calls) {
+        struct srv_reply *r = &st->calls->call.reply;
+        if (error)
+            r->status = 0; /* nobody got it: logged as gone */
+        remove_first_call(st);
+    }
+    if (st->prev)
+        st->prev->next = st->next;
+    else
+        st->home->streams = st->next;
+    if (st->next)
+        st->next->prev = st->prev;
+    st->home->partial -= st->framing.used;
+    proto_grpc_finish(&st->framing);
+    free(st->held);
+    free(st);
+}
+
+const struct proto_h2_events srv_stream_events = {on_open, on_data, on_end, on_drained, on_closed};
+
+/* ---- time ---- */
+
+static void tell(struct srv_stream *st, uint64_t now)
+{
+    enum proto_health health = srv_rpc_health(st->home->srv, st->service);
+    size_t len = 0;
+    if ((int)health != st->health) {
+        char *message = proto_health_reply(health, &len);
+        st->health = (int)health;
+        send_message(st, message, len);
+    }
+    if (st->deadline_ns < now)
+        end_stream(st, PROTO_RPC_DEADLINE_EXCEEDED, "the deadline passed", NULL);
+}
+
+void srv_stream_tick(struct srv_stream_home *home, uint64_t now)
+{
+    for (struct srv_stream *st = home->streams; st; st = st->next) {
+        uint64_t deadline = st->deadline_ns;
+        if (st->over || !st->rpc)
+            continue;
+        if (st->health >= 0) {
+            tell(st, now);
+            continue;
+        }
+        if (!takes_many(st) && st->calls->call.req)
+            deadline = st->calls->call.req->deadline_ns;
+        int waits = st->got == 0 || takes_many(st); /* for the client; jobs know their deadlines */
+        if (waits && deadline < now)
+            refuse(st, 504, "the deadline passed before the request was here");
+    }
+}
+
+void srv_stream_drain(struct srv_stream_home *home)
+{
+    for (struct srv_stream *st = home->streams; st; st = st->next)
+        if (!st->over && !st->calls && takes_many(st))
+            end_stream(st, PROTO_RPC_UNAVAILABLE, "the server is stopping", NULL);
+        else if (!st->over && st->health >= 0)
+            end_stream(st, PROTO_RPC_UNAVAILABLE, "the server is stopping", NULL);
+}

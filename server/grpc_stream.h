@@ -1,0 +1,31 @@
+/* One stream of an HTTP/2 connection: a gRPC call with its messages. Between the connection
+ * (grpc.c) and the procedures (rpc.h). Loop thread only. */
+#ifndef SRV_GRPC_STREAM_H
+#define SRV_GRPC_STREAM_H
+
+#include "protocol/http2.h"
+
+#include <stdint.h>
+
+struct srv;
+struct srv_stream;
+
+/* What a stream needs of its connection. */
+struct srv_stream_home {
+    struct srv *srv;
+    const char *client; /* address, for the log */
+    int client_fd;
+    size_t partial;                              /* bytes of messages that are not complete */
+    struct srv_stream *streams;                  /* all of it */
+    void (*dirty)(struct srv_stream_home *home); /* has something to send, from outside of h2 */
+};
+
+/* The events of proto_h2; its arg is the home. */
+extern const struct proto_h2_events srv_stream_events;
+
+/* About once a second: ends what is past its deadline, tells watchers what has changed. */
+void srv_stream_tick(struct srv_stream_home *home, uint64_t now);
+/* The server stops: streams that wait for the client, not for us, end. */
+void srv_stream_drain(struct srv_stream_home *home);
+
+#endif

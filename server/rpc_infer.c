@@ -1,0 +1,44 @@
+/* ModelInfer: the protobuf codec in front of the inference that every door shares (infer.h). */
+#include "server/call.h"
+#include "server/infer.h"
+#include "server/rpc_api.h"
+#include "server/srv.h"
+
+#include <stdlib.h>
+
+static int parse(struct srv_infer *i, char *err, size_t errlen)
+{
+    return proto_infer_parse_grpc(&i->in, i->req->body, i->req->body_len, err, errlen);
+}
+
+static char *write_reply(struct srv_infer *i, size_t *ret_len)
+{
+    return proto_infer_reply_grpc(&i->reply, ret_len);
+}
+
+static const struct srv_infer_codec codec = {parse, write_reply};
+
+static void answer(struct srv_infer *i, void *arg)
+{
+    struct srv_call *c = arg;
+    c->images = i->n_inputs;
+    if (i->status != 200) {
+        if (i->status == 429 || i->status == 503)
+            srv_call_header(c, "Retry-After", "%d",
+                            i->req->retry_after_s > 0 ? i->req->retry_after_s : 1);
+        srv_call_error(c, i->status, "%s", i->error);
+        return;
+    }
+    char *message = i->text;
+    i->text = NULL;
+    srv_rpc_reply(c, message, i->text_len);
+}
+
+void srv_rpc_infer(struct srv_call *c)
+{
+    struct srv_infer *i = srv_infer_create(c->req, &codec, answer, c);
+    if (i)
+        srv_infer_run(i);
+    else
+        srv_call_error(c, 503, "out of memory for the request");
+}
