@@ -135,6 +135,12 @@ static void add_sums(const struct eng_pw *pw, struct panel *a, int32_t *sum)
 
 /* ---- A-panels in scratch ---- */
 
+static void prefetch_lines(const char *at, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += ENG_ALIGN)
+        __builtin_prefetch(at + i);
+}
+
 /* Asks for the input rows y0 .. y1-1 of a block: those that another member wrote stand in its
  * cache, and a block is too short for the hardware to see them coming. */
 static void prefetch_rows(const struct eng_dw *dw, const char *block, int y0, int y1)
@@ -142,9 +148,8 @@ static void prefetch_rows(const struct eng_dw *dw, const char *block, int y0, in
     size_t row = (size_t)dw->in_w * ENG_BLOCK * eng_type_size(dw->type);
     y0 = y0 < 0 ? 0 : y0;
     y1 = eng_min(y1, dw->in_h);
-    for (const char *at = block + (size_t)y0 * row, *end = block + (size_t)y1 * row; at < end;
-         at += ENG_ALIGN)
-        __builtin_prefetch(at);
+    if (y0 < y1)
+        prefetch_lines(block + (size_t)y0 * row, (size_t)(y1 - y0) * row);
 }
 
 static void fill_dw(const struct eng_gemm_params *p, const char *in, size_t in_stride, int y0,
@@ -157,6 +162,7 @@ static void fill_dw(const struct eng_gemm_params *p, const char *in, size_t in_s
             const char *next = in + (size_t)(b + AHEAD) * in_stride;
             prefetch_rows(dw, next, first, first + 1);
             prefetch_rows(dw, next, last, last + 1);
+            prefetch_lines(dw->packed + (size_t)(b + AHEAD) * dw->block_bytes, dw->block_bytes);
         }
         eng_dw_rows(dw, in, in_stride, b, y0, y1, a + (size_t)b * stride);
     }

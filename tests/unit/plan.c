@@ -390,8 +390,8 @@ static void bands_change_no_bit(void **state)
 {
     (void)state;
     static const enum eng_type types[] = {ENG_U8, ENG_I8, ENG_F32, ENG_F32};
-    int with_bands = 0;
-    for (unsigned seed = 1; seed <= (getenv("MOBILENETD_QUICK") ? 40u : 200u); seed++) {
+    unsigned with_bands = 0, seeds = getenv("MOBILENETD_QUICK") ? 40 : 200;
+    for (unsigned seed = 1; seed <= seeds; seed++) {
         struct tiny t;
         struct world alone;
         char err[256];
@@ -417,7 +417,7 @@ static void bands_change_no_bit(void **state)
         close_world(&alone);
         eng_graph_destroy(t.g);
     }
-    assert_true(with_bands > 40);
+    assert_true(with_bands > seeds / 4);
 }
 
 /* ---- contracts ---- */

@@ -72,7 +72,7 @@ struct conv3_tile {
             "vbroadcastss (%[lo]), %%zmm30\n\t"                                                    \
             "vbroadcastss (%[hi]), %%zmm31\n\t"                                                    \
             ROWS14(BF16_CLAMP##v)                                                                  \
-            ROWS14(BF16_STORE##v)                                                                  \
+            STORES14(v)                                                                            \
             : [a] "+r"(a), [w] "+r"(w), [rows] "+r"(rows)                                          \
             : [bias] "r"(g->bias), [row_bytes] "i"(SEEN_ROW * sizeof(uint16_t)),                   \
               [out] "r"(g->out), [out_bytes] "r"(g->out_bytes), [lo] "r"(g->lo), [hi] "r"(g->hi),  \

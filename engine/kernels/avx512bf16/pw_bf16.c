@@ -68,7 +68,7 @@ struct pw_tile {
             ROWS##mr(BF16_CLAMP##v)                                                                \
             "cmpq $0, %[out_f32]\n\t"                                                              \
             "jne 3f\n\t"                                                                           \
-            ROWS##mr(BF16_STORE##v)                                                                \
+            STORES##mr(v)                                                                          \
             "jmp 4f\n"                                                                             \
             "3:\n\t"                                                                               \
             ROWS##mr(BF16_STORE_F32_##v)                                                           \
