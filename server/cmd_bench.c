@@ -3,6 +3,7 @@
 #include "server/accuracy.h"
 #include "server/bench_decode.h"
 #include "server/bench_grid.h"
+#include "server/bench_images.h"
 #include "server/cmd.h"
 #include "server/measure.h"
 #include "server/open_model.h"
@@ -159,6 +160,8 @@ static int bench_one(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
 
 int srv_cmd_bench(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
 {
+    if (cfg->images[0])
+        return srv_bench_images(cfg, out, err, errlen);
     if (cfg->decode[0])
         return srv_bench_decode(cfg, out, err, errlen);
     return cfg->grid ? srv_bench_grid(cfg, out, err, errlen) : bench_one(cfg, out, err, errlen);

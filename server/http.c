@@ -18,10 +18,16 @@
 #include <unistd.h>
 
 enum {
-    DISCARD_MAX = 1 << 20, /* bytes of a refused body that are read to keep the connection */
-    CONNECTION_MEMORY = 128 << 10,
-    RUNS_A_PUMP = 16, /* then timers and other handles get a turn */
+    DISCARD_MAX = 1 << 20,        /* bytes of a refused body that are read to keep the connection */
+    CONNECTION_MEMORY = 32 << 10, /* also a read: larger ones leave the cache, and every new
+                                     connection faults them in */
+    RUNS_A_PUMP = 2,              /* then timers and other handles get a turn */
 };
+
+/* Who is refused asks again at once, and thousands a second would take the processor from those
+ * that are served. A refusal for load is therefore held back for a moment, which costs a client
+ * nothing that Retry-After does not ask of it. */
+enum { REFUSAL_DELAY_MS = 20 };
 
 #define LATE_GRACE_NS (2000ull * SRV_NS_PER_MS) /* for the rest of a body that came too late */
 
@@ -31,6 +37,8 @@ struct srv_http {
     uv_poll_t poll;
     uv_timer_t timer;
     int listen_fd;
+    uv_timer_t refusals;
+    struct exchange *held, **held_tail; /* suspended with their refusals, oldest first */
 };
 
 enum exchange_phase {
@@ -38,6 +46,7 @@ enum exchange_phase {
     IN_BODY,
     DISCARDING, /* refused; the reply waits for the end of the body */
     WAITING,    /* suspended */
+    HELD,       /* suspended with its refusal */
     REPLIED,
 };
 
@@ -47,6 +56,8 @@ struct exchange {
     struct MHD_Connection *connection;
     enum exchange_phase phase;
     size_t discarded;
+    struct exchange *next_held;
+    uint64_t held_until_ns;
     char client[64];
     char target[]; /* as it stands in the request line */
 };
@@ -147,11 +158,47 @@ static enum MHD_Result in_body(struct exchange *x, const char *data, size_t len)
     return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
 }
 
+static void on_refusals(uv_timer_t *t);
+
+/* Lets those go whose time has come; all of them when the server stops. */
+static void release_held(struct srv_http *h, int all)
+{
+    uint64_t now = srv_now_ns();
+    while (h->held && (all || h->held->held_until_ns <= now)) {
+        struct exchange *x = h->held;
+        h->held = x->next_held;
+        MHD_resume_connection(x->connection);
+    }
+    if (!h->held)
+        h->held_tail = &h->held;
+    else
+        uv_timer_start(&h->refusals, on_refusals,
+                       (h->held->held_until_ns - now) / SRV_NS_PER_MS + 1, 0);
+}
+
+static enum MHD_Result hold(struct exchange *x)
+{
+    struct srv_http *h = x->http;
+    x->phase = HELD;
+    x->held_until_ns = srv_now_ns() + REFUSAL_DELAY_MS * SRV_NS_PER_MS;
+    x->next_held = NULL;
+    *h->held_tail = x;
+    h->held_tail = &x->next_held;
+    if (h->held == x) {
+        uv_update_time(&h->srv->loop);
+        uv_timer_start(&h->refusals, on_refusals, REFUSAL_DELAY_MS, 0);
+    }
+    MHD_suspend_connection(x->connection);
+    return MHD_YES;
+}
+
 static enum MHD_Result at_end(struct exchange *x)
 {
     struct srv_call *c = &x->call;
     if (x->phase == IN_BODY)
         srv_call_finish(c);
+    if (c->reply.status == 429 && x->phase != HELD && x->http->srv->phase < SRV_DRAINING)
+        return hold(x);
     if (c->reply.status)
         return queue_reply(x);
     x->phase = WAITING;
@@ -238,6 +285,13 @@ void srv_http_pump(struct srv_http *h)
         uv_timer_stop(&h->timer);
 }
 
+static void on_refusals(uv_timer_t *t)
+{
+    struct srv_http *h = t->data;
+    release_held(h, 0);
+    srv_http_pump(h);
+}
+
 static void on_readable(uv_poll_t *p, int status, int events)
 {
     (void)status;
@@ -303,8 +357,10 @@ int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t
     }
     int fd = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     uv_timer_init(&s->loop, &h->timer);
+    uv_timer_init(&s->loop, &h->refusals);
+    h->held_tail = &h->held;
     uv_poll_init(&s->loop, &h->poll, fd);
-    h->timer.data = h->poll.data = h;
+    h->timer.data = h->poll.data = h->refusals.data = h;
     uv_poll_start(&h->poll, UV_READABLE, on_readable);
     srv_http_pump(h);
     *ret = h;
@@ -333,6 +389,11 @@ void srv_http_stop(struct srv_http *h)
     uv_poll_stop(&h->poll);
     uv_close((uv_handle_t *)&h->poll, NULL);
     uv_close((uv_handle_t *)&h->timer, NULL);
+    uv_close((uv_handle_t *)&h->refusals, NULL);
+    if (h->held) { /* stopping with one suspended is undefined */
+        release_held(h, 1);
+        MHD_run(h->daemon);
+    }
     MHD_stop_daemon(h->daemon);
 }
 

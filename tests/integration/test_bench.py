@@ -132,6 +132,23 @@ def test_bench_decode(tmp_path):
         assert p.returncode != 0 and str(wrong) in p.stderr
 
 
+def test_bench_images(tmp_path):
+    (tmp_path / "a.ppm").write_bytes(b"P6 300 200 255\n" + bytes(range(250)) * 720)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    network = ["--alpha", 0.25, "--rho", 32, "--classes", 10]
+    for threads, batch in ((1, 1), (2, 3)):
+        b = read("bench", "--images", tmp_path, *network, "--threads", threads, "--batch", batch, "--seconds", 0.2)
+        assert b["pictures"] == 1 and b["images"] >= threads * batch and b["images"] % batch == 0
+        one = b["decode_ms"] + b["run_ms"]
+        assert 0 < one and b["images_per_s"] <= 1.01 * threads / one * 1e3
+    p = run("bench", "--images", tmp_path, *network, "--seconds", 0.05)
+    assert p.returncode == 0 and "images/s" in p.stdout and "broken.png" in p.stderr
+    (tmp_path / "a.ppm").unlink()
+    for wrong in (tmp_path / "none", tmp_path):
+        p = run("bench", "--images", wrong, *network)
+        assert p.returncode != 0 and str(wrong) in p.stderr
+
+
 def test_bf16_prints_its_accuracy():
     """Where the processor has no bf16 the option is refused with a reason; plain C always takes it."""
     c = read("bench", "--precision", "bf16", "--isa", "c", "--alpha", 0.25, "--rho", 32, "--seconds", 0.1)

@@ -112,3 +112,23 @@ def test_overload_is_429_with_retry_after(start):
         if r.status == 429:
             assert int(r.headers["Retry-After"]) >= 1 and r.json["error"]
     assert d.classify(RED).status == 200
+
+
+def test_refused_ones_cannot_hammer(start):
+    """A refusal for load is held back a little: one connection gets no more than fifty a second."""
+    d = start("--workers", "1", "--max-batch", "1", "--queue-limit", "1")
+    slow = pictures.noise(2500, 2000)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        busy = [pool.submit(lambda: [d.classify(slow, timeout=120).status for _ in range(3)]) for _ in range(4)]
+        refused, begun = [], time.monotonic()
+        with d.socket(60) as s:
+            stream = s.makefile("rb")
+            while not all(f.done() for f in busy):
+                at = time.monotonic()
+                s.sendall(put(RED))
+                if read_response(stream)[0] == 429:
+                    refused.append(time.monotonic() - at)
+        took = time.monotonic() - begun
+    assert refused and min(refused) >= 0.018
+    assert len(refused) <= took / 0.018
+    assert d.classify(RED).status == 200

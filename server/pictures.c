@@ -1,0 +1,84 @@
+/* Reads whole files, by name. */
+#include "server/pictures.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void finish(struct srv_picture *p)
+{
+    free(p->name);
+    free(p->bytes);
+}
+
+void srv_pictures_finish(struct srv_pictures *p)
+{
+    for (int i = 0; i < p->n; i++)
+        finish(&p->list[i]);
+    free(p->list);
+    *p = (struct srv_pictures){0};
+}
+
+void srv_pictures_drop(struct srv_pictures *p, int index)
+{
+    finish(&p->list[index]);
+    memmove(&p->list[index], &p->list[index + 1],
+            (size_t)(--p->n - index) * sizeof(struct srv_picture));
+}
+
+/* 1: read; 0: nothing to read there; -ENOMEM. */
+static int read_file(struct srv_picture *ret, const char *dir, const char *name)
+{
+    char path[4096];
+    struct stat st;
+    if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
+        return 0;
+    FILE *f = fopen(path, "rb");
+    if (!f || fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode)) {
+        if (f)
+            fclose(f);
+        return 0;
+    }
+    struct srv_picture p = {strdup(name), malloc((size_t)st.st_size + 1), 0};
+    if (p.name && p.bytes)
+        p.len = fread(p.bytes, 1, (size_t)st.st_size, f);
+    fclose(f);
+    if (!p.name || !p.bytes) {
+        finish(&p);
+        return -ENOMEM;
+    }
+    *ret = p;
+    return 1;
+}
+
+int srv_pictures_read(struct srv_pictures *ret, const char *dir, char *err, size_t errlen)
+{
+    struct dirent **names;
+    struct srv_pictures all = {0};
+    int rc = 0, n = scandir(dir, &names, NULL, alphasort);
+    if (n < 0) {
+        rc = -errno;
+        snprintf(err, errlen, "cannot read the folder %s: %s", dir, strerror(errno));
+        return rc;
+    }
+    all.list = calloc((size_t)n + 1, sizeof(*all.list));
+    rc = all.list ? 0 : -ENOMEM;
+    for (int i = 0; i < n; i++) {
+        if (rc >= 0 && names[i]->d_name[0] != '.') {
+            rc = read_file(&all.list[all.n], dir, names[i]->d_name);
+            all.n += rc > 0;
+        }
+        free(names[i]);
+    }
+    free(names);
+    if (rc < 0) {
+        srv_pictures_finish(&all);
+        snprintf(err, errlen, "out of memory for the pictures");
+        return rc;
+    }
+    *ret = all;
+    return 0;
+}

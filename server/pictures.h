@@ -1,0 +1,24 @@
+/* The files of a folder, in memory: what the benchmarks of the image door work on. */
+#ifndef SRV_PICTURES_H
+#define SRV_PICTURES_H
+
+#include <stddef.h>
+
+struct srv_picture {
+    char *name;
+    void *bytes;
+    size_t len;
+};
+
+struct srv_pictures {
+    struct srv_picture *list; /* by name */
+    int n;
+};
+
+/* Hidden files, and what is no regular file, are passed over. On failure nothing is left behind. */
+int srv_pictures_read(struct srv_pictures *ret, const char *dir, char *err, size_t errlen);
+void srv_pictures_finish(struct srv_pictures *p);
+/* Takes one out; the order stays. */
+void srv_pictures_drop(struct srv_pictures *p, int index);
+
+#endif
