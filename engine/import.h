@@ -13,6 +13,12 @@
 int eng_import_tflite(struct eng_graph **ret, const void *bytes, size_t len, char *err,
                       size_t errlen);
 
+/* ONNX, operator sets 7 to 21: float, or QuantizeLinear/DequantizeLinear around the operators,
+ * which then become quantised. One input; of several outputs the last, if the others lead to it.
+ * Copies all that it needs: the graph does not point into `bytes`. Schema: onnx.proto. */
+int eng_import_onnx(struct eng_graph **ret, const void *bytes, size_t len, char *err,
+                    size_t errlen);
+
 /* One of several files that make one model; `name` as other files call it. */
 struct eng_part {
     const char *name;

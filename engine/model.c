@@ -46,6 +46,7 @@ static const struct importer {
     int (*import)(struct eng_graph **ret, const void *bytes, size_t len, char *err, size_t errlen);
 } importers[] = {
     {"tflite", eng_import_tflite},
+    {"onnx", eng_import_onnx},
 };
 
 static int no_memory(char *err, size_t errlen)

@@ -90,7 +90,8 @@ static struct eng_graph *import(struct golden_model *m, const struct golden_case
     struct eng_graph *g = NULL;
     snprintf(path, sizeof path, "models/%s", c->files[part]);
     m->bytes[part] = golden_read(path, &size);
-    if (eng_import_tflite(&g, m->bytes[part], size, err, sizeof err) < 0)
+    int onnx = strstr(path, ".onnx") != NULL;
+    if ((onnx ? eng_import_onnx : eng_import_tflite)(&g, m->bytes[part], size, err, sizeof err) < 0)
         fail_msg("%s: %s", path, err);
     return g;
 }
@@ -147,10 +148,20 @@ void golden_input_u8(struct golden_model *m, const struct golden_case *c, int im
 
 void golden_input_f32(struct golden_model *m, const struct golden_case *c, int image, int slot)
 {
+    golden_input_as(m, c, image, slot, GOLDEN_01);
+}
+
+void golden_input_as(struct golden_model *m, const struct golden_case *c, int image, int slot,
+                     enum golden_pixels pixels_as)
+{
     size_t one = (size_t)c->side * (size_t)c->side * 3;
     unsigned char *all, *from = pixels(c, image, &all);
     float *in = eng_run_input(m->run, slot);
-    for (size_t i = 0; i < one; i++)
-        in[i] = (float)from[i] / 255.0f;
+    for (size_t i = 0; i < one; i++) {
+        float v = (float)from[i];
+        in[i] = pixels_as == GOLDEN_PM1  ? v / 127.5f - 1
+                : pixels_as == GOLDEN_01 ? v / 255.0f
+                                         : (v - 128) / 128;
+    }
     free(all);
 }

@@ -39,5 +39,9 @@ void golden_unload(struct golden_model *m);
 void golden_input_u8(struct golden_model *m, const struct golden_case *c, int image, int slot);
 /* The same as f32 = u8 / 255. */
 void golden_input_f32(struct golden_model *m, const struct golden_case *c, int image, int slot);
+/* The same as f32 of another range: u8 / 127.5 - 1, u8 / 255, (u8 - 128) / 128. */
+enum golden_pixels { GOLDEN_PM1, GOLDEN_01, GOLDEN_QUANTA };
+void golden_input_as(struct golden_model *m, const struct golden_case *c, int image, int slot,
+                     enum golden_pixels pixels);
 
 #endif

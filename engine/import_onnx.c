@@ -1,0 +1,415 @@
+/* ONNX file -> graph: the frame. Names, the model's ends and the order of nodes are here; data and
+ * attributes in import_onnx_data.c, the two orders of dimensions in import_onnx_form.c, operators
+ * in the others. Everything is copied out of the protobuf structs, which go when the import ends.
+ */
+#include "engine/import_onnx.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/fail.h"
+#include "engine/import.h"
+#include "engine/onnx.pb-c.h"
+#include "engine/onnx_wire.h"
+
+enum { OLDEST_OPSET = 7, NEWEST_OPSET = 21 };
+
+static int no_memory(const struct eng_onnx *f)
+{
+    return eng_fail(f->err, f->errlen, -ENOMEM, "not enough memory for the model");
+}
+
+int eng_onnx_fail(const struct eng_onnx_op *op, int code, const char *format, ...)
+{
+    char said[256];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(said, sizeof said, format, ap);
+    va_end(ap);
+    return eng_fail(op->f->err, op->f->errlen, code, "node %d (%.40s %.80s): %s", op->index,
+                    op->type, op->n.name ? op->n.name : "", said);
+}
+
+int eng_onnx_no_memory(const struct eng_onnx_op *op)
+{
+    return eng_onnx_fail(op, -ENOMEM, "not enough memory for the model");
+}
+
+/* ---- names ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct eng_onnx_value *const *va = a, *const *vb = b;
+    return strcmp((*va)->name, (*vb)->name);
+}
+
+struct eng_onnx_value *eng_onnx_find(const struct eng_onnx *f, const char *name)
+{
+    struct eng_onnx_value key = {.name = name};
+    const struct eng_onnx_value *at = &key;
+    struct eng_onnx_value **found =
+        bsearch(&at, f->values, (size_t)f->n_values, sizeof *f->values, by_name);
+    return found ? *found : NULL;
+}
+
+static int present(const char *name)
+{
+    return name && name[0];
+}
+
+static void new_value(struct eng_onnx *f, struct eng_onnx_value *all, const char *name, int maker,
+                      int constant)
+{
+    if (!present(name))
+        return;
+    struct eng_onnx_value *v = &all[f->n_values];
+    v->name = name;
+    v->maker = maker;
+    v->constant = constant;
+    for (int o = 0; o < ENG_ONNX_ORDERS; o++)
+        v->at[o] = v->real[o] = -1;
+    f->values[f->n_values++] = v;
+}
+
+/* Sorted, each name once: old files list their constants among the inputs too. */
+static int sort_values(struct eng_onnx *f)
+{
+    int kept = 0;
+    if (f->n_values > 0)
+        qsort(f->values, (size_t)f->n_values, sizeof *f->values, by_name);
+    for (int i = 0; i < f->n_values; i++) {
+        struct eng_onnx_value *v = f->values[i], *last = kept ? f->values[kept - 1] : NULL;
+        if (!last || strcmp(last->name, v->name) != 0)
+            f->values[kept++] = v;
+        else if (last->maker >= 0 || v->maker >= 0)
+            return eng_fail(f->err, f->errlen, ENG_E_DATA, "the value %.80s is made twice",
+                            v->name);
+        else
+            last->constant |= v->constant;
+    }
+    f->n_values = kept;
+    return 0;
+}
+
+static int collect_values(struct eng_onnx *f, const Onnx__GraphProto *p)
+{
+    size_t n = p->n_initializer + p->n_input;
+    if (p->n_node > ENG_MAX_NODES || n > ENG_MAX_TENSORS)
+        return eng_fail(f->err, f->errlen, ENG_E_LIMIT, "the model has %zu nodes and %zu constants",
+                        p->n_node, p->n_initializer);
+    for (size_t i = 0; i < p->n_node; i++)
+        n += p->node[i]->n_output;
+    if (n > ENG_MAX_TENSORS)
+        return eng_fail(f->err, f->errlen, ENG_E_LIMIT, "the model has %zu values", n);
+    struct eng_onnx_value *all = eng_graph_alloc(f->scratch, n + 1, sizeof *all);
+    f->values = eng_graph_alloc(f->scratch, n + 1, sizeof(struct eng_onnx_value *));
+    if (!all || !f->values)
+        return no_memory(f);
+    for (size_t i = 0; i < p->n_initializer; i++)
+        new_value(f, all, p->initializer[i]->name, -1, 1);
+    for (size_t i = 0; i < p->n_input; i++)
+        new_value(f, all, p->input[i]->name, -1, 0);
+    for (size_t i = 0; i < p->n_node; i++)
+        for (size_t k = 0; k < p->node[i]->n_output; k++)
+            new_value(f, all, p->node[i]->output[k], (int)i, 0);
+    return sort_values(f);
+}
+
+static void count_readers(struct eng_onnx *f, const Onnx__GraphProto *p)
+{
+    for (size_t i = 0; i < p->n_node; i++) {
+        for (size_t k = 0; k < p->node[i]->n_input; k++) {
+            struct eng_onnx_value *v = eng_onnx_find(f, p->node[i]->input[k]);
+            if (!v)
+                continue;
+            v->readers++;
+            v->reader = p->node[i];
+        }
+    }
+    for (size_t i = 0; i < p->n_output; i++) {
+        struct eng_onnx_value *v =
+            present(p->output[i]->name) ? eng_onnx_find(f, p->output[i]->name) : NULL;
+        if (v)
+            v->readers++;
+    }
+}
+
+static int load_constants(struct eng_onnx *f, const Onnx__GraphProto *p)
+{
+    if (p->n_sparse_initializer)
+        return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED, "the model has sparse constants");
+    for (size_t i = 0; i < p->n_initializer; i++) {
+        const Onnx__TensorProto *t = p->initializer[i];
+        struct eng_onnx_value *v = present(t->name) ? eng_onnx_find(f, t->name) : NULL;
+        if (!v || v->readers == 0)
+            continue;
+        if (v->ready)
+            return eng_fail(f->err, f->errlen, ENG_E_DATA, "the constant %.80s stands there twice",
+                            v->name);
+        int rc = eng_onnx_load(f, t, t->name, v);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- ends ---- */
+
+static int input_type(int32_t type)
+{
+    switch (type) {
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT:
+        return ENG_F32;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__UINT8:
+        return ENG_U8;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT8:
+        return ENG_I8;
+    default:
+        return -1;
+    }
+}
+
+/* The batch is one image, whether the file leaves it open or says 1. */
+static int input_shape(const struct eng_onnx *f, const Onnx__TensorShapeProto *s,
+                       struct eng_onnx_value *v)
+{
+    if (s->n_dim != 4)
+        return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
+                        "the input %.80s has %zu dimensions, not the 4 of an image", v->name,
+                        s->n_dim);
+    v->rank = 4;
+    for (int i = 0; i < 4; i++) {
+        const Onnx__TensorShapeProto__Dimension *d = s->dim[i];
+        int open = d->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ||
+                   d->dim_value <= 0;
+        if (open && i > 0)
+            return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
+                            "dimension %d of the input %.80s is not fixed", i, v->name);
+        if (!open && d->dim_value > ENG_MAX_DIM)
+            return eng_fail(f->err, f->errlen, ENG_E_LIMIT, "the input %.80s is too large",
+                            v->name);
+        v->dim[i] = open ? 1 : (int32_t)d->dim_value;
+    }
+    if (v->dim[0] != 1)
+        return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
+                        "the model is made for batches of %d; export it for one image", v->dim[0]);
+    if (eng_onnx_elements(v) > ENG_MAX_ELEMENTS)
+        return eng_fail(f->err, f->errlen, ENG_E_LIMIT, "the input %.80s is too large", v->name);
+    return 0;
+}
+
+/* The graph takes images with their channels last; so may the file. */
+static int add_input(struct eng_onnx *f, const Onnx__ValueInfoProto *p, struct eng_onnx_value *v)
+{
+    const Onnx__TypeProto__Tensor *t = NULL;
+    if (p->type && p->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+        t = p->type->tensor_type;
+    if (!t || !t->shape)
+        return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED, "the input %.80s has no shape",
+                        v->name);
+    int type = input_type(t->elem_type), rc;
+    if (type < 0)
+        return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
+                        "the input %.80s is neither float nor uint8 nor int8", v->name);
+    if ((rc = input_shape(f, t->shape, v)) < 0)
+        return rc;
+    enum eng_onnx_order order = v->dim[3] == 3 && v->dim[1] != 3 ? ENG_ONNX_PLAIN : ENG_ONNX_IMAGE;
+    static const int image[4] = {0, 2, 3, 1};
+    struct eng_tensor x = {.type = (enum eng_type)type, .rank = 4};
+    for (int i = 0; i < 4; i++)
+        x.dim[i] = v->dim[order == ENG_ONNX_IMAGE ? image[i] : i];
+    if (!(x.name = eng_graph_strdup(f->g, v->name, strlen(v->name))))
+        return no_memory(f);
+    if ((rc = eng_graph_add_tensor(f->g, &x)) < 0)
+        return no_memory(f);
+    v->type = x.type;
+    v->ready = 1;
+    v->at[order] = f->g->input = rc;
+    return 0;
+}
+
+static int find_input(struct eng_onnx *f, const Onnx__GraphProto *p)
+{
+    int found = 0;
+    for (size_t i = 0; i < p->n_input; i++) {
+        struct eng_onnx_value *v =
+            present(p->input[i]->name) ? eng_onnx_find(f, p->input[i]->name) : NULL;
+        if (!v || v->ready || v->constant)
+            continue;
+        if (found++)
+            break;
+        int rc = add_input(f, p->input[i], v);
+        if (rc < 0)
+            return rc;
+    }
+    if (found != 1)
+        return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED, "the model has %s",
+                        found ? "more than one input" : "no input");
+    return 0;
+}
+
+/* What the value depends on; nodes are in topological order by now. */
+static void mark_needed(struct eng_onnx *f, const Onnx__GraphProto *p, struct eng_onnx_value *last)
+{
+    last->needed = 1;
+    for (int i = last->maker; i >= 0; i--) {
+        const Onnx__NodeProto *n = p->node[i];
+        struct eng_onnx_value *out = n->n_output ? eng_onnx_find(f, n->output[0]) : NULL;
+        for (size_t k = 0; out && out->needed && k < n->n_input; k++) {
+            struct eng_onnx_value *v = eng_onnx_find(f, n->input[k]);
+            if (v)
+                v->needed = 1;
+        }
+    }
+}
+
+/* Of several outputs the last one counts, if the others are on the way to it (logits). */
+static int find_output(struct eng_onnx *f, const Onnx__GraphProto *p, struct eng_onnx_value **ret)
+{
+    struct eng_onnx_value *last = NULL;
+    for (size_t i = 0; i < p->n_output; i++) {
+        struct eng_onnx_value *v =
+            present(p->output[i]->name) ? eng_onnx_find(f, p->output[i]->name) : NULL;
+        if (!v || !v->ready || v->data)
+            return eng_fail(f->err, f->errlen, ENG_E_DATA, "no node makes the output %.80s",
+                            p->output[i]->name ? p->output[i]->name : "");
+        if (!last || v->maker > last->maker)
+            last = v;
+    }
+    if (!last)
+        return eng_fail(f->err, f->errlen, ENG_E_DATA, "the model has no output");
+    mark_needed(f, p, last);
+    for (size_t i = 0; i < p->n_output; i++)
+        if (!eng_onnx_find(f, p->output[i]->name)->needed)
+            return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
+                            "the model has outputs that do not lead to each other: %.80s, %.80s",
+                            p->output[i]->name, last->name);
+    *ret = last;
+    return 0;
+}
+
+static int add_output(struct eng_onnx *f, struct eng_onnx_value *v)
+{
+    struct eng_onnx_op op = {.f = f, .index = v->maker, .type = "output", .n_in = 1, .v = {v}};
+    op.n.name = v->name;
+    int rc = eng_onnx_form(&op, 0, v->at[ENG_ONNX_PLAIN] >= 0 ? ENG_ONNX_PLAIN : ENG_ONNX_IMAGE,
+                           v->type == ENG_F32);
+    if (rc < 0)
+        return rc;
+    f->g->output = rc;
+    return 0;
+}
+
+/* ---- nodes ---- */
+
+static int read_inputs(struct eng_onnx_op *op)
+{
+    const Onnx__NodeProto *p = op->p;
+    if (p->n_input > ENG_MAX_INPUTS)
+        return eng_onnx_fail(op, ENG_E_LIMIT, "it has %zu inputs", p->n_input);
+    op->n_in = (int)p->n_input;
+    for (int i = 0; i < op->n_in; i++) {
+        const char *name = p->input[i];
+        if (!present(name))
+            continue;
+        op->v[i] = eng_onnx_find(op->f, name);
+        if (!op->v[i] || !op->v[i]->ready)
+            return eng_onnx_fail(op, ENG_E_DATA,
+                                 "its input %.80s is made by no earlier node (a cycle?)", name);
+    }
+    return 0;
+}
+
+static int read_node(struct eng_onnx *f, const Onnx__NodeProto *p, int index)
+{
+    struct eng_onnx_op op = {.f = f, .p = p, .index = index};
+    op.type = p->op_type ? p->op_type : "";
+    const char *out = p->n_output > 0 ? p->output[0] : NULL;
+    const char *name = present(p->name) ? p->name : present(out) ? out : "";
+    op.n.lo = -INFINITY;
+    op.n.hi = INFINITY;
+    if (!(op.n.name = eng_graph_strdup(f->g, name, strlen(name))))
+        return no_memory(f);
+    if (present(p->domain) && strcmp(p->domain, "ai.onnx") != 0)
+        return eng_onnx_fail(&op, ENG_E_UNSUPPORTED,
+                             "the operator is of the domain %.60s, which is not supported",
+                             p->domain);
+    if (!present(out))
+        return eng_onnx_fail(&op, ENG_E_DATA, "it has no output");
+    op.out = eng_onnx_find(f, out);
+    int rc = read_inputs(&op);
+    if (rc < 0 || (rc = eng_onnx_add(&op)) < 0)
+        return rc;
+    op.out->ready = 1;
+    return 0;
+}
+
+static int is_constant(const Onnx__NodeProto *p)
+{
+    return p->op_type && strcmp(p->op_type, "Constant") == 0;
+}
+
+static int read_graph(struct eng_onnx *f, const Onnx__GraphProto *p)
+{
+    struct eng_onnx_value *last = NULL;
+    int rc = collect_values(f, p);
+    if (rc < 0)
+        return rc;
+    count_readers(f, p);
+    if ((rc = load_constants(f, p)) < 0 || (rc = find_input(f, p)) < 0)
+        return rc;
+    /* Constants first: scales are asked for before their place in the file is reached. */
+    for (int constants = 1; constants >= 0; constants--)
+        for (size_t i = 0; rc >= 0 && i < p->n_node; i++)
+            if (is_constant(p->node[i]) == constants)
+                rc = read_node(f, p->node[i], (int)i);
+    if (rc < 0 || (rc = find_output(f, p, &last)) < 0)
+        return rc;
+    return add_output(f, last);
+}
+
+static int read_model(struct eng_onnx *f)
+{
+    const Onnx__ModelProto *m = f->model;
+    int64_t opset = 0;
+    for (size_t i = 0; i < m->n_opset_import; i++) {
+        const Onnx__OperatorSetIdProto *o = m->opset_import[i];
+        if (!present(o->domain) || strcmp(o->domain, "ai.onnx") == 0)
+            opset = o->version;
+    }
+    if (!m->graph)
+        return eng_fail(f->err, f->errlen, ENG_E_DATA, "the file holds no graph");
+    if (opset < OLDEST_OPSET || opset > NEWEST_OPSET)
+        return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
+                        "the model needs operator set %lld; %d to %d are supported",
+                        (long long)opset, OLDEST_OPSET, NEWEST_OPSET);
+    f->opset = (int)opset;
+    return read_graph(f, m->graph);
+}
+
+int eng_import_onnx(struct eng_graph **ret, const void *bytes, size_t len, char *err, size_t errlen)
+{
+    struct eng_onnx f = {.err = err, .errlen = errlen};
+    struct eng_onnx_budget budget;
+    int rc = eng_onnx_unpack(&f.model, &budget, bytes, len, err, errlen);
+    if (rc < 0)
+        return rc;
+    rc = eng_graph_create(&f.g);
+    if (rc == 0)
+        rc = eng_graph_create(&f.scratch);
+    rc = rc < 0 ? no_memory(&f) : read_model(&f);
+    eng_graph_destroy(f.scratch);
+    eng_onnx_free(f.model, &budget);
+    if (rc >= 0)
+        rc = eng_graph_check(f.g, err, errlen);
+    if (rc < 0) {
+        eng_graph_destroy(f.g);
+        return rc;
+    }
+    *ret = f.g;
+    return 0;
+}
