@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "engine/context.h"
+#include "tests/unit/onnx_writer.h"
 #include "tests/unit/tflite_writer.h"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
@@ -177,6 +178,16 @@ static void loading(void **state)
         struct tfw_model m;
         samples[i](&m);
         put("a.tflite", whole, tfw_write(&m, whole));
+        each_in_turn(load_and_use);
+    }
+    static void (*const onnx[])(struct onw_model *) = {onw_sample, onw_sample_qdq};
+    put("model.json", "{\"files\":[\"a.onnx\"]}", 20);
+    put("labels.txt", "a\nb\nc\nd\n", 8);
+    for (int i = 0; i < 2; i++) {
+        static struct onw_model m;
+        static uint8_t bytes[ONW_BYTES];
+        onnx[i](&m);
+        put("a.onnx", bytes, onw_write(&m, bytes));
         each_in_turn(load_and_use);
     }
     char command[96];

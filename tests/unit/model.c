@@ -17,6 +17,7 @@
 #include "engine/manifest.h"
 #include "engine/release.h"
 #include "engine/sha256.h"
+#include "tests/unit/onnx_writer.h"
 #include "tests/unit/tflite_writer.h"
 
 static char err[512], root[64], dir[128];
@@ -106,6 +107,29 @@ static void one_file_is_enough(void **state)
     assert_true(i->mult_adds > 1000 && i->parameters > 100 && i->weight_bytes > 0);
     assert_string_equal(eng_model_label(m, 0), "");
     eng_model_unref(m);
+}
+
+/* The format is seen in the bytes; one that the manifest says wrongly is an error. */
+static void onnx_file(void **state)
+{
+    (void)state;
+    static struct onw_model net;
+    static uint8_t bytes[ONW_BYTES];
+    onw_sample_qdq(&net);
+    put("any.onnx", bytes, onw_write(&net, bytes));
+    struct eng_model *m = load();
+    const struct eng_model_info *i = eng_model_info(m);
+    assert_string_equal(i->format, "onnx");
+    assert_string_equal(i->precision, "uint8");
+    assert_int_equal(i->outputs, 4);
+    assert_int_equal(i->embedding, 4);
+    assert_int_equal(i->preprocess.height, 8);
+    assert_int_equal(i->preprocess.type, ENG_F32);
+    eng_model_unref(m);
+    put_text("model.json", "{\"format\":\"onnx\"}");
+    eng_model_unref(load());
+    put_text("model.json", "{\"format\":\"tflite\"}");
+    refused(ENG_E_FORMAT, "not a TFLite file");
 }
 
 /* Without a word in the manifest a quantised input takes the pixel, a float one -1 .. 1. */
@@ -448,12 +472,19 @@ static void builder_numbers_are_plausible(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(one_file_is_enough),    IN_FOLDER(tfjs_folders),
-        IN_FOLDER(pixels_by_default),     IN_FOLDER(a_manifest_says_all),
-        IN_FOLDER(digest_of_the_file),    IN_FOLDER(runs_after_loading),
-        IN_FOLDER(precision_as_asked),    IN_FOLDER(constants_go_one_by_one),
-        IN_FOLDER(broken_folders),        cmocka_unit_test(broken_manifests),
-        cmocka_unit_test(builder_models), cmocka_unit_test(builder_numbers_are_plausible),
+        IN_FOLDER(one_file_is_enough),
+        IN_FOLDER(tfjs_folders),
+        IN_FOLDER(onnx_file),
+        IN_FOLDER(pixels_by_default),
+        IN_FOLDER(a_manifest_says_all),
+        IN_FOLDER(digest_of_the_file),
+        IN_FOLDER(runs_after_loading),
+        IN_FOLDER(precision_as_asked),
+        IN_FOLDER(constants_go_one_by_one),
+        IN_FOLDER(broken_folders),
+        cmocka_unit_test(broken_manifests),
+        cmocka_unit_test(builder_models),
+        cmocka_unit_test(builder_numbers_are_plausible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
