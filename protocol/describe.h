@@ -1,6 +1,6 @@
 /* What a server says of itself and of its models in the Open Inference Protocol: metadata, Triton's
- * configuration and statistics, the repository's index, log settings. The structures serve gRPC as
- * well; the writers make JSON: malloc'ed, NUL-terminated, the caller's, NULL: out of memory. */
+ * configuration and statistics, the repository's index, log settings. The structures serve JSON and
+ * gRPC; what the writers make is malloc'ed, the caller's; NULL: out of memory. */
 #ifndef PROTO_DESCRIBE_H
 #define PROTO_DESCRIBE_H
 
@@ -65,6 +65,22 @@ char *proto_describe_index(const struct proto_model_index *m, int n, size_t *ret
 char *proto_describe_log(const struct proto_log_settings *l, size_t *ret_len);
 /* {"name":…,"ready":…}; name NULL: left out. */
 char *proto_describe_ready(const char *name, int ready, size_t *ret_len);
+
+/* The same as messages: ServerMetadata-, ModelMetadata-, ModelConfig-, ModelStatistics-,
+ * RepositoryIndex- and LogSettingsResponse. */
+char *proto_describe_server_grpc(const struct proto_server_metadata *m, size_t *ret_len);
+char *proto_describe_model_grpc(const struct proto_model_metadata *m, size_t *ret_len);
+char *proto_describe_config_grpc(const struct proto_model_metadata *m, size_t *ret_len);
+char *proto_describe_statistics_grpc(const struct proto_model_statistics *s, int n,
+                                     size_t *ret_len);
+char *proto_describe_index_grpc(const struct proto_model_index *m, int n, size_t *ret_len);
+char *proto_describe_log_grpc(const struct proto_log_settings *l, size_t *ret_len);
+
+/* RepositoryIndexRequest. 0, -EINVAL, -ENOMEM. */
+int proto_index_parse_grpc(const void *message, size_t len, int *ret_ready);
+/* LogSettingsRequest: as proto_log_parse(). *ret_changes: settings that it names. */
+int proto_log_parse_grpc(const void *message, size_t len, struct proto_log_settings *ret,
+                         int *ret_changes, char *err, size_t errlen);
 
 /* Request of the index, {"ready":bool}; an empty body is {}. 0; -EINVAL with a sentence. */
 int proto_index_parse(const void *body, size_t len, int *ret_ready, char *err, size_t errlen);

@@ -92,6 +92,12 @@ static void *take_block(void *arg, size_t size)
     return b->data;
 }
 
+void *proto_unpack_alloc(struct proto_unpacked *u, size_t size)
+{
+    void *ret = take_block(u, size);
+    return ret ? memset(ret, 0, size) : NULL;
+}
+
 /* Everything goes at once, in proto_unpack_finish(). */
 static void keep_block(void *arg, void *p)
 {

@@ -26,6 +26,10 @@ int proto_unpack(struct proto_unpacked *ret, const ProtobufCMessageDescriptor *t
                  const void *data, size_t len);
 void proto_unpack_finish(struct proto_unpacked *u);
 
+/* For messages that are built by hand: zeroed memory that proto_unpack_finish() frees; NULL: out of
+ * memory, and `failed` stays set. Begin with {.left = PROTO_UNPACK_MEMORY}. */
+void *proto_unpack_alloc(struct proto_unpacked *u, size_t size);
+
 /* Malloc'ed bytes of a message; NULL: out of memory. */
 char *proto_pack(const void *message, size_t *ret_len);
 

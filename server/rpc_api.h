@@ -7,6 +7,13 @@
 struct srv_call;
 
 void srv_rpc_infer(struct srv_call *c);
+void srv_rpc_server_metadata(struct srv_call *c);
+void srv_rpc_model_ready(struct srv_call *c);
+void srv_rpc_model_metadata(struct srv_call *c);
+void srv_rpc_model_config(struct srv_call *c);
+void srv_rpc_model_statistics(struct srv_call *c);
+void srv_rpc_repository_index(struct srv_call *c);
+void srv_rpc_log(struct srv_call *c);
 
 /* message_take NULL: out of memory (503). */
 void srv_rpc_reply(struct srv_call *c, char *message_take, size_t len);

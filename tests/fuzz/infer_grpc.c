@@ -1,6 +1,8 @@
-/* ModelInferRequest, its tensors, and protobuf-c behind the walk, on the same bytes. What both read
- * they must read alike. */
+/* ModelInferRequest, its tensors, and protobuf-c behind the walk, on the same bytes: what both read
+ * they must read alike. And the requests of the small procedures. */
+#include "protocol/describe.h"
 #include "protocol/infer.h"
+#include "protocol/rpc.h"
 #include "protocol/unpack.h"
 
 #include "inference.pb-c.h"
@@ -50,6 +52,25 @@ static void compare(const struct proto_infer_request *r, const Inference__ModelI
     }
 }
 
+static void small_requests(const uint8_t *data, size_t size)
+{
+    struct proto_rpc_model model;
+    struct proto_log_settings log = {1, 1, 1, 0};
+    char service[PROTO_RPC_NAME_MAX], err[160], *reply;
+    size_t len;
+    int flag, changes;
+    if (proto_rpc_parse_model(data, size, &model) == 0)
+        require(strlen(model.name) < sizeof(model.name));
+    if (proto_health_parse(data, size, service) == 0)
+        require(strlen(service) < sizeof(service));
+    proto_index_parse_grpc(data, size, &flag);
+    proto_log_parse_grpc(data, size, &log, &changes, err, sizeof err);
+    if (proto_reflection_reply(data, size, &reply, &len) == 0) {
+        require(len > 0);
+        free(reply);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const ProtobufCMessageDescriptor *const types[] = {
@@ -73,5 +94,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (parsed)
         proto_infer_finish(&r);
+    small_requests(data, size);
     return 0;
 }

@@ -18,6 +18,10 @@ from daemon import ROOT
 grpc = pytest.importorskip("grpc")
 
 SERVICE = "inference.GRPCInferenceService"
+MODEL = "colour_16"
+COLOUR = (200, 30, 90)
+PICTURE = pictures.plain(COLOUR, (40, 30))
+SLOW = pictures.plain(COLOUR, (4000, 4000))  # few bytes, much to decode
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +119,121 @@ def test_watch_sees_the_end_coming(start, pb):
     c.channel.close()
 
 
+# ---- the same descriptions as over HTTP ----
+
+def plain(message):
+    """A message as the JSON of HTTP has it: defaults written out, 64-bit numbers as numbers."""
+    from google.protobuf import json_format
+
+    def numbers(value, field=None):
+        if isinstance(value, dict):
+            return {k: v if k == "properties" else numbers(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            return [numbers(v, field) for v in value]
+        number = isinstance(value, str) and field not in ("version", "versions", "string_value") and value.lstrip("-")
+        return int(value) if number and number.isdigit() else value
+
+    return numbers(json_format.MessageToDict(message, including_default_value_fields=True,
+                                             preserving_proto_field_name=True))
+
+
+def http_json(daemon, path, method="GET", body=None):
+    answer = daemon.request(method, path, body)
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+def test_server_metadata(client, tiny):
+    assert plain(client.call("ServerMetadata")) == http_json(tiny, "/v2")
+
+
+def test_model_metadata_and_ready(client, tiny):
+    metadata = client.call("ModelMetadata", name=MODEL)
+    assert plain(metadata) == http_json(tiny, f"/v2/models/{MODEL}")
+    assert metadata.inputs[0].shape[1:] == [16, 16, 3]
+    assert metadata.properties["precision"]
+    assert client.call("ModelReady", name=MODEL, version="1").ready is True
+    for method in ("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics"):
+        assert code_of(client.call, method, name="no") == (
+            grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'no' is not found")
+        assert code_of(client.call, method, name=MODEL, version="9")[0] == grpc.StatusCode.NOT_FOUND
+
+
+def test_model_config(client, tiny):
+    theirs = http_json(tiny, f"/v2/models/{MODEL}/config")
+    ours = plain(client.call("ModelConfig", name=MODEL).config)
+    for tensor in theirs["input"] + theirs["output"]:
+        for key in ("is_shape_tensor", "allow_ragged_batch", "optional"):  # not in our messages
+            tensor.pop(key, None)
+    assert theirs.pop("model_warmup") == []
+    assert ours["dynamic_batching"]["default_queue_policy"]["max_queue_size"] > 0
+    assert ours == theirs
+
+
+def test_statistics(client, tiny, pb):
+    client.infer(picture_request(pb, PICTURE, pictures.RED))
+    ours = client.call("ModelStatistics", name=MODEL)
+    assert plain(ours) == http_json(tiny, f"/v2/models/{MODEL}/stats")
+    one = ours.model_stats[0]
+    assert one.inference_count >= 2 and one.inference_stats.success.count >= 1
+    assert one.batch_stats and one.memory_usage[0].byte_size > 0
+    assert plain(client.call("ModelStatistics")) == http_json(tiny, "/v2/models/stats")
+
+
+def test_repository_index(client, tiny):
+    index = plain(client.call("RepositoryIndex"))["models"]
+    assert index == http_json(tiny, "/v2/repository/index", "POST", "{}")
+    assert {m["name"] for m in index} >= {MODEL, "inverse"}
+
+
+def test_log_settings(client, start, pb, tiny):
+    settings = plain(client.call("LogSettings"))["settings"]
+    assert {k: next(iter(v.values())) for k, v in settings.items()} == http_json(tiny, "/v2/logging")
+    change = pb.inference.LogSettingsRequest()
+    change.settings["log_info"].bool_param = False
+    answer = pb.inference.LogSettingsResponse
+    assert code_of(client.unary, SERVICE, "LogSettings", change, answer)[0] == grpc.StatusCode.PERMISSION_DENIED
+    d = start("--admin")
+    c = Client(d, pb)
+    assert c.unary(SERVICE, "LogSettings", change, answer).settings["log_info"].bool_param is False
+    assert c.call("LogSettings").settings["log_info"].bool_param is False
+    change.settings["log_file"].string_param = "/tmp/x"
+    assert code_of(c.unary, SERVICE, "LogSettings", change, answer)[0] == grpc.StatusCode.INVALID_ARGUMENT
+    c.channel.close()
+
+
+# ---- reflection ----
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection(client, pb, version):
+    r = pb.reflection
+    ask = client.channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+                                       r.ServerReflectionRequest.SerializeToString,
+                                       r.ServerReflectionResponse.FromString)
+    questions = [r.ServerReflectionRequest(list_services="*")]
+    questions += [r.ServerReflectionRequest(file_containing_symbol=s) for s in (
+        SERVICE, SERVICE + ".ModelInfer", "inference.ModelInferRequest.InferInputTensor", "inference.DataType",
+        "grpc.health.v1.HealthCheckResponse.ServingStatus", "inference.Nothing", "inference", "")]
+    questions += [r.ServerReflectionRequest(file_by_filename=f) for f in ("health.proto", "no.proto")]
+    questions += [r.ServerReflectionRequest(all_extension_numbers_of_type="x"), r.ServerReflectionRequest()]
+    answers = list(ask(iter(questions), timeout=10))
+    assert [a.original_request for a in answers] == questions
+    names = {s.name for s in answers[0].list_services_response.service}
+    assert names == {SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+                     "grpc.reflection.v1alpha.ServerReflection"}
+
+    from google.protobuf import descriptor_pb2, descriptor_pool
+    files = [a.file_descriptor_response.file_descriptor_proto for a in answers]
+    assert [len(f) for f in files] == [0, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0]
+    assert [a.error_response.error_code for a in answers[6:9]] == [5, 5, 5]
+    pool = descriptor_pool.DescriptorPool()
+    for data in (files[1][0], files[5][0]):
+        pool.Add(descriptor_pb2.FileDescriptorProto.FromString(data))
+    service = pool.FindServiceByName(SERVICE)
+    rpcs = {m.name for m in service.methods}
+    assert {"ModelInfer", "ModelStreamInfer", "ServerLive"} <= rpcs
+
+
 # ---- what is not there ----
 
 def test_unknown_methods(client, pb):
@@ -126,12 +245,6 @@ def test_unknown_methods(client, pb):
 
 
 # ---- inference ----
-
-MODEL = "colour_16"
-COLOUR = (200, 30, 90)
-PICTURE = pictures.plain(COLOUR, (40, 30))
-SLOW = pictures.plain(COLOUR, (4000, 4000))  # few bytes, much to decode
-
 
 def picture_request(pb, *data, outputs=("probabilities",), raw=False, **fields):
     request = pb.inference.ModelInferRequest(**{"model_name": MODEL, **fields})

@@ -1,0 +1,153 @@
+/* Metadata, configuration, statistics, index and log settings over gRPC: what api_oip_info.c says
+ * over HTTP, from the same descriptions. */
+#include "server/api_common.h"
+#include "server/call.h"
+#include "server/describe.h"
+#include "server/models.h"
+#include "server/rpc.h"
+#include "server/rpc_api.h"
+#include "server/srv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void srv_rpc_server_metadata(struct srv_call *c)
+{
+    size_t len = 0;
+    char *message = proto_describe_server_grpc(&srv_server_metadata, &len);
+    srv_rpc_reply(c, message, len);
+}
+
+/* -1: answered. ret_asked: the request. */
+static int find_model(struct srv_call *c, struct proto_rpc_model *ret_asked, struct srv_model **ret,
+                      const char **ret_name)
+{
+    char err[256];
+    int rc = proto_rpc_parse_model(c->req->body, c->req->body_len, ret_asked);
+    if (rc < 0) {
+        srv_rpc_malformed(c, rc);
+        return -1;
+    }
+    rc = srv_infer_find(c->srv, (struct proto_span){ret_asked->name, strlen(ret_asked->name)},
+                        (struct proto_span){ret_asked->version, strlen(ret_asked->version)}, ret,
+                        ret_name, err, sizeof(err));
+    if (rc < 0)
+        srv_call_error(c, 404, "%s", err);
+    return rc < 0 ? -1 : 0;
+}
+
+void srv_rpc_model_ready(struct srv_call *c)
+{
+    struct proto_rpc_model asked;
+    struct srv_model *m;
+    const char *name;
+    size_t len = 0;
+    if (find_model(c, &asked, &m, &name) < 0)
+        return;
+    char *message = proto_rpc_flag(c->srv->phase == SRV_SERVING, &len);
+    srv_rpc_reply(c, message, len);
+}
+
+static void describe(struct srv_call *c,
+                     char *(*writer)(const struct proto_model_metadata *m, size_t *ret_len))
+{
+    struct proto_rpc_model asked;
+    struct srv_description d;
+    struct srv_model *m;
+    const char *name;
+    size_t len = 0;
+    if (find_model(c, &asked, &m, &name) < 0)
+        return;
+    srv_describe_model(&d, c->srv, m, name);
+    char *message = writer(&d.metadata, &len);
+    srv_rpc_reply(c, message, len);
+}
+
+void srv_rpc_model_metadata(struct srv_call *c)
+{
+    describe(c, proto_describe_model_grpc);
+}
+
+void srv_rpc_model_config(struct srv_call *c)
+{
+    describe(c, proto_describe_config_grpc);
+}
+
+/* ---- statistics ---- */
+
+static void reply_statistics(struct srv_call *c, struct srv_model *const *models, int n)
+{
+    struct proto_model_statistics *all = calloc((size_t)n + 1, sizeof(*all));
+    struct proto_batch_statistics *batches =
+        calloc((size_t)n * SRV_BATCH_MAX + 1, sizeof(*batches));
+    char *message = NULL;
+    size_t len = 0;
+    if (all && batches) {
+        for (int i = 0; i < n; i++)
+            srv_describe_statistics(&all[i], batches + (size_t)i * SRV_BATCH_MAX, models[i]);
+        message = proto_describe_statistics_grpc(all, n, &len);
+    }
+    free(batches);
+    free(all);
+    srv_rpc_reply(c, message, len);
+}
+
+void srv_rpc_model_statistics(struct srv_call *c)
+{
+    struct proto_rpc_model asked;
+    struct srv_model *m;
+    const char *name;
+    if (find_model(c, &asked, &m, &name) < 0)
+        return;
+    if (asked.name[0])
+        reply_statistics(c, &m, 1);
+    else
+        reply_statistics(c, c->srv->registry->models, c->srv->registry->n);
+}
+
+/* ---- the repository and the log ---- */
+
+void srv_rpc_repository_index(struct srv_call *c)
+{
+    const struct srv_registry *r = c->srv->registry;
+    char *message = NULL;
+    int ready = 0, n = 0;
+    size_t len = 0;
+    int rc = proto_index_parse_grpc(c->req->body, c->req->body_len, &ready);
+    if (rc < 0) {
+        srv_rpc_malformed(c, rc);
+        return;
+    }
+    struct proto_model_index *all = calloc((size_t)r->n + (size_t)r->n_failures + 1, sizeof(*all));
+    if (all) {
+        while ((!ready || n < r->n) && srv_describe_index(&all[n], c->srv, n))
+            n++;
+        message = proto_describe_index_grpc(all, n, &len);
+    }
+    free(all);
+    srv_rpc_reply(c, message, len);
+}
+
+void srv_rpc_log(struct srv_call *c)
+{
+    struct srv *s = c->srv;
+    struct proto_log_settings l = srv_describe_log(s->log_level);
+    char err[160] = "";
+    int changes = 0;
+    size_t len = 0;
+    int rc = proto_log_parse_grpc(c->req->body, c->req->body_len, &l, &changes, err, sizeof(err));
+    if (rc < 0) {
+        srv_call_error(c, rc == -ENOMEM ? 503 : 400, "%s", err);
+        return;
+    }
+    if (changes > 0) {
+        if (!srv_api_is_admin(c))
+            return;
+        s->log_level = srv_log_level_of(&l);
+        srv_log_configure(s->log, s->log_level, s->cfg->log_format);
+        l = srv_describe_log(s->log_level);
+    }
+    char *message = proto_describe_log_grpc(&l, &len);
+    srv_rpc_reply(c, message, len);
+}
