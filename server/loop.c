@@ -178,7 +178,8 @@ static int start(struct srv *s, char *err, size_t errlen)
     char bound[128], grpc_bound[128] = "off";
     signal(SIGPIPE, SIG_IGN);
     /* Bodies come and go: their pages stay, or the loop would spend its time on faulting them in.
-     */
+     * Larger blocks go back at once; left to itself, malloc raises that size up to 32 MB, and one
+     * giant picture stays resident for ever. */
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
     mallopt(M_TOP_PAD, 1 << 20);

@@ -12,7 +12,7 @@
 #include "engine/image/exif.h"
 #include "engine/image/probe.h"
 
-enum { PIECE = 64 << 10, BATCH = 16, MARGIN = 2 };
+enum { PIECE = 64 << 10, PIECE_PIXELS = 1 << 20, BATCH = 16, MARGIN = 2 };
 
 struct webp {
     WebPDecoderConfig config;
@@ -88,9 +88,20 @@ static int open_animation(struct eng_source *s)
     return 0;
 }
 
+/* A file shorter than it says is refused before a picture of millions of pixels is made of it. */
+static int check_length(struct eng_source *s)
+{
+    if (!s->lenient && s->len - 8 < eng_le32(s->bytes + 4))
+        return eng_source_broken(s, "the WebP is truncated");
+    return 0;
+}
+
 static int webp_open(struct eng_source *s)
 {
     struct webp *w = s->state;
+    int r = check_length(s);
+    if (r < 0)
+        return r;
     if (!WebPInitDecoderConfig(&w->config))
         return eng_image_fail(&s->err, ENG_E_UNSUPPORTED, "libwebp is of another version");
     w->data = s->bytes;
@@ -99,7 +110,7 @@ static int webp_open(struct eng_source *s)
     if (WebPGetFeatures(w->data, w->len, f) != VP8_STATUS_OK)
         return eng_image_fail(&s->err, ENG_E_DATA, "the WebP has a broken header");
     if (f->has_animation) {
-        int r = open_animation(s);
+        r = open_animation(s);
         if (r < 0)
             return r;
         if (WebPGetFeatures(w->data, w->len, f) != VP8_STATUS_OK)
@@ -172,15 +183,25 @@ static int webp_start(struct eng_source *s)
     return w->decoder ? 0 : fail_webp(s, VP8_STATUS_OUT_OF_MEMORY);
 }
 
+/* Bytes between two looks at the clock, about a million pixels: a few hundred bytes may stand for
+ * fifty millions. */
+static size_t piece(const struct webp *w)
+{
+    uint64_t pixels = (uint64_t)w->config.input.width * (uint64_t)w->config.input.height;
+    uint64_t n = w->len / (pixels / PIECE_PIXELS + 1);
+    return n < 1 ? 1 : n < PIECE ? (size_t)n : PIECE;
+}
+
 static int decode(struct eng_source *s)
 {
     struct webp *w = s->state;
+    size_t step = piece(w);
     VP8StatusCode code = VP8_STATUS_SUSPENDED;
     for (size_t have = 0; have < w->len && code == VP8_STATUS_SUSPENDED;) {
         int r = eng_source_check_time(s);
         if (r < 0)
             return r;
-        have = w->len - have > PIECE ? have + PIECE : w->len;
+        have = w->len - have > step ? have + step : w->len;
         code = WebPIUpdate(w->decoder, w->data, have);
     }
     w->decoded = 1;

@@ -1,11 +1,12 @@
 """Bad input: each the right status and one sentence, and the next request is served."""
 import socket
+import struct
 import time
 
 import pytest
 
 import pictures
-from daemon import read_response
+from daemon import SANITIZED, read_response
 from pictures import RED
 
 TRUNCATED = pictures.plain((255, 0, 0), (300, 300), "JPEG")
@@ -184,3 +185,23 @@ def test_reset_while_waiting(tiny):
         with tiny.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             s.sendall(b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(RED) + RED)
+
+
+def giant_webp(width, height):
+    """A small lossy WebP whose header says that it is huge: its few bits stand for millions of pixels."""
+    data = bytearray(pictures.plain((200, 30, 30), kind="WEBP", quality=50))
+    at = data.index(b"\x9d\x01\x2a") + 3
+    data[at:at + 4] = struct.pack("<HH", width, height)
+    return bytes(data)
+
+
+def test_giant_webp_of_few_bytes_keeps_the_time_limit(start):
+    d = start("--max-decode-ms", "50")
+    data = giant_webp(8000, 6000)
+    begun = time.monotonic()
+    assert d.classify(data[:-1]).status == 422  # shorter than it says: refused before any decoding
+    if not SANITIZED:
+        assert time.monotonic() - begun < 0.5
+    assert d.classify(data, "?lenient=1").status in (200, 413, 422)
+    if not SANITIZED:
+        assert time.monotonic() - begun < 2

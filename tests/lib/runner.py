@@ -100,6 +100,12 @@ def sanitized(build, suites):
     return out
 
 
+def load():
+    out = script("load", ["tests/load/run", "--short"], 300)
+    out.add(script("mutate", ["tests/load/mutate", "--short"], 300))
+    return out
+
+
 SUITES = {
     "lint": lambda: script("lint", ["/usr/bin/python3", "tests/lint/lint.py", "build-test"], 300),
     "unit": lambda: programs("build-test", ["unit"]),
@@ -110,7 +116,7 @@ SUITES = {
     "asan": lambda: sanitized("build-asan", ["unit", "kernels", "fuzz"]),
     "tsan": lambda: sanitized("build-tsan", ["unit"]),
     "docker": lambda: script("docker", ["tests/docker/run"], 1200),
-    "load": lambda: script("load", ["tests/load/run", "--short"], 300),
+    "load": load,
 }
 
 
