@@ -148,18 +148,18 @@ static void sum_windows(struct windows *win, int n)
     }
 }
 
-INLINE void start(__m512i acc[MR][NV], const struct panel *p, const uint8_t *sum, int mr, int nv)
+INLINE void start(__m512i acc[][NV], const struct panel *p, const uint8_t *sum, int mr, int nv)
 {
 #pragma GCC unroll 2
     for (int v = 0; v < nv; v++) {
         __m512i bias = _mm512_load_si512(p->bias + v * 16);
-#pragma GCC unroll 14
+#pragma GCC unroll 16
         for (int i = 0; i < mr; i++)
             acc[i][v] = bias;
         if (!p->needs_sum)
             continue;
         __m512i factor = _mm512_load_si512(p->sum_factor + v * 16);
-#pragma GCC unroll 14
+#pragma GCC unroll 16
         for (int i = 0; i < mr; i++)
             acc[i][v] = _mm512_dpwssd_epi32(bias, broadcast(sum + i * WINDOW), factor);
     }
@@ -176,33 +176,47 @@ INLINE void tile(const struct panel *p, const struct windows *win, int first, co
     finish(acc, p->scale, q, out, out_stride, mr, nv);
 }
 
-/* `count` tiles of PIPE windows; 7 steps of 8 pixels hold 16 parts three pixels apart. */
-static __attribute__((noinline)) void piped(const struct panel *p, const struct windows *win,
-                                            int count, const struct rq512 *q, uint8_t *out,
-                                            size_t out_stride)
+/* `count` tiles of 16 / nv windows, whose 16 parts are spread over all 7 steps of the next. */
+INLINE void piped(const struct panel *p, const struct windows *win, int count,
+                  const struct rq512 *q, uint8_t *out, size_t out_stride, int nv)
 {
+    int pixels = PIPE_PARTS / nv, every = STEPS * pixels / PIPE_PARTS;
     struct pipe_sums sums;
     struct pipe s = {.scale = {_mm512_load_ps(p->scale), _mm512_load_ps(p->scale + 16)},
                      .out_stride = out_stride,
                      .q = *q};
     const uint8_t *in = win->v, *sum = win->sum;
-    for (int t = 0; t < count; t++, out += PIPE * ENG_BLOCK) {
-        __m512i acc[MR][NV];
-        start(acc, p, sum, PIPE, NV);
+    for (int t = 0; t < count; t++, out += pixels * ENG_BLOCK) {
+        __m512i acc[PIPE_PARTS][NV];
+        start(acc, p, sum, pixels, nv);
         if (t > 0) {
 #pragma GCC unroll 7
             for (int k = 0; k < STEPS; k++)
-                pipe_step(&s, &sums, acc, in + k * 4, WINDOW, &p->w[k][0][0], k, 3);
+                pipe_step(&s, &sums, acc, in + k * 4, WINDOW, &p->w[k][0][0], k, every, nv);
         } else {
 #pragma GCC unroll 7
             for (int k = 0; k < STEPS; k++)
-                pipe_step(&s, &sums, acc, in + k * 4, WINDOW, &p->w[k][0][0], 0, 0);
+                pipe_step(&s, &sums, acc, in + k * 4, WINDOW, &p->w[k][0][0], 0, 0, nv);
         }
-        pipe_leave(&s, &sums, acc, out);
-        in += PIPE * WINDOW;
-        sum += PIPE * WINDOW;
+        pipe_leave(&s, &sums, acc, out, nv);
+        in += pixels * WINDOW;
+        sum += pixels * WINDOW;
     }
-    pipe_end(&s, &sums);
+    pipe_end(&s, &sums, nv);
+}
+
+static __attribute__((noinline)) void piped_1(const struct panel *p, const struct windows *win,
+                                              int count, const struct rq512 *q, uint8_t *out,
+                                              size_t out_stride)
+{
+    piped(p, win, count, q, out, out_stride, 1);
+}
+
+static __attribute__((noinline)) void piped_2(const struct panel *p, const struct windows *win,
+                                              int count, const struct rq512 *q, uint8_t *out,
+                                              size_t out_stride)
+{
+    piped(p, win, count, q, out, out_stride, 2);
 }
 
 #define TILE(mr, nv)                                                                               \
@@ -223,9 +237,9 @@ static tile_fn *const tiles[NV][MR] = {{TILES(TILE_NAME, 1)}, {TILES(TILE_NAME, 
 static void run_panel(const struct panel *p, const struct windows *win, const struct rq512 *q,
                       int n, uint8_t *out, size_t out_stride, int nv)
 {
-    int first = nv == NV ? n / PIPE * PIPE : 0;
+    int together = PIPE_PARTS / nv, first = n / together * together;
     if (first > 0)
-        piped(p, win, first / PIPE, q, out, out_stride);
+        (nv == NV ? piped_2 : piped_1)(p, win, first / together, q, out, out_stride);
     for (int left = (n - first + MR - 1) / MR; left > 0; left--) {
         int mr = (n - first + left - 1) / left;
         tiles[nv - 1][mr - 1](p, win, first, q, out + first * ENG_BLOCK, out_stride);

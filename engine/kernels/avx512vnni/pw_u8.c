@@ -61,19 +61,19 @@ static void pack(const struct eng_pw_u8_weights *w, void *dst)
     }
 }
 
-INLINE void start(__m512i acc[MR][NV], const struct panel *p, const int32_t *sum, int mr, int nv)
+INLINE void start(__m512i acc[][NV], const struct panel *p, const int32_t *sum, int mr, int nv)
 {
 #pragma GCC unroll 2
     for (int v = 0; v < nv; v++) {
         __m512i bias = _mm512_load_si512(p->bias + v * 16);
-#pragma GCC unroll 14
+#pragma GCC unroll 16
         for (int i = 0; i < mr; i++)
             acc[i][v] = bias;
     }
     if (!sum)
         return;
     __m512i factor = _mm512_set1_epi32(p->sum_factor);
-#pragma GCC unroll 14
+#pragma GCC unroll 16
     for (int i = 0; i < mr; i++) {
         __m512i s = _mm512_mullo_epi32(_mm512_set1_epi32(sum[i]), factor);
 #pragma GCC unroll 2
@@ -110,53 +110,54 @@ typedef void tile_fn(const struct eng_pw_u8_args *, const struct panel *, int, u
 #define TILE_NAME(mr, nv) tile_##mr##_##nv,
 static tile_fn *const tiles[NV][MR] = {{TILES(TILE_NAME, 1)}, {TILES(TILE_NAME, 2)}};
 
-/* `count` tiles of PIPE pixels and both vectors of a panel; `every`: 8 for 4 blocks of k or more, 4
- * for 2 or 3, 2 for 1. */
+/* `count` tiles of 16 / nv pixels and nv vectors of a panel; the parts of a tile go along with the
+ * first `blocks` blocks of k of the next. */
 INLINE void piped(const struct eng_pw_u8_args *a, const struct panel *p, int pixel, int count,
-                  uint8_t *out, int every)
+                  uint8_t *out, int blocks, int nv)
 {
+    enum { every_block = 4 };
+    int pixels = PIPE_PARTS / nv, every = blocks * every_block * pixels / PIPE_PARTS;
     struct pipe_sums sums;
     struct pipe s = {.scale = {_mm512_load_ps(p->scale), _mm512_load_ps(p->scale + 16)},
                      .out_stride = a->out_stride,
                      .q = rq512_load(&a->rq)};
-    for (int t = 0; t < count; t++, pixel += PIPE, out += PIPE * ENG_BLOCK) {
-        __m512i acc[MR][NV];
+    for (int t = 0; t < count; t++, pixel += pixels, out += pixels * ENG_BLOCK) {
+        __m512i acc[PIPE_PARTS][NV];
         const uint8_t *in = a->a + (size_t)pixel * ENG_BLOCK;
         const int8_t *w = p->w;
-        start(acc, p, a->sum ? a->sum + pixel : NULL, PIPE, NV);
+        start(acc, p, a->sum ? a->sum + pixel : NULL, pixels, nv);
         int b = 0;
         if (t > 0)
 #pragma GCC unroll 4
-            for (; b < every / 2; b++, in += a->a_stride)
+            for (; b < blocks; b++, in += a->a_stride)
 #pragma GCC unroll 4
                 for (int j = 0; j < 4; j++, w += NR * 4)
-                    pipe_step(&s, &sums, acc, in + j * 4, ENG_BLOCK, w, b * 4 + j, every);
+                    pipe_step(&s, &sums, acc, in + j * 4, ENG_BLOCK, w, b * 4 + j, every, nv);
         for (; b < a->k_blocks; b++, in += a->a_stride)
 #pragma GCC unroll 4
             for (int j = 0; j < 4; j++, w += NR * 4)
-                pipe_step(&s, &sums, acc, in + j * 4, ENG_BLOCK, w, 0, 0);
-        pipe_leave(&s, &sums, acc, out);
+                pipe_step(&s, &sums, acc, in + j * 4, ENG_BLOCK, w, 0, 0, nv);
+        pipe_leave(&s, &sums, acc, out, nv);
     }
-    pipe_end(&s, &sums);
+    pipe_end(&s, &sums, nv);
 }
 
-static __attribute__((noinline)) void piped_1(const struct eng_pw_u8_args *a, const struct panel *p,
-                                              int pixel, int count, uint8_t *out)
-{
-    piped(a, p, pixel, count, out, 2);
-}
+#define PIPED(blocks, nv)                                                                          \
+    static __attribute__((noinline)) void piped_##blocks##_##nv(                                   \
+        const struct eng_pw_u8_args *a, const struct panel *p, int pixel, int count, uint8_t *out) \
+    {                                                                                              \
+        piped(a, p, pixel, count, out, blocks, nv);                                                \
+    }
+PIPED(1, 1)
+PIPED(2, 1)
+PIPED(4, 1)
+PIPED(1, 2)
+PIPED(2, 2)
+PIPED(4, 2)
 
-static __attribute__((noinline)) void piped_2(const struct eng_pw_u8_args *a, const struct panel *p,
-                                              int pixel, int count, uint8_t *out)
-{
-    piped(a, p, pixel, count, out, 4);
-}
-
-static __attribute__((noinline)) void piped_4(const struct eng_pw_u8_args *a, const struct panel *p,
-                                              int pixel, int count, uint8_t *out)
-{
-    piped(a, p, pixel, count, out, 8);
-}
+typedef void piped_fn(const struct eng_pw_u8_args *, const struct panel *, int, int, uint8_t *);
+static piped_fn *const pipes[NV][3] = {{piped_1_1, piped_2_1, piped_4_1},
+                                       {piped_1_2, piped_2_2, piped_4_2}};
 
 /* Pixels from .. to-1 of one panel, in tiles of nearly equal height. */
 static void run_panel(const struct eng_pw_u8_args *a, int panel, int from, int to)
@@ -167,12 +168,11 @@ static void run_panel(const struct eng_pw_u8_args *a, int panel, int from, int t
     int blocks = a->n_blocks - panel * NV;
     tile_fn *const *of = tiles[blocks < NV ? blocks - 1 : NV - 1];
     uint8_t *out = a->out + (size_t)(panel * NV) * a->out_stride;
-    if (blocks >= NV && a->k_blocks <= SHORT && to - from >= PIPE) {
-        int count = (to - from) / PIPE;
-        (a->k_blocks >= 4   ? piped_4
-         : a->k_blocks >= 2 ? piped_2
-                            : piped_1)(a, p, from, count, out + (size_t)from * ENG_BLOCK);
-        from += count * PIPE;
+    int nv = blocks < NV ? blocks : NV, together = PIPE_PARTS / nv;
+    if (a->k_blocks <= SHORT && to - from >= together) {
+        int count = (to - from) / together, depth = a->k_blocks >= 4 ? 2 : a->k_blocks >= 2;
+        pipes[nv - 1][depth](a, p, from, count, out + (size_t)from * ENG_BLOCK);
+        from += count * together;
     }
     for (int n = (to - from + MR - 1) / MR; n > 0; n--) {
         int mr = (to - from + n - 1) / n;

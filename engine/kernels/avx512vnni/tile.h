@@ -66,13 +66,13 @@ INLINE void finish(__m512i acc[MR][NV], const float *scale, const struct rq512 *
 /* ---- short sums ----
  *
  * With few k a tile is over before its requantisation has found its way through the schedulers,
- * and the multipliers idle. So tiles of 8 pixels x 32 channels leave their raw sums behind, and
- * the next tile's dot products carry the requantisation of these along, a sixteenth at a time. */
-enum { PIPE = 8, PIPE_PARTS = 16 };
+ * and the multipliers idle. So tiles of 8 pixels x 32 channels, or 16 x 16, leave their 16 raw sums
+ * behind, and the next tile's dot products carry the requantisation of these along, one by one. */
+enum { PIPE_PARTS = 16 };
 
 /* Raw sums of the tile before; apart from struct pipe, whose members shall live in registers. */
 struct pipe_sums {
-    __m512i of[NV][PIPE];
+    __m512i of[PIPE_PARTS]; /* all pixels of one vector of channels, then of the next */
 };
 
 struct pipe {
@@ -83,11 +83,11 @@ struct pipe {
     struct rq512 q;
 };
 
-INLINE void pipe_part(struct pipe *s, const struct pipe_sums *sums, int part)
+INLINE void pipe_part(struct pipe *s, const struct pipe_sums *sums, int part, int nv)
 {
-    int v = part / 8, pixel = part % 8;
+    int v = part / (PIPE_PARTS / nv), pixel = part % (PIPE_PARTS / nv);
     __m512 f;
-    __asm__ volatile("vcvtdq2ps %1, %0" : "=v"(f) : "m"(sums->of[v][pixel]));
+    __asm__ volatile("vcvtdq2ps %1, %0" : "=v"(f) : "m"(sums->of[part]));
     __m512i r = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(f, s->scale[v]), s->q.hi));
     if (pixel % 2 == 0) {
         __asm__ volatile("" : "+v"(r));
@@ -105,37 +105,43 @@ INLINE void pipe_part(struct pipe *s, const struct pipe_sums *sums, int part)
     _mm512_storeu_si512(s->out + (size_t)v * s->out_stride + pixel / 4 * 64, u);
 }
 
-INLINE void pipe_leave(struct pipe *s, struct pipe_sums *sums, __m512i acc[MR][NV], uint8_t *out)
+INLINE void pipe_leave(struct pipe *s, struct pipe_sums *sums, __m512i acc[PIPE_PARTS][NV],
+                       uint8_t *out, int nv)
 {
-#pragma GCC unroll 8
-    for (int i = 0; i < PIPE; i++) {
-        _mm512_store_si512(&sums->of[0][i], acc[i][0]);
-        _mm512_store_si512(&sums->of[1][i], acc[i][1]);
-    }
+#pragma GCC unroll 16
+    for (int i = 0; i < PIPE_PARTS / nv; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < nv; v++)
+            _mm512_store_si512(&sums->of[v * (PIPE_PARTS / nv) + i], acc[i][v]);
     s->out = out;
 }
 
-INLINE void pipe_end(struct pipe *s, const struct pipe_sums *sums)
+INLINE void pipe_end(struct pipe *s, const struct pipe_sums *sums, int nv)
 {
 #pragma GCC unroll 16
     for (int i = 0; i < PIPE_PARTS; i++)
-        pipe_part(s, sums, i);
+        pipe_part(s, sums, i, nv);
 }
 
-/* As dot_step() for PIPE pixels; a part goes along after every `every` pixels, counted over steps;
- * 0: none. */
-INLINE void pipe_step(struct pipe *s, const struct pipe_sums *sums, __m512i acc[MR][NV],
-                      const uint8_t *in, size_t pixel_step, const int8_t *w, int step, int every)
+/* As dot_step() for 16 / nv pixels; a part goes along after every `every` pixels, counted over
+ * steps; 0: none. */
+INLINE void pipe_step(struct pipe *s, const struct pipe_sums *sums, __m512i acc[PIPE_PARTS][NV],
+                      const uint8_t *in, size_t pixel_step, const int8_t *w, int step, int every,
+                      int nv)
 {
-    __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);
-#pragma GCC unroll 8
-    for (int i = 0; i < PIPE; i++) {
+    __m512i wv[NV];
+#pragma GCC unroll 2
+    for (int v = 0; v < nv; v++)
+        wv[v] = _mm512_load_si512(w + v * 64);
+#pragma GCC unroll 16
+    for (int i = 0; i < PIPE_PARTS / nv; i++) {
         __m512i x = broadcast(in + (size_t)i * pixel_step);
-        dot(&acc[i][0], x, w0);
-        dot(&acc[i][1], x, w1);
-        int slot = step * PIPE + i + 1;
+#pragma GCC unroll 2
+        for (int v = 0; v < nv; v++)
+            dot(&acc[i][v], x, wv[v]);
+        int slot = step * (PIPE_PARTS / nv) + i + 1;
         if (every && slot % every == 0 && slot / every <= PIPE_PARTS)
-            pipe_part(s, sums, slot / every - 1);
+            pipe_part(s, sums, slot / every - 1, nv);
     }
 }
 
