@@ -1,6 +1,8 @@
-/* Drivers of what stands between convolutions: global average pool, sum of two tensors, tables. */
+/* Drivers of what stands between convolutions and behind them: global average pool, sum of two
+ * tensors, tables, softmax. */
 #include "engine/bands.h"
 #include "engine/bf16.h"
+#include "engine/kernels/ref/ref.h"
 
 static void split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret)
 {
@@ -208,4 +210,47 @@ const struct eng_driver eng_drive_lut = {
     .name = "lut",
     .split = split_blocks,
     .phase = {run_lut},
+};
+
+/* ---- softmax ---- */
+
+/* The sum runs in the order of the channels, as the reference does. Of quanta there are 256, so
+ * each probability is rounded once. */
+static void softmax_one(const struct eng_softmax_params *p, const uint8_t *in, uint8_t *out)
+{
+    uint8_t rounded[256], max = 0, min = 255;
+    float sum = 0;
+    for (int i = 0; i < p->n; i++) {
+        max = in[i] > max ? in[i] : max;
+        min = in[i] < min ? in[i] : min;
+    }
+    for (int i = 0; i < p->n; i++)
+        sum += p->table[max - in[i]];
+    float inverse = 1.0f / (sum * p->out_scale);
+    for (int d = 0; d <= max - min; d++)
+        rounded[d] = eng_ref_softmax_round(p->table[d] * inverse, p->type, &p->range);
+    for (int i = 0; i < p->n; i++)
+        out[i] = rounded[max - in[i]];
+}
+
+static void split_softmax(const struct eng_step *s, int batch, int members, struct eng_split *ret)
+{
+    (void)s;
+    (void)members;
+    eng_cost_images(batch, ret);
+}
+
+static void run_softmax(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    (void)member;
+    for (int image = begin; image < end; image++)
+        softmax_one(c->step->params, (const uint8_t *)eng_value_at(c, c->step->in[0], image),
+                    (uint8_t *)eng_value_at(c, c->step->out, image));
+}
+
+const struct eng_driver eng_drive_softmax = {
+    .name = "softmax",
+    .split = split_softmax,
+    .phase = {run_softmax},
 };

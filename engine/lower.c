@@ -157,6 +157,9 @@ static int convert(struct eng_lower *l, int tensor, enum eng_rep from, enum eng_
     if ((from == ENG_REP_C16 || to == ENG_REP_C16) && eng_lower_geometry(t, &h, &w, &lp->c)) {
         const struct eng_value *v = &l->p->values[from == ENG_REP_C16 ? in : out];
         lp->b = (struct eng_blocks_params){v->blocks, h * w, v->stride};
+    } else { /* pieces of any length */
+        lp->b.block_bytes = ENG_FLIP_PIECE;
+        lp->b.blocks = (int)((lp->elements + ENG_FLIP_PIECE - 1) / ENG_FLIP_PIECE);
     }
     struct eng_step s = {
         .driver = driver, .node = -1, .node2 = -1, .out = out, .mid = -1, .params = lp};
@@ -279,7 +282,7 @@ static int lower_node(struct eng_lower *l, int i)
 {
     static int (*const kinds[])(struct eng_lower *, int) = {
         eng_lower_alias, eng_lower_conv3, eng_lower_gemm, eng_lower_depthwise,
-        eng_lower_pool,  eng_lower_add,   eng_lower_lut,
+        eng_lower_pool,  eng_lower_add,   eng_lower_lut,  eng_lower_softmax,
     };
     if (!l->p->reference) {
         for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {

@@ -48,6 +48,7 @@ int eng_lower_depthwise(struct eng_lower *l, int i);
 int eng_lower_pool(struct eng_lower *l, int i);
 int eng_lower_add(struct eng_lower *l, int i);
 int eng_lower_lut(struct eng_lower *l, int i);
+int eng_lower_softmax(struct eng_lower *l, int i);
 int eng_lower_alias(struct eng_lower *l, int i);
 int eng_lower_ref(struct eng_lower *l, int i); /* always 1 or a failure */
 

@@ -161,6 +161,31 @@ int eng_lower_lut(struct eng_lower *l, int i)
     return c16_step(l, i, &eng_drive_lut, lp, "lut_u8", 1);
 }
 
+int eng_lower_softmax(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    int h, w, c;
+    if (n->op != ENG_OP_SOFTMAX || x->data || !eng_is_quantised(x) || !eng_is_quantised(y) ||
+        !eng_lower_geometry(x, &h, &w, &c) || h != 1 || w != 1)
+        return 0;
+    struct eng_softmax_params *sp = eng_lower_alloc(l, sizeof *sp);
+    int in = sp ? eng_lower_need(l, n->in[0], ENG_REP_C16) : eng_lower_no_memory(l);
+    if (in < 0)
+        return in;
+    sp->n = c;
+    eng_ref_softmax_table(eng_quant_scale(x, 0), n->beta, sp->table);
+    sp->out_scale = eng_quant_scale(y, 0);
+    sp->type = y->type;
+    sp->range = eng_quant_bounds(y, -INFINITY, INFINITY);
+    struct eng_step s = {.driver = &eng_drive_softmax, .node = i, .node2 = -1, .mid = -1};
+    s.params = sp;
+    s.kernel = "softmax";
+    s.out = eng_lower_make(l, n->out, ENG_REP_FILE);
+    int rc = s.out < 0 ? s.out : eng_lower_step(l, &s, &in, 1);
+    return rc < 0 ? rc : 1;
+}
+
 int eng_lower_alias(struct eng_lower *l, int i)
 {
     const struct eng_node *n = &l->g->nodes[i];

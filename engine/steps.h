@@ -185,8 +185,9 @@ struct eng_blocks_params {
     int blocks, pixels;
     size_t block_bytes; /* read and written for one block */
 };
+enum { ENG_FLIP_PIECE = 8 << 10 };
 struct eng_layout_params {
-    struct eng_blocks_params b; /* flip: unused */
+    struct eng_blocks_params b; /* flip: pieces of ENG_FLIP_PIECE bytes */
     int c;                      /* channels of the tensor */
     int flip;                   /* i8 <-> u8 */
     enum eng_type in, out;      /* equal, i8 <-> u8, or f32 <-> bf16 */
@@ -265,6 +266,14 @@ struct eng_add_params {
     struct eng_add_quant q; /* zero points and range in u8 quanta */
     float lo, hi;
 };
+/* Softmax over one vector of quanta: eng_ref_softmax()'s arithmetic, its table made once. */
+struct eng_softmax_params {
+    int n;
+    float table[256]; /* exp of 0, -1, -2 ... quanta below the largest */
+    float out_scale;
+    enum eng_type type; /* of the output */
+    struct eng_quant_range range;
+};
 struct eng_lut_params {
     struct eng_blocks_params b;
     uint8_t table[256];
@@ -280,6 +289,7 @@ extern const struct eng_driver eng_drive_gemm;
 extern const struct eng_driver eng_drive_gap;
 extern const struct eng_driver eng_drive_add;
 extern const struct eng_driver eng_drive_lut;
+extern const struct eng_driver eng_drive_softmax;
 
 /* ---- plan_cost.c: all choices of size ---- */
 void eng_cost_images(int batch, struct eng_split *ret); /* a unit per image */

@@ -65,4 +65,9 @@ void eng_ref_unary(const struct eng_ref_call *c);
 void eng_ref_batchnorm(const struct eng_ref_call *c);
 void eng_ref_prelu(const struct eng_ref_call *c);
 
+/* Quantised softmax in two halves: table[d] = exp of d quanta below the largest, of that scale; and
+ * what a probability over the output's scale is in quanta of the output. */
+void eng_ref_softmax_table(float scale, float beta, float table[256]);
+uint8_t eng_ref_softmax_round(float p, enum eng_type type, const struct eng_quant_range *r);
+
 #endif

@@ -99,13 +99,25 @@ static void softmax_f(const float *x, float *y, size_t n, float beta)
 /* TFLite's SoftmaxInt8LUT: a float table of exp(-scale * beta * d), summed in order, one product
  * with 1 / (sum * output scale), rounded half up. exp in double: the table must not depend on the
  * C library's expf. */
+void eng_ref_softmax_table(float scale, float beta, float table[256])
+{
+    float step = -scale * beta;
+    for (int d = 0; d < 256; d++)
+        table[d] = (float)exp((double)(step * (float)d));
+}
+
+uint8_t eng_ref_softmax_round(float p, enum eng_type type, const struct eng_quant_range *r)
+{
+    double q = type == ENG_U8 ? (double)floorf(p + 0.5f) : floor((double)p + 0.5);
+    q += r->zero_point;
+    return (uint8_t)(q < r->lo ? r->lo : q > r->hi ? r->hi : (int32_t)q);
+}
+
 static void softmax_q(const struct eng_ref_call *c, size_t first, size_t n)
 {
     const struct eng_tensor *x = eng_ref_in(c, 0), *y = eng_ref_out(c);
-    float step = -eng_quant_scale(x, 0) * c->n->beta, sum = 0;
-    float table[256];
-    for (int d = 0; d < 256; d++)
-        table[d] = (float)exp((double)(step * (float)d));
+    float sum = 0, table[256];
+    eng_ref_softmax_table(eng_quant_scale(x, 0), c->n->beta, table);
     int32_t max = INT32_MIN;
     for (size_t i = first; i < first + n; i++) {
         int32_t q = eng_ref_q(x->type, c->in[0], i);
@@ -117,9 +129,7 @@ static void softmax_q(const struct eng_ref_call *c, size_t first, size_t n)
     struct eng_quant_range r = eng_quant_bounds(y, -INFINITY, INFINITY);
     for (size_t i = first; i < first + n; i++) {
         float p = table[max - eng_ref_q(x->type, c->in[0], i)] * inverse;
-        double q = y->type == ENG_U8 ? (double)floorf(p + 0.5f) : floor((double)p + 0.5);
-        q += r.zero_point;
-        eng_ref_put_q(y->type, c->out, i, q < r.lo ? r.lo : q > r.hi ? r.hi : (int32_t)q);
+        ((uint8_t *)c->out)[i] = eng_ref_softmax_round(p, y->type, &r);
     }
 }
 
