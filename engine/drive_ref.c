@@ -39,31 +39,19 @@ static void flip_bytes(const uint8_t *in, uint8_t *out, size_t n)
         out[i] = in[i] ^ 0x80;
 }
 
-static void split_layout(const struct eng_step *s, int batch, int members, struct eng_split *ret)
-{
-    const struct eng_layout_params *p = s->params;
-    eng_cost_blocks(p->b.blocks, p->b.block_bytes, batch, members, ret);
-}
-
 static void run_flip(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
     const struct eng_layout_params *p = c->step->params;
-    const struct eng_split *s = c->split;
     (void)member;
-    for (int u = begin; u < end; u++) {
-        int image = u / s->block_groups;
-        size_t unit = (size_t)s->blocks * ENG_FLIP_PIECE;
-        size_t from = (size_t)(u % s->block_groups) * unit, left = p->elements - from;
-        flip_bytes((uint8_t *)eng_value_at(c, c->step->in[0], image) + from,
-                   (uint8_t *)eng_value_at(c, c->step->out, image) + from,
-                   left < unit ? left : unit);
-    }
+    for (int image = begin; image < end; image++)
+        flip_bytes((uint8_t *)eng_value_at(c, c->step->in[0], image),
+                   (uint8_t *)eng_value_at(c, c->step->out, image), p->elements);
 }
 
 const struct eng_driver eng_drive_flip = {
     .name = "flip",
-    .split = split_layout,
+    .split = split_images,
     .phase = {run_flip},
 };
 
@@ -140,6 +128,12 @@ static void move_block(const struct eng_layout_params *p, const struct lanes *l)
         each_pixel(p, l, ENG_BLOCK, 1);
     else
         each_pixel(p, l, l->n, l->whole);
+}
+
+static void split_layout(const struct eng_step *s, int batch, int members, struct eng_split *ret)
+{
+    const struct eng_layout_params *p = s->params;
+    eng_cost_blocks(p->b.blocks, p->b.block_bytes, batch, members, ret);
 }
 
 /* Units of blocks; `blocked` is the value in C16, the other one is NHWC. */

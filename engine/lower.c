@@ -157,9 +157,6 @@ static int convert(struct eng_lower *l, int tensor, enum eng_rep from, enum eng_
     if ((from == ENG_REP_C16 || to == ENG_REP_C16) && eng_lower_geometry(t, &h, &w, &lp->c)) {
         const struct eng_value *v = &l->p->values[from == ENG_REP_C16 ? in : out];
         lp->b = (struct eng_blocks_params){v->blocks, h * w, v->stride};
-    } else { /* pieces of any length */
-        lp->b.block_bytes = ENG_FLIP_PIECE;
-        lp->b.blocks = (int)((lp->elements + ENG_FLIP_PIECE - 1) / ENG_FLIP_PIECE);
     }
     struct eng_step s = {
         .driver = driver, .node = -1, .node2 = -1, .out = out, .mid = -1, .params = lp};

@@ -185,9 +185,8 @@ struct eng_blocks_params {
     int blocks, pixels;
     size_t block_bytes; /* read and written for one block */
 };
-enum { ENG_FLIP_PIECE = 8 << 10 };
 struct eng_layout_params {
-    struct eng_blocks_params b; /* flip: pieces of ENG_FLIP_PIECE bytes */
+    struct eng_blocks_params b; /* flip: unused */
     int c;                      /* channels of the tensor */
     int flip;                   /* i8 <-> u8 */
     enum eng_type in, out;      /* equal, i8 <-> u8, or f32 <-> bf16 */

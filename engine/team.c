@@ -38,12 +38,13 @@ struct range {
 
 struct eng_team {
     _Alignas(LINE) _Atomic uint32_t gate;
+    /* One line, which a helper waits for and finds all in: */
     _Alignas(LINE) _Atomic uint32_t job;
-    _Atomic uint32_t sleepers; /* helpers asleep on job */
-    _Alignas(LINE) _Atomic uint32_t active;
-    _Alignas(LINE) eng_team_fn *fn; /* of the open job; stable while job is odd or active > 0 */
+    int parts;       /* ranges in use */
+    eng_team_fn *fn; /* of the open job; stable while job is odd or active > 0 */
     void *arg;
-    int parts; /* ranges in use */
+    _Alignas(LINE) _Atomic uint32_t active;
+    _Alignas(LINE) _Atomic uint32_t sleepers; /* helpers asleep on job */
     int max_members;
     struct range *ranges;
 };
