@@ -58,4 +58,7 @@ int eng_cpu_parse(uint32_t *ret_bits, const char *name);
 /* Name of the highest level contained in `bits`: one of the names above, never "native". */
 const char *eng_cpu_name(uint32_t bits);
 
+/* SHA-256 in hexadecimal, NUL-terminated. */
+void eng_digest(const void *bytes, size_t len, char ret[65]);
+
 #endif

@@ -1,5 +1,6 @@
 /* SHA-256, straight from FIPS 180-4. */
 #include "engine/sha256.h"
+#include "engine/engine.h"
 
 #include <string.h>
 
@@ -109,4 +110,12 @@ void eng_sha256_hex(struct eng_sha256 *s, char ret[65])
         ret[2 * i + 1] = digits[byte & 15];
     }
     ret[64] = '\0';
+}
+
+void eng_digest(const void *bytes, size_t len, char ret[65])
+{
+    struct eng_sha256 s;
+    eng_sha256_init(&s);
+    eng_sha256_add(&s, bytes, len);
+    eng_sha256_hex(&s, ret);
 }

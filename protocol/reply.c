@@ -1,10 +1,14 @@
 /* Replies of our own image API. Built with jansson: a reply is a few hundred bytes and its cost is
  * nothing beside an inference. */
 #include "protocol/reply.h"
+#include "protocol/buffer.h"
 #include "protocol/json.h"
+#include "protocol/json_tensor.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static void add_predictions(struct proto_json *w, json_t *to, const struct proto_result *r)
 {
@@ -18,6 +22,30 @@ static void add_predictions(struct proto_json *w, json_t *to, const struct proto
         proto_json_add(w, list, NULL, one);
     }
     proto_json_add(w, to, "predictions", list);
+}
+
+static void add_embedding(struct proto_json *w, json_t *to, const struct proto_result *r)
+{
+    json_t *list = proto_json_array(w);
+    char digits[PROTO_FLOAT_MAX];
+    for (int i = 0; i < r->n_embedding && !w->failed; i++) {
+        /* The double nearest to the float's shortest decimal prints as that decimal. */
+        proto_json_print_float(digits, r->embedding[i]);
+        proto_json_add(w, list, NULL,
+                       isfinite(r->embedding[i]) ? json_real(strtod(digits, NULL)) : json_null());
+    }
+    proto_json_add(w, to, "embedding", list);
+}
+
+static void add_tensor(struct proto_json *w, json_t *to, const struct proto_result *r)
+{
+    json_t *tensor = proto_json_object(w), *shape = proto_json_array(w);
+    proto_json_text(w, tensor, "datatype", r->tensor_type);
+    for (int i = 0; i < 4; i++)
+        proto_json_add(w, shape, NULL, json_integer(r->tensor_shape[i]));
+    proto_json_add(w, tensor, "shape", shape);
+    proto_json_text(w, tensor, "sha256", r->tensor_sha256);
+    proto_json_add(w, to, "tensor", tensor);
 }
 
 static void add_timing(struct proto_json *w, json_t *to, const struct proto_result *r)
@@ -42,9 +70,15 @@ static void add_result(struct proto_json *w, json_t *to, const struct proto_resu
     proto_json_text(w, to, "variant", r->variant);
     if (r->degraded)
         proto_json_add(w, to, "degraded", json_true());
-    add_predictions(w, to, r);
+    if (r->embedding)
+        add_embedding(w, to, r);
+    else if (r->tensor_type)
+        add_tensor(w, to, r);
+    else
+        add_predictions(w, to, r);
     add_timing(w, to, r);
-    proto_json_add(w, to, "batch", json_integer(r->batch));
+    if (r->batch > 0)
+        proto_json_add(w, to, "batch", json_integer(r->batch));
 }
 
 char *proto_reply_one(const struct proto_result *r, size_t *ret_len)
@@ -67,6 +101,31 @@ char *proto_reply_many(const struct proto_result *r, int n, size_t *ret_len)
     }
     proto_json_add(&w, root, "results", list);
     return proto_json_dump(&w, root, ret_len);
+}
+
+char *proto_reply_lines(const struct proto_result *r, int n, size_t *ret_len)
+{
+    struct proto_buf b = {0};
+    for (int i = 0; i < n && !b.failed; i++) {
+        struct proto_json w = {0};
+        json_t *one = proto_json_object(&w);
+        size_t len = 0;
+        add_result(&w, one, &r[i]);
+        proto_json_add(&w, one, "status", json_integer(r[i].status));
+        char *line = proto_json_dump(&w, one, &len);
+        if (line && r[i].id.s) { /* as it stood: a number keeps its digits */
+            proto_buf_text(&b, "{\"id\":");
+            proto_buf_put(&b, r[i].id.s, r[i].id.len);
+            proto_buf_text(&b, ",");
+            proto_buf_put(&b, line + 1, len - 1);
+        } else if (line) {
+            proto_buf_put(&b, line, len);
+        } else {
+            b.failed = 1;
+        }
+        free(line);
+    }
+    return proto_buf_take(&b, ret_len);
 }
 
 char *proto_reply_error(const char *sentence, size_t *ret_len)

@@ -6,6 +6,8 @@
 #ifndef PROTO_REPLY_H
 #define PROTO_REPLY_H
 
+#include "protocol/span.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,15 +25,24 @@ struct proto_result {
     const struct proto_prediction *predictions;
     int n_predictions;
     uint64_t queue_ns, decode_ns, preprocess_ns, inference_ns, total_ns;
-    int batch;    /* images in the batch that it ran in */
-    int degraded; /* a lower variant than the best of its family ran it */
+    int batch;            /* images in the batch that it ran in */
+    int degraded;         /* a lower variant than the best of its family ran it */
+    struct proto_span id; /* of a line: text of a JSON string or number; s NULL: none */
+    /* In place of predictions: */
+    const float *embedding; /* shortest digits that read back as the same float */
+    int n_embedding;
+    const char *tensor_type, *tensor_sha256; /* what the network saw: its type, digest, shape */
+    int tensor_shape[4];
 };
 
 /* {"model":…,"version":…,"variant":…,"predictions":[…],"timing_ms":{…},"batch":n},
- * and "degraded":true behind the variant if it was. */
+ * and "degraded":true behind the variant if it was. In place of the predictions "embedding":[…], or
+ * "tensor":{"datatype":…,"shape":[…],"sha256":…}. */
 char *proto_reply_one(const struct proto_result *r, size_t *ret_len);
 /* {"results":[…]} in order, each as above plus "status", a failed one {"error":…,"status":…}. */
 char *proto_reply_many(const struct proto_result *r, int n, size_t *ret_len);
+/* One object a line: "id" if there is one, then as above. */
+char *proto_reply_lines(const struct proto_result *r, int n, size_t *ret_len);
 /* {"error":"sentence"} */
 char *proto_reply_error(const char *sentence, size_t *ret_len);
 

@@ -5,7 +5,9 @@
 struct srv_call;
 
 void srv_classify_begin(struct srv_call *c);
-void srv_classify_finish(struct srv_call *c);
+void srv_embed_begin(struct srv_call *c);
+void srv_preprocess_begin(struct srv_call *c);
+void srv_images_finish(struct srv_call *c); /* of the three */
 void srv_models_finish(struct srv_call *c);
 void srv_live_finish(struct srv_call *c);
 void srv_ready_finish(struct srv_call *c);

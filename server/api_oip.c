@@ -51,7 +51,6 @@ void srv_oip_infer_begin(struct srv_call *c)
 void srv_oip_answer(struct srv_infer *i, void *call)
 {
     struct srv_call *c = call;
-    c->images = i->n_inputs;
     if (i->status != 200) {
         if (i->status == 429 || i->status == 503)
             srv_call_header(c, "Retry-After", "%d",

@@ -43,7 +43,7 @@ static void take_instances(struct srv_infer *i, const struct proto_tfs_request *
 
 static int parse(struct srv_infer *i, struct proto_tfs_request *ret, char *err, size_t errlen)
 {
-    int max = (int)i->req->srv->cfg->max_images;
+    int max = i->max_images;
     struct proto_instance *items = srv_arena_alloc(&i->req->arena, (size_t)max * sizeof(*items));
     if (!items)
         return -ENOMEM;

@@ -153,15 +153,18 @@ static void refuse_body(struct srv_call *c, int rc)
 
 static void open_body(struct srv_call *c, int64_t declared)
 {
-    const char *coding = c->ops->header(c, "Content-Encoding");
-    if (coding && coding[0] && proto_coding_parse(coding, &c->coding) < 0) {
+    const char *given = c->ops->header(c, "Content-Encoding");
+    enum proto_coding coding = PROTO_IDENTITY;
+    if (given && given[0] && proto_coding_parse(given, &coding) < 0) {
         srv_call_header(c, "Accept-Encoding", "gzip, deflate");
         srv_call_error(c, 415, "the Content-Encoding of the body is not supported");
         return;
     }
     int rc = srv_req_create(&c->req, c->srv, NULL, NULL);
-    if (rc == 0 && declared > 0)
-        rc = srv_req_expect(c->req, (size_t)declared);
+    if (rc == 0) {
+        c->req->coding = coding;
+        rc = declared > 0 ? srv_req_expect(c->req, (size_t)declared) : 0;
+    }
     if (rc < 0)
         refuse_body(c, rc);
 }
@@ -205,10 +208,10 @@ int srv_call_body(struct srv_call *c, const void *data, size_t len)
 
 static void inflate(struct srv_req *r, void *arg)
 {
-    const struct srv_call *c = arg;
     void *body = NULL;
     size_t len = 0;
-    r->inflate_rc = proto_inflate(c->coding, r->body, r->body_len, r->body_max, &body, &len);
+    (void)arg; /* the call may be gone */
+    r->inflate_rc = proto_inflate(r->coding, r->body, r->body_len, r->body_max, &body, &len);
     if (r->inflate_rc < 0)
         return;
     srv_req_take_body(r, body, len);
@@ -237,7 +240,7 @@ void srv_call_busy(struct srv_call *c)
 void srv_call_finish(struct srv_call *c)
 {
     c->pending = 0;
-    if (c->req && c->coding != PROTO_IDENTITY) {
+    if (c->req && c->req->coding != PROTO_IDENTITY) {
         if (srv_req_offload(c->req, inflate, inflated, c) < 0)
             srv_call_busy(c);
     } else {

@@ -3,7 +3,6 @@
 #ifndef SRV_CALL_H
 #define SRV_CALL_H
 
-#include "protocol/inflate.h"
 #include "server/request.h"
 #include "server/route.h"
 
@@ -43,14 +42,12 @@ struct srv_call {
 
     const struct srv_route *route;
     char params[SRV_PARAMS][SRV_PARAM_MAX]; /* what stands for {} in the route's pattern */
-    enum proto_coding coding;               /* of the body as it comes in */
     char id[SRV_ID_MAX + 1];
     struct srv_req *req; /* if the route takes a body */
     int pending;
     int plain; /* errors are bare sentences, not JSON */
     struct srv_reply reply;
     int64_t declared; /* length of the body; -1 = chunked */
-    int images, many; /* of a classify call: how many, and whether the answer is a list */
 };
 
 /* Counts the call and gives it its id; srv_call_close() must follow, whatever comes between. */

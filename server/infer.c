@@ -35,6 +35,7 @@ struct srv_infer *srv_infer_create(struct srv_req *r, const struct srv_infer_cod
     i->done = done;
     i->arg = arg;
     i->header_len = -1;
+    i->max_images = (int)r->srv->cfg->max_images;
     r->release = release;
     r->release_arg = i;
     return i;

@@ -13,7 +13,8 @@
 
 struct srv_infer;
 
-/* Both run on a worker or on the loop, and touch nothing but the exchange and its request. */
+/* Both run on a worker or on the loop, and touch nothing but the exchange and its request: on a
+ * worker, the transport's own structures may be gone, and the configuration may change. */
 struct srv_infer_codec {
     /* req->body to i->in. 0; -EINVAL with a sentence (400); -ENOMEM (503). With the model known it
      * may fill i->inputs itself, by srv_infer_make_inputs() and _put_*(), and, for answers that are
@@ -35,6 +36,7 @@ struct srv_infer {
     void *more;      /* the codec's own */
 
     struct proto_infer_request in;
+    int max_images;           /* as configured when the request came */
     struct srv_input *inputs; /* of the jobs */
     int n_inputs;
     enum srv_output kinds[PROTO_OUTPUTS_MAX]; /* of the outputs of the answer */

@@ -30,11 +30,11 @@ static int bad(struct srv_infer *i, int rc, const char *err)
 
 static int check_batch(struct srv_infer *i, int64_t n)
 {
-    long long most = (long long)i->req->srv->cfg->max_images;
+    int most = i->max_images;
     if (n < 1)
         srv_infer_fail(i, 400, "the batch of input 'input' is empty for model '%s'", model_name(i));
     else if (n > most)
-        srv_infer_fail(i, 400, "inference request batch-size must be <= %lld for '%s'", most,
+        srv_infer_fail(i, 400, "inference request batch-size must be <= %d for '%s'", most,
                        model_name(i));
     return i->status ? -1 : 0;
 }

@@ -1,6 +1,7 @@
 /* Outputs by name, and the classification extension. An index is that of the output tensor, so a
- * model with a background class has class c at index c + class_offset; ties go to the lower index,
- * a NaN ranks last. */
+ * model with a background class has class c at index c + class_offset. That class ranks where a
+ * client asks for a tensor's elements in order, as Triton has it, but not in `classification`. Ties
+ * go to the lower index, a NaN ranks last. */
 #include "server/infer.h"
 #include "server/srv.h"
 
@@ -27,6 +28,11 @@ enum proto_datatype srv_input_type(const struct srv_model *m)
     return m->info->preprocess.type == ENG_F32 ? PROTO_FP32 : PROTO_UINT8;
 }
 
+static int first_of(const struct srv_model *m, enum srv_output kind)
+{
+    return kind == SRV_CLASSIFICATION ? m->info->class_offset : 0;
+}
+
 static int row_of(const struct srv_model *m, enum srv_output kind)
 {
     return kind == SRV_EMBEDDING ? m->info->embedding : m->info->outputs;
@@ -41,6 +47,7 @@ int srv_output_at(const struct srv_model *m, int index, enum srv_output *ret_kin
     *ret_kind = (enum srv_output)index;
     *ret_name = names[index];
     *ret_type = index == SRV_CLASSIFICATION ? PROTO_BYTES : PROTO_FP32;
+    row -= first_of(m, *ret_kind);
     if (index == SRV_CLASSIFICATION && row > SRV_CLASSIFICATION_DEFAULT)
         row = SRV_CLASSIFICATION_DEFAULT;
     *ret_row = row;
@@ -147,15 +154,16 @@ static const char **strings_of(struct srv_infer *i, enum srv_output kind, const 
                                int width, int k)
 {
     struct srv_arena *a = &i->req->arena;
+    int first = first_of(i->req->model, kind), candidates = width - first;
     size_t n = (size_t)i->n_inputs;
     const char **strings = srv_arena_alloc(a, n * (size_t)k * sizeof(*strings));
     struct ranked *all = srv_arena_alloc(a, (size_t)width * sizeof(*all));
     if (!strings || !all)
         return NULL;
     for (size_t row = 0; row < n; row++) {
-        for (int c = 0; c < width; c++)
-            all[c] = (struct ranked){rows[row * (size_t)width + (size_t)c], c};
-        rank(all, width, k);
+        for (int c = 0; c < candidates; c++)
+            all[c] = (struct ranked){rows[row * (size_t)width + (size_t)(first + c)], first + c};
+        rank(all, candidates, k);
         for (int top = 0; top < k; top++) {
             const char *text = copy_text(a, all[top].value, all[top].index,
                                          label_of(i->req->model, kind, all[top].index));
@@ -184,7 +192,8 @@ static int make_output(struct srv_infer *i, int at)
     int width = row_of(i->req->model, kind), k = i->in.outputs[at].classification;
     if (k == 0 && kind == SRV_CLASSIFICATION)
         k = SRV_CLASSIFICATION_DEFAULT;
-    k = k < width ? k : width;
+    int most = width - first_of(i->req->model, kind);
+    k = k < most ? k : most;
     t->name = names[kind];
     t->datatype = k ? PROTO_BYTES : PROTO_FP32;
     t->n_dims = 2;

@@ -7,6 +7,7 @@
 #define SRV_REQUEST_H
 
 #include "engine/image.h"
+#include "protocol/inflate.h"
 #include "server/arena.h"
 #include "server/job.h"
 #include "server/model.h"
@@ -62,6 +63,7 @@ struct srv_req {
     struct srv_task task;
     void *owned_body; /* malloc'ed; in place of one in the arena */
     size_t owned_len;
+    enum proto_coding coding; /* of the body, until it is inflated */
     int inflate_rc;
     int cancelled;
     void (*release)(void *arg); /* called once, when the request goes; NULL: nothing to do */

@@ -12,10 +12,15 @@
 enum { READ = SRV_GET | SRV_HEAD, SEND = SRV_POST | SRV_PUT };
 
 static const struct srv_route routes[] = {
-    {"/v1/classify", SEND, 1, srv_classify_begin, srv_classify_finish,
-     "Classify one image (raw body) or many (multipart/form-data) with the default model"},
-    {"/v1/models/{}/classify", SEND, 1, srv_classify_begin, srv_classify_finish,
+    {"/v1/classify", SEND, 1, srv_classify_begin, srv_images_finish,
+     "Classify one image or many with the default model"},
+    {"/v1/models/{}/classify", SEND, 1, srv_classify_begin, srv_images_finish,
      "Classify with a model or family"},
+    {"/v1/embed", SEND, 1, srv_embed_begin, srv_images_finish,
+     "Embedding of one image or many by the default model"},
+    {"/v1/models/{}/embed", SEND, 1, srv_embed_begin, srv_images_finish, "Embedding by a model"},
+    {"/v1/models/{}/preprocess", SEND, 1, srv_preprocess_begin, srv_images_finish,
+     "What the network would see: digest, or the tensor itself"},
     {"/v1/models/{}:predict", SRV_POST, 1, srv_tfs_begin, srv_tfs_predict_finish,
      "TensorFlow Serving: probabilities of instances"},
     {"/v1/models/{}/versions/{}:predict", SRV_POST, 1, srv_tfs_begin, srv_tfs_predict_finish,

@@ -33,7 +33,7 @@ def test_model(tiny, path):
     assert a["inputs"] == [{"name": "input", "datatype": "UINT8", "shape": [-1, 16, 16, 3]}]
     assert a["outputs"] == [{"name": "logits", "datatype": "FP32", "shape": [-1, 4]},
                             {"name": "probabilities", "datatype": "FP32", "shape": [-1, 4]},
-                            {"name": "classification", "datatype": "BYTES", "shape": [-1, 4]}]
+                            {"name": "classification", "datatype": "BYTES", "shape": [-1, 3]}]
     assert a["properties"]["class_offset"] == "1" and len(a["properties"]["sha256"]) == 64
 
 
@@ -49,7 +49,7 @@ def test_config(tiny):
     assert a["input"][0]["data_type"] == "TYPE_UINT8" and a["input"][0]["dims"] == [16, 16, 3]
     assert a["input"][0]["format"] == "FORMAT_NHWC"
     assert [(o["name"], o["data_type"], o["dims"]) for o in a["output"]] == [
-        ("logits", "TYPE_FP32", [4]), ("probabilities", "TYPE_FP32", [4]), ("classification", "TYPE_STRING", [4])]
+        ("logits", "TYPE_FP32", [4]), ("probabilities", "TYPE_FP32", [4]), ("classification", "TYPE_STRING", [3])]
     assert a["dynamic_batching"]["priority_levels"] == 8
 
 

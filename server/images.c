@@ -1,0 +1,110 @@
+/* Body -> images -> jobs -> answer: long bodies are read and long answers written on a worker. */
+#include "server/images.h"
+
+#include "server/api.h"
+#include "server/api_common.h"
+#include "server/srv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOOP_BODY_MAX = 16 << 10, BOUNDARY_MAX = 128 };
+
+struct reading {
+    struct srv_images images; /* first */
+    enum srv_body_kind kind;
+    char boundary[BOUNDARY_MAX];
+};
+
+static void release(void *arg)
+{
+    struct srv_images *im = arg;
+    free(im->body);
+}
+
+static void write_answer(struct srv_req *r, void *arg)
+{
+    (void)r;
+    srv_images_write(arg);
+}
+
+static void reply(struct srv_req *r, void *arg)
+{
+    (void)r;
+    srv_images_reply(arg);
+}
+
+static void jobs_done(struct srv_req *r, void *arg)
+{
+    struct srv_images *im = arg;
+    if (srv_images_is_long(im) && srv_req_offload(r, write_answer, reply, im) == 0)
+        return;
+    srv_images_write(im);
+    srv_images_reply(im);
+}
+
+static void submit(struct srv_req *r, void *arg)
+{
+    struct srv_images *im = arg;
+    if (im->status || im->n_inputs == 0) {
+        srv_images_write(im);
+        srv_images_reply(im);
+        return;
+    }
+    r->done = jobs_done;
+    r->arg = im;
+    int rc = srv_req_submit(r, im->inputs, im->n_inputs);
+    if (rc < 0)
+        srv_api_refuse(im->call, rc);
+}
+
+static void read_body(struct srv_req *r, void *arg)
+{
+    struct reading *g = arg;
+    (void)r;
+    srv_images_read(&g->images, g->kind, g->boundary);
+}
+
+static int read_tensor_form(struct srv_call *c, enum srv_tensor_form *ret)
+{
+    char as[16] = "digest";
+    if (!(c->req->wants & SRV_WANT_TENSOR))
+        return 0;
+    if (srv_call_query(c, "as", as, sizeof(as)) < 0)
+        return -1;
+    if (strcmp(as, "npy") == 0)
+        *ret = SRV_AS_NPY;
+    else if (strcmp(as, "raw") == 0)
+        *ret = SRV_AS_RAW;
+    else if (strcmp(as, "digest") != 0)
+        srv_call_error(c, 400, "as must be digest, npy or raw");
+    return c->reply.status ? -1 : 0;
+}
+
+void srv_images_finish(struct srv_call *c)
+{
+    struct srv_req *r = c->req;
+    struct reading *g = srv_arena_alloc(&r->arena, sizeof(*g));
+    if (!g) {
+        srv_api_refuse(c, -ENOMEM);
+        return;
+    }
+    g->images.call = c;
+    g->images.req = r;
+    g->images.limit = (int)c->srv->cfg->max_images;
+    if (read_tensor_form(c, &g->images.tensor_form) < 0)
+        return;
+    if (srv_images_kind(c, &g->kind, g->boundary, sizeof(g->boundary)) < 0)
+        return;
+    r->release = release;
+    r->release_arg = &g->images;
+    if (g->kind == SRV_BODY_RAW || r->body_len <= LOOP_BODY_MAX) {
+        read_body(r, g);
+        submit(r, g);
+        return;
+    }
+    int rc = srv_req_offload(r, read_body, submit, g);
+    if (rc < 0)
+        srv_api_refuse(c, rc);
+}

@@ -1,0 +1,248 @@
+/* A raw picture, multipart/form-data, JSON with base64, or NDJSON. Pictures stay where they lie in
+ * the body; only base64 is decoded, into the arena. */
+#include "protocol/base64.h"
+#include "protocol/multipart.h"
+#include "protocol/ndjson.h"
+#include "protocol/picture.h"
+#include "server/images.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { FIELDS_MAX = 16 };
+
+static void refuse(struct srv_images *im, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void refuse(struct srv_images *im, int status, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(im->error, sizeof(im->error), fmt, ap);
+    va_end(ap);
+    im->status = status;
+}
+
+static void refuse_many(struct srv_images *im)
+{
+    refuse(im, 413, "more than %d images in one request", im->limit);
+}
+
+static void *allocate(struct srv_images *im, size_t n, size_t size)
+{
+    void *p = srv_arena_alloc(&im->req->arena, n * size);
+    if (!p)
+        refuse(im, 503, "out of memory for the images");
+    return p;
+}
+
+/* Room for n images. */
+static int make_room(struct srv_images *im, int n)
+{
+    im->all = allocate(im, (size_t)n, sizeof(*im->all));
+    im->inputs = im->all ? allocate(im, (size_t)n, sizeof(*im->inputs)) : NULL;
+    return im->inputs ? 0 : -1;
+}
+
+static void add_image(struct srv_images *im, const void *data, size_t len)
+{
+    im->all[im->n++] = (struct srv_image){.input = im->n_inputs};
+    im->inputs[im->n_inputs++] = (struct srv_input){SRV_IMAGE, data, len};
+}
+
+/* ---- which kind ---- */
+
+static int is_type(const char *type, const char *want)
+{
+    size_t len = strlen(want);
+    return type && strncasecmp(type, want, len) == 0 && strchr("; \t", type[len]) != NULL;
+}
+
+static int looks_like_json(const struct srv_req *r)
+{
+    size_t i = 0;
+    while (i < r->body_len && r->body[i] && strchr(" \t\r\n", r->body[i]))
+        i++;
+    return i < r->body_len && r->body[i] == '{';
+}
+
+int srv_images_kind(struct srv_call *c, enum srv_body_kind *ret, char *boundary, size_t len)
+{
+    const struct srv_req *r = c->req;
+    const char *type = c->ops->header(c, "Content-Type");
+    int rc = type ? proto_multipart_boundary(type, boundary, len) : -ENOENT;
+    if (rc == -EINVAL)
+        srv_call_error(c, 400, "the Content-Type names no valid multipart boundary");
+    else if (rc == 0)
+        *ret = SRV_BODY_MULTIPART;
+    else if (r->body_len == 0)
+        srv_call_error(c, 422, "the body is empty, an image was expected");
+    else if (is_type(type, "application/x-ndjson") || is_type(type, "application/jsonl"))
+        *ret = SRV_BODY_LINES;
+    else if (is_type(type, "application/json") ||
+             (eng_image_sniff(r->body, r->body_len) == ENG_IMAGE_UNKNOWN && looks_like_json(r)))
+        *ret = SRV_BODY_JSON;
+    else if (eng_image_sniff(r->body, r->body_len) == ENG_IMAGE_UNKNOWN)
+        srv_call_error(c, 415, "the body is not an image of a type that is read here");
+    else
+        *ret = SRV_BODY_RAW;
+    return c->reply.status ? -1 : 0;
+}
+
+/* ---- the four ---- */
+
+static void read_raw(struct srv_images *im)
+{
+    const struct srv_req *r = im->req;
+    if (make_room(im, 1) == 0)
+        add_image(im, r->body, r->body_len);
+}
+
+static int is_image_part(const struct proto_part *p)
+{
+    static const char *const names[] = {"image", "images", "image[]", "images[]", "file"};
+    if (p->filename)
+        return 1;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strlen(names[i]) == p->name_len && memcmp(names[i], p->name, p->name_len) == 0)
+            return 1;
+    return 0;
+}
+
+static void read_multipart(struct srv_images *im, const char *boundary)
+{
+    const struct srv_req *r = im->req;
+    int limit = im->limit, room = limit + FIELDS_MAX;
+    char err[160] = "";
+    struct proto_part *parts = allocate(im, (size_t)room, sizeof(*parts));
+    if (!parts || make_room(im, room) < 0)
+        return;
+    int found =
+        proto_multipart_split(r->body, r->body_len, boundary, parts, room, err, sizeof(err));
+    for (int i = 0; i < found; i++)
+        if (is_image_part(&parts[i]))
+            add_image(im, parts[i].data, parts[i].len);
+    im->form = im->n > 1 ? SRV_MANY : SRV_ONE;
+    if (found == -E2BIG || im->n > limit)
+        refuse_many(im);
+    else if (found < 0)
+        refuse(im, 400, "%s", err[0] ? err : "the multipart body is malformed");
+    else if (im->n == 0)
+        refuse(im, 400, "the form holds no image (a part named \"image\", or with a file name)");
+}
+
+/* Base64 or a data: URL: 0, -EINVAL, -ENOMEM. */
+static int decode(struct srv_images *im, struct proto_span text, struct srv_input *ret)
+{
+    const char *s = text.s;
+    size_t len = text.len;
+    if (proto_data_url(text.s, text.len, &s, &len) == -EINVAL)
+        return -EINVAL;
+    size_t room = proto_base64_decoded_max(len);
+    void *to = srv_arena_alloc(&im->req->arena, room);
+    if (!to)
+        return -ENOMEM;
+    long n = proto_base64_decode(s, len, 1, to, room);
+    if (n < 0)
+        return -EINVAL;
+    *ret = (struct srv_input){SRV_IMAGE, to, (size_t)n};
+    return 0;
+}
+
+/* An image of a list, which fails alone. */
+static void add_text(struct srv_images *im, struct proto_span text)
+{
+    struct srv_image *image = &im->all[im->n++];
+    int rc = decode(im, text, &im->inputs[im->n_inputs]);
+    image->input = rc == 0 ? im->n_inputs++ : -1;
+    if (rc == -EINVAL)
+        snprintf(image->error, sizeof(image->error), "the image is not valid base64");
+    else if (rc < 0)
+        refuse(im, 503, "out of memory for the images");
+}
+
+static void set_top_k(struct srv_images *im, int64_t top_k)
+{
+    if (top_k > 0)
+        im->req->top_k = top_k > INT_MAX ? INT_MAX : (int)top_k;
+}
+
+static void read_json(struct srv_images *im)
+{
+    const struct srv_req *r = im->req;
+    int limit = im->limit;
+    struct proto_pictures p;
+    struct proto_span *texts = allocate(im, (size_t)limit, sizeof(*texts));
+    if (!texts)
+        return;
+    int rc =
+        proto_pictures_parse(&p, r->body, r->body_len, texts, limit, im->error, sizeof(im->error));
+    if (rc == -E2BIG)
+        refuse_many(im);
+    else if (rc < 0)
+        im->status = 400;
+    if (rc < 0 || make_room(im, p.n) < 0)
+        return;
+    im->form = p.many ? SRV_MANY : SRV_ONE;
+    set_top_k(im, p.top_k);
+    for (int i = 0; i < p.n && !im->status; i++)
+        add_text(im, texts[i]);
+}
+
+static void read_line(struct srv_images *im, struct proto_span line)
+{
+    struct proto_pictures p;
+    struct proto_span text;
+    char err[sizeof(im->all[0].error)] = "";
+    int rc = proto_pictures_parse(&p, line.s, line.len, &text, 1, err, sizeof(err));
+    if (rc == 0) {
+        add_text(im, text);
+        im->all[im->n - 1].id = p.id;
+        return;
+    }
+    struct srv_image *image = &im->all[im->n++];
+    image->input = -1;
+    snprintf(image->error, sizeof(image->error), "%s", rc == -E2BIG ? "a line has one image" : err);
+}
+
+static void read_lines(struct srv_images *im)
+{
+    const struct srv_req *r = im->req;
+    int limit = im->limit;
+    struct proto_span line;
+    size_t pos = 0;
+    if (make_room(im, limit) < 0)
+        return;
+    im->form = SRV_LINES;
+    while (!im->status &&
+           proto_ndjson_next((const char *)r->body, r->body_len, &pos, 1, r->body_len, &line) > 0) {
+        if (im->n == limit)
+            refuse_many(im);
+        else
+            read_line(im, line);
+    }
+    if (im->n == 0)
+        refuse(im, 400, "there is no line in the body");
+}
+
+void srv_images_read(struct srv_images *im, enum srv_body_kind kind, const char *boundary)
+{
+    switch (kind) {
+    case SRV_BODY_RAW:
+        read_raw(im);
+        break;
+    case SRV_BODY_MULTIPART:
+        read_multipart(im, boundary);
+        break;
+    case SRV_BODY_JSON:
+        read_json(im);
+        break;
+    case SRV_BODY_LINES:
+        read_lines(im);
+        break;
+    }
+}
