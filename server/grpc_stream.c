@@ -317,7 +317,7 @@ static void take_message(struct srv_stream *st, void *message_take, size_t len, 
         return;
     }
     srv_req_take_body(x->call.req, message_take, len);
-    x->call.coding = compressed ? st->coding : PROTO_IDENTITY;
+    x->call.req->coding = compressed ? st->coding : PROTO_IDENTITY;
     srv_call_finish(&x->call);
     send_answers(st);
 }

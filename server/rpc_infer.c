@@ -21,7 +21,6 @@ static const struct srv_infer_codec codec = {parse, write_reply};
 static void answer(struct srv_infer *i, void *arg)
 {
     struct srv_call *c = arg;
-    c->images = i->n_inputs;
     if (i->status != 200) {
         if (i->status == 429 || i->status == 503)
             srv_call_header(c, "Retry-After", "%d",

@@ -118,7 +118,6 @@ static void routes_match_whole_paths(void **state)
                                        "/v1//classify",
                                        "/v1/models//classify",
                                        "/v1/models/a/b/classify",
-                                       "/v1/models/classify",
                                        "/v1/models/a/classify/x"};
     char param[SRV_PARAM_MAX] = "";
     int rc;
