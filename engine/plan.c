@@ -103,7 +103,10 @@ static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
             v->offset = p->kept_bytes;
             p->kept_bytes += v->bytes;
         } else {
-            spans[i] = (struct eng_span){.bytes = v->bytes, .first = v->first, .last = v->last};
+            /* What is read around one tensor is no other's: a member may be writing that. */
+            size_t around = v->bytes ? 2 * (size_t)ENG_OVERREAD : 0;
+            spans[i] =
+                (struct eng_span){.bytes = v->bytes + around, .first = v->first, .last = v->last};
         }
         if (p->kept_bytes > MAX_ARENA || v->bytes > MAX_ARENA)
             rc = ENG_E_LIMIT;
@@ -112,7 +115,7 @@ static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
         rc = eng_arena_place(spans, p->n_values, MAX_ARENA, &p->arena_bytes);
     for (int i = 0; rc == 0 && i < p->n_values; i++)
         if (!p->values[i].keep)
-            p->values[i].offset = spans[i].offset;
+            p->values[i].offset = spans[i].offset + (p->values[i].bytes ? ENG_OVERREAD : 0);
     p->arena_bytes += ENG_OVERREAD;
     free(spans);
     if (rc == ENG_E_LIMIT)

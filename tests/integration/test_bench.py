@@ -75,6 +75,7 @@ def test_bench_prints_what_scripts_read():
     assert b["isa"] and b["peak_instruction"] and b["max_rss_kb"] > 1000
 
 
+@pytest.mark.slow
 def test_bench_layers_add_up():
     b = read("bench", "--alpha", 0.5, "--rho", 128, "--seconds", 0.2, "--layers")
     us = [layer["us"] for layer in b["layers"] if "us" in layer]
@@ -88,6 +89,7 @@ def test_bench_isa_c_is_obeyed(precision):
     assert b["isa"] == "c" and b["peak_instruction"] == "c" and b["precision"] == precision
 
 
+@pytest.mark.slow
 def test_bench_grid(tmp_path):
     picture = tmp_path / "grid.svg"
     g = read("bench", "--grid", "--seconds", 0.02, "--plot", picture)["grid"]
