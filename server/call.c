@@ -146,8 +146,13 @@ static void refuse_body(struct srv_call *c, int rc)
 {
     if (rc == -EFBIG)
         srv_call_error(c, 413, "the body is larger than %lld bytes",
-                       (long long)c->srv->cfg->max_body);
-    else
+                       (long long)(c->srv->cfg->max_body < c->srv->cfg->max_inflight_bytes
+                                       ? c->srv->cfg->max_body
+                                       : c->srv->cfg->max_inflight_bytes));
+    else if (rc == -EDQUOT) {
+        srv_call_header(c, "Retry-After", "%d", c->req->retry_after_s);
+        srv_call_error(c, 429, "the requests in flight use all the memory that they may");
+    } else
         srv_call_error(c, 503, "out of memory for the body");
 }
 

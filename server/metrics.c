@@ -333,6 +333,9 @@ static void put_server(FILE *f, struct srv *s)
     one(f, "requests_open", "gauge", "Requests between their first line and their reply.",
         s->calls_open);
     one(f, "request_bytes", "gauge", "Memory of the requests in flight.", (double)s->request_bytes);
+    one(f, "memory_refusals_total", "counter",
+        "Requests refused because max_inflight_bytes was used up.",
+        (double)s->metrics.memory_refusals);
     one(f, "workers", "gauge", "Worker threads.", s->pool->n);
     one(f, "workers_idle", "gauge", "Worker threads with nothing to do.", p.idle);
     one(f, "images_waiting", "gauge", "Images in all queues.", (double)p.queued);

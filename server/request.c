@@ -18,6 +18,9 @@
 
 /* Beside the body: jobs and predictions of the most images that one request may hold. */
 enum { ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };
+/* Beyond, room is made for what has come and not for what was announced: an announcement is free,
+ * and would use up the budget of those who send. */
+enum { FIRST_ROOM = 256 << 10 };
 enum { MARGIN = 5 }; /* a fifth of the predicted time */
 
 static struct eng_image_limits image_limits(const struct cfg *cfg)
@@ -82,6 +85,15 @@ static int reserve(struct srv_req *r, size_t room)
 {
     if (room <= r->body_room)
         return 0;
+    size_t budget = (size_t)r->srv->cfg->max_inflight_bytes;
+    size_t used = atomic_load_explicit(&r->srv->request_bytes, memory_order_relaxed);
+    if (room > budget)
+        return -EFBIG;
+    if (used + (room - r->body_room) > budget) {
+        r->retry_after_s = 1;
+        r->srv->metrics.memory_refusals++;
+        return -EDQUOT;
+    }
     unsigned char *body = srv_arena_grow(&r->arena, r->body, room);
     if (!body)
         return -ENOMEM;
@@ -92,7 +104,10 @@ static int reserve(struct srv_req *r, size_t room)
 
 int srv_req_expect(struct srv_req *r, size_t len)
 {
-    return len > r->body_max ? -EFBIG : reserve(r, len);
+    if (len > r->body_max || len > (size_t)r->srv->cfg->max_inflight_bytes)
+        return -EFBIG;
+    r->body_expected = len;
+    return reserve(r, len < FIRST_ROOM ? len : FIRST_ROOM);
 }
 
 int srv_req_append(struct srv_req *r, const void *data, size_t len)
@@ -104,6 +119,8 @@ int srv_req_append(struct srv_req *r, const void *data, size_t len)
         size_t room = r->body_room ? r->body_room * 2 : FIRST_PIECE;
         if (room < need)
             room = need;
+        if (r->body_expected >= need && room > r->body_expected)
+            room = r->body_expected;
         if (room > r->body_max)
             room = r->body_max;
         int rc = reserve(r, room);

@@ -40,6 +40,7 @@ struct srv_req {
     struct srv_arena arena;
     unsigned char *body;
     size_t body_len, body_room, body_max;
+    size_t body_expected; /* what was announced; 0: nothing */
 
     /* set by the transport before it submits */
     struct srv_model *model;   /* srv_req_set_model(): its queue takes the jobs */
@@ -80,7 +81,9 @@ struct srv_req {
 int srv_req_create(struct srv_req **ret, struct srv *s, srv_req_done_fn *done, void *arg);
 void srv_req_destroy(struct srv_req *r); /* no job may be out */
 
-/* The body: room for a declared size, then pieces. -EFBIG over max_body, -ENOMEM. */
+/* The body: its declared size, then pieces. -EFBIG over max_body or over all of
+ * max_inflight_bytes; -EDQUOT: others use so much of it that there is no room now (retry_after_s is
+ * set); -ENOMEM. */
 int srv_req_expect(struct srv_req *r, size_t len);
 int srv_req_append(struct srv_req *r, const void *data, size_t len);
 

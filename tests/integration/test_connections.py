@@ -142,3 +142,31 @@ def test_refused_ones_cannot_hammer(start):
             p.result()
     assert len(refused) == 10 and min(refused) >= 0.015
     assert d.classify(RED).status == 200
+
+
+def test_memory_of_requests_is_bounded(start):
+    """Bodies that have come count, announced ones do not; who finds no room is told to come back."""
+    budget = 2 << 20
+    d = start("--max-inflight-bytes", str(budget))
+    sockets = [d.socket() for _ in range(12)]
+    try:
+        for s in sockets[:6]:  # announce a lot, send next to nothing
+            s.sendall(put(b"").replace(b"Length: 0", b"Length: %d" % (budget // 2)) + b"x")
+        assert d.classify(RED).status == 200
+        for s in sockets[6:]:
+            s.sendall(put(b"").replace(b"Length: 0", b"Length: 900000") + b"\xff\xd8" + b"x" * 700000)
+        end = time.monotonic() + 30
+        while d.metric("mobilenetd_memory_refusals_total") == 0:
+            assert time.monotonic() < end, "six bodies of 700 KB found room in 2 MB"
+            time.sleep(0.02)
+        assert d.metric("mobilenetd_request_bytes") <= budget + (1 << 20)
+    finally:
+        for s in sockets:
+            s.close()
+    with d.socket() as s:
+        s.sendall(put(b"").replace(b"Length: 0", b"Length: %d" % (budget + 1)))
+        assert read_response(s.makefile("rb"))[0] == 413
+    end = time.monotonic() + 30
+    while d.classify(RED).status != 200:
+        assert time.monotonic() < end
+        time.sleep(0.05)
