@@ -13,6 +13,7 @@ void srv_live_finish(struct srv_call *c);
 void srv_ready_finish(struct srv_call *c);
 void srv_metrics_finish(struct srv_call *c);
 void srv_root_finish(struct srv_call *c);
+void srv_openapi_finish(struct srv_call *c);
 
 void srv_oip_infer_begin(struct srv_call *c);
 void srv_oip_infer_finish(struct srv_call *c);

@@ -81,6 +81,7 @@ static const struct srv_route routes[] = {
      "200 while requests are welcome, else 503"},
     {"/healthz", READ, 0, NULL, srv_ready_finish, "As /v2/health/ready"},
     {"/metrics", READ, 0, NULL, srv_metrics_finish, "Prometheus text"},
+    {"/openapi.json", READ, 0, NULL, srv_openapi_finish, "This API as OpenAPI 3.1"},
     {"/", READ, 0, NULL, srv_root_finish, "This list"},
 };
 
