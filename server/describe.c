@@ -10,7 +10,7 @@
 
 static const char *const extensions[] = {
     "binary_tensor_data", "classification", "parameters",          "schedule_policy",
-    "statistics",         "logging",        "model_configuration", "model_repository",
+    "statistics",         "logging",        "model_configuration",
 };
 
 const struct proto_server_metadata srv_server_metadata = {
