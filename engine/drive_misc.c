@@ -96,9 +96,19 @@ const struct eng_driver eng_drive_gap = {
 static void add_block_u8(const struct eng_add_params *p, const uint8_t *a, const uint8_t *b,
                          uint8_t *out, int n)
 {
-    struct eng_add_quant q = p->q;
-    for (int i = 0; i < n; i++)
-        out[i] = (uint8_t)eng_add_round(&q, a[i], b[i]);
+    const struct eng_add_quant *q = &p->q;
+    p->u8->run(&(struct eng_add_u8_args){.a = a,
+                                         .b = b,
+                                         .out = out,
+                                         .n = n,
+                                         .za = q->za,
+                                         .zb = q->zb,
+                                         .ka = q->ka,
+                                         .kb = q->kb,
+                                         .shift = q->shift,
+                                         .zero_point = q->range.zero_point,
+                                         .lo = q->range.lo,
+                                         .hi = q->range.hi});
 }
 
 static void add_block_f32(const struct eng_add_params *p, const float *a, const float *b,

@@ -148,6 +148,23 @@ struct eng_gap_u8_kernel {
     void (*run)(const uint8_t *block, int pixels, int32_t sum[16]);
 };
 
+/* ---- sum of two maps, u8: clamp((((a - za) * ka + (b - zb) * kb + 2^(shift - 1)) >> shift) +
+ * zero_point, lo, hi), quant.h's eng_add_round(). No over-read. The sums must stay in int32, as
+ * multipliers of at most 2^21 see to. */
+struct eng_add_u8_args {
+    const uint8_t *a, *b;
+    uint8_t *out; /* overlaps neither */
+    int n;        /* elements */
+    int32_t za, zb, ka, kb;
+    int shift; /* >= 1 */
+    int32_t zero_point, lo, hi;
+};
+struct eng_add_u8_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    void (*run)(const struct eng_add_u8_args *a);
+};
+
 /* ---- float ---- y = clamp(sum x*w + bias, lo, hi). One order of summation per kernel: results do
  * not depend on where a tile starts or on how many pixels it has. Panels are one block wide (nr =
  * 16) on every ISA; a kernel groups what one call gives it, so calls with an even number of panels
@@ -279,6 +296,7 @@ struct eng_conv3_bf16_kernel {
     X(dw_u8)                                                                                       \
     X(conv3_u8)                                                                                    \
     X(gap_u8)                                                                                      \
+    X(add_u8)                                                                                      \
     X(pw_f32)                                                                                      \
     X(dw_f32)                                                                                      \
     X(conv3_f32)                                                                                   \

@@ -83,7 +83,6 @@ int eng_lower_add(struct eng_lower *l, int i)
         return 0;
     const struct eng_tensor *a = eng_lower_in(l, n, 0), *b = eng_lower_in(l, n, 1);
     const struct eng_tensor *y = &l->g->tensors[n->out];
-    static const char *const names[] = {"add_f32", "add_u8", "add_bf16"};
     int h, w, c, h2, w2, c2;
     if (a->data || b->data || a->rank != b->rank || !eng_lower_geometry(a, &h, &w, &c) ||
         !eng_lower_geometry(b, &h2, &w2, &c2) || h != h2 || w != w2 || c != c2 ||
@@ -100,6 +99,7 @@ int eng_lower_add(struct eng_lower *l, int i)
         if (eng_add_quant_init(&ap->q, a, b, y, n->lo, n->hi) < 0)
             return 0;
         int shift = eng_pack_shift(y->type);
+        ap->u8 = l->p->kernels.add_u8;
         ap->q.za += eng_pack_shift(a->type);
         ap->q.zb += eng_pack_shift(b->type);
         ap->q.range.zero_point += shift;
@@ -107,9 +107,9 @@ int eng_lower_add(struct eng_lower *l, int i)
         ap->q.range.hi += shift;
     }
     return c16_step(l, i, &eng_drive_add, ap,
-                    names[ap->type == ENG_F32  ? 0
-                          : ap->type == ENG_U8 ? 1
-                                               : 2],
+                    ap->u8                ? ap->u8->name
+                    : ap->type == ENG_F32 ? "add_f32"
+                                          : "add_bf16",
                     2);
 }
 

@@ -262,6 +262,7 @@ struct eng_gap_params {
 struct eng_add_params {
     struct eng_blocks_params b;
     enum eng_type type;
+    const struct eng_add_u8_kernel *u8;
     struct eng_add_quant q; /* zero points and range in u8 quanta */
     float lo, hi;
 };

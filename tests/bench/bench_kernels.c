@@ -292,6 +292,20 @@ static void run_gap_u8(struct job *j)
         k->run((uint8_t *)j->in + (size_t)(b * pixels) * 16, pixels, j->sum);
 }
 
+static void run_add_u8(struct job *j)
+{
+    const struct eng_add_u8_kernel *k = j->kernel;
+    int n = j->s->hw * j->s->hw * ((j->s->c + 15) / 16) * 16;
+    k->run(&(struct eng_add_u8_args){.a = (uint8_t *)j->in,
+                                     .b = (uint8_t *)j->in,
+                                     .out = (uint8_t *)j->out,
+                                     .n = n,
+                                     .ka = 1 << 20,
+                                     .kb = 3 << 18,
+                                     .shift = 21,
+                                     .hi = 255});
+}
+
 #define TYPE f32
 #define ELEM float
 #define IMAGE float
@@ -321,6 +335,7 @@ static const struct op ops[] = {
     {"dw_u8", SHAPES(dw_shapes), 0, pack_dw_u8, run_dw_u8, 9},
     {"conv3_u8", SHAPES(conv3_shapes), 0, pack_conv3_u8, run_conv3_u8, 27},
     {"gap_u8", SHAPES(gap_shapes), 0, pack_nothing, run_gap_u8, 1},
+    {"add_u8", SHAPES(gap_shapes), 0, pack_nothing, run_add_u8, 1},
     {"pw_f32", SHAPES(pw_shapes), 1, pack_pw_f32, run_pw_f32, 0},
     {"dw_f32", SHAPES(dw_shapes), 1, pack_dw_f32, run_dw_f32, 9},
     {"conv3_f32", SHAPES(conv3_shapes), 1, pack_conv3_f32, run_conv3_f32, 27},

@@ -35,6 +35,7 @@ static inline float weight_round(float x)
 #define ROW_dw_u8(isa, bits)
 #define ROW_conv3_u8(isa, bits)
 #define ROW_gap_u8(isa, bits)
+#define ROW_add_u8(isa, bits)
 #define ROW_pw_f32(isa, bits) {"pw_f32 " #isa, bits, &eng_pw_f32_##isa, check_pw},
 #define ROW_dw_f32(isa, bits) {"dw_f32 " #isa, bits, &eng_dw_f32_##isa, check_dw},
 #define ROW_conv3_f32(isa, bits) {"conv3_f32 " #isa, bits, &eng_conv3_f32_##isa, check_conv3},

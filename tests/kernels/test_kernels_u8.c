@@ -263,6 +263,39 @@ static void check_gap_u8(const void *kernel)
         }
 }
 
+/* Against the formula in 64 bits. */
+static void check_add_u8(const void *kernel)
+{
+    const struct eng_add_u8_kernel *k = kernel;
+    for (int n = 1; n <= 400; n += n < 140 ? 1 : 13) {
+        struct kt_buf bufs[3];
+        uint8_t *a = kt_alloc(&bufs[0], (size_t)n, 0, 1), *b = kt_alloc(&bufs[1], (size_t)n, 0, 1);
+        uint8_t *out = kt_alloc(&bufs[2], (size_t)n, 0, 1);
+        fill_u8(a, (size_t)n, n % 3);
+        fill_u8(b, (size_t)n, (n + 1) % 3);
+        struct eng_add_u8_args g = {.a = a,
+                                    .b = b,
+                                    .out = out,
+                                    .n = n,
+                                    .za = kt_range(0, 255),
+                                    .zb = kt_range(0, 255),
+                                    .ka = kt_range(-(1 << 21), 1 << 21),
+                                    .kb = kt_range(0, 1 << 21),
+                                    .shift = kt_range(12, 30),
+                                    .zero_point = kt_range(0, 255)};
+        g.lo = kt_range(0, 255);
+        g.hi = kt_range(g.lo, 255);
+        k->run(&g);
+        for (int i = 0; i < n; i++) {
+            int64_t acc = (int64_t)(a[i] - g.za) * g.ka + (int64_t)(b[i] - g.zb) * g.kb;
+            int64_t v = ((acc + (1 << (g.shift - 1))) >> g.shift) + g.zero_point;
+            assert_int_equal(out[i], v < g.lo ? g.lo : v > g.hi ? g.hi : v);
+        }
+        for (int i = 0; i < 3; i++)
+            kt_free(&bufs[i]);
+    }
+}
+
 /* ---- spatial: depthwise and first convolution ---- */
 
 struct area {
@@ -541,6 +574,7 @@ static void check_picked(const void *unused)
 #define ROW_dw_u8(isa, bits) {"dw_u8 " #isa, bits, &eng_dw_u8_##isa, check_dw_u8},
 #define ROW_conv3_u8(isa, bits) {"conv3_u8 " #isa, bits, &eng_conv3_u8_##isa, check_conv3_u8},
 #define ROW_gap_u8(isa, bits) {"gap_u8 " #isa, bits, &eng_gap_u8_##isa, check_gap_u8},
+#define ROW_add_u8(isa, bits) {"add_u8 " #isa, bits, &eng_add_u8_##isa, check_add_u8},
 #define ROW_pw_f32(isa, bits)
 #define ROW_dw_f32(isa, bits)
 #define ROW_conv3_f32(isa, bits)
