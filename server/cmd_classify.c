@@ -74,6 +74,7 @@ static int classify(struct session *s, const char *path, struct proto_result *re
                    .max_coefficients = (size_t)s->cfg->max_picture_memory,
                    .max_chunk = (size_t)s->cfg->max_png_chunk,
                    .max_decode_ms = (uint32_t)s->cfg->max_decode_ms},
+        .full_decode = s->cfg->full_decode,
     };
     uint64_t start = srv_now_ns();
     int rc = read_file(&bytes, &len, path, err, errlen);

@@ -48,6 +48,7 @@ int srv_req_create(struct srv_req **ret, struct srv *s, srv_req_done_fn *done, v
     r->deadline_ns = SRV_NEVER;
     r->priority = SRV_PRIORITY_DEFAULT;
     r->image.limits = image_limits(s->cfg);
+    r->image.full_decode = s->cfg->full_decode;
     r->done = done;
     r->arg = arg;
     atomic_init(&r->gone, 0);

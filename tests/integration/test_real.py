@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from daemon import SANITIZED
+from daemon import SANITIZED, Daemon
 
 PENGUIN = 145
 OK, REFUSED = 200, "refused"
@@ -55,6 +55,18 @@ def test_stages_are_told_apart(real, shared):
     t = real.classify(photo(shared, "large_4000x3000.jpg")).json["timing_ms"]
     assert t["decode"] > t["preprocess"] > 0 and t["inference"] > 0
     assert t["decode"] + t["preprocess"] + t["inference"] <= t["total"]
+
+
+def test_full_decode_is_a_switch(real, real_models, shared):
+    """Both ways see the same picture, but not the same pixels."""
+    large, model = photo(shared, "large_4000x3000.jpg"), "?model=mobilenet_v1_0.25_128"
+    d = Daemon(real_models, "--full-decode")
+    try:
+        full, quick = d.classify(large, model).top, real.classify(large, model).top
+    finally:
+        d.stop()
+    assert full["class"] == quick["class"] == PENGUIN
+    assert full["score"] != quick["score"] and abs(full["score"] - quick["score"]) < 0.1
 
 
 def test_orientation_is_obeyed(real, shared):
