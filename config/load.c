@@ -55,7 +55,7 @@ static int unknown_flag(struct loader *l, const char *arg, size_t len)
 /* One "--…" at argv[i]. How many arguments it took, or a negative errno. */
 static int read_flag(struct loader *l, int i)
 {
-    const char *arg = l->src->argv[i];
+    const char *arg = strcmp(l->src->argv[i], "-o") == 0 ? "--output" : l->src->argv[i];
     const char *equals = strchr(arg, '=');
     size_t len = equals ? (size_t)(equals - arg) : strlen(arg);
     char name[64];
@@ -115,7 +115,7 @@ static int read_command_line(struct loader *l, const char **args)
             only_args = 1;
         } else if (!only_args && (!strcmp(arg, "--help") || !strcmp(arg, "-h"))) {
             return 1;
-        } else if (!only_args && !strncmp(arg, "--", 2)) {
+        } else if (!only_args && (!strncmp(arg, "--", 2) || !strcmp(arg, "-o"))) {
             taken = read_flag(l, i);
             if (taken < 0)
                 return taken;

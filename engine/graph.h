@@ -160,6 +160,8 @@ struct eng_cost {
     uint64_t parameters;
 };
 struct eng_cost eng_node_cost(const struct eng_graph *g, const struct eng_node *n);
+/* "conv", "pointwise", "depthwise", "fc", "pool", ...: as people say. */
+const char *eng_node_kind(const struct eng_node *n);
 size_t
 eng_tensor_elements(const struct eng_tensor *t); /* 1 for rank 0; checked by eng_graph_check */
 

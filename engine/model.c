@@ -486,7 +486,7 @@ static void extent(const struct eng_tensor *t, int *h, int *w, int *c)
     *c = t->rank > 0 ? t->dim[t->rank - 1] : 1;
 }
 
-static const char *kind_of(const struct eng_node *n)
+const char *eng_node_kind(const struct eng_node *n)
 {
     static const char *const kinds[ENG_OP_COUNT] = {
         [ENG_OP_CONV] = "conv",
@@ -521,7 +521,7 @@ int eng_model_layer(const struct eng_model *m, int index, struct eng_layer *ret)
     const struct eng_node *n = &m->g->nodes[index];
     struct eng_cost cost = eng_node_cost(m->g, n);
     struct eng_layer l = {.name = n->name,
-                          .kind = kind_of(n),
+                          .kind = eng_node_kind(n),
                           .stride = n->win.sh > 0 ? n->win.sh : 1,
                           .kernel_h = n->win.kh > 0 ? n->win.kh : 1,
                           .kernel_w = n->win.kw > 0 ? n->win.kw : 1,

@@ -67,31 +67,71 @@ static int not_found(const struct srv_registry *r, const char *name, char *err, 
     return -ENOENT;
 }
 
-static int find(struct eng_model **ret, const struct cfg *cfg, const char *name,
-                const struct eng_model_options *options, char *err, size_t errlen)
+/* Of the repository, that model alone; *ret_model is the registry's. */
+static int load_one(struct srv_registry **ret, struct srv_model **ret_model, const struct cfg *cfg,
+                    const char *name, char *err, size_t errlen)
 {
     struct srv_registry *registry = NULL;
     struct srv_registry_options ro = {.dir = srv_models_dir(cfg->models),
                                       .default_model = name,
                                       .only = name,
-                                      .cpu_bits = options->cpu_bits,
+                                      .cpu_bits = srv_allowed_cpu(cfg),
                                       .max_batch = 1,
                                       .workers = 1};
     const char *called;
-    char dir[4096];
     int rc = srv_registry_load(&registry, &ro, NULL, err, errlen);
     if (rc < 0)
         return rc;
-    struct srv_model *m = srv_registry_find(registry, name, &called);
-    if (!m)
+    if (!(*ret_model = srv_registry_find(registry, name, &called))) {
         rc = not_found(registry, name, err, errlen);
-    else if (options->precision == ENG_PRECISION_AUTO)
+        srv_registry_destroy(registry);
+        return rc;
+    }
+    *ret = registry;
+    return 0;
+}
+
+static int version_dir(char *ret, size_t len, const struct cfg *cfg, const struct srv_model *m)
+{
+    int n = snprintf(ret, len, "%s/%s/%s", srv_models_dir(cfg->models), m->info->name,
+                     m->info->version);
+    return n < (int)len ? 0 : -ENAMETOOLONG;
+}
+
+int srv_model_dir(char *ret, size_t len, const struct cfg *cfg, char *err, size_t errlen)
+{
+    struct srv_registry *registry;
+    struct srv_model *m;
+    const char *name = cfg->n_args > 0 ? cfg->args[0] : cfg->model;
+    if (cfg->n_args > 1) {
+        snprintf(err, errlen, "more than one model is named: \"%s\"", cfg->args[1]);
+        return -EINVAL;
+    }
+    if (strchr(name, '/')) {
+        snprintf(ret, len, "%s", name);
+        return 0;
+    }
+    int rc = load_one(&registry, &m, cfg, name, err, errlen);
+    if (rc < 0)
+        return rc;
+    rc = version_dir(ret, len, cfg, m);
+    srv_registry_destroy(registry);
+    return rc;
+}
+
+static int find(struct eng_model **ret, const struct cfg *cfg, const char *name,
+                const struct eng_model_options *options, char *err, size_t errlen)
+{
+    struct srv_registry *registry;
+    struct srv_model *m;
+    char dir[4096];
+    int rc = load_one(&registry, &m, cfg, name, err, errlen);
+    if (rc < 0)
+        return rc;
+    if (options->precision == ENG_PRECISION_AUTO)
         *ret = eng_model_ref(m->eng);
-    else if (snprintf(dir, sizeof(dir), "%s/%s/%s", ro.dir, m->info->name, m->info->version) <
-             (int)sizeof(dir))
+    else if ((rc = version_dir(dir, sizeof(dir), cfg, m)) == 0)
         rc = eng_model_load(ret, dir, options, err, errlen);
-    else
-        rc = -ENAMETOOLONG;
     srv_registry_destroy(registry);
     return rc;
 }

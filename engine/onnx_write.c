@@ -1,0 +1,280 @@
+/* A quantised graph as an ONNX file, opset 13: each operator in float, with QuantizeLinear and
+ * DequantizeLinear around it, which runtimes fuse into integer kernels. Images become NCHW, the
+ * batch stays open. Field numbers: onnx.proto, IR version 7. */
+#include "engine/graph_check.h"
+#include "engine/onnx_write.h"
+#include "engine/quant.h"
+#include "engine/quantize_parts.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/fail.h"
+
+int eng_ow_fail(const struct eng_ow *w, const struct eng_node *n, const char *what)
+{
+    return eng_fail(w->err, w->errlen, ENG_E_UNSUPPORTED, "layer %.80s (%s): %s", n->name,
+                    eng_op_name(n->op), what);
+}
+
+const struct eng_tensor *eng_ow_tensor(const struct eng_ow *w, int index)
+{
+    return &w->g->tensors[index];
+}
+
+/* "conv1/relu:17", unique by its number; suffix tells stages of one tensor apart. */
+void eng_ow_name_of(const struct eng_ow *w, int index, const char *suffix, char ret[ENG_OW_NAME])
+{
+    snprintf(ret, ENG_OW_NAME, "%.64s:%d%s", eng_ow_tensor(w, index)->name, index, suffix);
+}
+
+/* ---- initialisers ---- */
+
+void eng_ow_initialiser(struct eng_ow *w, const char *name, int type, const int64_t *dim, int rank,
+                        const void *data, size_t bytes)
+{
+    struct eng_pb t = {0};
+    for (int i = 0; i < rank; i++)
+        eng_pb_int(&t, 1, dim[i]);
+    eng_pb_int(&t, 2, type);
+    eng_pb_string(&t, 8, name);
+    eng_pb_bytes(&t, 9, data, bytes);
+    eng_pb_message(&w->graph, 5, &t);
+}
+
+int eng_ow_type(enum eng_type t)
+{
+    return t == ENG_U8    ? ENG_OW_UINT8
+           : t == ENG_I8  ? ENG_OW_INT8
+           : t == ENG_I32 ? ENG_OW_INT32
+                          : ENG_OW_FLOAT;
+}
+
+/* NAME.scale and NAME.zero; the zero point of an int32 is left out, as it must be 0. */
+void eng_ow_parameters(struct eng_ow *w, const char *name, const struct eng_tensor *t)
+{
+    char part[ENG_OW_NAME + 8];
+    int64_t n = t->quant.n;
+    int per_axis = n > 1;
+    uint8_t *zero = calloc((size_t)n, 1);
+    snprintf(part, sizeof part, "%s.scale", name);
+    eng_ow_initialiser(w, part, ENG_OW_FLOAT, &n, per_axis, t->quant.scale,
+                       (size_t)n * sizeof(float));
+    if (!zero)
+        w->graph.failed = 1;
+    for (int64_t i = 0; zero && i < n; i++)
+        zero[i] = (uint8_t)t->quant.zero_point[i];
+    snprintf(part, sizeof part, "%s.zero", name);
+    if (t->type != ENG_I32 && zero)
+        eng_ow_initialiser(w, part, eng_ow_type(t->type), &n, per_axis, zero, (size_t)n);
+    free(zero);
+}
+
+/* ---- nodes ---- */
+
+static void attribute(struct eng_ow *w, const char *name, int type, struct eng_pb *a)
+{
+    eng_pb_string(a, 1, name);
+    eng_pb_int(a, 20, type);
+    eng_pb_message(&w->node, 5, a);
+}
+
+void eng_ow_attribute_int(struct eng_ow *w, const char *name, int64_t v)
+{
+    struct eng_pb a = {0};
+    eng_pb_int(&a, 3, v);
+    attribute(w, name, 2, &a);
+}
+
+void eng_ow_attribute_float(struct eng_ow *w, const char *name, float v)
+{
+    struct eng_pb a = {0};
+    eng_pb_float(&a, 2, v);
+    attribute(w, name, 1, &a);
+}
+
+void eng_ow_attribute_ints(struct eng_ow *w, const char *name, const int *v, int n)
+{
+    struct eng_pb a = {0};
+    for (int i = 0; i < n; i++)
+        eng_pb_int(&a, 8, v[i]);
+    attribute(w, name, 7, &a);
+}
+
+void eng_ow_input(struct eng_ow *w, const char *name)
+{
+    eng_pb_string(&w->node, 1, name);
+}
+
+/* Inputs and attributes were given; the node goes into the graph. */
+void eng_ow_emit(struct eng_ow *w, const char *type, const char *output)
+{
+    eng_pb_string(&w->node, 2, output);
+    eng_pb_string(&w->node, 3, output);
+    eng_pb_string(&w->node, 4, type);
+    eng_pb_message(&w->graph, 1, &w->node);
+}
+
+/* NAME.scale and NAME.zero as inputs. */
+static void parameter_inputs(struct eng_ow *w, const char *name, int zero)
+{
+    char part[ENG_OW_NAME + 8];
+    snprintf(part, sizeof part, "%s.scale", name);
+    eng_ow_input(w, part);
+    snprintf(part, sizeof part, "%s.zero", name);
+    if (zero)
+        eng_ow_input(w, part);
+}
+
+void eng_ow_quantise(struct eng_ow *w, const char *from, const char *name, const char *made)
+{
+    eng_ow_input(w, from);
+    parameter_inputs(w, name, 1);
+    eng_ow_emit(w, "QuantizeLinear", made);
+}
+
+void eng_ow_dequantise(struct eng_ow *w, const char *stored, const char *name,
+                       const struct eng_tensor *t, const char *made)
+{
+    eng_ow_input(w, stored);
+    parameter_inputs(w, name, t->type != ENG_I32);
+    if (t->quant.n > 1)
+        eng_ow_attribute_int(w, "axis", 0);
+    eng_ow_emit(w, "DequantizeLinear", made);
+}
+
+/* What the operator made becomes the tensor's value: through Q and DQ if it is quantised. */
+static void publish(struct eng_ow *w, int index, const char *made)
+{
+    const struct eng_tensor *t = eng_ow_tensor(w, index);
+    char name[ENG_OW_NAME], q[ENG_OW_NAME];
+    if (t->quant.n == 0) {
+        snprintf(w->value[index], ENG_OW_NAME, "%s", made);
+        return;
+    }
+    eng_ow_name_of(w, index, "", name);
+    eng_ow_name_of(w, index, ".q", q);
+    eng_ow_parameters(w, name, t);
+    eng_ow_quantise(w, made, name, q);
+    eng_ow_dequantise(w, q, name, t, name);
+    snprintf(w->value[index], ENG_OW_NAME, "%s", name);
+}
+
+/* The clamp of a layer, unless saturation does it. */
+static int clamps(const struct eng_ow *w, const struct eng_node *n)
+{
+    const struct eng_tensor *y = eng_ow_tensor(w, n->out);
+    if (n->op == ENG_OP_UNARY || (n->lo == -INFINITY && n->hi == INFINITY))
+        return 0;
+    if (y->quant.n == 0)
+        return 1;
+    struct eng_quant_range r = eng_quant_bounds(y, n->lo, n->hi);
+    return r.lo > 0 || r.hi < 255;
+}
+
+static int write_node(struct eng_ow *w, const struct eng_node *n)
+{
+    char made[ENG_OW_NAME], part[ENG_OW_NAME];
+    if (n->op == ENG_OP_QUANTIZE) {
+        publish(w, n->out, w->value[n->in[0]]);
+        return 0;
+    }
+    if (n->op == ENG_OP_DEQUANTIZE) {
+        memcpy(w->value[n->out], w->value[n->in[0]], ENG_OW_NAME);
+        return 0;
+    }
+    eng_ow_name_of(w, n->out, ".f", made);
+    eng_ow_name_of(w, n->out, ".open", part);
+    int closed = clamps(w, n), rc = eng_ow_operator(w, n, closed ? part : made);
+    if (rc == 0 && closed)
+        eng_ow_clamp(w, part, n->out, n->lo, n->hi, made);
+    if (rc == 0)
+        publish(w, n->out, made);
+    return rc;
+}
+
+/* ---- the file ---- */
+
+/* ValueInfoProto of a float tensor with an open batch. */
+static void value_info(struct eng_ow *w, int field, const char *name, const int *dim, int n)
+{
+    struct eng_pb info = {0}, type = {0}, tensor_type = {0}, shape = {0};
+    for (int i = 0; i < n; i++) {
+        struct eng_pb d = {0};
+        if (i == 0)
+            eng_pb_string(&d, 2, "N");
+        else
+            eng_pb_int(&d, 1, dim[i]);
+        eng_pb_message(&shape, 1, &d);
+    }
+    eng_pb_int(&tensor_type, 1, ENG_OW_FLOAT);
+    eng_pb_message(&tensor_type, 2, &shape);
+    eng_pb_message(&type, 1, &tensor_type);
+    eng_pb_string(&info, 1, name);
+    eng_pb_message(&info, 2, &type);
+    eng_pb_message(&w->graph, field, &info);
+}
+
+/* An end of the network under a name that people look for; a vector whatever it was. Whoever reads
+ * the tensor later reads this. */
+static void name_end(struct eng_ow *w, int index, const char *name)
+{
+    int n = (int)eng_tensor_elements(eng_ow_tensor(w, index));
+    int image = eng_ow_tensor(w, index)->rank == 4;
+    eng_ow_input(w, w->value[index]);
+    if (image)
+        eng_ow_attribute_int(w, "axis", 1);
+    eng_ow_emit(w, image ? "Flatten" : "Identity", name);
+    snprintf(w->value[index], ENG_OW_NAME, "%s", name);
+    value_info(w, 12, name, (int[]){0, n}, 2);
+}
+
+static int write_graph(struct eng_ow *w)
+{
+    const struct eng_graph *g = w->g;
+    const struct eng_tensor *in = &g->tensors[g->input];
+    snprintf(w->value[g->input], ENG_OW_NAME, "input");
+    eng_pb_string(&w->graph, 2, "mobilenetd");
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct eng_node *n = &g->nodes[i];
+        int last = n->out == g->output && n->op == ENG_OP_SOFTMAX;
+        if (last)
+            name_end(w, n->in[0], "logits");
+        int rc = write_node(w, n);
+        if (rc < 0)
+            return rc;
+        if (n->out == g->output)
+            name_end(w, g->output, last ? "probs" : "logits");
+    }
+    value_info(w, 11, "input", (int[]){0, in->dim[3], in->dim[1], in->dim[2]}, 4);
+    return 0;
+}
+
+int eng_onnx_write(void **ret, size_t *ret_len, const struct eng_graph *g, char *err, size_t errlen)
+{
+    struct eng_ow w = {.g = g, .err = err, .errlen = errlen};
+    struct eng_pb file = {0}, opset = {0};
+    w.value = calloc((size_t)g->n_tensors, sizeof *w.value);
+    int rc = w.value ? write_graph(&w) : -ENOMEM;
+    eng_pb_int(&file, 1, 7);
+    eng_pb_string(&file, 2, "mobilenetd");
+    eng_pb_string(&opset, 1, "");
+    eng_pb_int(&opset, 2, 13);
+    eng_pb_message(&file, 8, &opset);
+    file.failed |= w.node.failed;
+    eng_pb_message(&file, 7, &w.graph);
+    eng_pb_finish(&w.node);
+    free(w.value);
+    if (rc == 0 && file.failed)
+        rc = -ENOMEM;
+    if (rc < 0) {
+        eng_pb_finish(&file);
+        return rc == -ENOMEM ? eng_fail(err, errlen, rc, "not enough memory for the file") : rc;
+    }
+    *ret = file.bytes;
+    *ret_len = file.len;
+    return 0;
+}

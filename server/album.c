@@ -1,0 +1,122 @@
+/* See album.h. */
+#include "server/album.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_DEPTH = 8, MAX_FILE = 64 << 20, BAR = 30 };
+
+static int append(struct srv_album *p, const char *path)
+{
+    if ((p->n & (p->n - 1)) == 0) { /* 0, 1, 2, 4, 8 …: full */
+        size_t room = p->n ? 2 * (size_t)p->n : 1;
+        char **grown = realloc(p->path, room * sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        p->path = grown;
+    }
+    p->path[p->n] = strdup(path);
+    return p->path[p->n] ? (p->n++, 0) : -ENOMEM;
+}
+
+static int walk(struct srv_album *p, const char *dir, int depth)
+{
+    DIR *d = opendir(dir);
+    int rc = 0;
+    if (!d)
+        return -errno;
+    for (const struct dirent *e; rc == 0 && (e = readdir(d)) != NULL;) {
+        char path[4096];
+        struct stat st;
+        if (e->d_name[0] == '.' ||
+            snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path) ||
+            stat(path, &st) < 0)
+            continue;
+        if (S_ISREG(st.st_mode))
+            rc = append(p, path);
+        else if (S_ISDIR(st.st_mode) && depth < MAX_DEPTH)
+            rc = walk(p, path, depth + 1);
+    }
+    closedir(d);
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void thin_out(struct srv_album *p, int limit)
+{
+    if (p->n <= limit)
+        return;
+    int kept = 0;
+    for (int i = 0; i < p->n; i++) {
+        if (kept < limit && (long)kept * p->n / limit == i)
+            p->path[kept++] = p->path[i];
+        else
+            free(p->path[i]);
+    }
+    p->n = kept;
+}
+
+int srv_album_list(struct srv_album *ret, const char *dir, int limit, char *err, size_t errlen)
+{
+    struct srv_album p = {0};
+    int rc = walk(&p, dir, 0);
+    if (rc == 0 && p.n == 0)
+        rc = -ENOENT;
+    if (rc < 0) {
+        snprintf(err, errlen, "%s: %s", dir, p.n || rc != -ENOENT ? strerror(-rc) : "no pictures");
+        srv_album_finish(&p);
+        return rc;
+    }
+    qsort(p.path, (size_t)p.n, sizeof(*p.path), by_name);
+    thin_out(&p, limit);
+    *ret = p;
+    return 0;
+}
+
+void srv_album_finish(struct srv_album *p)
+{
+    for (int i = 0; i < p->n; i++)
+        free(p->path[i]);
+    free(p->path);
+    *p = (struct srv_album){0};
+}
+
+int srv_picture_decode(struct eng_decoder *d, const char *path, const struct eng_preprocess *p,
+                       void *tensor, char *err, size_t errlen)
+{
+    struct stat st;
+    FILE *f = fopen(path, "rbe");
+    if (!f || fstat(fileno(f), &st) < 0 || st.st_size > MAX_FILE) {
+        snprintf(err, errlen, "%s", f ? "the file is too large" : strerror(errno));
+        if (f)
+            fclose(f);
+        return -EIO;
+    }
+    void *bytes = malloc((size_t)st.st_size + 1);
+    size_t len = bytes ? fread(bytes, 1, (size_t)st.st_size, f) : 0;
+    fclose(f);
+    int rc = bytes ? eng_decoder_run(d, bytes, len, p, NULL, tensor, NULL, err, errlen) : -ENOMEM;
+    free(bytes);
+    return rc;
+}
+
+void srv_progress(const char *what, int done, int all)
+{
+    char bar[BAR + 1];
+    if (!isatty(STDERR_FILENO) || all < 1)
+        return;
+    for (int i = 0; i < BAR; i++)
+        bar[i] = (long)done * BAR / all > i ? '#' : '.';
+    bar[BAR] = '\0';
+    fprintf(stderr, "\r%-24.24s [%s] %3ld %%%s", what, bar, (long)done * 100 / all,
+            done >= all ? "\n" : "");
+}

@@ -1,0 +1,24 @@
+/* Pictures of a folder, for the tools that learn from them. */
+#ifndef SRV_ALBUM_H
+#define SRV_ALBUM_H
+
+#include "engine/image.h"
+
+struct srv_album {
+    int n;
+    char **path; /* sorted */
+};
+
+/* Regular files below dir, in its folders too, but not hidden ones; at most `limit`, spread evenly
+ * over the sorted list. -ENOENT with a sentence if there is none. */
+int srv_album_list(struct srv_album *ret, const char *dir, int limit, char *err, size_t errlen);
+void srv_album_finish(struct srv_album *p);
+
+/* One file into the tensor. */
+int srv_picture_decode(struct eng_decoder *d, const char *path, const struct eng_preprocess *p,
+                       void *tensor, char *err, size_t errlen);
+
+/* "what  [#####.....]  42 %" on stderr if that is a terminal; done == all ends the line. */
+void srv_progress(const char *what, int done, int all);
+
+#endif
