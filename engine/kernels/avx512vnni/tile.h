@@ -108,11 +108,12 @@ INLINE void pipe_part(struct pipe *s, const struct pipe_sums *sums, int part, in
 INLINE void pipe_leave(struct pipe *s, struct pipe_sums *sums, __m512i acc[PIPE_PARTS][NV],
                        uint8_t *out, int nv)
 {
+    const int pixels = PIPE_PARTS / nv; /* outside: a bound that UBSan checks keeps a loop rolled */
 #pragma GCC unroll 16
-    for (int i = 0; i < PIPE_PARTS / nv; i++)
+    for (int i = 0; i < pixels; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < nv; v++)
-            _mm512_store_si512(&sums->of[v * (PIPE_PARTS / nv) + i], acc[i][v]);
+            _mm512_store_si512(&sums->of[v * pixels + i], acc[i][v]);
     s->out = out;
 }
 
@@ -130,16 +131,17 @@ INLINE void pipe_step(struct pipe *s, const struct pipe_sums *sums, __m512i acc[
                       int nv)
 {
     __m512i wv[NV];
+    const int pixels = PIPE_PARTS / nv;
 #pragma GCC unroll 2
     for (int v = 0; v < nv; v++)
         wv[v] = _mm512_load_si512(w + v * 64);
 #pragma GCC unroll 16
-    for (int i = 0; i < PIPE_PARTS / nv; i++) {
+    for (int i = 0; i < pixels; i++) {
         __m512i x = broadcast(in + (size_t)i * pixel_step);
 #pragma GCC unroll 2
         for (int v = 0; v < nv; v++)
             dot(&acc[i][v], x, wv[v]);
-        int slot = step * (PIPE_PARTS / nv) + i + 1;
+        int slot = step * pixels + i + 1;
         if (every && slot % every == 0 && slot / every <= PIPE_PARTS)
             pipe_part(s, sums, slot / every - 1, nv);
     }
