@@ -48,7 +48,12 @@ int srv_api_is_admin(struct srv_call *c)
 {
     if (!c->srv->cfg->admin)
         srv_call_error(c, 403, "administration over the network is off (option `admin`)");
-    return c->srv->cfg->admin != 0;
+    else if (!c->srv->keys)
+        srv_call_error(c, 403,
+                       "administration over the network needs API keys (option `api_keys`)");
+    else if (!(c->scopes & SRV_SCOPE_ADMIN))
+        srv_call_error(c, 403, "the API key does not have the scope admin");
+    return c->reply.status == 0;
 }
 
 void srv_api_text(struct srv_call *c, int status, const char *type, const char *text)

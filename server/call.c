@@ -142,6 +142,27 @@ static void find_route(struct srv_call *c)
     srv_call_error(c, 405, "this path takes %s", allow);
 }
 
+/* Its key, before a byte of its body. */
+static void check_key(struct srv_call *c)
+{
+    const struct srv_credentials given = {
+        .authorization = c->ops->header(c, "Authorization"),
+        .api_key = c->ops->header(c, "X-API-Key"),
+    };
+    struct srv_verdict v = srv_auth(c->srv->keys, c->route->scopes, &given, 1, srv_now_ns());
+    if (v.by) {
+        c->scopes = v.by->scopes;
+        snprintf(c->key, sizeof(c->key), "%s", v.by->name);
+    }
+    if (!v.status)
+        return;
+    if (v.challenge)
+        srv_call_header(c, "WWW-Authenticate", "%s", v.challenge);
+    if (v.retry_after_s)
+        srv_call_header(c, "Retry-After", "%d", v.retry_after_s);
+    srv_call_error(c, v.status, "%s", v.sentence);
+}
+
 static void refuse_body(struct srv_call *c, int rc)
 {
     if (rc == -EFBIG)
@@ -185,6 +206,8 @@ void srv_call_open(struct srv_call *c, int64_t declared)
     c->declared = declared;
     if (!c->route)
         find_route(c);
+    if (!c->reply.status)
+        check_key(c);
     if (!c->reply.status && c->route->body)
         open_body(c, declared);
     if (!c->reply.status && c->route->begin)
@@ -259,6 +282,7 @@ static void log_call(const struct srv_call *c, uint64_t total_ns)
     struct srv_log_request l = {
         .id = c->id,
         .client = c->client,
+        .key = c->key[0] ? c->key : NULL,
         .method = c->method,
         .path = c->target,
         .status = c->reply.status ? c->reply.status : 499,

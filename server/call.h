@@ -3,6 +3,7 @@
 #ifndef SRV_CALL_H
 #define SRV_CALL_H
 
+#include "server/auth.h"
 #include "server/request.h"
 #include "server/route.h"
 
@@ -43,7 +44,9 @@ struct srv_call {
     const struct srv_route *route;
     char params[SRV_PARAMS][SRV_PARAM_MAX]; /* what stands for {} in the route's pattern */
     char id[SRV_ID_MAX + 1];
-    struct srv_req *req; /* if the route takes a body */
+    struct srv_req *req;        /* if the route takes a body */
+    unsigned scopes;            /* of the key that it came with */
+    char key[SRV_KEY_NAME_MAX]; /* that key's name, for the log; "": none */
     int pending;
     int plain; /* errors are bare sentences, not JSON */
     struct srv_reply reply;

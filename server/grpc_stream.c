@@ -4,12 +4,11 @@
 #include "server/grpc_stream.h"
 
 #include "protocol/grpc.h"
+#include "protocol/infer.h"
 #include "server/call.h"
 #include "server/clock.h"
 #include "server/rpc.h"
 #include "server/srv.h"
-
-#include "protocol/infer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -198,9 +197,8 @@ static struct rpc_call *add_call(struct srv_stream *st)
     st->tail = &x->next;
     st->n_calls++;
     srv_call_start(&x->call);
-    if (!st->rpc)
-        return x;
-    srv_call_open(&x->call, -1);
+    if (st->rpc)
+        srv_call_open(&x->call, -1);
     if (x->call.req)
         set_deadline(st, &x->call);
     return x;
@@ -300,6 +298,10 @@ static void watch(struct srv_stream *st, const void *message, size_t len)
 static void take_message(struct srv_stream *st, void *message_take, size_t len, int compressed)
 {
     struct rpc_call *x = takes_many(st) ? add_call(st) : st->calls;
+    if (x && x->call.reply.status) { /* one among many, over its key's rate */
+        free(message_take);
+        return send_answers(st);
+    }
     if (!x || !x->call.req || (compressed && st->coding == PROTO_IDENTITY) ||
         (!takes_many(st) && st->got++ > 0)) {
         int fault = x && x->call.req ? 500 : 503;
@@ -421,6 +423,16 @@ static void read_timeout(struct srv_stream *st, const char *value)
             us < (SRV_NEVER - st->opened_ns) / 1000 ? st->opened_ns + us * 1000 : SRV_NEVER - 1;
 }
 
+/* Of a stream of many messages; each of these is checked, and charged, again. */
+static void check_key(struct srv_stream *st)
+{
+    const struct srv_credentials given = {proto_h2_header(st->h2, "authorization"),
+                                          proto_h2_header(st->h2, "x-api-key")};
+    struct srv_verdict v = srv_auth(st->home->srv->keys, st->rpc->route.scopes, &given, 0, 0);
+    if (v.status)
+        refuse(st, v.status, v.sentence);
+}
+
 static void open_rpc(struct srv_stream *st)
 {
     const char *path = proto_h2_header(st->h2, ":path");
@@ -440,6 +452,8 @@ static void open_rpc(struct srv_stream *st)
         refuse(st, 501, "the grpc-encoding is not supported");
     else
         read_timeout(st, proto_h2_header(st->h2, "grpc-timeout"));
+    if (takes_many(st))
+        check_key(st);
     if (st->calls && st->calls->call.req)
         set_deadline(st, &st->calls->call);
     send_answers(st); /* out of memory for the call is an answer already */

@@ -2,6 +2,7 @@
 #include "server/loop.h"
 
 #include "engine/engine.h"
+#include "server/auth.h"
 #include "server/brownout.h"
 #include "server/clock.h"
 #include "server/drain.h"
@@ -194,6 +195,8 @@ static int start(struct srv *s, char *err, size_t errlen)
     fit_connections(s);
     rc = choose_cpu(s, err, errlen);
     if (rc == 0)
+        rc = srv_keys_load(&s->keys, s->cfg->api_keys, err, errlen);
+    if (rc == 0)
         rc = load_models(s, err, errlen);
     if (rc == 0)
         rc = start_handles(s, err, errlen);
@@ -235,6 +238,7 @@ static void stop(struct srv *s)
     srv_http_destroy(s->http);
     srv_grpc_destroy(s->grpc);
     srv_registry_destroy(s->registry);
+    srv_keys_destroy(s->keys);
     if (s->log)
         srv_log(s->log, SRV_INFO, "stopped");
     srv_log_destroy(s->log);

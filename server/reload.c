@@ -1,6 +1,7 @@
 /* The thread reads only what does not change while it runs: the sources, the old registry. */
 #include "server/reload.h"
 
+#include "server/auth.h"
 #include "server/brownout.h"
 #include "server/pool.h"
 #include "server/srv.h"
@@ -26,6 +27,8 @@ static void *reload_main(void *arg)
     struct srv *s = arg;
     struct srv_reload *r = &s->reload;
     r->rc = cfg_load(&r->cfg, s->sources, r->error, sizeof(r->error));
+    if (r->rc == 0)
+        r->rc = srv_keys_load(&r->keys, r->cfg->api_keys, r->error, sizeof(r->error));
     if (r->rc == 0) {
         struct srv_registry_options options;
         srv_registry_options_of(&options, s, r->cfg);
@@ -42,12 +45,16 @@ static void take_over(struct srv *s)
     if (cfg_reload_conflicts(s->cfg, r->cfg, rows, sizeof(rows)) > 0)
         srv_log(s->log, SRV_WARNING, "reload: a restart is needed for: %s", rows);
     srv_brownout_inherit(s, r->registry);
+    srv_keys_inherit(r->keys, s->keys);
+    srv_keys_destroy(s->keys);
     srv_registry_destroy(s->registry);
     cfg_destroy(s->cfg);
     s->registry = r->registry;
     s->cfg = r->cfg;
+    s->keys = r->keys;
     r->registry = NULL;
     r->cfg = NULL;
+    r->keys = NULL;
     s->log_level = s->cfg->log_level;
     srv_log_configure(s->log, s->log_level, s->cfg->log_format);
     srv_pool_set_max_batch(s->pool, (int)s->cfg->max_batch);
@@ -63,6 +70,8 @@ static void drop_result(struct srv_reload *r)
 {
     srv_registry_destroy(r->registry);
     cfg_destroy(r->cfg);
+    srv_keys_destroy(r->keys);
+    r->keys = NULL;
     r->registry = NULL;
     r->cfg = NULL;
 }

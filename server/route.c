@@ -4,6 +4,7 @@
 
 #include "protocol/query.h"
 #include "server/api.h"
+#include "server/auth.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -63,7 +64,7 @@ static const struct srv_route routes[] = {
     {"/v2/repository/index", SRV_POST, 1, NULL, srv_oip_index_finish,
      "The models of the repository and their state"},
     {"/v2/logging", SRV_GET | SRV_HEAD | SRV_POST, 1, NULL, srv_oip_logging_finish,
-     "What is logged; POST changes it (needs `admin`)"},
+     "What is logged; POST changes it (needs `admin`)", SRV_SCOPE_INFER | SRV_SCOPE_ADMIN},
     {"/v2/trace/setting", SRV_GET | SRV_POST, 1, NULL, srv_oip_unsupported_finish,
      "Not supported: 501"},
     {"/v2/models/{}/trace/setting", SRV_GET | SRV_POST, 1, NULL, srv_oip_unsupported_finish,
@@ -76,11 +77,12 @@ static const struct srv_route routes[] = {
      "Inference (Open Inference Protocol v2)"},
     {"/v2/models/{}/versions/{}/infer", SRV_POST, 1, srv_oip_infer_begin, srv_oip_infer_finish,
      "Inference with one version of a model"},
-    {"/v2/health/live", READ, 0, NULL, srv_live_finish, "200 while the process runs"},
+    {"/v2/health/live", READ, 0, NULL, srv_live_finish, "200 while the process runs",
+     SRV_SCOPE_OPEN},
     {"/v2/health/ready", READ, 0, NULL, srv_ready_finish,
-     "200 while requests are welcome, else 503"},
-    {"/healthz", READ, 0, NULL, srv_ready_finish, "As /v2/health/ready"},
-    {"/metrics", READ, 0, NULL, srv_metrics_finish, "Prometheus text"},
+     "200 while requests are welcome, else 503", SRV_SCOPE_OPEN},
+    {"/healthz", READ, 0, NULL, srv_ready_finish, "As /v2/health/ready", SRV_SCOPE_OPEN},
+    {"/metrics", READ, 0, NULL, srv_metrics_finish, "Prometheus text", SRV_SCOPE_METRICS},
     {"/openapi.json", READ, 0, NULL, srv_openapi_finish, "This API as OpenAPI 3.1"},
     {"/", READ, 0, NULL, srv_root_finish, "This list"},
 };

@@ -2,6 +2,7 @@
  * rpc_infer.c. */
 #include "server/rpc.h"
 
+#include "server/auth.h"
 #include "server/call.h"
 #include "server/rpc_api.h"
 #include "server/srv.h"
@@ -107,6 +108,10 @@ static void reflection(struct srv_call *c)
     {                                                                                              \
         {path, SRV_POST, 2, NULL, finish, summary}, kind                                           \
     }
+#define HEALTHY(path, kind, finish, summary)                                                       \
+    {                                                                                              \
+        {path, SRV_POST, 2, NULL, finish, summary, SRV_SCOPE_OPEN}, kind                           \
+    }
 #define LARGE(path, kind, finish, summary)                                                         \
     {                                                                                              \
         {path, SRV_POST, 1, NULL, finish, summary}, kind                                           \
@@ -125,13 +130,15 @@ static const struct srv_rpc rpcs[] = {
           "Counts and times of a model, or of all"),
     SMALL(INFERENCE "RepositoryIndex", SRV_RPC_UNARY, srv_rpc_repository_index,
           "Models and their states"),
-    SMALL(INFERENCE "LogSettings", SRV_RPC_UNARY, srv_rpc_log,
-          "What the log lets through; changes need the option `admin`"),
-    SMALL(INFERENCE "ServerLive", SRV_RPC_UNARY, server_live, "The process runs"),
-    SMALL(INFERENCE "ServerReady", SRV_RPC_UNARY, server_ready, "Requests are welcome"),
-    SMALL(HEALTH "Check", SRV_RPC_UNARY, health_check, "State of a service"),
-    SMALL(HEALTH "List", SRV_RPC_UNARY, health_list, "State of every service"),
-    SMALL(HEALTH "Watch", SRV_RPC_WATCH, health_check, "State of a service, and its changes"),
+    {{INFERENCE "LogSettings", SRV_POST, 2, NULL, srv_rpc_log,
+      "What the log lets through; changes need the option `admin` and a key with that scope",
+      SRV_SCOPE_INFER | SRV_SCOPE_ADMIN},
+     SRV_RPC_UNARY},
+    HEALTHY(INFERENCE "ServerLive", SRV_RPC_UNARY, server_live, "The process runs"),
+    HEALTHY(INFERENCE "ServerReady", SRV_RPC_UNARY, server_ready, "Requests are welcome"),
+    HEALTHY(HEALTH "Check", SRV_RPC_UNARY, health_check, "State of a service"),
+    HEALTHY(HEALTH "List", SRV_RPC_UNARY, health_list, "State of every service"),
+    HEALTHY(HEALTH "Watch", SRV_RPC_WATCH, health_check, "State of a service, and its changes"),
     SMALL("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", SRV_RPC_REFLECTION,
           reflection, "The schema of every service"),
     SMALL("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", SRV_RPC_REFLECTION,

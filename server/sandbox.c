@@ -53,11 +53,12 @@ int srv_sandbox_files(struct srv *s, char *err, size_t errlen)
     s->sandbox.level = srv_sandbox_parse(s->cfg->sandbox);
     if (s->sandbox.level == SRV_SANDBOX_OFF)
         return 0;
-    char config[PATH], http[PATH], grpc[PATH];
+    char config[PATH], keys[PATH], http[PATH], grpc[PATH];
     const char *file = s->cfg->config[0] ? s->cfg->config : s->sources->default_file;
     const struct srv_landlock_rule rules[] = {
         {s->models_dir, SRV_LANDLOCK_READ},
         {file ? folder_of(file, config) : "", SRV_LANDLOCK_READ},
+        {s->cfg->api_keys[0] ? folder_of(s->cfg->api_keys, keys) : "", SRV_LANDLOCK_READ},
         {"/proc/self", SRV_LANDLOCK_READ}, /* memory, for the metrics */
         {unix_folder(s->cfg->http, http), SRV_LANDLOCK_SOCKET},
         {unix_folder(s->cfg->grpc, grpc), SRV_LANDLOCK_SOCKET},

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 struct srv_http;
+struct srv_keys;
 struct srv_grpc;
 struct srv_pool;
 struct srv_registry;
@@ -34,6 +35,7 @@ struct srv_reload {
     int running, again;
     struct cfg *cfg; /* the configuration that the new registry was made by */
     struct srv_registry *registry;
+    struct srv_keys *keys;
     int rc;
     char error[512];
     uv_async_t ready;
@@ -52,6 +54,7 @@ struct srv {
     char *models_dir;
     int workers;
     struct srv_registry *registry;
+    struct srv_keys *keys; /* NULL: everybody may ask */
     struct srv_pool *pool;
 
     uv_loop_t loop;

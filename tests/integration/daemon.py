@@ -1,4 +1,5 @@
 """A daemon under test, and the few ways in which the tests talk to it."""
+import hashlib
 import http.client
 import json
 import os
@@ -20,6 +21,16 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def keys_file(folder, *lines):
+    """A file of API keys. A line is "SECRET SCOPES [RATE/BURST]"; the secret is the name, too."""
+    path = os.path.join(str(folder), "keys")
+    with open(path, "w") as f:
+        for line in lines:
+            secret, scopes, *rate = line.split()
+            f.write(" ".join([secret, scopes, hashlib.sha256(secret.encode()).hexdigest(), *rate]) + "\n")
+    return path
 
 
 class Answer:

@@ -13,7 +13,7 @@ import pytest
 
 import pictures
 import tinymodel
-from daemon import ROOT
+from daemon import ROOT, keys_file
 
 grpc = pytest.importorskip("grpc")
 
@@ -186,15 +186,19 @@ def test_repository_index(client, tiny):
     assert {m["name"] for m in index} >= {MODEL, "inverse"}
 
 
-def test_log_settings(client, start, pb, tiny):
+def test_log_settings(client, start, pb, tiny, tmp_path):
     settings = plain(client.call("LogSettings"))["settings"]
     assert {k: next(iter(v.values())) for k, v in settings.items()} == http_json(tiny, "/v2/logging")
     change = pb.inference.LogSettingsRequest()
     change.settings["log_info"].bool_param = False
     answer = pb.inference.LogSettingsResponse
     assert code_of(client.unary, SERVICE, "LogSettings", change, answer)[0] == grpc.StatusCode.PERMISSION_DENIED
-    d = start("--admin")
+    d = start("--admin", "--api-keys", keys_file(tmp_path, "root infer,admin", "guest infer"))
     c = Client(d, pb)
+    unary, guest = c.unary, [("x-api-key", "guest")]
+    c.unary = lambda *args, **kwargs: unary(*args, **{"metadata": [("authorization", "Bearer root")], **kwargs})
+    assert code_of(c.unary, SERVICE, "LogSettings", change, answer,
+                   metadata=guest)[0] == grpc.StatusCode.PERMISSION_DENIED
     assert c.unary(SERVICE, "LogSettings", change, answer).settings["log_info"].bool_param is False
     assert c.call("LogSettings").settings["log_info"].bool_param is False
     change.settings["log_file"].string_param = "/tmp/x"

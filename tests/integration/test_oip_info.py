@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from daemon import keys_file
 from pictures import RED
 
 
@@ -98,8 +99,16 @@ def test_logging_needs_admin(tiny):
     assert r.status == 403 and "admin" in r.json["error"]
 
 
-def test_logging(start):
-    d = start("--admin")
+def test_logging_needs_a_key(start):
+    r = start("--admin").request("POST", "/v2/logging", "{}")
+    assert r.status == 403 and "api_keys" in r.json["error"]
+
+
+def test_logging(start, tmp_path):
+    d = start("--admin", "--api-keys", keys_file(tmp_path, "root infer,admin"))
+    ask = d.request
+    d.request = lambda method, path, body=None, headers=None: ask(
+        method, path, body, {"X-API-Key": "root", **(headers or {})})
     r = d.request("POST", "/v2/logging", json.dumps({"log_info": False}))
     assert r.status == 200 and r.json["log_info"] is False and r.json["log_warning"] is True
     quiet = d.log()

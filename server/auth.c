@@ -1,0 +1,335 @@
+/* A key is looked for by its digest among all of them, without leaving early: the time says neither
+ * how much of a digest was right nor where in the file it stands. */
+#include "server/auth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gnutls/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    unsigned bit;
+} scope_names[] = {
+    {"infer", SRV_SCOPE_INFER}, {"admin", SRV_SCOPE_ADMIN}, {"metrics", SRV_SCOPE_METRICS}};
+
+/* ---- the file ---- */
+
+struct text {
+    const char *at;
+    size_t len;
+};
+
+/* The next word of a line, which shrinks by it; len 0 at its end. */
+static struct text next_word(struct text *line)
+{
+    size_t i = 0, n;
+    while (i < line->len && (line->at[i] == ' ' || line->at[i] == '\t'))
+        i++;
+    for (n = i; n < line->len && line->at[n] != ' ' && line->at[n] != '\t';)
+        n++;
+    struct text word = {line->at + i, n - i};
+    line->at += n;
+    line->len -= n;
+    return word;
+}
+
+static const char *parse_name(struct srv_key *k, struct text word)
+{
+    if (word.len >= sizeof(k->name))
+        return "the name is longer than 63 characters";
+    for (size_t i = 0; i < word.len; i++) {
+        char c = word.at[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_' || c == '.'))
+            return "a name holds letters, digits, \"-\", \"_\" and \".\" alone";
+    }
+    memcpy(k->name, word.at, word.len);
+    k->name[word.len] = 0;
+    return NULL;
+}
+
+static unsigned scope_of(const char *at, size_t len)
+{
+    for (size_t i = 0; i < sizeof(scope_names) / sizeof(scope_names[0]); i++)
+        if (strlen(scope_names[i].name) == len && memcmp(scope_names[i].name, at, len) == 0)
+            return scope_names[i].bit;
+    return 0;
+}
+
+static const char *parse_scopes(struct srv_key *k, struct text word)
+{
+    for (size_t from = 0; from <= word.len;) {
+        const char *comma = memchr(word.at + from, ',', word.len - from);
+        size_t len = comma ? (size_t)(comma - word.at) - from : word.len - from;
+        unsigned bit = scope_of(word.at + from, len);
+        if (!bit)
+            return "scopes are infer, admin and metrics, with commas between them";
+        k->scopes |= bit;
+        from += len + 1;
+    }
+    return NULL;
+}
+
+static int nibble(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 32;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static const char *parse_digest(struct srv_key *k, struct text word)
+{
+    static const char wrong[] = "the third word must be a SHA-256 digest, 64 hexadecimal digits";
+    if (word.len != 2 * SRV_KEY_DIGEST)
+        return wrong;
+    for (size_t i = 0; i < SRV_KEY_DIGEST; i++) {
+        int high = nibble(word.at[2 * i]), low = nibble(word.at[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return wrong;
+        k->digest[i] = (unsigned char)(high << 4 | low);
+    }
+    return NULL;
+}
+
+/* A plain decimal number over 0, at most a million; -1 if it is none. */
+static double parse_amount(const char *at, size_t len)
+{
+    double value = 0, scale = 0;
+    if (len == 0 || len > 16 || at[0] == '.' || at[len - 1] == '.')
+        return -1;
+    for (size_t i = 0; i < len; i++) {
+        if (at[i] == '.' && scale == 0) {
+            scale = 1;
+            continue;
+        }
+        if (at[i] < '0' || at[i] > '9')
+            return -1;
+        value = value * 10 + (at[i] - '0');
+        scale *= 10;
+    }
+    value = scale > 0 ? value / scale : value;
+    return value > 0 && value <= 1e6 ? value : -1;
+}
+
+static const char *parse_rate(struct srv_key *k, struct text word)
+{
+    static const char wrong[] = "a limit is RATE/BURST: requests a second (over 0), and how many "
+                                "at once (at least 1); at most 1000000";
+    const char *slash = memchr(word.at, '/', word.len);
+    if (!slash)
+        return wrong;
+    k->rate = parse_amount(word.at, (size_t)(slash - word.at));
+    k->burst = parse_amount(slash + 1, word.len - (size_t)(slash - word.at) - 1);
+    return k->rate < 0 || k->burst < 1 ? wrong : NULL;
+}
+
+static const char *parse_line(struct srv_keys *all, struct text line)
+{
+    struct text name = next_word(&line), scopes = next_word(&line), digest = next_word(&line),
+                rate = next_word(&line);
+    struct srv_key *k = &all->keys[all->n];
+    if (name.len == 0 || name.at[0] == '#')
+        return NULL;
+    if (all->n == SRV_KEYS_MAX)
+        return "there are more than 1024 keys";
+    if (next_word(&line).len)
+        return "a line is NAME SCOPES DIGEST [RATE/BURST], and nothing behind it";
+    memset(k, 0, sizeof(*k));
+    const char *wrong = parse_name(k, name);
+    if (!wrong)
+        wrong = parse_scopes(k, scopes);
+    if (!wrong)
+        wrong = parse_digest(k, digest);
+    if (!wrong && rate.len)
+        wrong = parse_rate(k, rate);
+    for (int i = 0; i < all->n && !wrong; i++)
+        if (strcmp(all->keys[i].name, k->name) == 0)
+            wrong = "this name was there before";
+        else if (memcmp(all->keys[i].digest, k->digest, SRV_KEY_DIGEST) == 0)
+            wrong = "this digest was there before";
+    if (!wrong)
+        all->n++;
+    return wrong;
+}
+
+int srv_keys_parse(struct srv_keys **ret, const char *text, size_t len, char *err, size_t errlen)
+{
+    /* One more than may be used: where a line too many is looked at. */
+    struct srv_keys *all = calloc(1, sizeof(*all) + (SRV_KEYS_MAX + 1) * sizeof(all->keys[0]));
+    const char *wrong = NULL;
+    int number = 0;
+    if (!all) {
+        snprintf(err, errlen, "out of memory");
+        return -ENOMEM;
+    }
+    while (len > 0 && !wrong) {
+        const char *end = memchr(text, '\n', len);
+        size_t n = end ? (size_t)(end - text) : len;
+        struct text line = {text, n > 0 && text[n - 1] == '\r' ? n - 1 : n};
+        wrong = parse_line(all, line);
+        number++;
+        text += n + (end != NULL);
+        len -= n + (end != NULL);
+    }
+    if (wrong) {
+        snprintf(err, errlen, "line %d: %s", number, wrong);
+        srv_keys_destroy(all);
+        return -EINVAL;
+    }
+    *ret = all;
+    return 0;
+}
+
+/* Whole, or -1 with errno. A FIFO in its place must not stop the start. */
+static ssize_t read_file(const char *path, char *buf, size_t len)
+{
+    struct stat st;
+    size_t n = 0;
+    ssize_t k = 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) < 0)
+        k = -1;
+    else if (!S_ISREG(st.st_mode)) {
+        k = -1;
+        errno = EINVAL;
+    }
+    while (k > 0 && n < len) {
+        k = read(fd, buf + n, len - n);
+        n += k > 0 ? (size_t)k : 0;
+    }
+    int error = errno;
+    close(fd);
+    errno = error;
+    return k < 0 ? -1 : (ssize_t)n;
+}
+
+int srv_keys_load(struct srv_keys **ret, const char *path, char *err, size_t errlen)
+{
+    char why[256] = "";
+    if (!path[0]) {
+        *ret = NULL;
+        return 0;
+    }
+    char *text = malloc(SRV_KEYS_FILE_MAX + 1);
+    int rc = text ? 0 : -ENOMEM;
+    ssize_t n = text ? read_file(path, text, SRV_KEYS_FILE_MAX + 1) : -1;
+    if (rc == 0 && n < 0)
+        rc = -errno;
+    else if (n > SRV_KEYS_FILE_MAX)
+        rc = -EFBIG;
+    if (rc == 0)
+        rc = srv_keys_parse(ret, text, (size_t)n, why, sizeof(why));
+    free(text);
+    if (rc < 0)
+        snprintf(err, errlen, "api_keys: %s: %s", path, why[0] ? why : strerror(-rc));
+    return rc;
+}
+
+void srv_keys_destroy(struct srv_keys *k)
+{
+    free(k);
+}
+
+void srv_keys_inherit(struct srv_keys *next, const struct srv_keys *prev)
+{
+    for (int i = 0; next && prev && i < next->n; i++)
+        for (int j = 0; j < prev->n; j++) {
+            struct srv_key *k = &next->keys[i];
+            const struct srv_key *old = &prev->keys[j];
+            if (!old->filled_ns || memcmp(k->digest, old->digest, SRV_KEY_DIGEST) != 0)
+                continue;
+            k->filled_ns = old->filled_ns;
+            k->tokens = old->tokens < k->burst ? old->tokens : k->burst;
+        }
+}
+
+/* ---- the check ---- */
+
+int srv_same_bytes(const unsigned char *a, const unsigned char *b, size_t len)
+{
+    volatile unsigned char differs = 0; /* volatile: no compiler may stop at the first */
+    for (size_t i = 0; i < len; i++)
+        differs = (unsigned char)(differs | (a[i] ^ b[i]));
+    return differs == 0;
+}
+
+/* The secret of "Bearer SECRET" (RFC 6750 2.1), else of X-API-Key; NULL: none was sent. */
+static const char *secret_of(const struct srv_credentials *c)
+{
+    const char *a = c->authorization;
+    if (a && strncasecmp(a, "Bearer ", 7) == 0) {
+        a += 7;
+        return a + strspn(a, " ");
+    }
+    return c->api_key;
+}
+
+static struct srv_key *find_key(struct srv_keys *keys, const char *secret)
+{
+    unsigned char digest[SRV_KEY_DIGEST];
+    struct srv_key *found = NULL;
+    size_t len = strnlen(secret, SRV_KEY_SECRET_MAX + 1);
+    if (len == 0 || len > SRV_KEY_SECRET_MAX ||
+        gnutls_hash_fast(GNUTLS_DIG_SHA256, secret, len, digest) < 0)
+        return NULL;
+    for (int i = 0; i < keys->n; i++)
+        if (srv_same_bytes(keys->keys[i].digest, digest, SRV_KEY_DIGEST))
+            found = &keys->keys[i];
+    return found;
+}
+
+/* 0: taken; else after how many seconds there will be a token. */
+static int take_token(struct srv_key *k, uint64_t now_ns)
+{
+    if (k->rate <= 0)
+        return 0;
+    if (!k->filled_ns)
+        k->tokens = k->burst;
+    else if (now_ns > k->filled_ns)
+        k->tokens += (double)(now_ns - k->filled_ns) / 1e9 * k->rate;
+    k->tokens = k->tokens < k->burst ? k->tokens : k->burst;
+    k->filled_ns = now_ns > 0 ? now_ns : 1;
+    if (k->tokens >= 1) {
+        k->tokens -= 1;
+        return 0;
+    }
+    double wait = (1 - k->tokens) / k->rate;
+    return wait < 86400 ? (int)wait + 1 : 86400;
+}
+
+struct srv_verdict srv_auth(struct srv_keys *keys, unsigned scopes, const struct srv_credentials *c,
+                            int charge, uint64_t now_ns)
+{
+    struct srv_verdict v = {0};
+    unsigned wanted = scopes ? scopes : SRV_SCOPE_INFER;
+    if (!keys || wanted & SRV_SCOPE_OPEN)
+        return v;
+    const char *secret = secret_of(c);
+    struct srv_key *k = secret ? find_key(keys, secret) : NULL;
+    if (!k) {
+        v.status = 401;
+        v.sentence = secret ? "the API key is not known" : "an API key is needed";
+        v.challenge = secret ? "Bearer realm=\"mobilenetd\", error=\"invalid_token\""
+                             : "Bearer realm=\"mobilenetd\"";
+        return v;
+    }
+    v.by = k;
+    if (!(k->scopes & wanted)) {
+        v.status = 403;
+        v.sentence = "the API key does not have the scope that this needs";
+        v.challenge = "Bearer realm=\"mobilenetd\", error=\"insufficient_scope\"";
+    } else if (charge && (v.retry_after_s = take_token(k, now_ns)) > 0) {
+        v.status = 429;
+        v.sentence = "the API key has used up its rate";
+    }
+    return v;
+}
