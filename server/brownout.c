@@ -46,10 +46,13 @@ static void control(struct srv *s, struct srv_family *f, int arriving)
     for (int v = 0; v < f->n; v++)
         cost[v] =
             f->cost_ns[v] > 0 ? f->cost_ns[v] : (double)srv_cost_guess(&s->cost, f->variants[v], 0);
-    uint64_t now = srv_now_ns();
+    uint64_t now = srv_now_ns(), objective = (uint64_t)s->cfg->slo_p99_ms * SRV_NS_PER_MS;
+    /* Half of this is two thirds of the wait at which admission refuses: first down, then no. */
+    uint64_t budget = srv_cost_budget(&s->cost, objective) / 3 * 4;
     struct srv_ladder_input in = {
         .now_ns = now,
-        .objective_ns = (uint64_t)s->cfg->slo_p99_ms * SRV_NS_PER_MS,
+        .objective_ns = objective,
+        .budget_ns = budget < objective ? budget : objective,
         .n = f->n,
         .cost_ns = cost,
         .rate = s->cost.rate,

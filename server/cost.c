@@ -10,11 +10,18 @@
 #define LEARN_RATE 0.25
 #define WINDOW_NS 200000000u /* of busy time for a sample of the rate: many batches */
 
+/* The margin goes up by a step for an answer that broke it and down by a hundredth of one for each
+ * that did not, which settles where one in a hundred does (Robbins and Monro's quantile). */
+#define MARGIN_FIRST 0.4
+#define MARGIN_STEP 0.05
+#define MARGIN_LEAST 0.1
+#define MARGIN_MOST 1.5
+
 enum { PROBED = 64 << 10 }; /* headers lie at the front; more is not read on the loop */
 
 void srv_cost_init(struct srv_cost *c, int workers)
 {
-    *c = (struct srv_cost){.rate = workers, .workers = workers};
+    *c = (struct srv_cost){.rate = workers, .margin = MARGIN_FIRST, .workers = workers};
 }
 
 /* Of a scale that was never seen, what the others say of the machine. */
@@ -151,4 +158,24 @@ void srv_cost_leave(struct srv_cost *c, struct srv_model *m, const struct srv_jo
 uint64_t srv_cost_time(const struct srv_cost *c, uint64_t work_ns)
 {
     return (uint64_t)((double)work_ns / c->rate);
+}
+
+uint64_t srv_cost_promise(const struct srv_cost *c, uint64_t predicted_ns)
+{
+    return (uint64_t)((double)predicted_ns * (1 + c->margin));
+}
+
+uint64_t srv_cost_budget(const struct srv_cost *c, uint64_t objective_ns)
+{
+    return (uint64_t)((double)(objective_ns - objective_ns / 10) / (1 + c->margin));
+}
+
+void srv_cost_kept(struct srv_cost *c, uint64_t predicted_ns, uint64_t took_ns)
+{
+    int broken = took_ns > srv_cost_promise(c, predicted_ns);
+    c->margin += broken ? MARGIN_STEP : -MARGIN_STEP / 100;
+    if (c->margin < MARGIN_LEAST)
+        c->margin = MARGIN_LEAST;
+    if (c->margin > MARGIN_MOST)
+        c->margin = MARGIN_MOST;
 }

@@ -21,6 +21,7 @@ enum { SRV_FORMATS = ENG_IMAGE_AVIF + 1, SRV_SCALES = 4 };
 struct srv_cost {
     double factor[SRV_FORMATS][SRV_SCALES]; /* real decode time / price; 0 = never seen */
     double rate;                            /* cost done per ns; about the number of workers */
+    double margin;                          /* of predicted times, to be kept in 99 of 100 */
     int workers;
     int jobs;                /* queued or running */
     uint64_t backlog_ns;     /* their cost */
@@ -43,5 +44,12 @@ void srv_cost_leave(struct srv_cost *c, struct srv_model *m, const struct srv_jo
 
 /* Time until `work_ns` are done at the measured rate. */
 uint64_t srv_cost_time(const struct srv_cost *c, uint64_t work_ns);
+/* What was predicted by it, longer by what predictions were wrong of late: 99 of 100 keep to it. */
+uint64_t srv_cost_promise(const struct srv_cost *c, uint64_t predicted_ns);
+/* What may be predicted and still meet this objective, with a tenth left to what the server does
+ * not see: the way to the client and back. */
+uint64_t srv_cost_budget(const struct srv_cost *c, uint64_t objective_ns);
+/* Learns that margin from an answer that had others before it. */
+void srv_cost_kept(struct srv_cost *c, uint64_t predicted_ns, uint64_t took_ns);
 
 #endif

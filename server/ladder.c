@@ -37,13 +37,13 @@ static void measure(struct srv_ladder *l, const struct srv_ladder_input *in)
     l->last_ns = in->now_ns;
 }
 
-/* Would the last that arrived be answered in time if all run variant v? Of what the objective
+/* Would the last that arrived be answered in time if all run variant v? Of what the budget
  * leaves beside its own run, waiting may take a share. */
 static int is_in_time(const struct srv_ladder_input *in, int v, double share)
 {
     double before = in->waiting > 1 ? in->waiting - 1 : 0;
     double wait = (in->other_ns + before * in->cost_ns[v]) / in->rate;
-    return wait <= share * ((double)in->objective_ns - in->cost_ns[v]);
+    return wait <= share * ((double)in->budget_ns - in->cost_ns[v]);
 }
 
 static double use(const struct srv_ladder_input *in, double offered, int v)

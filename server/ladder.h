@@ -25,6 +25,7 @@ enum srv_ladder_reason {
 struct srv_ladder_input {
     uint64_t now_ns;
     uint64_t objective_ns; /* of the 99th percentile; 0 = none: the best variant always */
+    uint64_t budget_ns;    /* half of it: what waiting may take before a step down */
     int n;                 /* variants, 1..SRV_LADDER_MAX */
     const double *cost_ns; /* full path (decode, preprocess, run) of one image on one core */
     double rate;           /* cores: cost done per nanosecond by a busy pool */

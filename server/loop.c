@@ -10,6 +10,7 @@
 #include "server/http.h"
 #include "server/models.h"
 #include "server/pool.h"
+#include "server/priority.h"
 #include "server/reload.h"
 #include "server/request.h"
 #include "server/sandbox.h"
@@ -208,6 +209,7 @@ static int start(struct srv *s, char *err, size_t errlen)
         rc = srv_http_start(&s->http, s, bound, sizeof(bound), err, errlen);
     if (rc == 0 && s->cfg->grpc[0])
         rc = srv_grpc_start(&s->grpc, s, grpc_bound, sizeof(grpc_bound), err, errlen);
+    srv_priority_loop();
     if (rc == 0)
         rc = srv_sandbox_calls(s, err, errlen);
     if (rc == 0)

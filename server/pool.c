@@ -5,6 +5,7 @@
 #include "server/batch.h"
 #include "server/clock.h"
 #include "server/family.h"
+#include "server/priority.h"
 #include "server/request.h"
 
 #include <assert.h>
@@ -166,6 +167,7 @@ static void *worker_main(void *arg)
     struct srv_model *m;
     struct srv_task *t;
     int n;
+    srv_priority_worker();
     while ((n = next_work(w->pool, w, &m, &t)) > 0 || t) {
         if (t)
             run_task(w->pool, t);

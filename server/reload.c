@@ -4,6 +4,7 @@
 #include "server/auth.h"
 #include "server/brownout.h"
 #include "server/pool.h"
+#include "server/priority.h"
 #include "server/srv.h"
 
 #include <signal.h>
@@ -26,6 +27,7 @@ static void *reload_main(void *arg)
 {
     struct srv *s = arg;
     struct srv_reload *r = &s->reload;
+    srv_priority_worker(); /* to read and warm models takes a worker's time */
     r->rc = cfg_load(&r->cfg, s->sources, r->error, sizeof(r->error));
     if (r->rc == 0)
         r->rc = srv_keys_load(&r->keys, r->cfg->api_keys, r->error, sizeof(r->error));

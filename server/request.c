@@ -21,7 +21,6 @@ enum { ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };
 /* Beyond, room is made for what has come and not for what was announced: an announcement is free,
  * and would use up the budget of those who send. */
 enum { FIRST_ROOM = 256 << 10 };
-enum { MARGIN = 5 }; /* a fifth of the predicted time */
 
 static struct eng_image_limits image_limits(const struct cfg *cfg)
 {
@@ -238,22 +237,28 @@ static int wait_seconds(uint64_t ns)
     return s < 1 ? 1 : s > 3600 ? 3600 : (int)s;
 }
 
+/* The time that its body took counts, up to half the objective: under load it is the loop's time,
+ * but a client on a slow line should not be refused for its line. */
+static int meets_objective(const struct srv_req *r, uint64_t now, uint64_t wait)
+{
+    uint64_t objective = (uint64_t)r->srv->cfg->slo_p99_ms * SRV_NS_PER_MS;
+    uint64_t spent = now - r->begun_ns < objective / 2 ? now - r->begun_ns : objective / 2;
+    return objective == 0 || wait <= srv_cost_budget(&r->srv->cost, objective - spent);
+}
+
 /* Can work of `total` (whose largest single piece is `piece`) be done before the deadline? */
 static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
 {
     struct srv *s = r->srv;
-    uint64_t now = srv_now_ns(), by = r->deadline_ns;
-    uint64_t objective = (uint64_t)s->cfg->slo_p99_ms * SRV_NS_PER_MS;
-    if (objective > 0 && by > now + objective)
-        by = now + objective;
+    uint64_t now = srv_now_ns();
     uint64_t ahead = srv_pool_ahead(s->pool, r->model, r->priority, r->deadline_ns, total);
     uint64_t own = srv_cost_time(&s->cost, total);
     uint64_t wait = srv_cost_time(&s->cost, ahead) + (own > piece ? own : piece);
-    uint64_t finish =
-        now + wait + wait / MARGIN; /* predictions scatter; late work is wasted work */
-    if (ahead == 0 || finish <= by)
+    uint64_t finish = now + srv_cost_promise(&s->cost, wait); /* late work is wasted work */
+    r->predicted_ns = ahead > 0 ? wait : 0;
+    if (ahead == 0 || (finish <= r->deadline_ns && meets_objective(r, now, wait)))
         return 0;
-    r->retry_after_s = wait_seconds(finish - by);
+    r->retry_after_s = wait_seconds(finish > r->deadline_ns ? finish - r->deadline_ns : wait);
     r->model->stats.hopeless++;
     if (r->family && r->floor < r->family->law.level)
         r->family->opted_out++;
@@ -377,6 +382,8 @@ static void job_back(struct srv_job *j, uint64_t now)
     if (--r->pending > 0)
         return;
     r->done_ns = now;
+    if (r->predicted_ns > 0 && j->status == 200)
+        srv_cost_kept(&r->srv->cost, r->predicted_ns, now - r->submitted_ns);
     if (r->family)
         srv_brownout_answered(r);
     srv_metrics_answer(j->model, r);

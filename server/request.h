@@ -71,6 +71,8 @@ struct srv_req {
     void *release_arg;
     atomic_int gone; /* the transport knows that the client left */
     uint64_t submitted_ns, done_ns;
+    uint64_t
+        predicted_ns;  /* from one to the other, by admission; 0: there was nothing to wait for */
     int retry_after_s; /* set where admission refuses */
     int counted;       /* images that the control law knows of */
     srv_req_done_fn *done;

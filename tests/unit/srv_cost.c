@@ -122,6 +122,30 @@ static void a_stall_counts_but_not_in_full(void **state)
     assert_true(w.model.run_ns < 6 * MS);
 }
 
+/* Of predictions that are wrong by up to half, in all the same measure, one in a hundred breaks its
+ * promise, however small the margin was at first; and the margin comes back when they get better.
+ */
+static void the_margin_is_what_99_of_100_need(void **state)
+{
+    struct srv_cost c;
+    (void)state;
+    srv_cost_init(&c, WORKERS);
+    int broken = 0;
+    for (int i = 0; i < 40000; i++) {
+        uint64_t took = (uint64_t)(100 + i * 37 % 51) * MS;
+        broken += i >= 20000 && took > srv_cost_promise(&c, 100 * MS);
+        srv_cost_kept(&c, 100 * MS, took);
+    }
+    assert_in_range(broken, 100, 400);
+    assert_in_range((int)(c.margin * 100), 43, 56);
+    for (int i = 0; i < 2000; i++)
+        srv_cost_kept(&c, 100 * MS, 100 * MS);
+    assert_in_range((int)(c.margin * 100), 9, 11);
+    for (int i = 0; i < 1000; i++)
+        srv_cost_kept(&c, 100 * MS, 9000ull * MS);
+    assert_in_range((int)(c.margin * 100), 149, 151);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +153,7 @@ int main(void)
         cmocka_unit_test(follows_a_change),
         cmocka_unit_test(idle_time_is_no_slowness),
         cmocka_unit_test(a_stall_counts_but_not_in_full),
+        cmocka_unit_test(the_margin_is_what_99_of_100_need),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,6 +84,7 @@ static void control(struct world *w, int arriving)
     struct srv_ladder_input in = {
         .now_ns = w->now,
         .objective_ns = w->objective,
+        .budget_ns = w->objective,
         .n = VARIANTS,
         .cost_ns = costs,
         .rate = CORES,
@@ -274,6 +275,7 @@ static void measured_latency_counts(void **state)
     struct srv_ladder l = {0};
     struct srv_ladder_input in = {.now_ns = SECOND,
                                   .objective_ns = OBJECTIVE,
+                                  .budget_ns = OBJECTIVE,
                                   .n = VARIANTS,
                                   .cost_ns = costs,
                                   .rate = CORES,
