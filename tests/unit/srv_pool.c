@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <zlib.h>
 
 enum { TOP = 3, LIMIT = 100000 };
 
@@ -164,6 +165,72 @@ static void nothing_for_the_late_and_the_gone(void **state)
     tear_down(&b);
 }
 
+static size_t chunk(unsigned char *to, const char *type, const void *data, size_t len)
+{
+    unsigned char *p = to;
+    uLong crc;
+    for (int i = 0; i < 4; i++)
+        *p++ = (unsigned char)(len >> (24 - 8 * i));
+    memcpy(p, type, 4);
+    if (len > 0)
+        memcpy(p + 4, data, len);
+    crc = crc32(0, p, (uInt)len + 4);
+    p += len + 4;
+    for (int i = 0; i < 4; i++)
+        *p++ = (unsigned char)(crc >> (24 - 8 * i));
+    return (size_t)(p - to);
+}
+
+/* A grey square that takes tens of milliseconds to decode. */
+static unsigned char *slow_png(size_t *ret_len)
+{
+    enum { SIDE = 3000, ROOM = 1 << 20 };
+    const unsigned char head[13] = {0, 0, SIDE >> 8, SIDE & 255, 0, 0, SIDE >> 8, SIDE & 255, 8};
+    unsigned char *rows = calloc(SIDE, SIDE + 1), *packed = malloc(ROOM), *all = malloc(ROOM + 100);
+    uLongf len = ROOM;
+    assert_true(rows && packed && all);
+    assert_int_equal(compress(packed, &len, rows, SIDE * (SIDE + 1)), Z_OK);
+    memcpy(all, png, 8);
+    size_t n = 8;
+    n += chunk(all + n, "IHDR", head, sizeof(head));
+    n += chunk(all + n, "IDAT", packed, len);
+    n += chunk(all + n, "IEND", NULL, 0);
+    free(rows);
+    free(packed);
+    *ret_len = n;
+    return all;
+}
+
+/* They leave while the first picture of their batch is decoded: neither are the others, nor is the
+ * network run. */
+static void a_batch_whose_clients_leave_ends(void **state)
+{
+    (void)state;
+    struct bench b;
+    int got[SRV_JOB_FAILED + 1];
+    set_up(&b, 1, 8);
+    struct srv_job *jobs = make_jobs(&b, 8, SRV_NEVER);
+    unsigned char *slow = slow_png(&jobs[0].input.len);
+    jobs[0].input.data = slow;
+    for (int i = 1; i < 8; i++)
+        jobs[i].priority = 1;
+    assert_int_equal(srv_pool_submit(b.pool, b.model, jobs, 8, LIMIT), 0);
+    while (srv_pool_state(b.pool).running < 8)
+        usleep(100);
+    usleep(2000);
+    atomic_store(&b.req.gone, 1);
+    collect(&b, 8, got);
+    assert_int_equal(got[SRV_JOB_CANCELLED], 8);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(jobs[i].status, 499);
+        assert_int_equal(jobs[i].inference_ns, 0);
+    }
+    assert_int_equal(jobs[7].decode_ns, 0);
+    free(slow);
+    free_jobs(jobs);
+    tear_down(&b);
+}
+
 static void all_or_none_up_to_the_limit(void **state)
 {
     (void)state;
@@ -210,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_come_back),
         cmocka_unit_test(nothing_for_the_late_and_the_gone),
+        cmocka_unit_test(a_batch_whose_clients_leave_ends),
         cmocka_unit_test(all_or_none_up_to_the_limit),
         cmocka_unit_test(expired_ones_leave_the_queue),
     };
