@@ -4,6 +4,7 @@
 #include "protocol/query.h"
 #include "protocol/reply.h"
 #include "server/clock.h"
+#include "server/cors.h"
 #include "server/srv.h"
 
 #include <assert.h>
@@ -136,6 +137,8 @@ static void find_route(struct srv_call *c)
     }
     if (c->route->methods & srv_method_parse(c->method))
         return;
+    if (srv_cors_preflight(c))
+        return;
     char allow[64];
     srv_methods_text(c->route->methods, allow, sizeof(allow));
     srv_call_header(c, "Allow", "%s", allow);
@@ -204,6 +207,7 @@ void srv_call_start(struct srv_call *c)
 void srv_call_open(struct srv_call *c, int64_t declared)
 {
     c->declared = declared;
+    srv_cors_open(c);
     if (!c->route)
         find_route(c);
     if (!c->reply.status)

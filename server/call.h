@@ -7,7 +7,7 @@
 #include "server/request.h"
 #include "server/route.h"
 
-enum { SRV_ID_MAX = 128, SRV_REPLY_HEADERS = 8 };
+enum { SRV_ID_MAX = 128, SRV_REPLY_HEADERS = 12 };
 
 struct srv_header {
     const char *name;

@@ -161,3 +161,38 @@ def test_grpc_streams(start, tmp_path, pb):  # noqa: F811
     assert e.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "grpc-retry-pushback-ms" in dict(e.value.trailing_metadata())
     c.channel.close()
+
+
+# ---- browsers ----
+
+PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "PUT",
+             "Access-Control-Request-Headers": "authorization,content-type"}
+
+
+def cors(r):
+    return {k.lower()[15:]: v for k, v in r.headers.items() if k.lower().startswith("access-control-")}
+
+
+def test_cors(start, tmp_path):
+    d = start("--api-keys", keys_file(tmp_path, *LINES), "--cors-origins", "https://app.example, http://localhost:3000")
+    r = d.request("OPTIONS", "/v1/classify", None, PREFLIGHT)
+    assert r.status == 204 and r.body == b"" and r.headers["Vary"] == "Origin"
+    assert cors(r)["allow-origin"] == "https://app.example" and cors(r)["allow-methods"] == "POST, PUT"
+    assert {"Authorization", "X-API-Key", "Content-Type"} <= set(cors(r)["allow-headers"].split(", "))
+    assert "allow-credentials" not in cors(r)
+    r = d.request(*CLASSIFY, RED, {"Origin": "http://localhost:3000", "X-API-Key": "alice"})
+    assert r.status == 200 and cors(r)["allow-origin"] == "http://localhost:3000"
+    r = d.request(*CLASSIFY, RED, {"Origin": "http://localhost:3000"})
+    assert r.status == 401 and cors(r)["allow-origin"] == "http://localhost:3000"  # a page may read why
+    for origin in ("https://evil.example", "null", "https://app.example.evil", "https://" + "a" * 5000):
+        r = d.request("OPTIONS", "/v1/classify", None, {**PREFLIGHT, "Origin": origin})
+        assert r.status == 405 and not cors(r) and r.headers["Vary"] == "Origin"
+        r = d.request(*CLASSIFY, RED, {"Origin": origin, "X-API-Key": "alice"})
+        assert r.status == 200 and not cors(r)
+    assert d.request("OPTIONS", "/v1/classify", None, {"Origin": "https://app.example"}).status == 405
+    assert d.request("OPTIONS", "/nothing", None, PREFLIGHT).status == 404
+
+
+def test_no_cors(keyed):
+    r = keyed.request("OPTIONS", "/v1/classify", None, PREFLIGHT)
+    assert r.status == 405 and not cors(r) and "Vary" not in r.headers

@@ -1,5 +1,6 @@
 /* API keys: the file's syntax, the check, the bucket, and the comparison. */
 #include "server/auth.h"
+#include "server/cors.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -243,12 +244,33 @@ static void comparison(void **state)
     assert_true(srv_same_bytes(a, b, 0));
 }
 
+static void origins(void **state)
+{
+    (void)state;
+    static const char list[] = " https://a.example,\thttp://b:3000 ,";
+    assert_true(srv_cors_allows(list, "https://a.example"));
+    assert_true(srv_cors_allows(list, "http://b:3000"));
+    assert_true(srv_cors_allows("*", "https://any"));
+    static const char *const others[] = {"",
+                                         "https://a.exampl",
+                                         "https://a.example.evil",
+                                         "https://A.example",
+                                         "http://a.example",
+                                         "http://b",
+                                         "https://a.example,",
+                                         "null"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_false(srv_cors_allows(list, others[i]));
+    assert_false(srv_cors_allows("", ""));
+    assert_false(srv_cors_allows("https://*.example", "https://a.example"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_files), cmocka_unit_test(bad_files),   cmocka_unit_test(too_many),
         cmocka_unit_test(files),      cmocka_unit_test(credentials), cmocka_unit_test(scopes),
-        cmocka_unit_test(bucket),     cmocka_unit_test(comparison),
+        cmocka_unit_test(bucket),     cmocka_unit_test(comparison),  cmocka_unit_test(origins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
