@@ -75,6 +75,7 @@ void srv_drain_signal(struct srv *s)
     if (s->phase != SRV_SERVING)
         _exit(EXIT_SUCCESS); /* asked for twice */
     s->phase = SRV_GRACE;
+    srv_systemd_notify(&s->systemd, "STOPPING=1");
     srv_grpc_pump(s->grpc); /* watchers of health hear of it */
     srv_log(s->log, SRV_INFO, "stopping: %d requests open, grace %lld ms", s->calls_open,
             (long long)s->cfg->drain_grace_ms);

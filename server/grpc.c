@@ -374,6 +374,15 @@ static int start_listener(struct srv_grpc *g, int fd)
     return rc < 0 ? rc : uv_listen(&g->listener.stream, BACKLOG, on_connection);
 }
 
+/* Of the socket, for one that was opened for us need not be what the option says. */
+static int is_unix(int fd)
+{
+    int domain = AF_INET;
+    socklen_t len = sizeof(domain);
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
+    return domain == AF_UNIX;
+}
+
 int srv_grpc_start(struct srv_grpc **ret, struct srv *s, char *ret_bound, size_t bound_len,
                    char *err, size_t errlen)
 {
@@ -385,12 +394,12 @@ int srv_grpc_start(struct srv_grpc **ret, struct srv *s, char *ret_bound, size_t
     }
     g->srv = s;
     g->phase = s->phase;
-    g->is_pipe = strncmp(s->cfg->grpc, "unix:", 5) == 0;
-    int rc = srv_listen(&fd, s->cfg->grpc, ret_bound, bound_len, err, errlen);
+    int rc = srv_listen(&fd, s->systemd.grpc_fd, s->cfg->grpc, ret_bound, bound_len, err, errlen);
     if (rc < 0) {
         free(g);
         return rc;
     }
+    g->is_pipe = is_unix(fd);
     uv_timer_init(&s->loop, &g->tick);
     uv_timer_init(&s->loop, &g->goaway);
     g->tick.data = g->goaway.data = g;

@@ -343,7 +343,8 @@ int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t
         return -ENOMEM;
     }
     h->srv = s;
-    int rc = srv_listen(&h->listen_fd, s->cfg->http, ret_bound, bound_len, err, errlen);
+    int rc = srv_listen(&h->listen_fd, s->systemd.http_fd, s->cfg->http, ret_bound, bound_len, err,
+                        errlen);
     if (rc < 0) {
         free(h);
         return rc;

@@ -125,9 +125,14 @@ static int listen_on(const struct addrinfo *a)
     return fd;
 }
 
-int srv_listen(int *ret_fd, const char *address, char *ret_bound, size_t bound_len, char *err,
-               size_t errlen)
+int srv_listen(int *ret_fd, int open_take, const char *address, char *ret_bound, size_t bound_len,
+               char *err, size_t errlen)
 {
+    if (open_take >= 0) {
+        print_bound(open_take, ret_bound, bound_len);
+        *ret_fd = open_take;
+        return 0;
+    }
     if (strncmp(address, "unix:", 5) == 0)
         return listen_unix(ret_fd, address, ret_bound, bound_len, err, errlen);
     struct addrinfo *all;

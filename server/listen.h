@@ -4,9 +4,10 @@
 
 #include <stddef.h>
 
-/* Non-blocking, close-on-exec. ret_bound: the address with the port that was really bound. */
-int srv_listen(int *ret_fd, const char *address, char *ret_bound, size_t bound_len, char *err,
-               size_t errlen);
+/* Non-blocking, close-on-exec. ret_bound: the address with the port that was really bound.
+ * open_take: a socket that listens already and is taken in place of the address; -1 = none. */
+int srv_listen(int *ret_fd, int open_take, const char *address, char *ret_bound, size_t bound_len,
+               char *err, size_t errlen);
 /* Connects (blocking, with a time limit) to such an address; 0.0.0.0 and [::] mean this host. */
 int srv_connect(int *ret_fd, const char *address, int timeout_ms, char *err, size_t errlen);
 

@@ -15,6 +15,7 @@
 #include "server/request.h"
 #include "server/sandbox.h"
 #include "server/srv.h"
+#include "server/systemd.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -72,6 +73,12 @@ static void on_signal(uv_signal_t *h, int number)
         srv_reload_start(s);
     else
         srv_drain_signal(s);
+}
+
+static void on_watchdog(uv_timer_t *t)
+{
+    struct srv *s = t->data;
+    srv_systemd_notify(&s->systemd, "WATCHDOG=1");
 }
 
 /* ---- start ---- */
@@ -166,6 +173,10 @@ static int start_handles(struct srv *s, char *err, size_t errlen)
         if (rc == 0)
             rc = uv_signal_start(&s->signals[i], on_signal, numbers[i]);
     }
+    uv_timer_init(&s->loop, &s->watchdog);
+    s->watchdog.data = s;
+    if (s->systemd.watchdog_ms > 1) /* twice as often as is asked, as its manual says */
+        uv_timer_start(&s->watchdog, on_watchdog, 0, s->systemd.watchdog_ms / 2);
     if (rc == 0)
         srv_reload_init(s);
     if (rc == 0)
@@ -194,7 +205,9 @@ static int start(struct srv *s, char *err, size_t errlen)
     s->log_level = s->cfg->log_level;
     srv_log_configure(s->log, s->log_level, s->cfg->log_format);
     fit_connections(s);
-    rc = choose_cpu(s, err, errlen);
+    rc = srv_systemd_init(&s->systemd, err, errlen);
+    if (rc == 0)
+        rc = choose_cpu(s, err, errlen);
     if (rc == 0)
         rc = srv_keys_load(&s->keys, s->cfg->api_keys, err, errlen);
     if (rc == 0)
@@ -212,6 +225,8 @@ static int start(struct srv *s, char *err, size_t errlen)
     srv_priority_loop();
     if (rc == 0)
         rc = srv_sandbox_calls(s, err, errlen);
+    if (rc == 0)
+        srv_systemd_notify(&s->systemd, "READY=1");
     if (rc == 0)
         srv_log(s->log, SRV_INFO, "ready: http %s, grpc %s, default model %s", bound, grpc_bound,
                 s->registry->fallback_name);
@@ -243,6 +258,7 @@ static void stop(struct srv *s)
     srv_keys_destroy(s->keys);
     if (s->log)
         srv_log(s->log, SRV_INFO, "stopped");
+    srv_systemd_finish(&s->systemd);
     srv_log_destroy(s->log);
     cfg_destroy(s->cfg);
     free(s->models_dir);
@@ -259,6 +275,7 @@ int srv_serve(struct cfg *cfg_take, const struct cfg_sources *sources, char *err
     }
     s->cfg = cfg_take;
     s->sources = sources;
+    s->systemd.notify_fd = -1;
     int rc = uv_loop_init(&s->loop);
     if (rc < 0) {
         cfg_destroy(cfg_take);

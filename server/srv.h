@@ -9,6 +9,7 @@
 #include "server/metrics.h"
 #include "server/quota.h"
 #include "server/sandbox.h"
+#include "server/systemd.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -49,6 +50,7 @@ struct srv {
     struct srv_metrics metrics;
     struct srv_quota quota;
     struct srv_sandbox sandbox;
+    struct srv_systemd systemd;
     struct srv_cost cost;
     uint32_t cpu_bits;
     char *models_dir;
@@ -61,6 +63,7 @@ struct srv {
     uv_async_t jobs_done;
     uv_timer_t expiry; /* the next deadline of a waiting job */
     uint64_t expiry_ns;
+    uv_timer_t watchdog; /* tells the service manager that the loop turns */
     uv_timer_t brownout; /* runs while a family is degraded */
     uv_signal_t signals[3];
     struct srv_reload reload;
