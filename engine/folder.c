@@ -29,7 +29,7 @@ static json_t *three(const float v[3])
     return json_pack("[f,f,f]", (double)v[0], (double)v[1], (double)v[2]);
 }
 
-static json_t *input(const struct eng_preprocess *p)
+json_t *eng_folder_input(const struct eng_preprocess *p)
 {
     static const char *const resizes[] = {"short_side", "squash", "central_crop", "letterbox"};
     static const char *const filters[] = {"bilinear", "bicubic", "nearest", "area", "tf_bilinear"};
@@ -52,7 +52,7 @@ int eng_folder_manifest(const char *dir, const struct eng_folder_manifest *m, ch
     for (size_t i = 0; root && i < sizeof strings / sizeof *strings; i++)
         if (strings[i].value[0])
             json_object_set_new(root, strings[i].key, json_string(strings[i].value));
-    int rc = root ? json_object_set_new(root, "input", input(m->preprocess)) : -1;
+    int rc = root ? json_object_set_new(root, "input", eng_folder_input(m->preprocess)) : -1;
     char *text = rc == 0 ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(root);
     if (!text)

@@ -3,6 +3,8 @@
 #ifndef ENG_FOLDER_H
 #define ENG_FOLDER_H
 
+#include <jansson.h>
+
 #include "engine/model.h"
 
 int eng_folder_write(const char *dir, const char *name, const void *bytes, size_t len, char *err,
@@ -16,6 +18,8 @@ struct eng_folder_manifest {
 };
 int eng_folder_manifest(const char *dir, const struct eng_folder_manifest *m, char *err,
                         size_t errlen);
+/* The manifest's "input"; a reference is the caller's, NULL: no memory. */
+json_t *eng_folder_input(const struct eng_preprocess *p);
 /* labels.txt with the model's classes; nothing if it has no labels. */
 int eng_folder_labels(const char *dir, const struct eng_model *m, char *err, size_t errlen);
 

@@ -148,6 +148,11 @@ int eng_graph_fold(struct eng_graph *g, char *err, size_t errlen);
  * happens, and after a failure `a` is good for eng_graph_destroy() alone. */
 int eng_graph_join(struct eng_graph *a, struct eng_graph *b_take, char *err, size_t errlen);
 
+/* Drops everything behind the embedding, which becomes the output as fp32 [1,1,1,C]: dequantised
+ * and reshaped where it is not. A checked graph stays one. ENG_E_UNSUPPORTED: it has no embedding.
+ */
+int eng_graph_cut(struct eng_graph *g, char *err, size_t errlen);
+
 /* TensorFlow's SAME along one axis: as many outputs as steps fit, the odd pixel of padding behind.
  * All arguments are positive. ENG_E_LIMIT: more padding than a window may have. */
 int eng_same_padding(int in, int k, int stride, int dilation, int *ret_before, int *ret_after);

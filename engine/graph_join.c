@@ -1,8 +1,11 @@
-/* Two parts of a model become one graph: the second's input is the first's output. */
+/* Two parts of a model become one graph: the second's input is the first's output; and a graph is
+ * cut at its embedding, to be joined with another head. */
 #include "engine/graph_check.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/fail.h"
 
@@ -57,4 +60,61 @@ int eng_graph_join(struct eng_graph *a, struct eng_graph *b_take, char *err, siz
     eng_graph_adopt(a, b_take);
     eng_graph_destroy(b_take);
     return rc < 0 ? rc : eng_graph_check(a, err, errlen);
+}
+
+/* ---- cut ---- */
+
+/* A node behind the output that makes a fp32 tensor of that shape; it becomes the output. */
+static int extend(struct eng_graph *g, enum eng_op op, int rank, const int32_t *dim)
+{
+    struct eng_tensor t = {.name = g->tensors[g->output].name, .type = ENG_F32, .rank = rank};
+    struct eng_node n = {.op = op, .name = t.name, .n_in = 1, .lo = -INFINITY, .hi = INFINITY};
+    memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
+    n.in = eng_graph_alloc(g, 1, sizeof *n.in);
+    if (!n.in)
+        return -ENOMEM;
+    n.in[0] = g->output;
+    n.out = eng_graph_add_tensor(g, &t);
+    int rc = n.out < 0 ? n.out : eng_graph_add_node(g, &n);
+    if (rc >= 0)
+        g->output = n.out;
+    return rc < 0 ? rc : 0;
+}
+
+/* Keeps the nodes that the output needs. */
+static int prune(struct eng_graph *g)
+{
+    char *needed = calloc((size_t)g->n_tensors, 1);
+    int kept = 0;
+    if (!needed)
+        return -ENOMEM;
+    needed[g->output] = 1;
+    for (int i = g->n_nodes - 1; i >= 0; i--)
+        for (int k = 0; needed[g->nodes[i].out] && k < g->nodes[i].n_in; k++)
+            if (g->nodes[i].in[k] >= 0)
+                needed[g->nodes[i].in[k]] = 1;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (needed[g->nodes[i].out])
+            g->nodes[kept++] = g->nodes[i];
+    g->n_nodes = kept;
+    free(needed);
+    return 0;
+}
+
+int eng_graph_cut(struct eng_graph *g, char *err, size_t errlen)
+{
+    if (g->embedding < 0 || g->embedding == g->input)
+        return eng_fail(err, errlen, ENG_E_UNSUPPORTED,
+                        "the model has no embedding in front of its classes");
+    g->output = g->embedding;
+    int rc = prune(g);
+    const struct eng_tensor t = g->tensors[g->output];
+    if (rc == 0 && t.type != ENG_F32)
+        rc = extend(g, ENG_OP_DEQUANTIZE, t.rank, t.dim);
+    int32_t flat[4] = {1, 1, 1, (int32_t)eng_tensor_elements(&t)};
+    if (rc == 0 && (t.rank != 4 || t.dim[1] != 1 || t.dim[2] != 1))
+        rc = extend(g, ENG_OP_RESHAPE, 4, flat);
+    if (rc < 0)
+        return eng_fail(err, errlen, rc, "not enough memory for the model");
+    return eng_graph_check(g, err, errlen);
 }

@@ -112,6 +112,19 @@ static int read_files(struct reader *r, const json_t *v)
     return 0;
 }
 
+static int read_head(struct reader *r, const json_t *v)
+{
+    if (json_array_size(v) != 2)
+        return eng_fail(r->err, r->errlen, ENG_E_DATA, "\"head\" is no list of two names");
+    for (int i = 0; i < 2; i++) {
+        int rc = read_path(r, json_array_get(v, (size_t)i), "head", &r->m->head[i]);
+        if (rc < 0)
+            return rc;
+        r->m->n_head = i + 1;
+    }
+    return 0;
+}
+
 static int read_input_key(struct reader *r, const char *key, const json_t *v)
 {
     static const char *const channels[] = {"rgb", "bgr", NULL};
@@ -178,6 +191,8 @@ static int read_key(struct reader *r, const char *key, json_t *v)
             return read_string(r, v, key, strings[i].to);
     if (strcmp(key, "files") == 0)
         return read_files(r, v);
+    if (strcmp(key, "head") == 0)
+        return read_head(r, v);
     if (strcmp(key, "labels") == 0)
         return read_path(r, v, key, &m->labels);
     if (strcmp(key, "class_offset") == 0)
@@ -260,6 +275,8 @@ void eng_manifest_finish(struct eng_manifest *m)
 {
     for (int i = 0; i < ENG_MAX_PARTS; i++)
         free(m->files[i]);
+    free(m->head[0]);
+    free(m->head[1]);
     free(m->format);
     free(m->labels);
     free(m->family);

@@ -8,6 +8,9 @@
  *            "filter": "bilinear|bicubic|nearest|area|tf_bilinear",
  *            "mean": number or [3], "scale": number or [3]}}
  *
+ * `head`: ["head.json", "head.bin"], a TF.js layers model that takes the place of everything behind
+ * the embedding (what `teach` makes).
+ *
  * `files` are parts, joined in order; of a TF.js model its JSON, then its shards. A model.json that
  * is a TF.js model itself (it has modelTopology) stands for a manifest that names it and its
  * shards. Everything has a default but, where the folder holds more
@@ -23,7 +26,9 @@ enum { ENG_MAX_PARTS = 64 }; /* a TF.js model of 250 MB in shards of 4 MB */
 struct eng_manifest {
     char *format; /* NULL: by the file's first bytes */
     int n_files;
-    char *files[ENG_MAX_PARTS];                /* relative to the folder */
+    char *files[ENG_MAX_PARTS]; /* relative to the folder */
+    int n_head;                 /* a TF.js model that reads the embedding, in place of what did */
+    char *head[2];
     char *labels;                              /* NULL: labels.txt if it exists */
     int class_offset;                          /* -1: 1 for 1001 outputs, else 0 */
     char *family, *variant, *licence, *source; /* NULL: not stated */

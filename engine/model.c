@@ -182,6 +182,37 @@ static int import_files(struct loading *l)
     return 0;
 }
 
+/* A head that was taught: it replaces what stands behind the embedding. Its weights are copied at
+ * import, so its files need not stay. */
+static int import_head(struct loading *l, struct eng_sha256 *sum)
+{
+    struct eng_part parts[2];
+    struct eng_file files[2] = {{0}};
+    struct eng_graph *head;
+    char path[4096];
+    int rc = 0;
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        if (snprintf(path, sizeof path, "%s/%s", l->dir, l->manifest.head[i]) >= (int)sizeof path)
+            rc = eng_fail(l->err, l->errlen, -ENAMETOOLONG, "%.80s: the path is too long",
+                          l->manifest.head[i]);
+        if (rc == 0)
+            rc = eng_file_read(&files[i], path, (size_t)1 << 30, l->err, l->errlen);
+        if (rc == 0)
+            eng_sha256_add(sum, files[i].bytes, files[i].len);
+        parts[i] = (struct eng_part){l->manifest.head[i], files[i].bytes, files[i].len};
+    }
+    if (rc == 0 && (rc = eng_import_tfjs(&head, parts, 2, l->err, l->errlen)) == 0) {
+        rc = eng_graph_cut(l->m->g, l->err, l->errlen);
+        if (rc == 0)
+            rc = eng_graph_join(l->m->g, head, l->err, l->errlen);
+        else
+            eng_graph_destroy(head);
+    }
+    for (int i = 0; i < 2; i++)
+        eng_file_finish(&files[i]);
+    return rc < 0 ? eng_fail_in(l->err, l->errlen, rc, "the head") : 0;
+}
+
 /* ---- what there is to know ---- */
 
 static const char *keep(struct eng_model *m, const char *s)
@@ -397,6 +428,7 @@ static int load(struct loading *l)
     for (int i = 0; rc == 0 && i < l->manifest.n_files; i++)
         rc = read_file(l, i, &sum);
     if (rc < 0 || (rc = import_files(l)) < 0 ||
+        (l->manifest.n_head > 0 && (rc = import_head(l, &sum)) < 0) ||
         (rc = make_plan(m, &l->opts, l->err, l->errlen)) < 0 || (rc = describe_files(l)) < 0)
         return rc;
     eng_sha256_hex(&sum, digest);
