@@ -168,6 +168,27 @@ def test_reload_under_load_fails_nothing(start, repository):
     load.end()
 
 
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer keeps what was freed for a while")
+def test_memory_is_flat_over_reloads(start, repository):
+    """Every model is read again each time: the old ones' memory goes back or is used again."""
+    def resident():
+        with open(f"/proc/{d.process.pid}/status") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+
+    def cycles(begin, end):
+        for i in range(begin, end):
+            for manifest in repository.glob("*/*/model.json"):
+                os.utime(manifest, (i + 1, i + 1))
+            reload(d)
+            assert d.classify(RED).status == 200
+
+    d = start(models=repository)
+    cycles(0, 20)
+    before = resident()
+    cycles(20, 120)
+    assert resident() <= 1.05 * before
+
+
 def test_reload_finds_and_forgets_models(start, repository):
     d = start(models=repository)
     assert "inverse" in names(d)
