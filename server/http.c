@@ -8,6 +8,7 @@
 #include "server/http_check.h"
 #include "server/listen.h"
 #include "server/srv.h"
+#include "server/tls.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -316,6 +317,50 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *s
     return strlen(s);
 }
 
+/* ---- TLS ---- */
+
+/* The one pointer of ours that a session leads to: callbacks of GnuTLS have no argument. */
+static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    (void)connection;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        *context = cls;
+}
+
+static const struct srv_tls_set *tls_of(gnutls_session_t session)
+{
+    struct MHD_Connection *connection = gnutls_session_get_ptr(session);
+    const union MHD_ConnectionInfo *i =
+        connection ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT) : NULL;
+    const struct srv_http *h = i ? i->socket_context : NULL;
+    return h ? h->srv->tls : NULL;
+}
+
+static int verify_client(gnutls_session_t session)
+{
+    const struct srv_tls_set *t = tls_of(session);
+    return t ? srv_tls_verify_client(t, session) : GNUTLS_E_CERTIFICATE_ERROR;
+}
+
+static int choose_certificate(gnutls_session_t session, const gnutls_datum_t *names, int n_names,
+                              const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
+                              gnutls_pcert_st **ret, unsigned *ret_len, gnutls_privkey_t *ret_key)
+{
+    const struct srv_tls_set *t = tls_of(session);
+    (void)names;
+    (void)n_names;
+    (void)algorithms;
+    (void)n_algorithms;
+    if (!t)
+        return -1;
+    srv_tls_prepare(t, session, verify_client);
+    *ret = t->chain;
+    *ret_len = t->chain_len;
+    *ret_key = t->key;
+    return 0;
+}
+
 static unsigned idle_seconds(const struct cfg *cfg)
 {
     return (unsigned)((cfg->idle_timeout_ms + 999) / 1000);
@@ -324,14 +369,24 @@ static unsigned idle_seconds(const struct cfg *cfg)
 static struct MHD_Daemon *start_daemon(struct srv_http *h)
 {
     const struct cfg *cfg = h->srv->cfg;
+    const struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)choose_certificate},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0,
+         (void *)(uintptr_t) "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    const struct MHD_OptionItem *more = h->srv->tls ? tls : tls + 2;
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, h,
-        MHD_OPTION_EXTERNAL_LOGGER, log_library, h, MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-        idle_seconds(cfg), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_request_line,
-        h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        (h->srv->tls ? MHD_USE_TLS : 0) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+            MHD_USE_ERROR_LOG,
+        0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, log_library, h,
+        MHD_OPTION_LISTEN_SOCKET, h->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds(cfg),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_request_line, h,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
+        MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
 int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t bound_len,

@@ -16,6 +16,7 @@
 #include "server/sandbox.h"
 #include "server/srv.h"
 #include "server/systemd.h"
+#include "server/tls.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -211,6 +212,9 @@ static int start(struct srv *s, char *err, size_t errlen)
     if (rc == 0)
         rc = srv_keys_load(&s->keys, s->cfg->api_keys, err, errlen);
     if (rc == 0)
+        rc = srv_tls_load(&s->tls, s->cfg->tls_cert, s->cfg->tls_key, s->cfg->tls_client_ca, err,
+                          errlen);
+    if (rc == 0)
         rc = load_models(s, err, errlen);
     if (rc == 0)
         rc = start_handles(s, err, errlen);
@@ -256,6 +260,7 @@ static void stop(struct srv *s)
     srv_grpc_destroy(s->grpc);
     srv_registry_destroy(s->registry);
     srv_keys_destroy(s->keys);
+    srv_tls_destroy(s->tls);
     if (s->log)
         srv_log(s->log, SRV_INFO, "stopped");
     srv_systemd_finish(&s->systemd);

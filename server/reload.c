@@ -6,6 +6,7 @@
 #include "server/pool.h"
 #include "server/priority.h"
 #include "server/srv.h"
+#include "server/tls.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +32,9 @@ static void *reload_main(void *arg)
     r->rc = cfg_load(&r->cfg, s->sources, r->error, sizeof(r->error));
     if (r->rc == 0)
         r->rc = srv_keys_load(&r->keys, r->cfg->api_keys, r->error, sizeof(r->error));
+    if (r->rc == 0)
+        r->rc = srv_tls_load(&r->tls, r->cfg->tls_cert, r->cfg->tls_key, r->cfg->tls_client_ca,
+                             r->error, sizeof(r->error));
     if (r->rc == 0) {
         struct srv_registry_options options;
         srv_registry_options_of(&options, s, r->cfg);
@@ -46,6 +50,8 @@ static void take_over(struct srv *s)
     char rows[256];
     if (cfg_reload_conflicts(s->cfg, r->cfg, rows, sizeof(rows)) > 0)
         srv_log(s->log, SRV_WARNING, "reload: a restart is needed for: %s", rows);
+    if (!s->tls != !r->tls)
+        srv_log(s->log, SRV_WARNING, "reload: a restart is needed to turn TLS on or off");
     srv_brownout_inherit(s, r->registry);
     srv_keys_inherit(r->keys, s->keys);
     srv_keys_destroy(s->keys);
@@ -54,9 +60,14 @@ static void take_over(struct srv *s)
     s->registry = r->registry;
     s->cfg = r->cfg;
     s->keys = r->keys;
+    if (s->tls && r->tls)
+        s->tls = srv_tls_replace(s->tls, r->tls);
+    else
+        srv_tls_destroy(r->tls);
     r->registry = NULL;
     r->cfg = NULL;
     r->keys = NULL;
+    r->tls = NULL;
     s->log_level = s->cfg->log_level;
     srv_log_configure(s->log, s->log_level, s->cfg->log_format);
     srv_pool_set_max_batch(s->pool, (int)s->cfg->max_batch);
@@ -73,7 +84,9 @@ static void drop_result(struct srv_reload *r)
     srv_registry_destroy(r->registry);
     cfg_destroy(r->cfg);
     srv_keys_destroy(r->keys);
+    srv_tls_destroy(r->tls);
     r->keys = NULL;
+    r->tls = NULL;
     r->registry = NULL;
     r->cfg = NULL;
 }

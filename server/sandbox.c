@@ -48,17 +48,25 @@ static const char *unix_folder(const char *address, char buf[PATH])
     return strncmp(address, "unix:", 5) == 0 ? folder_of(address + 5, buf) : "";
 }
 
+static const char *folder_if(const char *path, char buf[PATH])
+{
+    return path[0] ? folder_of(path, buf) : "";
+}
+
 int srv_sandbox_files(struct srv *s, char *err, size_t errlen)
 {
     s->sandbox.level = srv_sandbox_parse(s->cfg->sandbox);
     if (s->sandbox.level == SRV_SANDBOX_OFF)
         return 0;
-    char config[PATH], keys[PATH], http[PATH], grpc[PATH];
+    char config[PATH], keys[PATH], tls[3][PATH], http[PATH], grpc[PATH];
     const char *file = s->cfg->config[0] ? s->cfg->config : s->sources->default_file;
     const struct srv_landlock_rule rules[] = {
         {s->models_dir, SRV_LANDLOCK_READ},
         {file ? folder_of(file, config) : "", SRV_LANDLOCK_READ},
-        {s->cfg->api_keys[0] ? folder_of(s->cfg->api_keys, keys) : "", SRV_LANDLOCK_READ},
+        {folder_if(s->cfg->api_keys, keys), SRV_LANDLOCK_READ},
+        {folder_if(s->cfg->tls_cert, tls[0]), SRV_LANDLOCK_READ},
+        {folder_if(s->cfg->tls_key, tls[1]), SRV_LANDLOCK_READ},
+        {folder_if(s->cfg->tls_client_ca, tls[2]), SRV_LANDLOCK_READ},
         {"/proc/self", SRV_LANDLOCK_READ}, /* memory, for the metrics */
         {unix_folder(s->cfg->http, http), SRV_LANDLOCK_SOCKET},
         {unix_folder(s->cfg->grpc, grpc), SRV_LANDLOCK_SOCKET},

@@ -20,6 +20,7 @@ struct srv_keys;
 struct srv_grpc;
 struct srv_pool;
 struct srv_registry;
+struct srv_tls_set;
 struct srv_req;
 
 /* How far the server is on its way out. */
@@ -37,6 +38,7 @@ struct srv_reload {
     struct cfg *cfg; /* the configuration that the new registry was made by */
     struct srv_registry *registry;
     struct srv_keys *keys;
+    struct srv_tls_set *tls;
     int rc;
     char error[512];
     uv_async_t ready;
@@ -56,7 +58,8 @@ struct srv {
     char *models_dir;
     int workers;
     struct srv_registry *registry;
-    struct srv_keys *keys; /* NULL: everybody may ask */
+    struct srv_keys *keys;   /* NULL: everybody may ask */
+    struct srv_tls_set *tls; /* NULL: clear text */
     struct srv_pool *pool;
 
     uv_loop_t loop;
