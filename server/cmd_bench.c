@@ -122,7 +122,9 @@ static int plot(const struct bench *b, char *err, size_t errlen)
     }
     snprintf(title, sizeof(title), "%s, %s, %s: %.3f ms", b->info->name, b->info->precision,
              b->info->isa, b->m.min_ms);
-    int rc = srv_plot_layers(b->cfg->plot, title, bars, n, err, errlen);
+    int rc =
+        srv_plot_layers(b->cfg->plot, title, "microseconds (of a fused step: at its first layer)",
+                        bars, n, err, errlen);
     free(bars);
     return rc;
 }

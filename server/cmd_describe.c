@@ -6,6 +6,7 @@
 #include "server/measure.h"
 #include "server/open_model.h"
 #include "server/plot.h"
+#include "server/predict.h"
 #include "server/table.h"
 
 #include <errno.h>
@@ -25,7 +26,8 @@ struct totals {
     int n;
     uint64_t mult_adds, parameters;
     uint64_t activations; /* values that layers write, of one image */
-    uint64_t full;        /* multiply-adds if every depthwise + pointwise pair were a convolution */
+    double predicted_us;
+    uint64_t full; /* multiply-adds if every depthwise + pointwise pair were a convolution */
 };
 
 static struct kind *kind_of(struct totals *t, const char *name)
@@ -53,7 +55,7 @@ static uint64_t full_cost(const struct eng_model *m, int index, const struct eng
     return l->mult_adds;
 }
 
-static void add_up(const struct eng_model *m, struct totals *t)
+static void add_up(const struct eng_model *m, const struct srv_predict *p, struct totals *t)
 {
     memset(t, 0, sizeof(*t));
     for (int i = 0; i < eng_model_layers(m); i++) {
@@ -68,6 +70,7 @@ static void add_up(const struct eng_model *m, struct totals *t)
         t->parameters += l.parameters;
         t->activations += (uint64_t)l.out_h * (uint64_t)l.out_w * (uint64_t)l.out_c;
         t->full += full_cost(m, i, &l);
+        t->predicted_us += srv_predict_layer_us(p, &l);
     }
 }
 
@@ -76,10 +79,11 @@ static double percent(uint64_t part, uint64_t all)
     return all ? 100.0 * (double)part / (double)all : 0;
 }
 
-static void print_layers(const struct eng_model *m, const struct srv_measure *r, FILE *out)
+static void print_layers(const struct eng_model *m, const struct srv_predict *p,
+                         const struct srv_measure *r, FILE *out)
 {
-    fprintf(out, "%-32s %-10s %6s %-16s %-16s %13s %11s", "layer", "kind", "stride", "input",
-            "output", "mult-adds", "parameters");
+    fprintf(out, "%-32s %-10s %6s %-16s %-16s %13s %11s %12s", "layer", "kind", "stride", "input",
+            "output", "mult-adds", "parameters", "predicted us");
     fprintf(out, r ? " %9s  %s\n" : "%.0s  %s\n", "us", "kernel");
     for (int i = 0; i < eng_model_layers(m); i++) {
         struct eng_layer l;
@@ -88,9 +92,9 @@ static void print_layers(const struct eng_model *m, const struct srv_measure *r,
             continue;
         snprintf(in, sizeof(in), "%dx%dx%d", l.in_h, l.in_w, l.in_c);
         snprintf(shape, sizeof(shape), "%dx%dx%d", l.out_h, l.out_w, l.out_c);
-        fprintf(out, "%-32s %-10s %6d %-16s %-16s %13s %11s", srv_tail(l.name, 32), l.kind,
+        fprintf(out, "%-32s %-10s %6d %-16s %-16s %13s %11s %12.1f", srv_tail(l.name, 32), l.kind,
                 l.stride, in, shape, srv_group_digits(l.mult_adds, cost),
-                srv_group_digits(l.parameters, parameters));
+                srv_group_digits(l.parameters, parameters), srv_predict_layer_us(p, &l));
         double us = r ? (double)srv_measure_layer_ns(r, m, i, NULL) / 1e3 : 0;
         if (us > 0)
             fprintf(out, " %9.1f", us);
@@ -101,14 +105,15 @@ static void print_layers(const struct eng_model *m, const struct srv_measure *r,
 }
 
 static void print_text(const struct eng_model *m, const struct totals *t,
-                       const struct srv_measure *r, const struct srv_accuracy *accuracy, FILE *out)
+                       const struct srv_predict *p, const struct srv_measure *r,
+                       const struct srv_accuracy *accuracy, FILE *out)
 {
     const struct eng_model_info *info = eng_model_info(m);
     char a[32], b[32];
     fprintf(out, "%s version %s: %s, %s, %dx%d, %d outputs, %s\n\n", info->name, info->version,
             info->format, info->precision, info->preprocess.height, info->preprocess.width,
             info->outputs, info->isa);
-    print_layers(m, r, out);
+    print_layers(m, p, r, out);
     fprintf(out, "\n%-12s %7s %16s %7s %14s %7s\n", "kind", "layers", "mult-adds", "%",
             "parameters", "%");
     for (int i = 0; i < t->n; i++) {
@@ -127,6 +132,8 @@ static void print_text(const struct eng_model *m, const struct totals *t,
     fprintf(out, "\n%s activations written, weights %.2f MB packed\n",
             srv_group_digits(t->activations, a), (double)info->weight_bytes / 1e6);
     srv_accuracy_print(accuracy, 0, out);
+    fprintf(out, "predicted %.3f ms on one thread, at %.1f GOP/s that its arithmetic reaches\n",
+            t->predicted_us / 1e3, p->peak / 1e9);
     if (r)
         fprintf(
             out,
@@ -136,17 +143,17 @@ static void print_text(const struct eng_model *m, const struct totals *t,
             (double)r->context_bytes / 1e6);
 }
 
-static void print_layer_json(const struct eng_layer *l, double us, FILE *out)
+static void print_layer_json(const struct eng_layer *l, double predicted, double us, FILE *out)
 {
     fputs("{\"name\":", out);
     srv_print_json_string(out, l->name);
     fprintf(out,
             ",\"kind\":\"%s\",\"stride\":%d,\"kernel_size\":[%d,%d],\"input\":[%d,%d,%d],"
             "\"output\":[%d,%d,%d],\"mult_adds\":%llu,\"parameters\":%llu,\"kernel\":\"%s\","
-            "\"step\":%d",
+            "\"step\":%d,\"predicted_us\":%.2f",
             l->kind, l->stride, l->kernel_h, l->kernel_w, l->in_h, l->in_w, l->in_c, l->out_h,
             l->out_w, l->out_c, (unsigned long long)l->mult_adds, (unsigned long long)l->parameters,
-            l->kernel, l->step);
+            l->kernel, l->step, predicted);
     if (us > 0)
         fprintf(out, ",\"us\":%.2f", us);
     fputs("}", out);
@@ -171,15 +178,17 @@ static void print_info_json(const struct eng_model_info *info, FILE *out)
 }
 
 static void print_json(const struct eng_model *m, const struct totals *t,
-                       const struct srv_measure *r, const struct srv_accuracy *accuracy, FILE *out)
+                       const struct srv_predict *p, const struct srv_measure *r,
+                       const struct srv_accuracy *accuracy, FILE *out)
 {
     const struct eng_model_info *info = eng_model_info(m);
     print_info_json(info, out);
     fprintf(out,
             ",\"mult_adds\":%llu,\"parameters\":%llu,\"full_mult_adds\":%llu,"
-            "\"activations\":%llu,\"weight_bytes\":%zu",
+            "\"activations\":%llu,\"weight_bytes\":%zu,\"predicted_ms\":%.4f",
             (unsigned long long)t->mult_adds, (unsigned long long)t->parameters,
-            (unsigned long long)t->full, (unsigned long long)t->activations, info->weight_bytes);
+            (unsigned long long)t->full, (unsigned long long)t->activations, info->weight_bytes,
+            t->predicted_us / 1e3);
     if (r)
         fprintf(out, ",\"min_ms\":%.4f,\"peak_share\":%.4f,\"context_bytes\":%zu", r->min_ms,
                 r->peak_share, r->context_bytes);
@@ -200,13 +209,14 @@ static void print_json(const struct eng_model *m, const struct totals *t,
         if (eng_model_layer(m, i, &l) < 0)
             continue;
         fputs(i ? ",\n  " : "\n  ", out);
-        print_layer_json(&l, r ? (double)srv_measure_layer_ns(r, m, i, NULL) / 1e3 : 0, out);
+        print_layer_json(&l, srv_predict_layer_us(p, &l),
+                         r ? (double)srv_measure_layer_ns(r, m, i, NULL) / 1e3 : 0, out);
     }
     fputs("]}\n", out);
 }
 
-static int plot(const struct eng_model *m, const struct totals *t, const struct srv_measure *r,
-                const char *path, char *err, size_t errlen)
+static int plot(const struct eng_model *m, const struct totals *t, const struct srv_predict *p,
+                const struct srv_measure *r, const char *path, char *err, size_t errlen)
 {
     int n = eng_model_layers(m);
     struct srv_plot_bar *bars = calloc((size_t)n + 1, sizeof(*bars));
@@ -217,12 +227,15 @@ static int plot(const struct eng_model *m, const struct totals *t, const struct 
         struct eng_layer l;
         if (eng_model_layer(m, i, &l) < 0)
             continue;
-        double us = r ? (double)srv_measure_layer_ns(r, m, i, NULL) / 1e3 : 0;
+        double us =
+            r ? (double)srv_measure_layer_ns(r, m, i, NULL) / 1e3 : srv_predict_layer_us(p, &l);
         bars[i] = (struct srv_plot_bar){l.name, l.kind, (double)l.mult_adds, us};
     }
     snprintf(title, sizeof(title), "%s: %.1f million multiply-adds, %.2f million parameters",
              eng_model_info(m)->name, (double)t->mult_adds / 1e6, (double)t->parameters / 1e6);
-    int rc = srv_plot_layers(path, title, bars, n, err, errlen);
+    const char *times =
+        r ? "microseconds (of a fused step: at its first layer)" : "microseconds, predicted";
+    int rc = srv_plot_layers(path, title, times, bars, n, err, errlen);
     free(bars);
     return rc;
 }
@@ -230,23 +243,25 @@ static int plot(const struct eng_model *m, const struct totals *t, const struct 
 static int describe(const struct cfg *cfg, struct eng_model *m, FILE *out, char *err, size_t errlen)
 {
     struct totals t;
+    struct srv_predict p;
     struct srv_measure measured = {0}, *r = NULL;
     struct srv_accuracy accuracy;
     struct srv_measure_options o = {
         .threads = 1, .batch = 1, .seconds = 1, .layers = 1, .cpu_bits = srv_allowed_cpu(cfg)};
-    add_up(m, &t);
     int rc = cfg->measure ? srv_measure_run(&measured, m, &o, err, errlen) : 0;
     if (rc < 0)
         return rc;
     if (cfg->measure)
         r = &measured;
+    srv_predict_init(&p, m, o.cpu_bits, measured.peak);
+    add_up(m, &p, &t);
     rc = srv_accuracy_run(&accuracy, m, cfg, err, errlen);
     if (rc == 0 && cfg->json)
-        print_json(m, &t, r, &accuracy, out);
+        print_json(m, &t, &p, r, &accuracy, out);
     else if (rc == 0)
-        print_text(m, &t, r, &accuracy, out);
+        print_text(m, &t, &p, r, &accuracy, out);
     if (rc == 0 && cfg->plot[0])
-        rc = plot(m, &t, r, cfg->plot, err, errlen);
+        rc = plot(m, &t, &p, r, cfg->plot, err, errlen);
     srv_measure_finish(&measured);
     return rc;
 }

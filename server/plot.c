@@ -77,7 +77,7 @@ static int write_file(const char *path, void (*draw)(FILE *f, const void *arg), 
 /* ---- layers ---- */
 
 struct layers {
-    const char *title;
+    const char *title, *times;
     const struct srv_plot_bar *bars;
     int n;
 };
@@ -110,8 +110,7 @@ static void draw_layers(FILE *f, const void *arg)
     begin(f, width, TOP + ROW * l->n + 12, l->title);
     text(f, NAMES, TOP - 10, "start", "million multiply-adds");
     if (most_us > 0)
-        text(f, NAMES + HALF + GAP, TOP - 10, "start",
-             "microseconds (of a fused step: at its first layer)");
+        text(f, NAMES + HALF + GAP, TOP - 10, "start", l->times);
     for (int i = 0; i < l->n; i++) {
         const struct srv_plot_bar *b = &l->bars[i];
         double y = TOP + ROW * i;
@@ -133,10 +132,10 @@ static void draw_layers(FILE *f, const void *arg)
     }
 }
 
-int srv_plot_layers(const char *path, const char *title, const struct srv_plot_bar *bars, int n,
-                    char *err, size_t errlen)
+int srv_plot_layers(const char *path, const char *title, const char *times,
+                    const struct srv_plot_bar *bars, int n, char *err, size_t errlen)
 {
-    struct layers l = {title, bars, n};
+    struct layers l = {title, times, bars, n};
     return write_file(path, draw_layers, &l, err, errlen);
 }
 

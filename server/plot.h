@@ -9,9 +9,10 @@ struct srv_plot_bar {
     const char *name, *kind;
     double mult_adds, us;
 };
-/* Writes the file whole or not at all. 0 or a negative errno with a sentence. */
-int srv_plot_layers(const char *path, const char *title, const struct srv_plot_bar *bars, int n,
-                    char *err, size_t errlen);
+/* times: heading of the right half. Writes the file whole or not at all. 0 or a negative errno with
+ * a sentence. */
+int srv_plot_layers(const char *path, const char *title, const char *times,
+                    const struct srv_plot_bar *bars, int n, char *err, size_t errlen);
 
 /* Time over multiply-adds, with the line from the origin through the reference point. */
 struct srv_plot_point {

@@ -60,6 +60,16 @@ def test_describe_text_and_picture(tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["d.svg"]
 
 
+def test_describe_predicts_time(tmp_path):
+    """From layers and the peak alone: of layers that sum up to the whole, larger for a larger network."""
+    small, large = (read("describe", "--alpha", a, "--plot", tmp_path / f"{a}.svg") for a in (0.25, 1.0))
+    for d in (small, large):
+        assert sum(layer["predicted_us"] for layer in d["layers"]) / 1e3 == pytest.approx(d["predicted_ms"], rel=0.01)
+        assert all(layer["predicted_us"] > 0 for layer in d["layers"] if layer["mult_adds"])
+    assert 0 < small["predicted_ms"] < large["predicted_ms"]
+    assert "predicted" in (tmp_path / "1.0.svg").read_text() and "min_ms" not in small
+
+
 def test_describe_a_model(tiny_models):
     d = read("describe", "--models", tiny_models, "colour_32")
     assert d["format"] == "tflite" and d["outputs"] >= 2 and len(d["sha256"]) == 64
