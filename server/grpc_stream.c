@@ -43,6 +43,7 @@ struct srv_stream {
     char *held; /* bytes that came and are not looked at yet */
     size_t held_len;
     int got;                          /* messages so far */
+    int asked;                        /* a call is on its way */
     int ended;                        /* by the client */
     int responded;                    /* headers are out */
     int over;                         /* the last word is said */
@@ -262,8 +263,6 @@ static void send_answers(struct srv_stream *st)
             send_part(st, c);
             remove_first_call(st);
         } else {
-            if (c->reply.status == 200 && !st->ended)
-                return;       /* the client is not through: it may yet send too much */
             send_only(st, c); /* the call stays, to be logged when all is sent */
         }
     }
@@ -281,11 +280,12 @@ static void refuse(struct srv_stream *st, int http_status, const char *sentence)
     end_stream(st, proto_rpc_status_of(http_status), sentence, NULL);
 }
 
-static void watch(struct srv_stream *st, const void *message, size_t len)
+static void watch(struct srv_stream *st)
 {
     struct srv_call *c = &st->calls->call;
     size_t reply_len = 0;
-    int rc = proto_health_parse(message, len, st->service);
+    int rc = proto_health_parse(c->req->body, c->req->body_len, st->service);
+    srv_req_take_body(c->req, NULL, 0); /* a watch may last for ever */
     if (rc < 0) {
         refuse(st, rc == -ENOMEM ? 503 : 400, "the request is not a valid message of its type");
         return;
@@ -295,33 +295,40 @@ static void watch(struct srv_stream *st, const void *message, size_t len)
     send_message(st, reply, reply_len);
 }
 
+/* All that was asked is here. */
+static void ask(struct srv_stream *st, struct srv_call *c)
+{
+    st->asked = 1;
+    if (st->rpc->kind == SRV_RPC_WATCH)
+        watch(st);
+    else
+        srv_call_finish(c);
+    send_answers(st);
+}
+
+/* The only message of a unary call waits for the end of the request: there may be another. */
 static void take_message(struct srv_stream *st, void *message_take, size_t len, int compressed)
 {
     struct rpc_call *x = takes_many(st) ? add_call(st) : st->calls;
+    const char *fault = NULL;
     if (x && x->call.reply.status) { /* one among many, over its key's rate */
         free(message_take);
-        return send_answers(st);
-    }
-    if (!x || !x->call.req || (compressed && st->coding == PROTO_IDENTITY) ||
-        (!takes_many(st) && st->got++ > 0)) {
-        int fault = x && x->call.req ? 500 : 503;
-        free(message_take);
-        refuse(st, fault,
-               fault == 503 ? "out of memory for the request"
-               : compressed && st->coding == PROTO_IDENTITY
-                   ? "a message is marked as compressed, but there is no grpc-encoding"
-                   : "more than one message was sent");
+        send_answers(st);
         return;
     }
-    if (st->rpc->kind == SRV_RPC_WATCH) {
-        watch(st, message_take, len);
+    if (x && x->call.req && compressed && st->coding == PROTO_IDENTITY)
+        fault = "a message is marked as compressed, but there is no grpc-encoding";
+    else if (!takes_many(st) && st->got++ > 0)
+        fault = "more than one message was sent";
+    if (!x || !x->call.req || fault) {
         free(message_take);
+        refuse(st, fault ? 500 : 503, fault ? fault : "out of memory for the request");
         return;
     }
     srv_req_take_body(x->call.req, message_take, len);
     x->call.req->coding = compressed ? st->coding : PROTO_IDENTITY;
-    srv_call_finish(&x->call);
-    send_answers(st);
+    if (takes_many(st))
+        ask(st, &x->call);
 }
 
 static size_t partial_max(const struct srv_stream *st)
@@ -392,6 +399,8 @@ static void check_end(struct srv_stream *st)
         refuse(st, 500, "the stream ends inside a message");
     else if (!takes_many(st) && st->got == 0)
         refuse(st, 500, "the request has no message");
+    else if (!takes_many(st) && !st->asked)
+        ask(st, &st->calls->call);
     else if (!st->calls)
         end_stream(st, PROTO_RPC_OK, "", NULL);
 }
@@ -584,7 +593,7 @@ void srv_stream_tick(struct srv_stream_home *home, uint64_t now)
         }
         if (!takes_many(st) && st->calls->call.req)
             deadline = st->calls->call.req->deadline_ns;
-        int waits = st->got == 0 || takes_many(st); /* for the client; jobs know their deadlines */
+        int waits = !st->asked || takes_many(st); /* for the client; jobs know their deadlines */
         if (waits && deadline < now)
             refuse(st, 504, "the deadline passed before the request was here");
     }

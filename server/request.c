@@ -140,7 +140,8 @@ void srv_req_take_body(struct srv_req *r, void *body_take, size_t len)
     r->body_len = len;
     r->body_room = 0;
     atomic_fetch_add_explicit(&r->srv->request_bytes, len, memory_order_relaxed);
-    r->owned_len += len;
+    atomic_fetch_sub_explicit(&r->srv->request_bytes, r->owned_len, memory_order_relaxed);
+    r->owned_len = len;
 }
 
 void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *name)

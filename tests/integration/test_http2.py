@@ -107,6 +107,15 @@ def test_bytes_that_are_no_messages(peer, body, code):
     assert fields["grpc-message"]
 
 
+def test_a_unary_call_begins_when_the_request_has_ended(peer):
+    """The second message may come long after the first could have been answered."""
+    stream = peer.request(end=False)
+    assert not any(isinstance(e, h2.events.ResponseReceived) for e in peer.events(0.2))
+    peer.h2.send_data(stream, b"\0\0\0\0\0", end_stream=True)
+    peer.flush()
+    assert peer.answer(stream)[1]["grpc-status"] == "13"
+
+
 @pytest.mark.parametrize("header,code", [
     (("grpc-timeout", "1x"), "3"), (("grpc-timeout", "123456789S"), "3"), (("grpc-encoding", "br"), "12")])
 def test_headers_that_are_not_understood(peer, header, code):
