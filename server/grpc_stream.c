@@ -7,6 +7,7 @@
 #include "protocol/infer.h"
 #include "server/call.h"
 #include "server/clock.h"
+#include "server/grpc_status.h"
 #include "server/rpc.h"
 #include "server/srv.h"
 
@@ -21,7 +22,6 @@ enum {
     UNSENT_MAX = 256 << 10, /* bytes of answers that the client has not taken */
     PARTIAL_MIN = 64 << 20, /* unfinished messages of one connection */
     PARTIAL_BODIES = 4,     /* or so many of the largest */
-    SENTENCE_MAX = 1024,
 };
 
 struct rpc_call {
@@ -90,51 +90,15 @@ static void send_message(struct srv_stream *st, char *message_take, size_t len)
         proto_h2_reset(st->h2, PROTO_H2_INTERNAL_ERROR);
 }
 
-struct status {
-    struct proto_h2_field fields[3 + SRV_REPLY_HEADERS];
-    int n;
-    char code[16], sentence[SENTENCE_MAX], pushback[32], names[SRV_REPLY_HEADERS][64];
-};
-
-static void put(struct status *s, const char *name, const char *value)
-{
-    s->fields[s->n++] = (struct proto_h2_field){name, value};
-}
-
-/* Headers of a reply as trailing metadata; Retry-After in gRPC's own form. */
-static void put_headers(struct status *s, const struct srv_call *c)
-{
-    put(s, "x-request-id", c->id);
-    for (int i = 0; i < c->reply.n_headers; i++) {
-        const struct srv_header *h = &c->reply.headers[i];
-        if (strcasecmp(h->name, "Retry-After") == 0) {
-            snprintf(s->pushback, sizeof(s->pushback), "%s000", h->value);
-            put(s, "grpc-retry-pushback-ms", s->pushback);
-            continue;
-        }
-        size_t n = 0;
-        for (; h->name[n] && n + 1 < sizeof(s->names[i]); n++)
-            s->names[i][n] = (char)(h->name[n] | (h->name[n] >= 'A' && h->name[n] <= 'Z' ? 32 : 0));
-        put(s, s->names[i], h->value);
-    }
-}
-
 /* The last word: in trailers behind messages, or in the headers if there were none. */
 static void end_stream(struct srv_stream *st, enum proto_rpc_status code, const char *sentence,
                        const struct srv_call *c)
 {
-    struct status s = {.n = 0};
+    struct srv_grpc_status s;
     if (st->over)
         return;
     st->over = 1;
-    snprintf(s.code, sizeof(s.code), "%d", (int)code);
-    put(&s, "grpc-status", s.code);
-    if (code != PROTO_RPC_OK) {
-        proto_grpc_message(sentence, s.sentence, sizeof(s.sentence));
-        put(&s, "grpc-message", s.sentence);
-    }
-    if (c)
-        put_headers(&s, c);
+    srv_grpc_status_init(&s, code, sentence, c);
     if (!st->responded)
         respond(st, s.fields, s.n, 1);
     else if (proto_h2_finish(st->h2, s.fields, s.n) < 0)
