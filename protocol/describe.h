@@ -78,6 +78,10 @@ char *proto_describe_log_grpc(const struct proto_log_settings *l, size_t *ret_le
 
 /* RepositoryIndexRequest. 0, -EINVAL, -ENOMEM. */
 int proto_index_parse_grpc(const void *message, size_t len, int *ret_ready);
+/* RepositoryModelLoad- and RepositoryModelUnloadRequest, which have the same fields, as
+ * proto_load_parse(); the model's name, NUL-terminated, into name. */
+int proto_load_parse_grpc(const void *message, size_t len, char *name, size_t name_len,
+                          int *ret_override);
 /* LogSettingsRequest: as proto_log_parse(). *ret_changes: settings that it names. */
 int proto_log_parse_grpc(const void *message, size_t len, struct proto_log_settings *ret,
                          int *ret_changes, char *err, size_t errlen);

@@ -303,6 +303,27 @@ int proto_index_parse_grpc(const void *message, size_t len, int *ret_ready)
     return 0;
 }
 
+int proto_load_parse_grpc(const void *message, size_t len, char *name, size_t name_len,
+                          int *ret_override)
+{
+    struct proto_unpacked u;
+    int rc = proto_unpack(&u, &inference__repository_model_load_request__descriptor, message, len);
+    if (rc < 0)
+        return rc;
+    const Inference__RepositoryModelLoadRequest *m = u.message;
+    int override = 0;
+    for (size_t i = 0; i < m->n_parameters; i++) {
+        const char *key = m->parameters[i]->key;
+        override |= strcmp(key, "config") == 0 || strncmp(key, "file:", 5) == 0;
+    }
+    if (snprintf(name, name_len, "%s", m->model_name) >= (int)name_len)
+        rc = -EINVAL;
+    else
+        *ret_override = override;
+    proto_unpack_finish(&u);
+    return rc;
+}
+
 typedef Inference__LogSettingsResponse__SettingValue setting_message;
 enum { SETTINGS = 6 };
 

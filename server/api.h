@@ -24,6 +24,8 @@ void srv_oip_config_finish(struct srv_call *c);
 void srv_oip_statistics_finish(struct srv_call *c);
 void srv_oip_all_statistics_finish(struct srv_call *c);
 void srv_oip_index_finish(struct srv_call *c);
+void srv_oip_load_finish(struct srv_call *c);
+void srv_oip_unload_finish(struct srv_call *c);
 void srv_oip_logging_finish(struct srv_call *c);
 void srv_oip_unsupported_finish(struct srv_call *c);
 
@@ -32,7 +34,6 @@ void srv_tfs_predict_finish(struct srv_call *c);
 void srv_tfs_classify_finish(struct srv_call *c);
 void srv_tfs_regress_finish(struct srv_call *c);
 void srv_tfs_status_finish(struct srv_call *c);
-void srv_tfs_label_finish(struct srv_call *c);
 void srv_tfs_metadata_finish(struct srv_call *c);
 
 /* Replies what an exchange of infer.h came to. */
@@ -40,7 +41,7 @@ struct srv_infer;
 void srv_oip_answer(struct srv_infer *i, void *call);
 /* The model of the path, {} and the second {} its version, in Triton's words. <0: it has replied.
  */
-struct srv_model;
-int srv_oip_model(struct srv_call *c, struct srv_model **ret, const char **ret_name);
+struct srv_choice;
+int srv_oip_model(struct srv_call *c, struct srv_choice *ret);
 
 #endif

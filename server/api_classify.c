@@ -5,6 +5,7 @@
 #include "server/models.h"
 #include "server/srv.h"
 
+#include <errno.h>
 #include <limits.h>
 
 /* How far down a family the client lets us go. */
@@ -29,24 +30,29 @@ static int read_floor(struct srv_call *c)
 
 static int choose_model(struct srv_call *c)
 {
-    const char *name = c->params[0], *called;
-    struct srv_family *family;
-    char argument[SRV_PARAM_MAX];
+    const char *name = c->params[0], *version = c->params[1];
+    struct srv_choice chosen;
+    char argument[SRV_PARAM_MAX], label[SRV_PARAM_MAX];
     if (!name[0]) {
         int there = srv_call_query(c, "model", argument, sizeof(argument));
         if (there < 0)
             return -1;
         name = there ? argument : "";
     }
-    struct srv_model *m = srv_registry_pick(c->srv->registry, name, &called, &family);
-    if (!m) {
-        srv_call_error(c, 404, "there is no model named \"%s\"", name);
-        return -1;
+    if (!version[0]) {
+        int there = srv_call_query(c, "version", label, sizeof(label));
+        if (there < 0)
+            return -1;
+        version = there ? label : "";
     }
-    if (family)
-        srv_req_set_family(c->req, family);
-    else
-        srv_req_set_model(c->req, m, called);
+    int rc = srv_registry_choose(c->srv->registry, name, version, &chosen);
+    if (rc == -ESRCH)
+        srv_call_error(c, 404, "the model \"%s\" has no version \"%s\"", name, version);
+    else if (rc < 0)
+        srv_call_error(c, 404, "there is no model named \"%s\"", name);
+    if (rc < 0)
+        return -1;
+    srv_req_choose(c->req, &chosen);
     return read_floor(c);
 }
 

@@ -26,13 +26,15 @@ static const struct srv_infer_codec codec = {parse, write_reply};
 
 /* ---- the route ---- */
 
-int srv_oip_model(struct srv_call *c, struct srv_model **ret, const char **ret_name)
+static struct proto_span span(const char *s)
+{
+    return (struct proto_span){s, strlen(s)};
+}
+
+int srv_oip_model(struct srv_call *c, struct srv_choice *ret)
 {
     char err[256];
-    const char *name = c->params[0], *version = c->params[1];
-    int rc = srv_infer_find(c->srv, (struct proto_span){name, strlen(name)},
-                            (struct proto_span){version, strlen(version)}, ret, ret_name, err,
-                            sizeof(err));
+    int rc = srv_infer_find(c->srv, span(c->params[0]), span(c->params[1]), ret, err, sizeof(err));
     if (rc < 0)
         srv_call_error(c, 404, "%s", err);
     return rc;
@@ -40,12 +42,11 @@ int srv_oip_model(struct srv_call *c, struct srv_model **ret, const char **ret_n
 
 void srv_oip_infer_begin(struct srv_call *c)
 {
-    struct srv_model *m;
-    const char *called;
-    if (srv_oip_model(c, &m, &called) < 0)
-        return;
-    srv_req_set_model(c->req, m, called);
-    srv_api_admit(c);
+    char err[256];
+    if (srv_infer_choose(c->req, span(c->params[0]), span(c->params[1]), err, sizeof(err)) < 0)
+        srv_call_error(c, 404, "%s", err);
+    else
+        srv_api_admit(c);
 }
 
 void srv_oip_answer(struct srv_infer *i, void *call)

@@ -24,12 +24,11 @@ static void describe(struct srv_call *c,
                      char *(*writer)(const struct proto_model_metadata *m, size_t *ret_len))
 {
     struct srv_description d;
-    struct srv_model *m;
-    const char *name;
+    struct srv_choice chosen;
     size_t len = 0;
-    if (srv_oip_model(c, &m, &name) < 0)
+    if (srv_oip_model(c, &chosen) < 0)
         return;
-    srv_describe_model(&d, c->srv, m, name);
+    srv_describe_model(&d, c->srv, chosen.model, chosen.called);
     char *body = writer(&d.metadata, &len);
     reply_json(c, 200, body, len);
 }
@@ -46,13 +45,12 @@ void srv_oip_config_finish(struct srv_call *c)
 
 void srv_oip_model_ready_finish(struct srv_call *c)
 {
-    struct srv_model *m;
-    const char *name;
+    struct srv_choice chosen;
     size_t len = 0;
-    if (srv_oip_model(c, &m, &name) < 0)
+    if (srv_oip_model(c, &chosen) < 0)
         return;
     int ready = c->srv->phase == SRV_SERVING;
-    char *body = proto_describe_ready(name, ready, &len);
+    char *body = proto_describe_ready(chosen.called, ready, &len);
     reply_json(c, ready ? 200 : 503, body, len);
 }
 
@@ -77,10 +75,9 @@ static void reply_statistics(struct srv_call *c, struct srv_model *const *models
 
 void srv_oip_statistics_finish(struct srv_call *c)
 {
-    struct srv_model *m;
-    const char *name;
-    if (srv_oip_model(c, &m, &name) == 0)
-        reply_statistics(c, &m, 1);
+    struct srv_choice chosen;
+    if (srv_oip_model(c, &chosen) == 0)
+        reply_statistics(c, &chosen.model, 1);
 }
 
 void srv_oip_all_statistics_finish(struct srv_call *c)
@@ -92,20 +89,17 @@ void srv_oip_all_statistics_finish(struct srv_call *c)
 
 void srv_oip_index_finish(struct srv_call *c)
 {
-    const struct srv_registry *r = c->srv->registry;
     char err[160] = "", *body = NULL;
-    int ready = 0, n = 0;
+    int ready = 0;
     size_t len = 0;
     if (proto_index_parse(c->req->body, c->req->body_len, &ready, err, sizeof(err)) < 0) {
         srv_call_error(c, 400, "%s", err);
         return;
     }
-    struct proto_model_index *all = calloc((size_t)r->n + (size_t)r->n_failures + 1, sizeof(*all));
-    if (all) {
-        while ((!ready || n < r->n) && srv_describe_index(&all[n], c->srv, n))
-            n++;
+    struct proto_model_index *all;
+    int n = srv_describe_index_all(&all, c->srv, ready);
+    if (all)
         body = proto_describe_index(all, n, &len);
-    }
     free(all);
     reply_json(c, 200, body, len);
 }

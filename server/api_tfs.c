@@ -125,34 +125,41 @@ static const struct srv_infer_codec classify_codec = {parse_classify, write_clas
 
 /* ---- routes ---- */
 
-static struct srv_model *find(struct srv_call *c, const char **ret_name)
+/* Routes with a label and routes with a version have it in the same place. */
+static int names_label(const struct srv_call *c)
 {
-    struct srv_model *m;
-    char err[256];
+    return strstr(c->route->pattern, "/labels/") != NULL;
+}
+
+/* A version is a number here, and a label has routes of its own. -1: it has replied. */
+static int find(struct srv_call *c, struct srv_choice *ret)
+{
     const char *name = c->params[0], *version = c->params[1];
-    if (srv_infer_find(c->srv, (struct proto_span){name, strlen(name)},
-                       (struct proto_span){version, strlen(version)}, &m, ret_name, err,
-                       sizeof(err)) == 0)
-        return m;
-    if (version[0])
+    int label = names_label(c), number = srv_version_number(version) > 0;
+    int fits = version[0] ? number != label : 1;
+    if (fits && srv_registry_choose(c->srv->registry, name, version, ret) == 0)
+        return 0;
+    if (label)
+        srv_call_error(c, 404, "Unrecognized servable version label: %.64s", version);
+    else if (version[0])
         srv_call_error(c, 404, "Servable not found for request: Specific(%.128s, %.32s)", name,
                        version);
     else
         srv_call_error(c, 404, "Servable not found for request: Latest(%.128s)", name);
-    return NULL;
+    return -1;
 }
 
 void srv_tfs_begin(struct srv_call *c)
 {
-    const char *name;
-    struct srv_model *m = find(c, &name);
-    if (!m)
+    struct srv_choice chosen;
+    if (find(c, &chosen) < 0)
         return;
     long long top_k = 5;
     if (srv_call_query_int(c, "top_k", 1, LLONG_MAX, &top_k) < 0)
         return;
     c->req->top_k = top_k > INT_MAX ? INT_MAX : (int)top_k;
-    srv_req_set_model(c->req, m, name);
+    chosen.family = NULL; /* tensors are of one variant: the best */
+    srv_req_choose(c->req, &chosen);
     srv_api_admit(c);
 }
 
@@ -180,55 +187,71 @@ void srv_tfs_regress_finish(struct srv_call *c)
     srv_call_error(c, 501, "the models classify; there is no regression");
 }
 
-static const struct srv_model_failure *find_failure(const struct srv_call *c)
+static int put_version(struct proto_tfs_version *ret, const char *version,
+                       const struct srv_model_failure *f)
+{
+    *ret = (struct proto_tfs_version){version, f ? "END" : "AVAILABLE", f ? f->error : ""};
+    return 1;
+}
+
+/* All versions of the name, those first that are served. */
+static void reply_versions(struct srv_call *c, const struct srv_service *s)
 {
     const struct srv_registry *r = c->srv->registry;
-    for (int i = 0; i < r->n_failures; i++)
-        if (strcmp(r->failures[i].name, c->params[0]) == 0 &&
-            (!c->params[1][0] || strcmp(r->failures[i].version, c->params[1]) == 0))
-            return &r->failures[i];
-    return NULL;
+    int n = 0, served = s ? s->n : 0;
+    size_t len = 0;
+    char *body = NULL;
+    struct proto_tfs_version *all = calloc((size_t)(served + r->n_failures + 1), sizeof(*all));
+    for (int i = 0; all && i < served; i++)
+        n += put_version(&all[n], r->models[s->first + i]->info->version, NULL);
+    for (int i = 0; all && i < r->n_failures; i++) {
+        const struct srv_model_failure *f = &r->failures[i];
+        struct srv_choice old;
+        if (f->version[0] && strcmp(f->name, s ? s->name : c->params[0]) == 0 &&
+            srv_registry_choose(r, f->name, f->version, &old) < 0)
+            n += put_version(&all[n], f->version, f);
+    }
+    if (all && n > 0)
+        body = proto_tfs_status(all, n, &len);
+    free(all);
+    if (all && n == 0)
+        srv_call_error(c, 404, "Servable not found for request: Latest(%.128s)", c->params[0]);
+    else
+        srv_call_reply(c, 200, "application/json", body, len);
 }
 
 void srv_tfs_status_finish(struct srv_call *c)
 {
-    struct proto_tfs_version v = {.state = "AVAILABLE", .message = ""};
-    const struct srv_model_failure *f = find_failure(c);
-    const char *name;
+    const struct srv_registry *r = c->srv->registry;
+    const char *name = c->params[0], *version = c->params[1];
+    struct srv_choice chosen;
+    struct proto_tfs_version v;
     size_t len = 0;
-    if (f) {
-        v = (struct proto_tfs_version){f->version, "END", f->error};
-    } else {
-        struct srv_model *m = find(c, &name);
-        if (!m)
-            return;
-        v.version = m->info->version;
-    }
-    char *body = proto_tfs_status(&v, 1, &len);
-    srv_call_reply(c, 200, "application/json", body, len);
-}
-
-/* One version is served, and so there is one label. */
-void srv_tfs_label_finish(struct srv_call *c)
-{
-    if (strcmp(c->params[1], "stable") != 0) {
-        srv_call_error(c, 404, "Unrecognized servable version label: %.64s", c->params[1]);
+    if (!version[0]) {
+        int rc = srv_registry_choose(r, name, "", &chosen);
+        reply_versions(c, rc == 0 ? chosen.service : NULL);
         return;
     }
-    c->params[1][0] = 0;
-    srv_tfs_status_finish(c);
+    if (srv_registry_choose(r, name, version, &chosen) < 0 &&
+        srv_registry_failure(r, name, version))
+        put_version(&v, version, srv_registry_failure(r, name, version));
+    else if (find(c, &chosen) == 0)
+        put_version(&v, chosen.model->info->version, NULL);
+    else
+        return;
+    char *body = proto_tfs_status(&v, 1, &len);
+    srv_call_reply(c, 200, "application/json", body, len);
 }
 
 void srv_tfs_metadata_finish(struct srv_call *c)
 {
     struct srv_description d;
-    const char *name;
+    struct srv_choice chosen;
     size_t len = 0;
-    struct srv_model *m = find(c, &name);
-    if (!m)
+    if (find(c, &chosen) < 0)
         return;
-    srv_describe_model(&d, c->srv, m, name);
-    char *body = proto_tfs_metadata(name, m->info->version, &d.input, &d.outputs[SRV_PROBABILITIES],
-                                    1, &len);
+    srv_describe_model(&d, c->srv, chosen.model, chosen.called);
+    char *body = proto_tfs_metadata(chosen.called, chosen.model->info->version, &d.input,
+                                    &d.outputs[SRV_PROBABILITIES], 1, &len);
     srv_call_reply(c, 200, "application/json", body, len);
 }

@@ -6,11 +6,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const extensions[] = {
     "binary_tensor_data", "classification", "parameters",          "schedule_policy",
-    "statistics",         "logging",        "model_configuration",
+    "statistics",         "logging",        "model_configuration", "model_repository",
 };
 
 const struct proto_server_metadata srv_server_metadata = {
@@ -148,19 +149,41 @@ void srv_describe_statistics(struct proto_model_statistics *ret,
 
 /* ---- the repository and the log ---- */
 
-int srv_describe_index(struct proto_model_index *ret, const struct srv *s, int index)
+static int describe_index(struct proto_model_index *ret, const struct srv *s, int index)
 {
     const struct srv_registry *r = s->registry;
     if (index < r->n) {
         const struct eng_model_info *i = r->models[index]->info;
-        *ret = (struct proto_model_index){i->name, i->version, "READY", ""};
+        const struct srv_model_failure *f = srv_registry_failure(r, i->name, i->version);
+        *ret = (struct proto_model_index){i->name, i->version, "READY", f ? f->error : ""};
         return 1;
     }
-    if (index - r->n >= r->n_failures)
+    index -= r->n;
+    if (index < r->n_failures) {
+        const struct srv_model_failure *f = &r->failures[index];
+        *ret = (struct proto_model_index){f->name, f->version, "UNAVAILABLE", f->error};
+        return 1;
+    }
+    index -= r->n_failures;
+    if (index >= r->n_unloaded)
         return 0;
-    const struct srv_model_failure *f = &r->failures[index - r->n];
-    *ret = (struct proto_model_index){f->name, f->version, "UNAVAILABLE", f->error};
+    *ret = (struct proto_model_index){r->unloaded[index], "", "UNAVAILABLE", "unloaded"};
     return 1;
+}
+
+int srv_describe_index_all(struct proto_model_index **ret, const struct srv *s, int ready)
+{
+    const struct srv_registry *r = s->registry;
+    struct proto_model_index *all =
+        calloc((size_t)(r->n + r->n_failures + r->n_unloaded + 1), sizeof(*all));
+    int n = 0;
+    for (int i = 0; all && (!ready || i < r->n) && describe_index(&all[n], s, i); i++) {
+        struct srv_choice served; /* a failure of what is served all the same stands there */
+        n += i < r->n || srv_registry_choose(r, all[n].name, all[n].version, &served) < 0 ||
+             strcmp(served.model->info->version, all[n].version) != 0;
+    }
+    *ret = all;
+    return n;
 }
 
 static const char *const levels[] = {"debug", "info", "warning", "error"};

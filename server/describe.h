@@ -25,9 +25,9 @@ void srv_describe_model(struct srv_description *ret, const struct srv *s, const 
 void srv_describe_statistics(struct proto_model_statistics *ret,
                              struct proto_batch_statistics *batches, const struct srv_model *m);
 
-/* Row `index` of the repository's index, those that cannot be served behind the others; 0 behind
- * the last. */
-int srv_describe_index(struct proto_model_index *ret, const struct srv *s, int index);
+/* The repository's index, those that cannot be served behind the others, or left out: n rows,
+ * malloc'ed; *ret NULL: out of memory. */
+int srv_describe_index_all(struct proto_model_index **ret, const struct srv *s, int ready);
 
 /* What the log lets through, and the other way round: the name of a level. */
 struct proto_log_settings srv_describe_log(const char *level);

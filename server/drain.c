@@ -5,6 +5,7 @@
 #include "server/clock.h"
 #include "server/grpc.h"
 #include "server/http.h"
+#include "server/reload.h"
 #include "server/request.h"
 #include "server/srv.h"
 
@@ -52,6 +53,7 @@ static void tick(uv_timer_t *t)
     s->quiet_ticks = 0;
     if (srv_now_ns() < s->drain_deadline_ns)
         return;
+    srv_reload_abort(s);
     abort_waiting(s);
     if (!any_pending(s)) { /* what is left are uploads that will not end */
         srv_log(s->log, SRV_WARNING, "drain time is over: %d unfinished requests are cut off",

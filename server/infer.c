@@ -3,7 +3,6 @@
 #include "server/infer.h"
 
 #include "server/clock.h"
-#include "server/models.h"
 #include "server/srv.h"
 
 #include <errno.h>
@@ -15,6 +14,7 @@
 enum {
     LOOP_BODY_MAX = 16 << 10, /* bytes that may be parsed on the loop */
     LOOP_FLOATS_MAX = 1024,   /* floats that may be printed there */
+    NAME_LEN = 256,
 };
 
 static void release(void *arg)
@@ -55,30 +55,43 @@ static int long_as_int(size_t len, int most)
     return len > (size_t)most ? most : (int)len;
 }
 
-int srv_infer_find(const struct srv *s, struct proto_span name, struct proto_span version,
-                   struct srv_model **ret, const char **ret_name, char *err, size_t errlen)
+/* -EINVAL: it is too long for any name, or holds a NUL. */
+static int copy_span(char *to, size_t len, struct proto_span s)
 {
-    char text[256];
-    const char *called;
-    struct srv_model *m = NULL;
-    struct srv_family *family; /* tensors are of one variant: the best */
-    if (name.len < sizeof(text) && (name.len == 0 || !memchr(name.s, 0, name.len))) {
-        memcpy(text, name.len ? name.s : "", name.len);
-        text[name.len] = 0;
-        m = srv_registry_pick(s->registry, text, &called, &family);
-    }
-    if (!m) {
+    if (s.len >= len || (s.len > 0 && memchr(s.s, 0, s.len)))
+        return -EINVAL;
+    memcpy(to, s.len ? s.s : "", s.len);
+    to[s.len] = 0;
+    return 0;
+}
+
+int srv_infer_find(const struct srv *s, struct proto_span name, struct proto_span version,
+                   struct srv_choice *ret, char *err, size_t errlen)
+{
+    char text[NAME_LEN], number[SRV_LABEL_MAX];
+    int rc = -ENOENT;
+    if (copy_span(text, sizeof(text), name) == 0)
+        rc = copy_span(number, sizeof(number), version) < 0
+                 ? -ESRCH
+                 : srv_registry_choose(s->registry, text, number, ret);
+    if (rc == -ESRCH)
+        snprintf(err, errlen, "Request for unknown model: '%s' version %.*s is not found", text,
+                 long_as_int(version.len, 32), version.s);
+    else if (rc < 0)
         snprintf(err, errlen, "Request for unknown model: '%.*s' is not found",
                  long_as_int(name.len, 128), name.len ? name.s : "");
-        return -ENOENT;
-    }
-    if (version.len > 0 && !proto_span_is(version, m->info->version)) {
-        snprintf(err, errlen, "Request for unknown model: '%s' version %.*s is not found", called,
-                 long_as_int(version.len, 32), version.s);
-        return -ENOENT;
-    }
-    *ret = m;
-    *ret_name = called;
+    return rc;
+}
+
+int srv_infer_choose(struct srv_req *r, struct proto_span name, struct proto_span version,
+                     char *err, size_t errlen)
+{
+    struct srv_choice c;
+    int rc = srv_infer_find(r->srv, name, version, &c, err, errlen);
+    if (rc < 0)
+        return rc;
+    c.family = NULL; /* tensors are of one variant: the best */
+    srv_req_choose(r, &c);
     return 0;
 }
 
@@ -248,20 +261,16 @@ static void step(struct srv_infer *i, void (*run)(struct srv_req *r, void *arg),
 static void after_parse(struct srv_req *r, void *arg)
 {
     struct srv_infer *i = arg;
-    struct srv_model *m;
-    const char *called;
     char err[sizeof(i->error)];
     if (i->status || r->model) {
         after_tensors(r, i);
         return;
     }
-    if (srv_infer_find(r->srv, i->in.model_name, i->in.model_version, &m, &called, err,
-                       sizeof(err)) < 0) {
+    if (srv_infer_choose(r, i->in.model_name, i->in.model_version, err, sizeof(err)) < 0) {
         srv_infer_fail(i, 404, "%s", err);
         finish(r, i);
         return;
     }
-    srv_req_set_model(r, m, called);
     step(i, read_tensors, after_tensors);
 }
 

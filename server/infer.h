@@ -9,6 +9,7 @@
 #define SRV_INFER_H
 
 #include "protocol/infer.h"
+#include "server/models.h"
 #include "server/request.h"
 
 struct srv_infer;
@@ -59,11 +60,14 @@ struct srv_infer *srv_infer_create(struct srv_req *r, const struct srv_infer_cod
  * descriptor must be set; priority and timeout of i->in are added here. */
 void srv_infer_run(struct srv_infer *i);
 
-/* The model of a name ("" = the default) and a version ("" = the one that is served), of which
- * requests take a reference. 0; -ENOENT with a sentence in Triton's words. */
+/* What a name ("" = the default) and a version ("" = the standard one, else a number or a label)
+ * mean. 0; -ENOENT or -ESRCH with a sentence in Triton's words. */
 struct srv;
 int srv_infer_find(const struct srv *s, struct proto_span name, struct proto_span version,
-                   struct srv_model **ret, const char **ret_name, char *err, size_t errlen);
+                   struct srv_choice *ret, char *err, size_t errlen);
+/* The same for a request that is to be answered: sets its model, labels have their shares. */
+int srv_infer_choose(struct srv_req *r, struct proto_span name, struct proto_span version,
+                     char *err, size_t errlen);
 
 /* Of a model: how its input is best sent, and its outputs, in order. *ret_row: elements of one
  * image. 0 behind the last. */

@@ -11,6 +11,7 @@
 #include "server/srv.h"
 
 #include <malloc.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,8 +238,45 @@ static void put_images(FILE *f, const struct srv_registry *r)
                     {"refused_queue", s->refused},
                     {"refused_deadline", s->hopeless}};
         for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++)
-            fprintf(f, "mobilenetd_images_total{model=\"%s\",outcome=\"%s\"} %llu\n",
-                    r->models[i]->info->name, rows[k].outcome, (unsigned long long)rows[k].n);
+            fprintf(f, "mobilenetd_images_total{model=\"%s\",version=\"%s\",outcome=\"%s\"} %llu\n",
+                    r->models[i]->info->name, r->models[i]->info->version, rows[k].outcome,
+                    (unsigned long long)rows[k].n);
+    }
+}
+
+static void of_model(FILE *f, const char *name, const struct srv_model *m, double value)
+{
+    fprintf(f, "mobilenetd_%s{model=\"%s\",version=\"%s\"} %.15g\n", name, m->info->name,
+            m->info->version, value);
+}
+
+/* Versions beside the standard one that have a name. */
+static void put_labels(FILE *f, const struct srv_registry *r)
+{
+    static const struct {
+        const char *name, *help;
+        size_t at;
+    } rows[] = {
+        {"label_requests_total", "Requests that a label got, by its share or its name.",
+         offsetof(struct srv_label, requests)},
+        {"label_compared_total", "Images that the standard version was asked for, too, by label.",
+         offsetof(struct srv_label, compared)},
+        {"label_disagreed_total", "Of those, images with another best class.",
+         offsetof(struct srv_label, disagreed)},
+        {"label_uncompared_total", "Images that there was no time to compare.",
+         offsetof(struct srv_label, uncompared)},
+    };
+    for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+        head(f, rows[k].name, "counter", rows[k].help);
+        for (int i = 0; i < r->n_services; i++)
+            for (int n = 0; n < r->services[i].n_labels; n++) {
+                const struct srv_label *l = &r->services[i].labels[n];
+                uint64_t value;
+                memcpy(&value, (const char *)l + rows[k].at, sizeof(value));
+                fprintf(f, "mobilenetd_%s{model=\"%s\",label=\"%s\",version=\"%s\"} %llu\n",
+                        rows[k].name, r->services[i].name, l->name, l->model->info->version,
+                        (unsigned long long)value);
+            }
     }
 }
 
@@ -248,25 +286,21 @@ static void put_models(FILE *f, struct srv *s)
     put_images(f, r);
     head(f, "queue_depth", "gauge", "Images that wait, by model.");
     for (int i = 0; i < r->n; i++)
-        fprintf(f, "mobilenetd_queue_depth{model=\"%s\"} %zu\n", r->models[i]->info->name,
-                srv_pool_queued(s->pool, r->models[i]));
+        of_model(f, "queue_depth", r->models[i], (double)srv_pool_queued(s->pool, r->models[i]));
     head(f, "model_batches_total", "counter", "Runs of the network, by model.");
     for (int i = 0; i < r->n; i++)
-        fprintf(f, "mobilenetd_model_batches_total{model=\"%s\"} %llu\n", r->models[i]->info->name,
-                (unsigned long long)r->models[i]->stats.batches);
+        of_model(f, "model_batches_total", r->models[i], (double)r->models[i]->stats.batches);
     head(f, "model_inference_seconds_total", "counter", "Time in the network, by model.");
     for (int i = 0; i < r->n; i++)
-        fprintf(f, "mobilenetd_model_inference_seconds_total{model=\"%s\"} %.9f\n",
-                r->models[i]->info->name, (double)r->models[i]->stats.inference_ns / 1e9);
+        of_model(f, "model_inference_seconds_total", r->models[i],
+                 (double)r->models[i]->stats.inference_ns / 1e9);
     head(f, "model_run_seconds", "gauge", "Average run of one image on one core, by model.");
     for (int i = 0; i < r->n; i++)
-        fprintf(f, "mobilenetd_model_run_seconds{model=\"%s\"} %.9f\n", r->models[i]->info->name,
-                r->models[i]->run_ns / 1e9);
+        of_model(f, "model_run_seconds", r->models[i], r->models[i]->run_ns / 1e9);
     head(f, "model_batch_limit", "gauge",
          "Largest batch that paid when it was measured, by model.");
     for (int i = 0; i < r->n; i++)
-        fprintf(f, "mobilenetd_model_batch_limit{model=\"%s\"} %d\n", r->models[i]->info->name,
-                r->models[i]->batch_limit);
+        of_model(f, "model_batch_limit", r->models[i], r->models[i]->batch_limit);
     head(f, "model_info", "gauge", "1 for every model that is served.");
     for (int i = 0; i < r->n; i++) {
         const struct eng_model_info *m = r->models[i]->info;
@@ -350,6 +384,10 @@ static void put_server(FILE *f, struct srv *s)
         (double)s->metrics.reloads);
     one(f, "reload_failures_total", "counter", "Reloads that changed nothing because they failed.",
         (double)s->metrics.reload_failures);
+    one(f, "model_loads_total", "counter", "Models that were loaded by a call.",
+        (double)s->metrics.loads);
+    one(f, "model_unloads_total", "counter", "Models that were unloaded by a call.",
+        (double)s->metrics.unloads);
     one(f, "models_failed", "gauge", "Models of the repository that cannot be served.",
         s->registry->n_failures);
     one(f, "log_lines_dropped_total", "counter", "Log lines that nobody took in time.",
@@ -368,6 +406,7 @@ char *srv_metrics_text(struct srv *s, size_t *ret_len)
     put_stages(f, &s->metrics);
     put_batches(f, &s->metrics);
     put_models(f, s);
+    put_labels(f, s->registry);
     put_families(f, s->registry);
     put_server(f, s);
     int failed = ferror(f);

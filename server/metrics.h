@@ -25,6 +25,7 @@ struct srv_metrics {
     uint64_t requests[SRV_ROWS][SRV_CODES]; /* srv_metrics_row() */
     uint64_t batches[SRV_BATCH_BUCKETS], batch_images;
     uint64_t reloads, reload_failures;
+    uint64_t loads, unloads;  /* of models, by calls */
     uint64_t memory_refusals; /* no room in max_inflight_bytes */
 };
 

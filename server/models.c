@@ -1,16 +1,13 @@
-/* Scans NAME/VERSION folders, loads what is new, keeps what is unchanged. */
+/* Names, families, labels and the default of what repository.c has read. */
 #include "server/models.h"
 
-#include "server/warm.h"
+#include "server/repository.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum { PATH = 4096 };
 
 const char *srv_models_dir(const char *option)
 {
@@ -21,188 +18,7 @@ const char *srv_models_dir(const char *option)
                                                            : "/var/lib/mobilenetd/models";
 }
 
-static int is_dir(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* Versions are whole numbers without leading zeros; 0 for anything else. */
-static unsigned long version_number(const char *s)
-{
-    size_t len = strspn(s, "0123456789");
-    return len > 0 && len < 18 && !s[len] && s[0] != '0' ? strtoul(s, NULL, 10) : 0;
-}
-
-static unsigned long latest_version(const char *dir)
-{
-    unsigned long best = 0;
-    DIR *d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        unsigned long v = version_number(e->d_name);
-        char path[PATH];
-        if (v > best && snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) < PATH &&
-            is_dir(path))
-            best = v;
-    }
-    if (d)
-        closedir(d);
-    return best;
-}
-
-/* Order-independent mix of every file's name, size, inode and time of change. */
-static uint64_t folder_stamp(const char *dir)
-{
-    uint64_t stamp = 0;
-    DIR *d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char path[PATH];
-        struct stat st;
-        if (e->d_name[0] == '.' || snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= PATH ||
-            stat(path, &st) < 0)
-            continue;
-        uint64_t h = 14695981039346656037u; /* FNV-1a */
-        const uint64_t words[] = {(uint64_t)st.st_size, st.st_ino, (uint64_t)st.st_mtim.tv_sec,
-                                  (uint64_t)st.st_mtim.tv_nsec};
-        for (const char *c = e->d_name; *c; c++)
-            h = (h ^ (unsigned char)*c) * 1099511628211u;
-        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-            h = (h ^ words[i]) * 1099511628211u;
-        stamp += h;
-    }
-    if (d)
-        closedir(d);
-    return stamp;
-}
-
-static struct srv_model *find_unchanged(const struct srv_registry *old, const char *name,
-                                        const char *version, uint64_t stamp)
-{
-    for (int i = 0; old && i < old->n; i++) {
-        struct srv_model *m = old->models[i];
-        if (m->stamp == stamp && strcmp(m->info->name, name) == 0 &&
-            strcmp(m->info->version, version) == 0)
-            return srv_model_ref(m);
-    }
-    return NULL;
-}
-
-static int load_model(struct srv_model **ret, const char *dir, uint64_t stamp,
-                      const struct srv_registry_options *o, char *err, size_t errlen)
-{
-    struct eng_model *eng;
-    struct srv_model *m;
-    struct eng_model_options options = {.cpu_bits = o->cpu_bits};
-    int rc = eng_model_load(&eng, dir, &options, err, errlen);
-    if (rc < 0)
-        return rc;
-    rc = srv_model_create(&m, eng, stamp);
-    if (rc < 0) {
-        eng_model_unref(eng);
-        snprintf(err, errlen, "out of memory");
-        return rc;
-    }
-    rc = srv_model_warm(m, o->max_batch, o->workers, err, errlen);
-    if (rc < 0) {
-        srv_model_unref(m);
-        return rc;
-    }
-    *ret = m;
-    return 0;
-}
-
-static int add_failure(struct srv_registry *r, const char *name, const char *version,
-                       const char *error)
-{
-    struct srv_model_failure *f =
-        realloc(r->failures, (size_t)(r->n_failures + 1) * sizeof(*r->failures));
-    if (!f)
-        return -ENOMEM;
-    r->failures = f;
-    f += r->n_failures++;
-    *f = (struct srv_model_failure){strdup(name), strdup(version), strdup(error)};
-    return f->name && f->version && f->error ? 0 : -ENOMEM;
-}
-
-static int add_model(struct srv_registry *r, struct srv_model *m_take)
-{
-    struct srv_model **all = realloc(r->models, (size_t)(r->n + 1) * sizeof(struct srv_model *));
-    if (!all)
-        return -ENOMEM;
-    r->models = all;
-    all[r->n++] = m_take;
-    return 0;
-}
-
-/* One NAME of the repository. Only lack of memory is an error: a broken model is a failure on the
- * list and leaves the others in service. */
-static int add_name(struct srv_registry *r, const struct srv_registry_options *o, const char *name,
-                    const struct srv_registry *old)
-{
-    char dir[PATH], version[24], err[256] = "";
-    struct srv_model *m = NULL;
-    if (snprintf(dir, sizeof(dir), "%s/%s", o->dir, name) >= PATH)
-        return add_failure(r, name, "", "its path is too long");
-    if (!is_dir(dir))
-        return 0;
-    unsigned long latest = latest_version(dir);
-    if (latest == 0)
-        return 0; /* not a model's folder */
-    snprintf(version, sizeof(version), "%lu", latest);
-    if (snprintf(dir, sizeof(dir), "%s/%s/%s", o->dir, name, version) >= PATH)
-        return add_failure(r, name, version, "its path is too long");
-    uint64_t stamp = folder_stamp(dir);
-    m = find_unchanged(old, name, version, stamp);
-    if (!m) {
-        int rc = load_model(&m, dir, stamp, o, err, sizeof(err));
-        if (rc < 0)
-            return add_failure(r, name, version, err[0] ? err : strerror(-rc));
-    }
-    int rc = add_model(r, m);
-    if (rc < 0)
-        srv_model_unref(m);
-    return rc;
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int not_hidden(const struct dirent *e)
-{
-    return e->d_name[0] != '.';
-}
-
-static int is_among(const char *name, struct dirent **names, int n)
-{
-    for (int i = 0; name && i < n; i++)
-        if (strcmp(names[i]->d_name, name) == 0)
-            return 1;
-    return 0;
-}
-
-static int scan(struct srv_registry *r, const struct srv_registry_options *o,
-                const struct srv_registry *old, char *err, size_t errlen)
-{
-    struct dirent **names;
-    int n = scandir(o->dir, &names, not_hidden, by_name), rc = 0;
-    if (n < 0) {
-        rc = -errno;
-        snprintf(err, errlen, "model repository %s: %s", o->dir, strerror(errno));
-        return rc;
-    }
-    int alone = is_among(o->only, names, n);
-    for (int i = 0; i < n; i++) {
-        if (rc == 0 && (!alone || strcmp(names[i]->d_name, o->only) == 0))
-            rc = add_name(r, o, names[i]->d_name, old);
-        free(names[i]);
-    }
-    free(names);
-    if (rc < 0)
-        snprintf(err, errlen, "out of memory for the models");
-    return rc;
-}
+/* ---- making ---- */
 
 static struct srv_family *find_family(const struct srv_registry *r, const char *name)
 {
@@ -212,42 +28,57 @@ static struct srv_family *find_family(const struct srv_registry *r, const char *
     return NULL;
 }
 
-static int make_families(struct srv_registry *r, char *err, size_t errlen)
+static int make_families(struct srv_registry *r)
 {
-    r->families = calloc((size_t)r->n + 1, sizeof(struct srv_family *));
-    int rc = r->families ? 0 : -ENOMEM;
-    for (int i = 0; i < r->n && rc == 0; i++) {
-        const char *name = r->models[i]->info->family;
+    struct srv_model **all = calloc((size_t)r->n_services + 1, sizeof(struct srv_model *));
+    r->families = calloc((size_t)r->n_services + 1, sizeof(struct srv_family *));
+    int rc = all && r->families ? 0 : -ENOMEM;
+    for (int i = 0; i < r->n_services && rc == 0; i++)
+        all[i] = r->services[i].standard;
+    for (int i = 0; i < r->n_services && rc == 0; i++) {
+        const char *name = all[i]->info->family;
         if (!name[0] || find_family(r, name))
             continue;
-        rc = srv_family_create(&r->families[r->n_families], r->models, r->n, name);
+        rc = srv_family_create(&r->families[r->n_families], all, r->n_services, name);
         if (rc == 0)
             r->n_families++;
     }
-    if (rc < 0)
-        snprintf(err, errlen, "out of memory for the models");
+    free(all);
     return rc;
+}
+
+static int refuse_empty(const struct srv_registry *r, const struct srv_registry_options *o,
+                        char *err, size_t errlen)
+{
+    if (r->n_failures == 0) {
+        snprintf(err, errlen,
+                 "no models in %s (expected NAME/VERSION/ folders; deploy/pull gets some)", o->dir);
+        return -ENOENT;
+    }
+    snprintf(err, errlen, "no model of %s can be served: %s/%s: %s", o->dir, r->failures[0].name,
+             r->failures[0].version, r->failures[0].error);
+    return -EINVAL;
 }
 
 static int choose_default(struct srv_registry *r, const struct srv_registry_options *o, char *err,
                           size_t errlen)
 {
-    if (r->n == 0 && r->n_failures > 0) {
-        snprintf(err, errlen, "no model of %s can be served: %s/%s: %s", o->dir,
-                 r->failures[0].name, r->failures[0].version, r->failures[0].error);
-        return -EINVAL;
-    }
-    if (r->n == 0) {
-        snprintf(err, errlen,
-                 "no models in %s (expected NAME/VERSION/ folders; deploy/pull gets some)", o->dir);
-        return -ENOENT;
-    }
+    struct srv_choice c;
     const char *name = o->default_model;
+    int may_lack = o->change != SRV_CHANGE_ALL || r->n_unloaded > 0;
+    r->fallback_name = "";
+    if (r->n == 0)
+        return may_lack ? 0 : refuse_empty(r, o, err, errlen);
     if (!name[0])
-        name =
-            r->models[0]->info->family[0] ? r->models[0]->info->family : r->models[0]->info->name;
-    r->fallback = srv_registry_pick(r, name, &r->fallback_name, &r->fallback_family);
-    if (r->fallback)
+        name = r->services[0].standard->info->family[0] ? r->services[0].standard->info->family
+                                                        : r->services[0].name;
+    if (srv_registry_choose(r, name, "", &c) == 0) {
+        r->fallback = c.model;
+        r->fallback_name = c.called;
+        r->fallback_family = c.family;
+        return 0;
+    }
+    if (may_lack)
         return 0;
     snprintf(err, errlen, "default_model = %s is neither a model nor a family of %s", name, o->dir);
     return -ENOENT;
@@ -261,9 +92,9 @@ int srv_registry_load(struct srv_registry **ret, const struct srv_registry_optio
         snprintf(err, errlen, "out of memory");
         return -ENOMEM;
     }
-    int rc = scan(r, options, old, err, errlen);
+    int rc = srv_repository_read(r, options, old, err, errlen);
     if (rc == 0)
-        rc = make_families(r, err, errlen);
+        rc = make_families(r);
     if (rc == 0)
         rc = choose_default(r, options, err, errlen);
     if (rc < 0) {
@@ -287,10 +118,59 @@ void srv_registry_destroy(struct srv_registry *r)
         free(r->failures[i].version);
         free(r->failures[i].error);
     }
+    for (int i = 0; i < r->n_unloaded; i++)
+        free(r->unloaded[i]);
+    free(r->unloaded);
     free(r->failures);
+    free(r->services);
     free(r->models);
     free(r->families);
     free(r);
+}
+
+static void inherit_label(struct srv_label *l, const struct srv_service *old)
+{
+    for (int i = 0; i < old->n_labels; i++) {
+        const struct srv_label *o = &old->labels[i];
+        if (strcmp(o->name, l->name) != 0)
+            continue;
+        l->share_due = o->share_due;
+        l->compare_due = o->compare_due;
+        l->requests = o->requests;
+        l->compared = o->compared;
+        l->disagreed = o->disagreed;
+        l->uncompared = o->uncompared;
+    }
+}
+
+void srv_registry_inherit(struct srv_registry *next, const struct srv_registry *old)
+{
+    for (int i = 0; i < next->n_services; i++) {
+        struct srv_service *s = &next->services[i];
+        const struct srv_service *o = srv_registry_service(old, s->name);
+        for (int k = 0; o && k < s->n_labels; k++)
+            inherit_label(&s->labels[k], o);
+    }
+}
+
+/* ---- finding ---- */
+
+struct srv_service *srv_registry_service(const struct srv_registry *r, const char *name)
+{
+    for (int i = 0; i < r->n_services; i++)
+        if (strcmp(r->services[i].name, name) == 0)
+            return &r->services[i];
+    return NULL;
+}
+
+const struct srv_model_failure *srv_registry_failure(const struct srv_registry *r, const char *name,
+                                                     const char *version)
+{
+    for (int i = 0; i < r->n_failures; i++)
+        if (strcmp(r->failures[i].name, name) == 0 &&
+            (!version || strcmp(r->failures[i].version, version) == 0))
+            return &r->failures[i];
+    return NULL;
 }
 
 /* NAME is FAMILY_VARIANT. */
@@ -301,37 +181,98 @@ static int is_variant(const struct eng_model_info *m, const char *name)
            strcmp(name + len + 1, m->variant) == 0;
 }
 
-struct srv_model *srv_registry_pick(const struct srv_registry *r, const char *name,
-                                    const char **ret_name, struct srv_family **ret_family)
+static int choose_name(const struct srv_registry *r, const char *name, struct srv_choice *ret)
 {
-    *ret_family = NULL;
-    if (!name[0] && r->fallback) {
-        *ret_name = r->fallback_name;
-        *ret_family = r->fallback_family;
-        return r->fallback;
+    struct srv_service *s = srv_registry_service(r, name);
+    for (int i = 0; !s && !find_family(r, name) && i < r->n_services; i++)
+        if (is_variant(r->services[i].standard->info, name))
+            s = &r->services[i];
+    if (s) {
+        *ret = (struct srv_choice){
+            .model = s->standard, .called = s->standard->info->name, .service = s};
+        return 0;
     }
-    for (int i = 0; i < r->n; i++)
-        if (strcmp(r->models[i]->info->name, name) == 0) {
-            *ret_name = r->models[i]->info->name;
-            return r->models[i];
+    struct srv_family *f = find_family(r, name);
+    if (!f)
+        return -ENOENT;
+    *ret = (struct srv_choice){.model = f->variants[0], .called = f->name, .family = f};
+    ret->service = srv_registry_service(r, f->variants[0]->info->name);
+    return 0;
+}
+
+/* The name that was asked for, in words of the model that lives on with the request. */
+static void name_model(struct srv_choice *c, struct srv_model *m)
+{
+    c->called =
+        c->family && strcmp(c->called, m->info->family) == 0 ? m->info->family : m->info->name;
+    c->model = m;
+    c->family = NULL; /* who gets a version gets no other */
+}
+
+static int choose_version(const struct srv_registry *r, const char *version, struct srv_choice *ret)
+{
+    struct srv_service *s = ret->service;
+    struct srv_model *m = NULL;
+    for (int i = 0; i < s->n_labels; i++)
+        if (strcmp(s->labels[i].name, version) == 0) {
+            ret->label = &s->labels[i];
+            m = s->labels[i].model;
         }
-    struct srv_family *f = name[0] ? find_family(r, name) : NULL;
-    if (f) {
-        *ret_name = f->name;
-        *ret_family = f;
-        return f->variants[0];
+    for (int i = s->first; !m && i < s->first + s->n; i++)
+        if (strcmp(r->models[i]->info->version, version) == 0)
+            m = r->models[i];
+    if (!m && strcmp(version, "stable") == 0)
+        m = s->standard;
+    if (!m)
+        return -ESRCH;
+    name_model(ret, m);
+    return 0;
+}
+
+int srv_registry_choose(const struct srv_registry *r, const char *name, const char *version,
+                        struct srv_choice *ret)
+{
+    struct srv_choice c = {.model = r->fallback};
+    int rc = 0;
+    if (name[0])
+        rc = choose_name(r, name, &c);
+    else if (!r->fallback)
+        rc = -ENOENT;
+    else {
+        c.called = r->fallback_name;
+        c.family = r->fallback_family;
+        c.service = srv_registry_service(r, c.model->info->name);
     }
-    for (int i = 0; i < r->n; i++)
-        if (is_variant(r->models[i]->info, name)) {
-            *ret_name = r->models[i]->info->name;
-            return r->models[i];
-        }
-    return NULL;
+    c.pinned = version[0] != 0;
+    if (rc == 0 && c.pinned)
+        rc = choose_version(r, version, &c);
+    if (rc == 0)
+        *ret = c;
+    return rc;
+}
+
+void srv_registry_share(struct srv_choice *c)
+{
+    struct srv_service *s = c->service;
+    if (c->pinned || (c->family && c->family->level > 0))
+        return; /* what is degraded is not compared with what is not */
+    for (int i = 0; i < s->n_labels; i++) {
+        struct srv_label *l = &s->labels[i];
+        l->share_due += l->share;
+        if (l->share_due < 1 || c->label)
+            continue;
+        l->share_due -= 1;
+        c->label = l;
+        name_model(c, l->model);
+    }
 }
 
 struct srv_model *srv_registry_find(const struct srv_registry *r, const char *name,
                                     const char **ret_name)
 {
-    struct srv_family *family;
-    return srv_registry_pick(r, name, ret_name, &family);
+    struct srv_choice c;
+    if (srv_registry_choose(r, name, "", &c) < 0)
+        return NULL;
+    *ret_name = c.called;
+    return c.model;
 }

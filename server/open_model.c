@@ -82,7 +82,10 @@ static int load_one(struct srv_registry **ret, struct srv_model **ret_model, con
     int rc = srv_registry_load(&registry, &ro, NULL, err, errlen);
     if (rc < 0)
         return rc;
-    if (!(*ret_model = srv_registry_find(registry, name, &called))) {
+    /* Of a name with a version that cannot be loaded no older one takes its place: it would be
+     * another network than the one that is meant. */
+    if (srv_registry_failure(registry, name, NULL) ||
+        !(*ret_model = srv_registry_find(registry, name, &called))) {
         rc = not_found(registry, name, err, errlen);
         srv_registry_destroy(registry);
         return rc;

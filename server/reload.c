@@ -1,8 +1,11 @@
-/* The thread reads only what does not change while it runs: the sources, the old registry. */
+/* The thread reads only what does not change while it runs: the sources, the old registry, and the
+ * configuration, which the loop replaces between two orders alone. */
 #include "server/reload.h"
 
 #include "server/auth.h"
 #include "server/brownout.h"
+#include "server/grpc.h"
+#include "server/http.h"
 #include "server/pool.h"
 #include "server/priority.h"
 #include "server/srv.h"
@@ -10,6 +13,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void srv_registry_options_of(struct srv_registry_options *ret, const struct srv *s,
@@ -24,11 +28,22 @@ void srv_registry_options_of(struct srv_registry_options *ret, const struct srv 
     };
 }
 
-static void *reload_main(void *arg)
+enum { ORDERS_MAX = 256 };
+
+struct srv_change_order {
+    struct srv_change_order *next;
+    enum srv_change change;
+    char name[256]; /* of a model */
+    srv_changed_fn *done;
+    void *arg;
+};
+
+/* ---- the thread ---- */
+
+static void read_everything(struct srv *s)
 {
-    struct srv *s = arg;
     struct srv_reload *r = &s->reload;
-    srv_priority_worker(); /* to read and warm models takes a worker's time */
+    struct srv_registry_options options;
     r->rc = cfg_load(&r->cfg, s->sources, r->error, sizeof(r->error));
     if (r->rc == 0)
         r->rc = srv_keys_load(&r->keys, r->cfg->api_keys, r->error, sizeof(r->error));
@@ -36,15 +51,37 @@ static void *reload_main(void *arg)
         r->rc = srv_tls_load(&r->tls, r->cfg->tls_cert, r->cfg->tls_key, r->cfg->tls_client_ca,
                              r->error, sizeof(r->error));
     if (r->rc == 0) {
-        struct srv_registry_options options;
         srv_registry_options_of(&options, s, r->cfg);
         r->rc = srv_registry_load(&r->registry, &options, s->registry, r->error, sizeof(r->error));
     }
-    uv_async_send(&r->ready);
+}
+
+static void read_model(struct srv *s, const struct srv_change_order *o)
+{
+    struct srv_reload *r = &s->reload;
+    struct srv_registry_options options;
+    srv_registry_options_of(&options, s, s->cfg);
+    options.change = o->change;
+    options.name = o->name;
+    r->rc = srv_registry_load(&r->registry, &options, s->registry, r->error, sizeof(r->error));
+}
+
+static void *reload_main(void *arg)
+{
+    struct srv *s = arg;
+    srv_priority_worker(); /* to read and warm models takes a worker's time */
+    if (s->reload.orders->change == SRV_CHANGE_ALL)
+        read_everything(s);
+    else
+        read_model(s, s->reload.orders);
+    atomic_store(&s->reload.finished, 1);
+    uv_async_send(&s->reload.ready);
     return NULL;
 }
 
-static void take_over(struct srv *s)
+/* ---- the loop ---- */
+
+static void take_configuration(struct srv *s)
 {
     struct srv_reload *r = &s->reload;
     char rows[256];
@@ -52,31 +89,107 @@ static void take_over(struct srv *s)
         srv_log(s->log, SRV_WARNING, "reload: a restart is needed for: %s", rows);
     if (!s->tls != !r->tls)
         srv_log(s->log, SRV_WARNING, "reload: a restart is needed to turn TLS on or off");
-    srv_brownout_inherit(s, r->registry);
     srv_keys_inherit(r->keys, s->keys);
     srv_keys_destroy(s->keys);
-    srv_registry_destroy(s->registry);
     cfg_destroy(s->cfg);
-    s->registry = r->registry;
     s->cfg = r->cfg;
     s->keys = r->keys;
     if (s->tls && r->tls)
         s->tls = srv_tls_replace(s->tls, r->tls);
     else
         srv_tls_destroy(r->tls);
-    r->registry = NULL;
     r->cfg = NULL;
     r->keys = NULL;
     r->tls = NULL;
     s->log_level = s->cfg->log_level;
     srv_log_configure(s->log, s->log_level, s->cfg->log_format);
     srv_pool_set_max_batch(s->pool, (int)s->cfg->max_batch);
+}
+
+static void take_models(struct srv *s)
+{
+    struct srv_reload *r = &s->reload;
+    srv_brownout_inherit(s, r->registry);
+    srv_registry_inherit(r->registry, s->registry);
+    srv_registry_destroy(s->registry);
+    s->registry = r->registry;
+    r->registry = NULL;
+}
+
+static void log_failures(struct srv *s, const char *name)
+{
+    for (int i = 0; i < s->registry->n_failures; i++) {
+        const struct srv_model_failure *f = &s->registry->failures[i];
+        if (!name || strcmp(f->name, name) == 0)
+            srv_log(s->log, SRV_ERROR, "model %s%s%s: %s", f->name, f->version[0] ? "/" : "",
+                    f->version, f->error);
+    }
+}
+
+static void answer(struct srv_change_order *o, int status, const char *sentence)
+{
+    srv_changed_fn *done = o->done;
+    o->done = NULL;
+    if (done)
+        done(o->arg, status, sentence);
+}
+
+static void everything_read(struct srv *s)
+{
+    struct srv_reload *r = &s->reload;
+    if (r->rc < 0) {
+        s->metrics.reload_failures++;
+        srv_log(s->log, SRV_ERROR, "reload failed, nothing changed: %s", r->error);
+        return;
+    }
+    take_models(s); /* while the configuration lives that its default is from */
+    take_configuration(s);
     s->metrics.reloads++;
-    for (int i = 0; i < s->registry->n_failures; i++)
-        srv_log(s->log, SRV_ERROR, "model %s/%s: %s", s->registry->failures[i].name,
-                s->registry->failures[i].version, s->registry->failures[i].error);
+    log_failures(s, NULL);
     srv_log(s->log, SRV_INFO, "reloaded: %d models, default %s", s->registry->n,
             s->registry->fallback_name);
+}
+
+static void model_loaded(struct srv *s, struct srv_change_order *o)
+{
+    const struct srv_service *now = srv_registry_service(s->registry, o->name);
+    const struct srv_model_failure *f = srv_registry_failure(s->registry, o->name, NULL);
+    char sentence[512];
+    if (f) {
+        log_failures(s, o->name);
+        snprintf(sentence, sizeof(sentence), "failed to load '%.100s', %s%s%s%.250s%s", o->name,
+                 f->version[0] ? "version " : "", f->version, f->version[0] ? ": " : "", f->error,
+                 now ? "; what was served still is" : "");
+        answer(o, 400, sentence);
+        return;
+    }
+    s->metrics.loads++;
+    srv_log(s->log, SRV_INFO, "model %s: loaded, version %s", o->name,
+            now ? now->standard->info->version : "none");
+    answer(o, 0, "");
+}
+
+static void model_changed(struct srv *s, struct srv_change_order *o)
+{
+    struct srv_reload *r = &s->reload;
+    int was = srv_registry_service(s->registry, o->name) != NULL;
+    if (r->rc < 0) {
+        srv_log(s->log, SRV_ERROR, "model %s: nothing changed: %s", o->name, r->error);
+        answer(o, 503, r->error);
+        return;
+    }
+    if (o->change == SRV_CHANGE_UNLOAD && !was) { /* and nothing will remember that it was asked */
+        answer(o, 400, "failed to unload, there is no such model");
+        return;
+    }
+    take_models(s);
+    if (o->change == SRV_CHANGE_LOAD) {
+        model_loaded(s, o);
+        return;
+    }
+    s->metrics.unloads++;
+    srv_log(s->log, SRV_INFO, "model %s: unloaded", o->name);
+    answer(o, 0, "");
 }
 
 static void drop_result(struct srv_reload *r)
@@ -91,55 +204,123 @@ static void drop_result(struct srv_reload *r)
     r->cfg = NULL;
 }
 
+static struct srv_change_order *take_first(struct srv_reload *r)
+{
+    struct srv_change_order *o = r->orders;
+    r->orders = o->next;
+    if (!r->orders)
+        r->tail = &r->orders;
+    r->n_orders--;
+    return o;
+}
+
+static void run_next(struct srv *s)
+{
+    struct srv_reload *r = &s->reload;
+    while (r->orders && !r->running) {
+        sigset_t all, old;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+        int rc = pthread_create(&r->thread, NULL, reload_main, s);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        if (rc == 0) {
+            r->running = 1;
+            return;
+        }
+        srv_log(s->log, SRV_ERROR, "reload cannot start: %s", strerror(rc));
+        struct srv_change_order *o = take_first(r);
+        answer(o, 503, "no thread can be started for it");
+        free(o);
+    }
+}
+
 static void on_ready(uv_async_t *a)
 {
     struct srv *s = a->data;
     struct srv_reload *r = &s->reload;
     if (!r->running)
+        run_next(s);
+    if (!atomic_load(&r->finished)) /* woken for an order that came meanwhile */
         return;
+    atomic_store(&r->finished, 0);
     pthread_join(r->thread, NULL);
+    struct srv_change_order *o = take_first(r);
     r->running = 0;
-    if (r->rc == 0) {
-        take_over(s);
-    } else {
-        s->metrics.reload_failures++;
-        srv_log(s->log, SRV_ERROR, "reload failed, nothing changed: %s", r->error);
-        drop_result(r);
-    }
-    if (r->again) {
-        r->again = 0;
-        srv_reload_start(s);
-    }
+    if (o->change == SRV_CHANGE_ALL)
+        everything_read(s);
+    else
+        model_changed(s, o);
+    drop_result(r); /* if it was not taken */
+    free(o);
+    run_next(s);
+    srv_http_pump(s->http); /* whoever waited for it has an answer */
+    srv_grpc_pump(s->grpc);
+}
+
+static struct srv_change_order *add_order(struct srv *s, enum srv_change change, const char *name)
+{
+    struct srv_reload *r = &s->reload;
+    struct srv_change_order *o = r->n_orders < ORDERS_MAX ? calloc(1, sizeof(*o)) : NULL;
+    if (!o)
+        return NULL;
+    o->change = change;
+    snprintf(o->name, sizeof(o->name), "%s", name);
+    *r->tail = o;
+    r->tail = &o->next;
+    r->n_orders++;
+    return o;
 }
 
 void srv_reload_start(struct srv *s)
 {
     struct srv_reload *r = &s->reload;
-    if (r->running) {
-        r->again = 1;
-        return;
-    }
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&r->thread, NULL, reload_main, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (rc == 0)
-        r->running = 1;
-    else
-        srv_log(s->log, SRV_ERROR, "reload cannot start: %s", strerror(rc));
+    struct srv_change_order *waiting = r->running ? r->orders->next : r->orders;
+    for (; waiting; waiting = waiting->next)
+        if (waiting->change == SRV_CHANGE_ALL)
+            return;
+    if (!add_order(s, SRV_CHANGE_ALL, ""))
+        srv_log(s->log, SRV_ERROR, "reload cannot start: too much is to be changed already");
+    run_next(s);
+}
+
+struct srv_change_order *srv_reload_model(struct srv *s, const char *name, int load,
+                                          srv_changed_fn *done, void *arg)
+{
+    struct srv_change_order *o = add_order(s, load ? SRV_CHANGE_LOAD : SRV_CHANGE_UNLOAD, name);
+    if (!o)
+        return NULL;
+    o->done = done;
+    o->arg = arg;
+    uv_async_send(&s->reload.ready);
+    return o;
+}
+
+void srv_reload_forget(struct srv_change_order *o)
+{
+    o->done = NULL;
+}
+
+void srv_reload_abort(struct srv *s)
+{
+    struct srv_reload *r = &s->reload;
+    for (struct srv_change_order *o = r->orders; o; o = o->next)
+        answer(o, 503, "the server is stopping");
 }
 
 void srv_reload_init(struct srv *s)
 {
+    s->reload.tail = &s->reload.orders;
     s->reload.ready.data = s;
     uv_async_init(&s->loop, &s->reload.ready, on_ready);
 }
 
 void srv_reload_finish(struct srv *s)
 {
-    if (s->reload.running)
-        pthread_join(s->reload.thread, NULL);
-    s->reload.running = 0;
-    drop_result(&s->reload);
+    struct srv_reload *r = &s->reload;
+    if (r->running)
+        pthread_join(r->thread, NULL);
+    r->running = 0;
+    while (r->orders)
+        free(take_first(r));
+    drop_result(r);
 }

@@ -7,6 +7,7 @@
 #include "server/family.h"
 #include "server/loop.h"
 #include "server/metrics.h"
+#include "server/models.h"
 #include "server/pool.h"
 #include "server/srv.h"
 
@@ -159,6 +160,17 @@ void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref)
     srv_family_unref(r->family);
     r->family = f_ref;
     r->floor = f_ref->n - 1;
+}
+
+void srv_req_choose(struct srv_req *r, struct srv_choice *c)
+{
+    srv_registry_share(c);
+    if (c->label)
+        c->label->requests++;
+    if (c->family)
+        srv_req_set_family(r, c->family);
+    else
+        srv_req_set_model(r, c->model, c->called);
 }
 
 size_t srv_tensor_bytes(const struct eng_preprocess *p)

@@ -95,6 +95,9 @@ void srv_req_take_body(struct srv_req *r, void *body_take, size_t len);
 void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *name);
 /* The best model of a family, or one of the lower variants when the load demands it. */
 void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref);
+/* One of the two, or a label that has a share in what is meant. */
+struct srv_choice;
+void srv_req_choose(struct srv_req *r, struct srv_choice *c);
 
 /* Is there a point in going on? The body need not be here yet: `bytes` is what was announced (0 =
  * unknown). 0; -EAGAIN: the queue is full; -ETIME: the deadline cannot be met at the present load.

@@ -13,6 +13,8 @@ void srv_rpc_model_metadata(struct srv_call *c);
 void srv_rpc_model_config(struct srv_call *c);
 void srv_rpc_model_statistics(struct srv_call *c);
 void srv_rpc_repository_index(struct srv_call *c);
+void srv_rpc_load(struct srv_call *c);
+void srv_rpc_unload(struct srv_call *c);
 void srv_rpc_log(struct srv_call *c);
 
 /* message_take NULL: out of memory (503). */

@@ -20,8 +20,7 @@ void srv_rpc_server_metadata(struct srv_call *c)
 }
 
 /* -1: answered. ret_asked: the request. */
-static int find_model(struct srv_call *c, struct proto_rpc_model *ret_asked, struct srv_model **ret,
-                      const char **ret_name)
+static int find_model(struct srv_call *c, struct proto_rpc_model *ret_asked, struct srv_choice *ret)
 {
     char err[256];
     int rc = proto_rpc_parse_model(c->req->body, c->req->body_len, ret_asked);
@@ -31,7 +30,7 @@ static int find_model(struct srv_call *c, struct proto_rpc_model *ret_asked, str
     }
     rc = srv_infer_find(c->srv, (struct proto_span){ret_asked->name, strlen(ret_asked->name)},
                         (struct proto_span){ret_asked->version, strlen(ret_asked->version)}, ret,
-                        ret_name, err, sizeof(err));
+                        err, sizeof(err));
     if (rc < 0)
         srv_call_error(c, 404, "%s", err);
     return rc < 0 ? -1 : 0;
@@ -40,10 +39,9 @@ static int find_model(struct srv_call *c, struct proto_rpc_model *ret_asked, str
 void srv_rpc_model_ready(struct srv_call *c)
 {
     struct proto_rpc_model asked;
-    struct srv_model *m;
-    const char *name;
+    struct srv_choice chosen;
     size_t len = 0;
-    if (find_model(c, &asked, &m, &name) < 0)
+    if (find_model(c, &asked, &chosen) < 0)
         return;
     char *message = proto_rpc_flag(c->srv->phase == SRV_SERVING, &len);
     srv_rpc_reply(c, message, len);
@@ -54,12 +52,11 @@ static void describe(struct srv_call *c,
 {
     struct proto_rpc_model asked;
     struct srv_description d;
-    struct srv_model *m;
-    const char *name;
+    struct srv_choice chosen;
     size_t len = 0;
-    if (find_model(c, &asked, &m, &name) < 0)
+    if (find_model(c, &asked, &chosen) < 0)
         return;
-    srv_describe_model(&d, c->srv, m, name);
+    srv_describe_model(&d, c->srv, chosen.model, chosen.called);
     char *message = writer(&d.metadata, &len);
     srv_rpc_reply(c, message, len);
 }
@@ -96,35 +93,32 @@ static void reply_statistics(struct srv_call *c, struct srv_model *const *models
 void srv_rpc_model_statistics(struct srv_call *c)
 {
     struct proto_rpc_model asked;
-    struct srv_model *m;
-    const char *name;
-    if (find_model(c, &asked, &m, &name) < 0)
-        return;
-    if (asked.name[0])
-        reply_statistics(c, &m, 1);
-    else
+    struct srv_choice chosen;
+    int rc = proto_rpc_parse_model(c->req->body, c->req->body_len, &asked);
+    if (rc < 0)
+        srv_rpc_malformed(c, rc);
+    else if (!asked.name[0])
         reply_statistics(c, c->srv->registry->models, c->srv->registry->n);
+    else if (find_model(c, &asked, &chosen) == 0)
+        reply_statistics(c, &chosen.model, 1);
 }
 
 /* ---- the repository and the log ---- */
 
 void srv_rpc_repository_index(struct srv_call *c)
 {
-    const struct srv_registry *r = c->srv->registry;
     char *message = NULL;
-    int ready = 0, n = 0;
+    int ready = 0;
     size_t len = 0;
     int rc = proto_index_parse_grpc(c->req->body, c->req->body_len, &ready);
     if (rc < 0) {
         srv_rpc_malformed(c, rc);
         return;
     }
-    struct proto_model_index *all = calloc((size_t)r->n + (size_t)r->n_failures + 1, sizeof(*all));
-    if (all) {
-        while ((!ready || n < r->n) && srv_describe_index(&all[n], c->srv, n))
-            n++;
+    struct proto_model_index *all;
+    int n = srv_describe_index_all(&all, c->srv, ready);
+    if (all)
         message = proto_describe_index_grpc(all, n, &len);
-    }
     free(all);
     srv_rpc_reply(c, message, len);
 }

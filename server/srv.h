@@ -31,11 +31,17 @@ enum srv_phase {
     SRV_CLOSING,  /* nothing in flight; replies are flushed, then the loop ends */
 };
 
-/* A reload runs on a thread of its own; the loop takes its result. */
+struct srv_change_order;
+
+/* What changes the registry runs on a thread of its own, one after the other; the loop takes the
+ * result. */
 struct srv_reload {
     pthread_t thread;
-    int running, again;
-    struct cfg *cfg; /* the configuration that the new registry was made by */
+    int running;                             /* the first order of the list */
+    atomic_int finished;                     /* the thread is done with it */
+    struct srv_change_order *orders, **tail; /* what is to be done, in this order */
+    int n_orders;
+    struct cfg *cfg; /* the configuration that the new registry was made by; NULL: the present */
     struct srv_registry *registry;
     struct srv_keys *keys;
     struct srv_tls_set *tls;

@@ -111,9 +111,9 @@ def colour_model(side):
     return bytes(b.Output())
 
 
-def write(repository, name, side, family=None, variant=None, labels=LABELS):
-    """Makes NAME/1 in a repository folder."""
-    folder = os.path.join(repository, name, "1")
+def write(repository, name, side, family=None, variant=None, labels=LABELS, version=1):
+    """Makes NAME/VERSION in a repository folder."""
+    folder = os.path.join(repository, name, str(version))
     os.makedirs(folder)
     with open(os.path.join(folder, "model.tflite"), "wb") as f:
         f.write(colour_model(side))
