@@ -2,11 +2,14 @@
  * from within its callbacks; owners act by submitting, which is allowed there. */
 #include "protocol/http2.h"
 
+#include "protocol/http2_frames.h"
+
 #include <errno.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     CALM_MAX = 10000,    /* frames without work in a burst */
@@ -15,6 +18,8 @@ enum {
     DATA_A_CALM = 4096,  /* and so does every so much of its body */
     RESETS_BURST = 1000, /* streams reset by the client */
     RESETS_A_SECOND = 100,
+    FAULTS_BURST = 1000, /* streams that we had to reset for a fault of the client */
+    FAULTS_A_TICK = 100,
     SETTINGS_MAX = 32, /* entries of a frame */
     ACKS_MAX = 1000,   /* waiting to be sent */
     CONTINUATIONS_MAX = 8,
@@ -48,7 +53,10 @@ struct proto_h2 {
     struct proto_h2_private *streams;
     int n_streams;
     long calm;         /* frames without work that are still taken */
+    long faults;       /* streams that may still be faulty */
     size_t data_bytes; /* since the last that was earned by DATA */
+    struct proto_h2_frames frames;
+    uint64_t seen; /* frames that the session told of, or that were charged because it did not */
     int failed;
 };
 
@@ -129,6 +137,15 @@ static void charge(struct proto_h2 *h)
     nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/* A stream that we reset costs its client nothing, either, and us as much as one that it resets. */
+static void charge_fault(struct proto_h2 *h)
+{
+    if (h->faults-- > 0)
+        return;
+    h->faults = 0;
+    nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct proto_h2 *h = arg;
@@ -181,16 +198,30 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                : 0;
 }
 
+/* RFC 9113 8.3.1: two names of one server make a request that others may read otherwise. */
+static int names_two_hosts(const struct proto_h2_private *s)
+{
+    const char *authority = proto_h2_header(&s->pub, ":authority");
+    const char *host = proto_h2_header(&s->pub, "host");
+    return authority && host && strcasecmp(authority, host) != 0;
+}
+
 static void request_frame(struct proto_h2 *h, const nghttp2_frame *frame)
 {
     struct proto_h2_private *s = stream_of(h->session, frame->hd.stream_id);
     if (!s)
         return;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        if (names_two_hosts(s)) {
+            proto_h2_reset(&s->pub, NGHTTP2_PROTOCOL_ERROR);
+            return;
+        }
         earn(h, CALM_A_REQUEST);
         s->opened = 1;
         h->events->open(h->arg, &s->pub);
     }
+    if (!s->opened)
+        return;
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
         h->events->end(h->arg, &s->pub);
     else if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0)
@@ -201,6 +232,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 {
     struct proto_h2 *h = arg;
     (void)session;
+    h->seen++;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
     case NGHTTP2_DATA:
@@ -229,7 +261,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         earn(h, (long)(h->data_bytes / DATA_A_CALM));
         h->data_bytes %= DATA_A_CALM;
     }
-    if (s)
+    if (s && s->opened)
         h->events->data(h->arg, &s->pub, data, len);
     return 0;
 }
@@ -293,11 +325,22 @@ static ssize_t read_out(nghttp2_session *session, int32_t id, uint8_t *buf, size
     return (ssize_t)n;
 }
 
+/* The library ends the streams whose windows a SETTINGS frame has made too large; RFC 9113 6.9.2
+ * demands the end of the connection. */
+static void sent_reset(struct proto_h2 *h, uint32_t error)
+{
+    if (error == NGHTTP2_FLOW_CONTROL_ERROR)
+        nghttp2_session_terminate_session(h->session, NGHTTP2_FLOW_CONTROL_ERROR);
+    else if (error != NGHTTP2_NO_ERROR)
+        charge_fault(h);
+}
+
 /* The answer is out and the client still sends: what it sends is of no use to anybody. */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     int32_t id = frame->hd.stream_id;
-    (void)arg;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        sent_reset(arg, frame->rst_stream.error_code);
     if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
         frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
         nghttp2_session_get_stream_remote_close(session, id) == 0)
@@ -433,7 +476,9 @@ int proto_h2_create(struct proto_h2 **ret, const struct proto_h2_limits *limits,
     struct proto_h2 *h = calloc(1, sizeof(*h));
     if (!h)
         return -ENOMEM;
-    *h = (struct proto_h2){.limits = *limits, .events = events, .arg = arg, .calm = CALM_MAX};
+    *h = (struct proto_h2){
+        .limits = *limits, .events = events, .arg = arg, .calm = CALM_MAX, .faults = FAULTS_BURST};
+    proto_h2_frames_init(&h->frames);
     if (make_session(h) != 0 || greet(h) != 0) {
         proto_h2_destroy(h);
         return -ENOMEM;
@@ -454,13 +499,28 @@ void proto_h2_destroy(struct proto_h2 *h)
     free(h);
 }
 
+/* Frames of unknown types, on closed streams, CONTINUATION: all but the one that may be incomplete.
+ */
+static void charge_ignored(struct proto_h2 *h)
+{
+    for (; h->seen + 1 < h->frames.count; h->seen++)
+        charge(h);
+}
+
 int proto_h2_feed(struct proto_h2 *h, const void *data, size_t len)
 {
     if (h->failed)
         return h->failed;
-    ssize_t n = nghttp2_session_mem_recv(h->session, data, len);
+    uint32_t error = NGHTTP2_NO_ERROR;
+    size_t good = proto_h2_frames_check(&h->frames, data, len, &error);
+    ssize_t n = nghttp2_session_mem_recv(h->session, data, good);
     if (n < 0)
         h->failed = n == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO;
+    charge_ignored(h);
+    if (good == len || h->failed)
+        return h->failed;
+    nghttp2_session_terminate_session(h->session, error);
+    h->failed = -EPROTO;
     return h->failed;
 }
 
@@ -483,6 +543,7 @@ int proto_h2_is_done(const struct proto_h2 *h)
 void proto_h2_tick(struct proto_h2 *h)
 {
     earn(h, CALM_A_TICK);
+    h->faults = h->faults + FAULTS_A_TICK > FAULTS_BURST ? FAULTS_BURST : h->faults + FAULTS_A_TICK;
 }
 
 int proto_h2_streams(const struct proto_h2 *h)
