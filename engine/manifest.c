@@ -176,6 +176,56 @@ static int read_input(struct reader *r, json_t *v)
     return 0;
 }
 
+static int read_answer(struct reader *r, const json_t *classes, const json_t *scores)
+{
+    struct eng_golden *g = &r->m->golden;
+    size_t n = json_array_size(classes);
+    if (n < 1 || n > ENG_GOLDEN_MAX || json_array_size(scores) != n)
+        return eng_fail(r->err, r->errlen, ENG_E_DATA,
+                        "\"golden\": classes and scores are no lists of 1 to %d numbers, as long "
+                        "as each other",
+                        ENG_GOLDEN_MAX);
+    for (size_t i = 0; i < n; i++) {
+        double score = json_number_value(json_array_get(scores, i));
+        int rc = read_integer(r, json_array_get(classes, i), "classes", 0, 1 << 20, &g->classes[i]);
+        if (rc < 0)
+            return rc;
+        if (!json_is_number(json_array_get(scores, i)) || !(score >= 0 && score <= 1))
+            return eng_fail(r->err, r->errlen, ENG_E_DATA, "\"scores\": no number of 0 to 1");
+        g->scores[i] = (float)score;
+    }
+    g->n = (int)n;
+    return 0;
+}
+
+static int read_golden(struct reader *r, json_t *v)
+{
+    struct eng_golden *g = &r->m->golden;
+    char *image = NULL;
+    const char *key;
+    json_t *value;
+    double tolerance = 0.02;
+    json_object_foreach(v, key, value)
+    {
+        if (strcmp(key, "tolerance") == 0)
+            tolerance = json_is_number(value) ? json_number_value(value) : -1;
+        else if (strcmp(key, "image") != 0 && strcmp(key, "classes") != 0 &&
+                 strcmp(key, "scores") != 0)
+            return eng_fail(r->err, r->errlen, ENG_E_DATA, "unknown key \"golden\".\"%.60s\"", key);
+    }
+    if (!(tolerance >= 0 && tolerance <= 1))
+        return eng_fail(r->err, r->errlen, ENG_E_DATA, "\"tolerance\": no number of 0 to 1");
+    int rc = read_path(r, json_object_get(v, "image"), "image", &image);
+    if (rc == 0 && strlen(image) >= sizeof g->image)
+        rc = eng_fail(r->err, r->errlen, ENG_E_DATA, "\"image\": the name is too long");
+    if (rc == 0)
+        memcpy(g->image, image, strlen(image) + 1);
+    free(image);
+    g->tolerance = (float)tolerance;
+    return rc < 0 ? rc
+                  : read_answer(r, json_object_get(v, "classes"), json_object_get(v, "scores"));
+}
+
 static int read_key(struct reader *r, const char *key, json_t *v)
 {
     struct eng_manifest *m = r->m;
@@ -199,6 +249,8 @@ static int read_key(struct reader *r, const char *key, json_t *v)
         return read_integer(r, v, key, 0, 1 << 20, &m->class_offset);
     if (strcmp(key, "input") == 0)
         return read_input(r, v);
+    if (strcmp(key, "golden") == 0)
+        return read_golden(r, v);
     return eng_fail(r->err, r->errlen, ENG_E_DATA, "unknown key \"%.60s\"", key);
 }
 

@@ -8,6 +8,8 @@
  *            "filter": "bilinear|bicubic|nearest|area|tf_bilinear",
  *            "mean": number or [3], "scale": number or [3]}}
  *
+ * `golden`: {"image": "cat.jpg", "classes": [281, 282], "scores": [0.7, 0.1], "tolerance": 0.02}.
+ *
  * `head`: ["head.json", "head.bin"], a TF.js layers model that takes the place of everything behind
  * the embedding (what `teach` makes).
  *
@@ -19,7 +21,7 @@
 #ifndef ENG_MANIFEST_H
 #define ENG_MANIFEST_H
 
-#include "engine/image.h"
+#include "engine/model.h"
 
 enum { ENG_MAX_PARTS = 64 }; /* a TF.js model of 250 MB in shards of 4 MB */
 
@@ -38,6 +40,7 @@ struct eng_manifest {
     enum eng_filter filter;
     int has_mean, has_scale;
     float mean[3], scale[3];
+    struct eng_golden golden; /* n 0: none */
 };
 
 /* Reads dir/model.json, or finds the one model file of a folder without. */

@@ -26,6 +26,7 @@ struct eng_model {
     struct eng_plan *plan;
     struct eng_model_info info;
     struct eng_labels labels;
+    struct eng_golden golden;
     int label_offset; /* line of class 0 */
     int n_files;
     struct eng_file files[ENG_MAX_PARTS]; /* while the graph points into them */
@@ -352,6 +353,12 @@ static int describe_files(struct loading *l)
         return eng_fail(l->err, l->errlen, ENG_E_DATA,
                         "model.json says class_offset %d, the model has %d outputs",
                         info->class_offset, info->outputs);
+    m->golden = mf->golden;
+    info->golden = m->golden.n > 0 ? &m->golden : NULL;
+    for (int i = 0; i < m->golden.n; i++)
+        if (m->golden.classes[i] >= info->outputs - info->class_offset)
+            return eng_fail(l->err, l->errlen, ENG_E_DATA, "golden: there is no class %d",
+                            m->golden.classes[i]);
     int rc = apply_input(l, &info->preprocess);
     return rc < 0 ? rc : load_labels(l);
 }

@@ -32,6 +32,16 @@ struct eng_model_options {
     size_t max_file_bytes; /* 0 = 1 GiB */
 };
 
+/* What the manifest says that the model answers to a picture. */
+enum { ENG_GOLDEN_MAX = 16 };
+struct eng_golden {
+    char image[256]; /* file, relative to the version folder */
+    int n;           /* 1..ENG_GOLDEN_MAX, best first */
+    int classes[ENG_GOLDEN_MAX];
+    float scores[ENG_GOLDEN_MAX]; /* probabilities */
+    float tolerance;              /* of each */
+};
+
 struct eng_model_info {
     const char *name;      /* folder NAME, or "mobilenet_v1_1.0_224" of the builder */
     const char *version;   /* folder VERSION */
@@ -47,8 +57,9 @@ struct eng_model_info {
     struct eng_preprocess preprocess; /* size, resize, normalisation, element type of the input */
     uint64_t mult_adds;               /* of one image */
     uint64_t parameters;
-    size_t weight_bytes; /* packed, resident */
-    const char *digest;  /* sha256 of the files, hex; of the spec for the builder */
+    size_t weight_bytes;             /* packed, resident */
+    const struct eng_golden *golden; /* NULL if the manifest has none */
+    const char *digest;              /* sha256 of the files, hex; of the spec for the builder */
 };
 
 /* `dir` is the version folder; NAME and VERSION are its last two components. Errors: ENG_E_*,

@@ -6,15 +6,14 @@
 #include "server/clock.h"
 #include "server/cmd.h"
 #include "server/crew.h"
+#include "server/golden.h"
 #include "server/models.h"
 #include "server/quota.h"
+#include "server/read_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct session {
     const struct cfg *cfg;
@@ -28,37 +27,6 @@ struct session {
     struct proto_prediction *rows;
     int k;
 };
-
-static int read_file(void **ret, size_t *ret_len, const char *path, char *err, size_t errlen)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
-    unsigned char *p = NULL;
-    size_t n = 0;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        rc = fd < 0 ? -errno : -EINVAL;
-    if (rc == 0 && !(p = malloc((size_t)st.st_size + 1)))
-        rc = -ENOMEM;
-    while (rc == 0 && n < (size_t)st.st_size) {
-        ssize_t k = read(fd, p + n, (size_t)st.st_size - n);
-        if (k < 0 && errno != EINTR)
-            rc = -errno;
-        else if (k == 0)
-            break;
-        else if (k > 0)
-            n += (size_t)k;
-    }
-    if (fd >= 0)
-        close(fd);
-    if (rc < 0) {
-        free(p);
-        snprintf(err, errlen, "%s", rc == -EINVAL ? "not a regular file" : strerror(-rc));
-        return rc;
-    }
-    *ret = p;
-    *ret_len = n;
-    return 0;
-}
 
 static int classify(struct session *s, const char *path, struct proto_result *ret, char *err,
                     size_t errlen)
@@ -77,7 +45,7 @@ static int classify(struct session *s, const char *path, struct proto_result *re
         .full_decode = s->cfg->full_decode,
     };
     uint64_t start = srv_now_ns();
-    int rc = read_file(&bytes, &len, path, err, errlen);
+    int rc = srv_read_file(&bytes, &len, path, SIZE_MAX, err, errlen);
     if (rc < 0)
         return rc;
     rc = eng_decoder_run(s->decoder, bytes, len, &s->model->info->preprocess, &options,
@@ -126,9 +94,13 @@ static int one_file(struct session *s, const char *path)
     char err[256] = "";
     struct proto_result result;
     int rc = classify(s, path, &result, err, sizeof(err));
-    if (rc < 0 && !s->cfg->json) {
+    if (rc < 0 && (!s->cfg->json || s->cfg->golden)) {
         fprintf(s->out, "%s: %s\n", path, err);
         return 1;
+    }
+    if (rc == 0 && s->cfg->golden) {
+        srv_golden_print(s->out, path, s->best, result.n_predictions);
+        return 0;
     }
     if (rc == 0 && !s->cfg->json) {
         print_text(s->out, path, &result);

@@ -17,6 +17,7 @@
 #include "server/srv.h"
 #include "server/systemd.h"
 #include "server/tls.h"
+#include "server/watch.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -128,6 +129,7 @@ static int load_models(struct srv *s, char *err, size_t errlen)
         snprintf(err, errlen, "out of memory");
         return -ENOMEM;
     }
+    srv_watch_begin(s);
     srv_registry_options_of(&options, s, s->cfg);
     int rc = srv_registry_load(&s->registry, &options, NULL, err, errlen);
     if (rc < 0)
@@ -180,6 +182,8 @@ static int start_handles(struct srv *s, char *err, size_t errlen)
         uv_timer_start(&s->watchdog, on_watchdog, 0, s->systemd.watchdog_ms / 2);
     if (rc == 0)
         srv_reload_init(s);
+    if (rc == 0)
+        srv_watch_init(s);
     if (rc == 0)
         srv_brownout_init(s);
     else

@@ -8,8 +8,10 @@
 #include "server/http.h"
 #include "server/pool.h"
 #include "server/priority.h"
+#include "server/repository.h"
 #include "server/srv.h"
 #include "server/tls.h"
+#include "server/watch.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -30,8 +32,16 @@ void srv_registry_options_of(struct srv_registry_options *ret, const struct srv 
 
 enum { ORDERS_MAX = 256 };
 
+enum order_kind {
+    READ_EVERYTHING, /* configuration, keys, certificates, models */
+    READ_MODELS,     /* of the whole repository */
+    CHANGE_MODEL,    /* load or unload one */
+    LOOK,            /* has the repository changed? */
+};
+
 struct srv_change_order {
     struct srv_change_order *next;
+    enum order_kind kind;
     enum srv_change change;
     char name[256]; /* of a model */
     srv_changed_fn *done;
@@ -56,7 +66,7 @@ static void read_everything(struct srv *s)
     }
 }
 
-static void read_model(struct srv *s, const struct srv_change_order *o)
+static void read_models(struct srv *s, const struct srv_change_order *o)
 {
     struct srv_reload *r = &s->reload;
     struct srv_registry_options options;
@@ -70,10 +80,12 @@ static void *reload_main(void *arg)
 {
     struct srv *s = arg;
     srv_priority_worker(); /* to read and warm models takes a worker's time */
-    if (s->reload.orders->change == SRV_CHANGE_ALL)
+    if (s->reload.orders->kind == READ_EVERYTHING)
         read_everything(s);
+    else if (s->reload.orders->kind == LOOK)
+        s->reload.stamp = srv_repository_stamp(s->models_dir);
     else
-        read_model(s, s->reload.orders);
+        read_models(s, s->reload.orders);
     atomic_store(&s->reload.finished, 1);
     uv_async_send(&s->reload.ready);
     return NULL;
@@ -104,6 +116,7 @@ static void take_configuration(struct srv *s)
     s->log_level = s->cfg->log_level;
     srv_log_configure(s->log, s->log_level, s->cfg->log_format);
     srv_pool_set_max_batch(s->pool, (int)s->cfg->max_batch);
+    srv_watch_configure(s);
 }
 
 static void take_models(struct srv *s)
@@ -134,7 +147,7 @@ static void answer(struct srv_change_order *o, int status, const char *sentence)
         done(o->arg, status, sentence);
 }
 
-static void everything_read(struct srv *s)
+static void everything_read(struct srv *s, const struct srv_change_order *o)
 {
     struct srv_reload *r = &s->reload;
     if (r->rc < 0) {
@@ -143,7 +156,8 @@ static void everything_read(struct srv *s)
         return;
     }
     take_models(s); /* while the configuration lives that its default is from */
-    take_configuration(s);
+    if (o->kind == READ_EVERYTHING)
+        take_configuration(s);
     s->metrics.reloads++;
     log_failures(s, NULL);
     srv_log(s->log, SRV_INFO, "reloaded: %d models, default %s", s->registry->n,
@@ -246,10 +260,12 @@ static void on_ready(uv_async_t *a)
     pthread_join(r->thread, NULL);
     struct srv_change_order *o = take_first(r);
     r->running = 0;
-    if (o->change == SRV_CHANGE_ALL)
-        everything_read(s);
-    else
+    if (o->kind == LOOK)
+        srv_watch_seen(s, r->stamp);
+    else if (o->kind == CHANGE_MODEL)
         model_changed(s, o);
+    else
+        everything_read(s, o);
     drop_result(r); /* if it was not taken */
     free(o);
     run_next(s);
@@ -257,38 +273,55 @@ static void on_ready(uv_async_t *a)
     srv_grpc_pump(s->grpc);
 }
 
-static struct srv_change_order *add_order(struct srv *s, enum srv_change change, const char *name)
+static struct srv_change_order *add_order(struct srv *s, enum order_kind kind)
 {
     struct srv_reload *r = &s->reload;
     struct srv_change_order *o = r->n_orders < ORDERS_MAX ? calloc(1, sizeof(*o)) : NULL;
     if (!o)
         return NULL;
-    o->change = change;
-    snprintf(o->name, sizeof(o->name), "%s", name);
+    o->kind = kind;
     *r->tail = o;
     r->tail = &o->next;
     r->n_orders++;
     return o;
 }
 
-void srv_reload_start(struct srv *s)
+static void order_once(struct srv *s, enum order_kind kind)
 {
     struct srv_reload *r = &s->reload;
     struct srv_change_order *waiting = r->running ? r->orders->next : r->orders;
     for (; waiting; waiting = waiting->next)
-        if (waiting->change == SRV_CHANGE_ALL)
+        if (waiting->kind == kind)
             return;
-    if (!add_order(s, SRV_CHANGE_ALL, ""))
+    if (!add_order(s, kind))
         srv_log(s->log, SRV_ERROR, "reload cannot start: too much is to be changed already");
     run_next(s);
+}
+
+void srv_reload_start(struct srv *s)
+{
+    order_once(s, READ_EVERYTHING);
+}
+
+void srv_reload_models(struct srv *s)
+{
+    order_once(s, READ_MODELS);
+}
+
+void srv_reload_look(struct srv *s)
+{
+    if (!s->reload.orders) /* else what is under way will look */
+        order_once(s, LOOK);
 }
 
 struct srv_change_order *srv_reload_model(struct srv *s, const char *name, int load,
                                           srv_changed_fn *done, void *arg)
 {
-    struct srv_change_order *o = add_order(s, load ? SRV_CHANGE_LOAD : SRV_CHANGE_UNLOAD, name);
+    struct srv_change_order *o = add_order(s, CHANGE_MODEL);
     if (!o)
         return NULL;
+    o->change = load ? SRV_CHANGE_LOAD : SRV_CHANGE_UNLOAD;
+    snprintf(o->name, sizeof(o->name), "%s", name);
     o->done = done;
     o->arg = arg;
     uv_async_send(&s->reload.ready);

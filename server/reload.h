@@ -15,6 +15,9 @@ typedef void srv_changed_fn(void *arg, int status, const char *sentence);
 
 /* Loop thread. While one runs, at most one more is remembered. */
 void srv_reload_start(struct srv *s);
+void srv_reload_models(struct srv *s); /* the same without the configuration */
+/* Tells srv_watch_seen() how the repository looks now. */
+void srv_reload_look(struct srv *s);
 /* Loads (1) or unloads (0) the model of this name. Returns a handle for srv_reload_forget(); NULL:
  * too many wait, or out of memory. */
 struct srv_change_order *srv_reload_model(struct srv *s, const char *name, int load,

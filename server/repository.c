@@ -2,6 +2,7 @@
  * where the latest are asked for, and what was served before where nothing else is left. */
 #include "server/repository.h"
 
+#include "server/golden.h"
 #include "server/warm.h"
 
 #include <dirent.h>
@@ -181,6 +182,8 @@ static int load_model(struct srv_model **ret, const char *dir, uint64_t stamp,
         return rc;
     }
     rc = srv_model_warm(m, o->max_batch, o->workers, err, errlen);
+    if (rc == 0)
+        rc = srv_golden_check(m, dir, o->cpu_bits, err, errlen);
     if (rc < 0) {
         srv_model_unref(m);
         return rc;

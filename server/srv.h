@@ -45,9 +45,16 @@ struct srv_reload {
     struct srv_registry *registry;
     struct srv_keys *keys;
     struct srv_tls_set *tls;
+    uint64_t stamp; /* of a look at the repository */
     int rc;
     char error[512];
     uv_async_t ready;
+};
+
+/* Looks at the repository from time to time. */
+struct srv_watch {
+    uv_timer_t timer;
+    uint64_t served, seen; /* stamps: when the models were read, at the last look */
 };
 
 struct srv {
@@ -76,6 +83,7 @@ struct srv {
     uv_timer_t brownout; /* runs while a family is degraded */
     uv_signal_t signals[3];
     struct srv_reload reload;
+    struct srv_watch watch;
 
     struct srv_http *http;
     struct srv_grpc *grpc;       /* NULL: off */

@@ -1,14 +1,16 @@
 """Models at run time: load and unload by calls, what fails leaves the old in service, versions and labels."""
+import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 
 import pytest
 
 import tinymodel
-from daemon import SANITIZED, keys_file
+from daemon import BINARY, SANITIZED, keys_file
 from pictures import GREEN, RED
 from test_grpc import Client, code_of, grpc, pb  # noqa: F401
 
@@ -226,6 +228,65 @@ def test_clients_that_leave_and_a_stop_meanwhile(admin, repository):
     assert d.wait(60) == 0
     for s in sockets:
         s.close()
+
+
+def test_files_that_change_are_noticed(start, repository):
+    d = start("--watch-models-ms", "50", models=repository)
+    second(repository)
+    wait_for(lambda: d.request("PUT", "/v1/models/one/classify", RED).json["version"] == "2")
+    damage(repository, "one", 2)
+    wait_for(lambda: any(m["reason"] for m in d.request("POST", "/v2/repository/index", "{}").json))
+    time.sleep(0.3)
+    assert d.log().count("model one/2:") == 1  # and not tried again
+    assert d.request("PUT", "/v1/models/one/classify", RED).json["version"] == "2"
+    tinymodel.write(str(repository), "three", 16)
+    wait_for(lambda: d.request("PUT", "/v1/models/three/classify", RED).status == 200)
+    shutil.rmtree(repository / "three")
+    wait_for(lambda: d.request("PUT", "/v1/models/three/classify", RED).status == 404)
+
+
+# ---- golden answers ----
+
+def golden(repository, text, name="one"):
+    """Puts the member into the manifest."""
+    path = repository / name / "1" / "model.json"
+    manifest = json.loads(path.read_text())
+    manifest.update(json.loads("{%s}" % text))
+    path.write_text(json.dumps(manifest))
+
+
+def test_golden_answer(admin, repository):
+    picture = repository / "one" / "1" / "red.png"
+    picture.write_bytes(RED)
+    done = subprocess.run([BINARY, "classify", "--models", str(repository), "--model", "one", "--golden", str(picture)],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.startswith('"golden": {"image": "red.png", "classes": [0'), done
+    golden(repository, done.stdout)
+    d = admin()  # what it says is what it expects
+    assert versions(d) == ["1"] and classify(d, "one").status == 200
+    picture.write_bytes(GREEN)  # as if the weights were others
+    r = repo(d, "one", "load")
+    assert r.status == 400 and "golden" in r.json["error"] and "class 0" in r.json["error"]
+    assert index(d)[("one", "1")][0] == "READY" and classify(d, "one").status == 200
+    picture.write_bytes(b"no picture")
+    assert "golden picture" in repo(d, "one", "load").json["error"]
+    picture.unlink()
+    assert "No such file" in repo(d, "one", "load").json["error"]
+    picture.write_bytes(RED)
+    assert repo(d, "one", "load").status == 200 and index(d)[("one", "1")] == ("READY", "")
+    golden(repository, '"golden": {"image": "red.png", "classes": [0], "scores": [0.1]}')
+    assert "0.1000" in repo(d, "one", "load").json["error"]
+    golden(repository, '"golden": {"image": "red.png", "classes": [3], "scores": [0]}')
+    assert "no class 3" in repo(d, "one", "load").json["error"]
+
+
+def test_golden_answer_at_the_start(start, repository):
+    (repository / "two" / "1" / "red.png").write_bytes(RED)
+    golden(repository, '"golden": {"image": "red.png", "classes": [1], "scores": [0.02], "tolerance": 0.1}', "two")
+    d = start(models=repository)
+    rows = {m["name"]: m for m in d.request("POST", "/v2/repository/index", "{}").json}
+    assert rows["two"]["state"] == "UNAVAILABLE" and "golden" in rows["two"]["reason"], rows
+    assert rows["one"]["state"] == "READY"
 
 
 # ---- versions ----

@@ -398,6 +398,15 @@ static void broken_manifests(void **state)
         {"{\"input\":{\"mean\":[1,2,\"x\"]}}", "mean"},
         {"{\"input\":{\"scale\":1e300}}", "scale"},
         {"{\"input\":{\"scale\":null}}", "scale"},
+        {"{\"golden\":1}", "image"},
+        {"{\"golden\":{\"image\":\"a\"}}", "classes"},
+        {"{\"golden\":{\"image\":\"../a\"}}", "leads out"},
+        {"{\"golden\":{\"image\":\"a\",\"class\":[1]}}", "unknown key \"golden\".\"class\""},
+        {"{\"golden\":{\"image\":\"a\",\"classes\":[1],\"scores\":[]}}", "as long"},
+        {"{\"golden\":{\"image\":\"a\",\"classes\":[-1],\"scores\":[1]}}", "classes"},
+        {"{\"golden\":{\"image\":\"a\",\"classes\":[1],\"scores\":[1.5]}}", "scores"},
+        {"{\"golden\":{\"image\":\"a\",\"classes\":[1],\"scores\":[1],\"tolerance\":-1}}",
+         "tolerance"},
         {"{", "line 1"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
