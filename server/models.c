@@ -163,6 +163,16 @@ struct srv_service *srv_registry_service(const struct srv_registry *r, const cha
     return NULL;
 }
 
+struct srv_label *srv_registry_label(const struct srv_registry *r, const char *name,
+                                     const char *label)
+{
+    struct srv_service *s = srv_registry_service(r, name);
+    for (int i = 0; s && i < s->n_labels; i++)
+        if (strcmp(s->labels[i].name, label) == 0)
+            return &s->labels[i];
+    return NULL;
+}
+
 const struct srv_model_failure *srv_registry_failure(const struct srv_registry *r, const char *name,
                                                      const char *version)
 {

@@ -97,6 +97,8 @@ int srv_registry_choose(const struct srv_registry *r, const char *name, const ch
 /* A request that names no version goes to a label, as often as that one's share says. Loop. */
 void srv_registry_share(struct srv_choice *c);
 struct srv_service *srv_registry_service(const struct srv_registry *r, const char *name);
+struct srv_label *srv_registry_label(const struct srv_registry *r, const char *name,
+                                     const char *label); /* of a model; NULL: there is none */
 /* Why this version (NULL: any) of a name cannot be loaded; NULL: nothing is known. */
 const struct srv_model_failure *srv_registry_failure(const struct srv_registry *r, const char *name,
                                                      const char *version);

@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "server/brownout.h"
 #include "server/clock.h"
+#include "server/compare.h"
 #include "server/family.h"
 #include "server/loop.h"
 #include "server/metrics.h"
@@ -165,8 +166,10 @@ void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref)
 void srv_req_choose(struct srv_req *r, struct srv_choice *c)
 {
     srv_registry_share(c);
-    if (c->label)
+    if (c->label) {
         c->label->requests++;
+        srv_compare_choose(r, c->label);
+    }
     if (c->family)
         srv_req_set_family(r, c->family);
     else
@@ -272,7 +275,7 @@ static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
     if (ahead == 0 || (finish <= r->deadline_ns && meets_objective(r, now, wait)))
         return 0;
     r->retry_after_s = wait_seconds(finish > r->deadline_ns ? finish - r->deadline_ns : wait);
-    r->model->stats.hopeless++;
+    r->model->stats.hopeless += !r->shadow;
     if (r->family && r->floor < r->family->law.level)
         r->family->opted_out++;
     return -ETIME;
@@ -281,7 +284,7 @@ static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
 static int refuse_full(struct srv_req *r)
 {
     r->retry_after_s = wait_seconds(srv_cost_time(&r->srv->cost, r->srv->cost.backlog_ns));
-    r->model->stats.refused++;
+    r->model->stats.refused += !r->shadow;
     return -EAGAIN;
 }
 
@@ -399,11 +402,15 @@ static void job_back(struct srv_job *j, uint64_t now)
         srv_cost_kept(&r->srv->cost, r->predicted_ns, now - r->submitted_ns);
     if (r->family)
         srv_brownout_answered(r);
-    srv_metrics_answer(j->model, r);
-    if (r->cancelled)
+    if (!r->shadow)
+        srv_metrics_answer(j->model, r);
+    if (r->cancelled) {
         srv_req_destroy(r);
-    else
-        r->done(r, r->arg);
+        return;
+    }
+    if (r->compare[0])
+        srv_compare_begin(r);
+    r->done(r, r->arg);
 }
 
 void srv_req_jobs_back(struct srv *s, struct srv_job *list)

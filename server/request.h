@@ -11,6 +11,7 @@
 #include "server/arena.h"
 #include "server/job.h"
 #include "server/model.h"
+#include "server/versions.h"
 
 #include <stdatomic.h>
 
@@ -75,6 +76,8 @@ struct srv_req {
         predicted_ns;  /* from one to the other, by admission; 0: there was nothing to wait for */
     int retry_after_s; /* set where admission refuses */
     int counted;       /* images that the control law knows of */
+    char compare[SRV_LABEL_MAX]; /* label whose answer is to be compared; "": none */
+    int shadow;                  /* no client's: a comparison */
     srv_req_done_fn *done;
     void *arg;
 };

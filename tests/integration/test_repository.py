@@ -400,3 +400,35 @@ def test_a_canary_has_its_share(admin, repository):
     d.signal(signal.SIGHUP)
     wait_for(lambda: metric(d, "mobilenetd_reloads_total") == 1)
     assert metric(d, "mobilenetd_label_requests_total", model="one", label="canary") == 11
+
+
+def test_a_canary_is_compared(admin, repository):
+    """Version 2 has the same network; version 3 of another size, and its classes turned round do not matter: what
+    counts is the number of the class."""
+    second(repository)
+    policy(repository, "serve = all\nlabel canary = 2 share 50 compare 50\n")
+    d = admin()
+
+    def counts(what):
+        return metric(d, f"mobilenetd_label_{what}_total", model="one", label="canary")
+
+    for picture in (RED, GREEN) * 20:
+        assert classify(d, "one", body=picture).status == 200
+        time.sleep(0.002)
+    wait_for(lambda: counts("compared") + counts("uncompared") == 10)
+    assert counts("compared") > 0 and counts("disagreed") == 0 and counts("requests") == 20
+    seen = counts("compared"), counts("uncompared")
+    tinymodel.write(str(repository), "one", 16, version=3, weights=-tinymodel.WEIGHTS)
+    policy(repository, "serve = all\nlabel stable = 1\nlabel canary = 3 compare 100\n")
+    assert repo(d, "one", "load").status == 200
+    body = json.dumps({"inputs": [{"name": "input", "shape": [2, 16, 16, 3], "datatype": "UINT8",
+                                   "data": [200, 0, 0] * 512}], "outputs": [{"name": "logits"}]})
+    assert ask(d, "POST", "/v2/models/one/versions/canary/infer", body).status == 200
+    wait_for(lambda: counts("compared") == seen[0] + 2)
+    assert counts("disagreed") == 2
+    assert classify(d, "one", "?version=canary").json["predictions"][0]["label"] != "red"
+    wait_for(lambda: counts("compared") == seen[0] + 3)
+    assert counts("disagreed") == 3 and counts("uncompared") == seen[1]
+    assert classify(d, "one", "?version=canary", b"no picture").status == 415  # nothing to compare
+    time.sleep(0.1)
+    assert counts("compared") == seen[0] + 3

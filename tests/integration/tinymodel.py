@@ -71,10 +71,10 @@ def operator(b, opcode, inputs, outputs, options_type, options):
     return Table(b, 9).u32(0, opcode).ref(1, ins).ref(2, outs).i8(3, options_type).ref(4, options).end()
 
 
-def colour_model(side):
+def colour_model(side, weights=WEIGHTS):
     """The bytes of the model for pictures of side x side pixels."""
     b = flatbuffers.Builder(4096)
-    weights = np.clip(np.rint(WEIGHTS / W_SCALE) + W_ZERO, 0, 255).astype(np.uint8)
+    weights = np.clip(np.rint(weights / W_SCALE) + W_ZERO, 0, 255).astype(np.uint8)
     blobs = [b"", weights.tobytes(), np.zeros(4, "<i4").tobytes(), np.array([1, 4], "<i4").tobytes()]
     buffers = []
     for blob in blobs:
@@ -111,12 +111,12 @@ def colour_model(side):
     return bytes(b.Output())
 
 
-def write(repository, name, side, family=None, variant=None, labels=LABELS, version=1):
+def write(repository, name, side, family=None, variant=None, labels=LABELS, version=1, weights=WEIGHTS):
     """Makes NAME/VERSION in a repository folder."""
     folder = os.path.join(repository, name, str(version))
     os.makedirs(folder)
     with open(os.path.join(folder, "model.tflite"), "wb") as f:
-        f.write(colour_model(side))
+        f.write(colour_model(side, weights))
     with open(os.path.join(folder, "labels.txt"), "w") as f:
         f.write("".join(label + "\n" for label in labels))
     manifest = {

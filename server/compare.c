@@ -1,0 +1,135 @@
+/* The comparison is a request of its own with a copy of the inputs, behind those of all clients. A
+ * few at a time: under load most are left out, which is counted. */
+#include "server/compare.h"
+
+#include "server/clock.h"
+#include "server/models.h"
+#include "server/request.h"
+#include "server/srv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { OPEN_MAX = 4, IMAGES_MAX = 64 };
+
+struct comparison {
+    char name[256], label[SRV_LABEL_MAX]; /* the label may be gone when it is over */
+    int classes[IMAGES_MAX];              /* what the label said */
+};
+
+void srv_compare_choose(struct srv_req *r, struct srv_label *l)
+{
+    l->compare_due += l->compare;
+    if (l->compare_due < 1)
+        return;
+    l->compare_due -= 1;
+    snprintf(r->compare, sizeof(r->compare), "%s", l->name);
+}
+
+static int best_of(const float *scores, int from, int outputs)
+{
+    int best = from;
+    for (int i = from + 1; i < outputs; i++)
+        if (scores[i] > scores[best])
+            best = i;
+    return best - from;
+}
+
+/* -1: the answer has no classes. */
+static int best_class(const struct srv_job *j)
+{
+    const struct eng_model_info *i = j->model->info;
+    if (j->n_predictions > 0)
+        return j->predictions[0].class_number;
+    if (j->probabilities || j->logits)
+        return best_of(j->probabilities ? j->probabilities : j->logits, i->class_offset,
+                       i->outputs);
+    return -1;
+}
+
+static int can_take(const struct srv_model *m, const struct srv_job *j)
+{
+    const struct eng_preprocess *a = &m->info->preprocess, *b = &j->model->info->preprocess;
+    return j->status == 200 && j->batch > 0 && best_class(j) >= 0 &&
+           (j->input.kind == SRV_IMAGE || (a->height == b->height && a->width == b->width));
+}
+
+static void compared(struct srv_req *r, void *arg)
+{
+    const struct comparison *x = arg;
+    struct srv_label *l = srv_registry_label(r->srv->registry, x->name, x->label);
+    for (int i = 0; l && i < r->n_jobs; i++) {
+        const struct srv_job *j = &r->jobs[i];
+        l->compared += j->status == 200;
+        l->uncompared += j->status != 200;
+        l->disagreed += j->status == 200 && j->predictions[0].class_number != x->classes[i];
+    }
+    r->srv->comparisons--;
+    srv_req_destroy(r);
+}
+
+/* Copies what can be compared; how many images, -1: there is no room. */
+static int copy_inputs(struct srv_req *to, const struct srv_req *from, struct comparison *x,
+                       struct srv_input *inputs)
+{
+    const struct srv *s = to->srv;
+    int n = 0;
+    for (int i = 0; i < from->n_jobs && n < IMAGES_MAX; i++) {
+        const struct srv_job *j = &from->jobs[i];
+        if (!can_take(to->model, j))
+            continue;
+        if (j->input.len + s->request_bytes > (size_t)s->cfg->max_inflight_bytes / 2)
+            return -1;
+        void *copy = srv_arena_alloc(&to->arena, j->input.len);
+        if (!copy)
+            return -1;
+        memcpy(copy, j->input.data, j->input.len);
+        x->classes[n] = best_class(j);
+        inputs[n++] = (struct srv_input){j->input.kind, copy, j->input.len};
+    }
+    return n;
+}
+
+/* 0: it is under way, or there is nothing to compare. */
+static int submit(struct srv_req *r, const struct srv_req *from, const char *name)
+{
+    struct comparison *x = srv_arena_alloc(&r->arena, sizeof(*x));
+    struct srv_input *inputs = srv_arena_alloc(&r->arena, IMAGES_MAX * sizeof(*inputs));
+    int n = x && inputs ? copy_inputs(r, from, x, inputs) : -1;
+    if (n <= 0) {
+        srv_req_destroy(r);
+        return n;
+    }
+    snprintf(x->name, sizeof(x->name), "%s", name);
+    snprintf(x->label, sizeof(x->label), "%s", from->compare);
+    r->arg = x;
+    r->shadow = 1;
+    r->top_k = 1;
+    r->priority = SRV_PRIORITY_LAST + 1;
+    r->image.ignore_exif = from->image.ignore_exif;
+    r->image.lenient = from->image.lenient;
+    r->deadline_ns = srv_now_ns() + (uint64_t)r->srv->cfg->default_timeout_ms * SRV_NS_PER_MS;
+    if (srv_req_submit(r, inputs, n) < 0) {
+        srv_req_destroy(r);
+        return -1;
+    }
+    r->srv->comparisons++;
+    return 0;
+}
+
+void srv_compare_begin(struct srv_req *r)
+{
+    struct srv *s = r->srv;
+    const char *name = r->model->info->name;
+    struct srv_label *l = srv_registry_label(s->registry, name, r->compare);
+    const struct srv_service *service = srv_registry_service(s->registry, name);
+    struct srv_req *shadow;
+    if (!l || l->model != r->model || service->standard == r->model || s->phase != SRV_SERVING)
+        return;
+    if (s->comparisons < OPEN_MAX && srv_req_create(&shadow, s, compared, NULL) == 0) {
+        srv_req_set_model(shadow, service->standard, name);
+        if (submit(shadow, r, name) == 0)
+            return;
+    }
+    l->uncompared += (uint64_t)r->n_jobs;
+}
