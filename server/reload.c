@@ -258,8 +258,7 @@ static void on_ready(uv_async_t *a)
         return;
     atomic_store(&r->finished, 0);
     pthread_join(r->thread, NULL);
-    struct srv_change_order *o = take_first(r);
-    r->running = 0;
+    struct srv_change_order *o = r->orders; /* still first: what is ordered now has to wait */
     if (o->kind == LOOK)
         srv_watch_seen(s, r->stamp);
     else if (o->kind == CHANGE_MODEL)
@@ -267,7 +266,8 @@ static void on_ready(uv_async_t *a)
     else
         everything_read(s, o);
     drop_result(r); /* if it was not taken */
-    free(o);
+    free(take_first(r));
+    r->running = 0;
     run_next(s);
     srv_http_pump(s->http); /* whoever waited for it has an answer */
     srv_grpc_pump(s->grpc);
