@@ -1,0 +1,172 @@
+"""Image classifiers written down from their papers, as ONNX files with seeded weights."""
+from onnx_net import Net
+
+
+def mobilenet_v1(side=224):
+    """Howard et al. 2017, table 1. Batch norms stand alone."""
+    n = Net("mobilenet_v1", side, folded=False)
+    x = n.conv("input", 32, 3, 2, act="Relu6")
+    for out, s in [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]:
+        x = n.conv(n.depthwise(x, 3, s, "Relu6"), out, act="Relu6")
+    x = n.dense(n.global_pool(x), 1000)
+    return n.finish(n.node("Softmax", [x], (1000,), axis=1), x)
+
+
+def inverted(n, x, out, k, s, expand, act, se=0, gate="HardSigmoid", norm_gain=1.0, same=False):
+    """The block of MobileNet V2 and all that came of it."""
+    c = n.shape[x][0]
+    y = n.conv(x, expand, act=act) if expand != c else x
+    y = n.depthwise(y, k, s, act, same=same)
+    if se:
+        y = n.squeeze_excite(y, se, gate)
+    y = n.conv(y, out, act=None, gain=norm_gain)
+    return n.add(x, y) if s == 1 and out == c else y
+
+
+def mobilenet_v2(side=224):
+    """Sandler et al. 2018, table 2. Padding by words, as TensorFlow's converters leave it."""
+    n = Net("mobilenet_v2", side, opset=11)
+    x = n.conv("input", 32, 3, 2, act="Relu6", same=True)
+    for t, out, repeat, s in [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
+                              (6, 160, 3, 2), (6, 320, 1, 1)]:
+        for i in range(repeat):
+            x = inverted(n, x, out, 3, s if i == 0 else 1, t * n.shape[x][0], "Relu6", same=True)
+    return n.finish(n.dense(n.global_pool(n.conv(x, 1280, act="Relu6")), 1000))
+
+
+# Howard et al. 2019, tables 1 and 2: kernel, expansion, output, squeeze-excite, h-swish, stride.
+V3_LARGE = [(3, 16, 16, 0, 0, 1), (3, 64, 24, 0, 0, 2), (3, 72, 24, 0, 0, 1), (5, 72, 40, 1, 0, 2), (5, 120, 40, 1, 0, 1),
+            (5, 120, 40, 1, 0, 1), (3, 240, 80, 0, 1, 2), (3, 200, 80, 0, 1, 1), (3, 184, 80, 0, 1, 1),
+            (3, 184, 80, 0, 1, 1), (3, 480, 112, 1, 1, 1), (3, 672, 112, 1, 1, 1), (5, 672, 160, 1, 1, 2),
+            (5, 960, 160, 1, 1, 1), (5, 960, 160, 1, 1, 1)]
+V3_SMALL = [(3, 16, 16, 1, 0, 2), (3, 72, 24, 0, 0, 2), (3, 88, 24, 0, 0, 1), (5, 96, 40, 1, 1, 2), (5, 240, 40, 1, 1, 1),
+            (5, 240, 40, 1, 1, 1), (5, 120, 48, 1, 1, 1), (5, 144, 48, 1, 1, 1), (5, 288, 96, 1, 1, 2),
+            (5, 576, 96, 1, 1, 1), (5, 576, 96, 1, 1, 1)]
+
+
+def mobilenet_v3(name, rows, last, hidden, opset, side=224):
+    n = Net(name, side, opset=opset)
+    x = n.conv("input", 16, 3, 2, act="HardSwish")
+    for k, expand, out, se, hs, s in rows:
+        middle = (expand // 4 + 4) // 8 * 8 if se else 0
+        x = inverted(n, x, out, k, s, expand, "HardSwish" if hs else "Relu", middle)
+    x = n.global_pool(n.conv(x, last, act="HardSwish"))
+    return n.finish(n.dense(n.dense(x, hidden, act="HardSwish"), 1000))
+
+
+def squeezenet(side=224):
+    """Iandola et al. 2016, version 1.1."""
+    n = Net("squeezenet_1.1", side, opset=9)
+
+    def fire(x, squeeze, expand):
+        s = n.conv(x, squeeze, norm=False)
+        return n.concat(n.conv(s, expand, norm=False), n.conv(s, expand, 3, norm=False))
+
+    x = n.pool(n.conv("input", 64, 3, 2, p=0, norm=False))
+    for squeeze, expand, then in [(16, 64, 0), (16, 64, 1), (32, 128, 0), (32, 128, 1), (48, 192, 0), (48, 192, 0),
+                                  (64, 256, 0), (64, 256, 0)]:
+        x = fire(x, squeeze, expand)
+        x = n.pool(x) if then else x
+    return n.finish(n.node("Flatten", [n.global_pool(n.conv(x, 1000, norm=False))], (1000,), axis=1))
+
+
+def inception_v3(side=299):
+    """Szegedy et al. 2015, as torchvision has it, without the auxiliary head."""
+    n = Net("inception_v3", side, folded=False)
+    c = n.conv
+
+    def average(x, out):
+        return c(n.pool(x, "AveragePool", 3, 1, 1, count_include_pad=1), out)
+
+    def chain(x, *layers):
+        for out, k, *more in layers:
+            x = c(x, out, k, *more)
+        return x
+
+    x = chain("input", (32, 3, 2, 0), (32, 3, 1, 0), (64, 3))
+    x = n.pool(chain(n.pool(x), (80, 1), (192, 3, 1, 0)))
+    for pool in (32, 64, 64):
+        x = n.concat(c(x, 64), chain(x, (48, 1), (64, 5)), chain(x, (64, 1), (96, 3), (96, 3)), average(x, pool))
+    x = n.concat(c(x, 384, 3, 2, 0), chain(x, (64, 1), (96, 3), (96, 3, 2, 0)), n.pool(x))
+    for m in (128, 160, 160, 192):
+        x = n.concat(c(x, 192), chain(x, (m, 1), (m, (1, 7)), (192, (7, 1))),
+                     chain(x, (m, 1), (m, (7, 1)), (m, (1, 7)), (m, (7, 1)), (192, (1, 7))), average(x, 192))
+    x = n.concat(chain(x, (192, 1), (320, 3, 2, 0)), chain(x, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2, 0)),
+                 n.pool(x))
+    for _ in range(2):
+        b = c(x, 384)
+        d = chain(x, (448, 1), (384, 3))
+        x = n.concat(c(x, 320), n.concat(c(b, 384, (1, 3)), c(b, 384, (3, 1))),
+                     n.concat(c(d, 384, (1, 3)), c(d, 384, (3, 1))), average(x, 192))
+    return n.finish(n.dense(n.global_pool(x), 1000))
+
+
+def xception(side=299):
+    """Chollet 2016, figure 5."""
+    n = Net("xception", side)
+
+    def separable(x, out, before=None, act=None):
+        return n.conv(n.depthwise(n.act(x, before), act=None, gain=1.0), out, act=act)
+
+    x = n.conv(n.conv("input", 32, 3, 2, 0), 64, 3, 1, 0)
+    for out, first in [(128, None), (256, "Relu"), (728, "Relu")]:
+        y = n.pool(separable(separable(x, out, first), out, "Relu"), p=1)
+        x = n.add(y, n.conv(x, out, 1, 2, act=None, gain=0.5))
+    for _ in range(8):
+        y = x
+        for _ in range(3):
+            y = separable(y, 728, "Relu")
+        x = n.add(x, y)
+    y = n.pool(separable(separable(x, 728, "Relu"), 1024, "Relu"), p=1)
+    x = n.add(y, n.conv(x, 1024, 1, 2, act=None, gain=0.5))
+    x = separable(separable(x, 1536, act="Relu"), 2048, act="Relu")
+    return n.finish(n.dense(n.global_pool(x), 1000))
+
+
+def resnet50(side=224):
+    """He et al. 2015, table 1, with the stride at the 3x3 window."""
+    n = Net("resnet50", side)
+    x = n.pool(n.conv("input", 64, 7, 2), p=1)
+    for width, repeat, s in [(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)]:
+        for i in range(repeat):
+            stride = s if i == 0 else 1
+            y = n.conv(n.conv(n.conv(x, width), width, 3, stride), 4 * width, act=None, gain=0.3)
+            x = n.add(y, x if i else n.conv(x, 4 * width, 1, stride, act=None, gain=1.0), "Relu")
+    return n.finish(n.dense(n.global_pool(x), 1000))
+
+
+def efficientnet_lite0(side=224):
+    """Tan and Le 2019, table 1, without what the lite form drops: squeeze-excite and swish."""
+    n = Net("efficientnet_lite0", side, opset=11)
+    x = n.conv("input", 32, 3, 2, act="Relu6", same=True)
+    for t, out, repeat, s, k in [(1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
+                                 (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)]:
+        for i in range(repeat):
+            x = inverted(n, x, out, k, s if i == 0 else 1, t * n.shape[x][0], "Relu6", same=True)
+    return n.finish(n.dense(n.global_pool(n.conv(x, 1280, act="Relu6")), 1000))
+
+
+def mnasnet(side=224):
+    """Tan et al. 2018, the A1 network: squeeze-excite with a sigmoid."""
+    n = Net("mnasnet_a1", side)
+    x = n.conv(n.depthwise(n.conv("input", 32, 3, 2)), 16, act=None)
+    for t, out, repeat, s, k, se in [(6, 24, 2, 2, 3, 0), (3, 40, 3, 2, 5, 1), (6, 80, 4, 2, 3, 0), (6, 112, 2, 1, 3, 1),
+                                     (6, 160, 3, 2, 5, 1), (6, 320, 1, 1, 3, 0)]:
+        for i in range(repeat):
+            c = n.shape[x][0]
+            x = inverted(n, x, out, k, s if i == 0 else 1, t * c, "Relu", c // 4 if se else 0, "Sigmoid")
+    return n.finish(n.dense(n.global_pool(n.conv(x, 1280)), 1000))
+
+
+NETS = {
+    "mobilenet_v1": mobilenet_v1,
+    "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v3_small": lambda **k: mobilenet_v3("mobilenet_v3_small", V3_SMALL, 576, 1024, 14, **k),
+    "mobilenet_v3_large": lambda **k: mobilenet_v3("mobilenet_v3_large", V3_LARGE, 960, 1280, 13, **k),
+    "squeezenet": squeezenet,
+    "inception_v3": inception_v3,
+    "xception": xception,
+    "resnet50": resnet50,
+    "efficientnet_lite0": efficientnet_lite0,
+    "mnasnet": mnasnet,
+}
