@@ -152,12 +152,18 @@ static void prefetch_rows(const struct eng_dw *dw, const char *block, int y0, in
         prefetch_lines(block + (size_t)y0 * row, (size_t)(y1 - y0) * row);
 }
 
+/* `panel`: the first that the pointwise will ask for. Nothing else brings it closer, so that its
+ * first tile would wait for L3. */
 static void fill_dw(const struct eng_gemm_params *p, const char *in, size_t in_stride, int y0,
-                    int y1, char *a, size_t stride)
+                    int y1, char *a, size_t stride, int panel)
 {
     const struct eng_dw *dw = &p->dw;
     int first = y0 * dw->stride - dw->top, last = (y1 - 1) * dw->stride - dw->top + 2;
+    int together = eng_min(2 * ENG_BLOCK / p->pw.nr, p->pw.n_panels - panel);
+    const char *weights = p->pw.packed + (size_t)panel * p->pw.panel_bytes;
+    size_t share = p->pw.panel_bytes * (size_t)together / (size_t)dw->blocks;
     for (int b = 0; b < dw->blocks; b++) {
+        prefetch_lines(weights + share * (size_t)b, share);
         if (b + AHEAD < dw->blocks) {
             const char *next = in + (size_t)(b + AHEAD) * in_stride;
             prefetch_rows(dw, next, first, first + 1);
@@ -208,7 +214,7 @@ static void run_made(const struct eng_call *c, const struct unit *u, char *scrat
         struct eng_view from = eng_view_of(c, c->step->in[0], image, u->band);
         struct eng_view to = eng_view_of(c, c->step->out, image, u->band);
         if (p->source == ENG_SOURCE_DW)
-            fill_dw(p, from.at, from.stride, y0, y1, made, a.stride);
+            fill_dw(p, from.at, from.stride, y0, y1, made, a.stride, u->q0);
         else
             fill_im2col(p, from.at, from.stride, y0, y1, made, a.stride);
         add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
