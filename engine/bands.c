@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/arena.h"
+#include "engine/strips.h"
 
 enum {
     LEAST_ROWS = 3,    /* of a band of a map: with fewer it would be mostly halo */
@@ -25,8 +26,7 @@ struct design {
     char *in_bands; /* [values] */
 };
 
-/* First row of band b: the same for all maps of a height, whoever makes them. */
-static int row_of_band(int h, int b, int n)
+int eng_row_of_band(int h, int b, int n)
 {
     return (int)(((int64_t)h * b + n / 2) / n);
 }
@@ -42,8 +42,7 @@ static const struct eng_dw *window_of(const struct eng_step *s)
     return NULL;
 }
 
-/* Rows of the input under rows y0 .. y1-1 of what the step's window makes. */
-static void rows_under(const struct eng_step *s, int y0, int y1, int *lo, int *hi)
+void eng_rows_under(const struct eng_step *s, int y0, int y1, int *lo, int *hi)
 {
     const struct eng_dw *dw = window_of(s);
     *lo = y0;
@@ -56,7 +55,7 @@ static void rows_under(const struct eng_step *s, int y0, int y1, int *lo, int *h
     *hi = eng_min(*hi, dw->in_h);
 }
 
-static int knows_bands(const struct eng_step *s)
+int eng_knows_rows(const struct eng_step *s)
 {
     if (s->driver == &eng_drive_gemm)
         return ((const struct eng_gemm_params *)s->params)->source != ENG_SOURCE_IM2COL;
@@ -75,7 +74,7 @@ static void choose_ways(struct design *d)
     for (int i = 0; i < p->n_steps; i++) {
         const struct eng_step *s = &p->steps[i];
         const struct eng_dw *dw = window_of(s);
-        if (knows_bands(s) && is_large(&p->values[s->out], d->b->n))
+        if (eng_knows_rows(s) && is_large(&p->values[s->out], d->b->n))
             d->way[i] = BY_BANDS;
         else if (s->driver == &eng_drive_gemm && dw && dw->out_h >= d->b->n)
             d->way[i] = INTO_ONE;
@@ -119,8 +118,8 @@ static void choose_rows(struct design *d)
     int n = d->b->n;
     for (int v = 0; v < p->n_values; v++)
         for (int b = 0; d->in_bands[v] && b < n; b++)
-            hold(&d->b->of[v * n + b], row_of_band(p->values[v].h, b, n),
-                 row_of_band(p->values[v].h, b + 1, n));
+            hold(&d->b->of[v * n + b], eng_row_of_band(p->values[v].h, b, n),
+                 eng_row_of_band(p->values[v].h, b + 1, n));
     for (int i = 0; i < p->n_steps; i++) {
         const struct eng_step *s = &p->steps[i];
         const struct eng_dw *dw = window_of(s);
@@ -128,7 +127,7 @@ static void choose_rows(struct design *d)
         for (int k = 0; d->way[i] != APART && k < s->n_in; k++)
             for (int b = 0; d->in_bands[s->in[k]] && b < n; b++) {
                 int lo, hi;
-                rows_under(s, row_of_band(h, b, n), row_of_band(h, b + 1, n), &lo, &hi);
+                eng_rows_under(s, eng_row_of_band(h, b, n), eng_row_of_band(h, b + 1, n), &lo, &hi);
                 hold(&d->b->of[s->in[k] * n + b], lo, hi);
             }
     }
@@ -235,8 +234,12 @@ void eng_bands_destroy(struct eng_bands *b)
 int eng_band_rows(const struct eng_call *c, int out_h, int u, int *y0, int *y1)
 {
     const struct eng_split *s = c->split;
-    int band = u / s->dw_bands, first = row_of_band(out_h, band, c->bands->n);
-    int end = row_of_band(out_h, band + 1, c->bands->n);
+    if (c->strip) {
+        eng_strip_rows(c, u, y0, y1);
+        return c->strip->band;
+    }
+    int band = u / s->dw_bands, first = eng_row_of_band(out_h, band, c->bands->n);
+    int end = eng_row_of_band(out_h, band + 1, c->bands->n);
     *y0 = eng_min(first + u % s->dw_bands * s->dw_rows, end);
     *y1 = eng_min(*y0 + s->dw_rows, end);
     return band;
@@ -250,7 +253,10 @@ static char *arena_of(const struct eng_call *c, int band)
 struct eng_view eng_view_of(const struct eng_call *c, int value, int image, int band)
 {
     const struct eng_value *v = eng_value_of(c, value);
-    if (band >= 0) {
+    struct eng_view strip;
+    if (eng_strip_view(c, value, &strip.at, &strip.stride))
+        return strip;
+    if (band >= 0 && c->bands) {
         const struct eng_band *b = &c->bands->of[value * c->bands->n + band];
         if (b->hi > 0)
             return (struct eng_view){arena_of(c, band) + b->offset - (size_t)b->lo * row_bytes(v),
@@ -263,6 +269,9 @@ struct eng_view eng_view_of(const struct eng_call *c, int value, int image, int 
 static void each_halo(const struct eng_call *c, int value, int band, int y0, int y1,
                       void (*f)(char *to, const char *from, size_t bytes))
 {
+    struct eng_view strip;
+    if (!c->bands || eng_strip_view(c, value, &strip.at, &strip.stride))
+        return;
     const struct eng_value *v = eng_value_of(c, value);
     const struct eng_band *bands = &c->bands->of[value * c->bands->n];
     if (bands[band].hi == 0)

@@ -31,7 +31,15 @@ struct eng_bands {
 int eng_bands_create(struct eng_bands **ret, const struct eng_plan *p, int members);
 void eng_bands_destroy(struct eng_bands *b);
 
-/* Unit u of a step by bands: its band, and which rows y0 .. y1-1 of out_h it makes; maybe none. */
+/* First row of band b of n: the same for all maps of a height, whoever makes them. */
+int eng_row_of_band(int h, int b, int n);
+/* Whether the step's driver can make some rows of its output. */
+int eng_knows_rows(const struct eng_step *s);
+/* Rows of the input under rows y0 .. y1-1 of what the step's window makes. */
+void eng_rows_under(const struct eng_step *s, int y0, int y1, int *lo, int *hi);
+
+/* Unit u of a step by bands or strips: its band, and which rows y0 .. y1-1 of out_h it makes; maybe
+ * none. */
 int eng_band_rows(const struct eng_call *c, int out_h, int u, int *y0, int *y1);
 
 /* Where a value can be read and written as if it were whole: pixel (y, x) of block b is at

@@ -12,6 +12,9 @@ enum {
     L1_WEIGHTS = 24 << 10,     /* bytes of weights that stay there through all tiles of a unit */
     L2_WEIGHTS = 640 << 10,    /* bytes of weights that stay in L2 from one unit to the next */
     SCRATCH_PANEL = 208 << 10, /* largest A-panel, unless one row of pixels is larger */
+    LARGE_MAP = 700 << 10,     /* bytes of a map that leaves L2 before the next layer reads it */
+    STRIPS_TOGETHER = 768 << 10, /* bytes of strips that stay in L2; alone, short strips cost */
+    STRIPS_ALONE = 1400 << 10,   /* more than the way to L3 */
     UNIT = 250,
     DW_COLUMN = 8, /* cycles to begin one column of 16 channels of a depthwise band */
     BARRIER = 2500,
@@ -249,4 +252,27 @@ void eng_cost_bands(const struct eng_step *s, int h, int n, int into_one, struct
     ret->dw_rows = eng_ceil_div(rows, parts);
     ret->dw_bands = parts;
     ret->units[0] = n * parts;
+}
+
+void eng_cost_strip(const struct eng_step *s, int rows, struct eng_split *ret)
+{
+    int most = rows;
+    *ret = (struct eng_split){.by_bands = 1, .bands = 1, .images = 1, .dw_bands = 1};
+    if (s->driver == &eng_drive_gemm) {
+        const struct eng_gemm_params *p = s->params;
+        if (p->source == ENG_SOURCE_DW)
+            most = eng_cost_panel_pixels(p, 1) / p->out_w;
+    }
+    ret->dw_bands = rows > 0 ? eng_ceil_div(rows, most) : 1;
+    ret->dw_rows = eng_ceil_div(rows, ret->dw_bands);
+}
+
+int eng_cost_is_large_map(const struct eng_value *v)
+{
+    return v->type != ENG_U8 && v->bytes >= LARGE_MAP;
+}
+
+size_t eng_cost_strip_bytes(int bands)
+{
+    return bands == 1 ? STRIPS_ALONE : STRIPS_TOGETHER;
 }

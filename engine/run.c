@@ -14,6 +14,7 @@
 
 #include "engine/bands.h"
 #include "engine/fail.h"
+#include "engine/strips.h"
 
 enum { MAX_BATCH = 1024, MAX_MEMBERS = 256 };
 
@@ -36,6 +37,13 @@ static int make_table(struct eng_split_table *t, int n, const struct eng_plan *p
     return t->rows && t->made ? 0 : -ENOMEM;
 }
 
+static size_t strip_bytes(const struct eng_run *r)
+{
+    size_t alone = r->strips_alone ? r->strips_alone->bytes : 0;
+    size_t together = r->strips_together ? r->strips_together->bytes : 0;
+    return alone > together ? alone : together;
+}
+
 /* One allocation: margin, arenas, margin, kept area, margin, scratch of each member, arenas of
  * bands, margin. */
 static int lay_out(struct eng_run *r, char *err, size_t errlen)
@@ -47,6 +55,7 @@ static int lay_out(struct eng_run *r, char *err, size_t errlen)
     r->scratch_bytes = largest_scratch(p, images);
     size_t arena, kept, scratch, all;
     size_t bands = r->bands ? r->bands->bytes * (size_t)r->bands->n : 0;
+    bands += strip_bytes(r) * members;
     if (__builtin_mul_overflow(p->arena_bytes, (size_t)images, &arena) ||
         __builtin_mul_overflow(p->kept_bytes, batch, &kept) ||
         __builtin_mul_overflow(r->scratch_bytes, members, &scratch) ||
@@ -64,7 +73,8 @@ static int lay_out(struct eng_run *r, char *err, size_t errlen)
     r->arena = r->memory + margin;
     r->kept = r->arena + arena + margin;
     r->scratch = r->kept + kept + margin;
-    r->band_arena = r->scratch + scratch;
+    r->strip_buffers = r->scratch + scratch;
+    r->band_arena = r->strip_buffers + strip_bytes(r) * members;
     return 0;
 }
 
@@ -81,6 +91,10 @@ int eng_run_create(struct eng_run **ret, const struct eng_plan *p, int max_batch
     r->max_batch = max_batch;
     r->max_members = max_members;
     int rc = eng_bands_create(&r->bands, p, max_members);
+    if (rc == 0)
+        rc = eng_strips_create(&r->strips_alone, p, 1);
+    if (rc == 0 && r->bands)
+        rc = eng_strips_create(&r->strips_together, p, r->bands->n);
     if (rc < 0)
         eng_fail(err, errlen, rc, "out of memory");
     else
@@ -102,6 +116,8 @@ void eng_run_destroy(struct eng_run *r)
         return;
     free(r->memory);
     eng_bands_destroy(r->bands);
+    eng_strips_destroy(r->strips_alone);
+    eng_strips_destroy(r->strips_together);
     free(r->alone.rows);
     free(r->alone.made);
     free(r->together.rows);
@@ -154,15 +170,33 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static void run_strips(const struct eng_call *call, const struct eng_strips *strips,
+                       struct eng_team *team, int share)
+{
+    struct eng_run *r = call->run;
+    struct eng_strips_job job = {.strips = strips,
+                                 .call = call,
+                                 .buffers = r->strip_buffers,
+                                 .ns = r->profile ? r->ns : NULL,
+                                 .share = share * strips->bands};
+    eng_team_for(team, strips->bands, eng_strips_run, &job);
+}
+
 /* All steps for the images of `call`, by this thread alone (team NULL) or by the team. `share` is
  * how many such walks run at once: their times are averaged. */
-static void walk(struct eng_call *call, const struct eng_split *splits, struct eng_team *team,
-                 int share)
+static void walk(struct eng_call *call, const struct eng_split *splits,
+                 const struct eng_strips *strips, struct eng_team *team, int share)
 {
     struct eng_run *r = call->run;
     uint64_t start = r->profile ? now_ns() : 0;
     for (int i = 0; i < r->plan->n_steps; i++) {
         const struct eng_step *s = &r->plan->steps[i];
+        if (strips && i == strips->first) {
+            run_strips(call, strips, team, share);
+            i = strips->end - 1;
+            start = r->profile ? now_ns() : 0;
+            continue;
+        }
         call->step = s;
         call->split = &splits[i];
         for (int phase = 0; phase < 2; phase++)
@@ -193,7 +227,7 @@ static void run_images(void *arg, int begin, int end, int member)
                                 .image0 = a->image0 + u,
                                 .arena = r->arena + r->plan->arena_bytes * (size_t)member,
                                 .member0 = member};
-        walk(&call, a->splits, NULL, a->share);
+        walk(&call, a->splits, r->strips_alone, NULL, a->share);
     }
 }
 
@@ -210,9 +244,9 @@ int eng_run_exec(struct eng_run *r, int batch, struct eng_team *team)
         if (together == 1 && members == r->max_members && r->bands) {
             call.bands = r->bands;
             call.band_arena = r->band_arena;
-            walk(&call, r->bands->splits, team, 1);
+            walk(&call, r->bands->splits, r->strips_together, team, 1);
         } else {
-            walk(&call, splits_of(r->plan, &r->together, together, members), team, 1);
+            walk(&call, splits_of(r->plan, &r->together, together, members), NULL, team, 1);
         }
     }
     if (batch > together) {

@@ -51,6 +51,8 @@ struct eng_split {
 
 struct eng_step;
 struct eng_bands;
+struct eng_strips;
+struct eng_strip_at;
 
 /* What a unit function gets: a step, and the images it runs for. Images of a call are 0 .. batch-1;
  * image 0 is slot image0 of the run. Calls that run at the same time have arenas of their own. */
@@ -63,6 +65,7 @@ struct eng_call {
     int member0;                   /* member 0 of the call is this member of the team */
     const struct eng_bands *bands; /* NULL: none of its steps goes by bands */
     char *band_arena;
+    const struct eng_strip_at *strip; /* strips.h; NULL: the step makes whole maps or bands */
 };
 
 struct eng_driver {
@@ -124,6 +127,10 @@ struct eng_run {
     struct eng_split_table alone, together;
     struct eng_bands *bands; /* one image by all members; NULL: nothing to gain */
     char *band_arena;
+    /* For one image: on one thread, and by all members (which needs bands). NULL: nothing to gain.
+     */
+    struct eng_strips *strips_alone, *strips_together;
+    char *strip_buffers;
     int profile, profiled;
     _Atomic uint64_t *ns;
 };
@@ -302,6 +309,12 @@ void eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, stru
 /* A step in n bands of rows of a map of h rows; into_one: the depthwise alone, the pointwise behind
  * it by panels. */
 void eng_cost_bands(const struct eng_step *s, int h, int n, int into_one, struct eng_split *ret);
+/* A step in waves of strips that make at most `rows` rows. */
+void eng_cost_strip(const struct eng_step *s, int rows, struct eng_split *ret);
+/* Whether layer by layer a map would fall out of L2; most bytes that strips in so many bands, one a
+ * member, may take. */
+int eng_cost_is_large_map(const struct eng_value *v);
+size_t eng_cost_strip_bytes(int bands);
 /* Most pixels that eng_cost_gemm() puts into one A-panel of scratch. */
 int eng_cost_panel_pixels(const struct eng_gemm_params *p, int max_batch);
 

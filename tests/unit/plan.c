@@ -420,6 +420,62 @@ static void bands_change_no_bit(void **state)
     assert_true(with_bands > seeds / 4);
 }
 
+/* A float network whose first maps leave L2: windows of both strides, a shortcut, odd shapes. */
+static void large_net(struct tiny *t, unsigned seed)
+{
+    tiny_begin(t, ENG_F32, 131 + (int)(seed * 7 % 30), 126 + (int)(seed * 5 % 20), 3, seed);
+    tiny_conv(t, 90, 3, 2, 1, 1, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        int skip = t->t;
+        tiny_depthwise(t, 3, i > 0 && (seed + i) % 3 == 0 ? 2 : 1, 1, (int)(seed >> 1 & 1));
+        if ((seed + i) % 4 != 0)
+            tiny_conv(t, 90, 1, 1, 1, 1, 0);
+        if (i == 0 || (seed + i) % 3 != 0)
+            tiny_add(t, skip);
+    }
+    tiny_conv(t, 33, 1, 1, 1, 1, 1);
+    tiny_pool(t, ENG_OP_AVGPOOL, 0, 1);
+    tiny_reshape_flat(t);
+    tiny_end(t);
+}
+
+/* Strips, alone and for each member, against two images by three members layer by layer. */
+static void strips_change_no_bit(void **state)
+{
+    (void)state;
+    unsigned with_strips = 0, seeds = 12;
+    for (unsigned seed = 1; seed <= seeds; seed++) {
+        struct tiny t;
+        struct world whole;
+        char err[256];
+        struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .bf16 = seed % 2 == 1};
+        struct eng_team *three;
+        large_net(&t, seed);
+        open_plan(&whole, t.g, &opts);
+        assert_int_equal(eng_team_create(&three, 3), 0);
+        run_images(&whole, 0, 2, three);
+        eng_team_destroy(three);
+        for (int members = 1; members <= 4; members++) {
+            struct world w = {.plan = whole.plan};
+            struct eng_team *team;
+            assert_int_equal(eng_team_create(&team, members), 0);
+            assert_int_equal(eng_run_create(&w.run, w.plan, 1, members, err, sizeof err), 0);
+            with_strips += (members == 1 ? w.run->strips_alone : w.run->strips_together) != NULL;
+            eng_team_begin(team);
+            run_images(&w, 0, 1, team);
+            eng_team_end(team);
+            if (memcmp(eng_run_tensor(w.run, t.g->output, 0),
+                       eng_run_tensor(whole.run, t.g->output, 0), output_bytes(t.g)) != 0)
+                fail_msg("graph %u: strips of %d members, other bits", seed, members);
+            eng_run_destroy(w.run);
+            eng_team_destroy(team);
+        }
+        close_world(&whole);
+        eng_graph_destroy(t.g);
+    }
+    assert_true(with_strips > seeds * 2);
+}
+
 /* ---- contracts ---- */
 
 static void refuses_and_reports(void **state)
@@ -463,7 +519,7 @@ int main(void)
         cmocka_unit_test(f32_is_close_to_reference), cmocka_unit_test(mixed_types),
         cmocka_unit_test(multiplies_and_flattens),   cmocka_unit_test(same_bits_everywhere),
         cmocka_unit_test(bands_change_no_bit),       cmocka_unit_test(refuses_and_reports),
-        cmocka_unit_test(bf16_is_near_reference),
+        cmocka_unit_test(strips_change_no_bit),      cmocka_unit_test(bf16_is_near_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

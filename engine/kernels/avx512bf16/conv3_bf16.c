@@ -9,7 +9,7 @@
 
 /* Pixels of the input that a tile can see at stride 2; elements of a row of the buffer, whole
  * vectors, with room for the pair that ends behind the last pixel. */
-enum { SEEN = (TILE_MR - 1) * 2 + 3, SEEN_ROW = 96 };
+enum { SEEN = (TILE_MR - 1) * 2 + 3, SEEN_ROW = 96, ROWS_AHEAD = 2 };
 
 struct conv3_tile {
     const uint16_t *a; /* 3 rows of SEEN_ROW */
@@ -103,6 +103,19 @@ static void round_row(const struct eng_conv3_bf16_args *g, int y, int x, uint16_
     }
 }
 
+/* The image comes from memory, a few lines of each row at a time: too few for the hardware to see
+ * them coming. Asks for what the tile below the next one will see anew. */
+static void prefetch(const struct eng_conv3_bf16_args *g, int y, int x)
+{
+    int row = (y + ROWS_AHEAD) * g->stride - g->top + 3 - g->stride;
+    const float *from = g->in + ((ptrdiff_t)row * g->in_w + x * g->stride - g->left) * 3;
+    if (row < 0 || row + g->stride > g->in_h)
+        return;
+    for (int r = 0; r < g->stride; r++, from += g->in_w * 3)
+        for (int i = 0; i < TILE_MR * 3 * g->stride; i += 16)
+            __builtin_prefetch(from + i);
+}
+
 /* All channels of `count` pixels at (y, x). */
 static void pixels(const struct eng_conv3_bf16_args *g, struct conv3_tile *t, int y, int x,
                    int count)
@@ -112,6 +125,7 @@ static void pixels(const struct eng_conv3_bf16_args *g, struct conv3_tile *t, in
     int ky0 = top < 0 ? -top : 0, ky1 = g->in_h - top < 3 ? g->in_h - top : 3;
     uint16_t *out = g->out + (size_t)(y - g->y0) * g->out_row + (size_t)x * ENG_BLOCK;
 
+    prefetch(g, y, x);
     for (int ky = ky0; ky < ky1; ky++)
         round_row(g, top + ky, left, seen + (ky - ky0) * SEEN_ROW);
     t->a = seen;
