@@ -1,12 +1,14 @@
 /* A connection reads into one buffer that all share, since bytes are used up at once, and writes
  * from one of its own: first at once, the rest when the socket takes it again. What a client does
- * not read stays in its streams, where windows bound it. */
+ * not read stays in its streams, where windows bound it. With TLS, a pipe lies between the socket
+ * and the session. */
 #include "server/grpc.h"
 
 #include "server/clock.h"
 #include "server/grpc_stream.h"
 #include "server/listen.h"
 #include "server/srv.h"
+#include "server/tls_pipe.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -23,6 +25,7 @@ enum {
     CONNECTION_WINDOW = 8 << 20,
     READ_SIZE = 64 << 10,
     WRITE_SIZE = 64 << 10,
+    RECORD_SIZE = 16 << 10,
     FRAME_MAX = (16 << 10) + 512, /* the longest piece that the session hands out */
     WRITES_A_FLUSH = 16,          /* then others get a turn */
     TICK_MS = 1000,
@@ -41,8 +44,9 @@ struct connection {
         uv_pipe_t pipe;
     } u;
     struct proto_h2 *h2;
+    struct srv_tls_pipe *tls; /* NULL: clear text */
     uv_write_t write;
-    char *out; /* WRITE_SIZE; what is being written */
+    char *out; /* WRITE_SIZE; what is being written, but for TLS */
     int writing, dirty, closing, pinged;
     uint64_t heard_ns, wrote_ns;
     char client[64];
@@ -61,7 +65,9 @@ struct srv_grpc {
     struct connection *connections, *dirty;
     uv_timer_t tick, goaway;
     enum srv_phase phase; /* as watchers know it */
-    char in[READ_SIZE];
+    int is_tls;
+    struct srv_tls_port tls;
+    char in[READ_SIZE], clear[RECORD_SIZE];
 };
 
 /* ---- the end of a connection ---- */
@@ -69,6 +75,7 @@ struct srv_grpc {
 static void on_closed(uv_handle_t *h)
 {
     struct connection *c = h->data;
+    srv_tls_pipe_destroy(c->tls); /* what is being written is the pipe's */
     free(c->out);
     free(c);
 }
@@ -138,20 +145,36 @@ static long gather(struct connection *c)
     return (long)n;
 }
 
+/* What is to be written next: its length, or -1. */
+static long next_bytes(struct connection *c, const void **ret)
+{
+    long n = !c->tls || srv_tls_pipe_is_open(c->tls) ? gather(c) : 0;
+    *ret = c->out;
+    if (n < 0 || !c->tls)
+        return n;
+    if (n > 0 && srv_tls_pipe_write(c->tls, c->out, (size_t)n) < 0)
+        return -1;
+    return srv_tls_pipe_take(c->tls, ret);
+}
+
 /* 1: there may be more to send at once. */
 static int write_some(struct connection *c)
 {
-    long n = gather(c);
+    const void *data;
+    long n = next_bytes(c, &data);
     if (n < 0) {
         close_connection(c);
         return 0;
     }
     if (n == 0) {
-        if (proto_h2_is_done(c->h2))
-            close_connection(c);
+        if (!proto_h2_is_done(c->h2))
+            return 0;
+        if (c->tls && srv_tls_pipe_end(c->tls))
+            return 1;
+        close_connection(c);
         return 0;
     }
-    uv_buf_t buf = uv_buf_init(c->out, (unsigned)n);
+    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)data, (unsigned)n);
     int rc = uv_try_write(&c->u.stream, &buf, 1);
     if (rc == n) {
         c->wrote_ns = srv_now_ns();
@@ -162,7 +185,7 @@ static int write_some(struct connection *c)
         return 0;
     }
     size_t sent = rc > 0 ? (size_t)rc : 0;
-    buf = uv_buf_init(c->out + sent, (unsigned)((size_t)n - sent));
+    buf = uv_buf_init((char *)(uintptr_t)data + sent, (unsigned)((size_t)n - sent));
     c->write.data = c;
     c->writing = 1;
     c->wrote_ns = srv_now_ns();
@@ -203,6 +226,20 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
     *ret = uv_buf_init(c->grpc->in, READ_SIZE);
 }
 
+/* 0, or <0: this was all. */
+static int take_tls(struct connection *c, const char *data, size_t len)
+{
+    struct srv_grpc *g = c->grpc;
+    long n;
+    srv_tls_pipe_feed(c->tls, data, len);
+    while ((n = srv_tls_pipe_read(c->tls, g->clear, sizeof(g->clear))) > 0) {
+        int rc = proto_h2_feed(c->h2, g->clear, (size_t)n);
+        if (rc < 0)
+            return rc;
+    }
+    return (int)n;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct connection *c = stream->data;
@@ -214,9 +251,14 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
     c->heard_ns = srv_now_ns();
     c->pinged = 0;
-    int rc = proto_h2_feed(c->h2, buf->base, (size_t)n);
+    int rc =
+        c->tls ? take_tls(c, buf->base, (size_t)n) : proto_h2_feed(c->h2, buf->base, (size_t)n);
     flush(c);
-    if (rc < 0 && !c->closing)
+    if (rc == 0 || c->closing)
+        return;
+    if (c->tls && srv_tls_pipe_end(c->tls))
+        flush(c);
+    if (!c->closing)
         close_connection(c); /* the GOAWAY went out if the socket took it */
 }
 
@@ -244,6 +286,8 @@ static int start_session(struct connection *c)
                                                   CONNECTION_WINDOW};
     uv_os_fd_t fd = -1;
     if (proto_h2_create(&c->h2, &limits, &srv_stream_events, &c->home) < 0)
+        return -ENOMEM;
+    if (c->grpc->is_tls && srv_tls_pipe_create(&c->tls, &c->grpc->tls, c->home.srv->tls) < 0)
         return -ENOMEM;
     if (!c->grpc->is_pipe)
         uv_tcp_nodelay(&c->u.tcp, 1);
@@ -394,9 +438,14 @@ int srv_grpc_start(struct srv_grpc **ret, struct srv *s, char *ret_bound, size_t
     }
     g->srv = s;
     g->phase = s->phase;
-    int rc = srv_listen(&fd, s->systemd.grpc_fd, s->cfg->grpc, ret_bound, bound_len, err, errlen);
+    g->is_tls = s->tls != NULL;
+    int rc = g->is_tls ? srv_tls_port_init(&g->tls) : 0;
+    if (rc < 0)
+        snprintf(err, errlen, "gRPC: TLS cannot start");
+    else
+        rc = srv_listen(&fd, s->systemd.grpc_fd, s->cfg->grpc, ret_bound, bound_len, err, errlen);
     if (rc < 0) {
-        free(g);
+        srv_grpc_destroy(g);
         return rc;
     }
     g->is_pipe = is_unix(fd);
@@ -454,5 +503,8 @@ void srv_grpc_stop(struct srv_grpc *g)
 
 void srv_grpc_destroy(struct srv_grpc *g)
 {
+    if (!g)
+        return;
+    srv_tls_port_finish(&g->tls);
     free(g);
 }

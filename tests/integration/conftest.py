@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 import tinymodel  # noqa: E402
 from daemon import ROOT, Daemon  # noqa: E402
+from secure import Authority, Secure  # noqa: E402
 
 
 def pytest_configure(config):
@@ -66,6 +67,30 @@ def start(tiny_models):
 
     def make(*flags, models=tiny_models, **kwargs):
         daemons.append(Daemon(models, *flags, **kwargs))
+        return daemons[-1]
+
+    yield make
+    for d in daemons:
+        d.stop()
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"), "ca")
+
+
+@pytest.fixture(scope="module")
+def other_ca(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("other"), "other")
+
+
+@pytest.fixture
+def secure(tiny_models, ca):
+    daemons = []
+
+    def make(*flags, client=None):
+        cert, key = ca.sign("server", "serverAuth")
+        daemons.append(Secure(ca, tiny_models, "--tls-cert", cert, "--tls-key", key, *flags, client=client))
         return daemons[-1]
 
     yield make
