@@ -35,6 +35,22 @@ static inline int kt_range(int lo, int hi)
     return lo + (int)(kt_rand() % (uint32_t)(hi - lo + 1));
 }
 
+/* As uint8 schemes are: all near the zero point but for a few, which leave int8. */
+static inline void kt_spoil_some(uint8_t *w, int size, int32_t *zw, int n)
+{
+    int centre = kt_range(60, 200);
+    for (int i = 0; i < n; i++)
+        zw[i] = centre;
+    for (int i = 0; i < size; i++)
+        w[i] = (uint8_t)(centre + kt_range(-50, 50));
+    for (int few = kt_range(1, 6); few > 0; few--)
+        w[kt_range(0, size - 1)] = kt_rand() & 1 ? 255 : 0;
+    if (kt_rand() % 8 == 0) { /* 255 past the zero point: two int8 do not make that */
+        memset(zw, 0, (size_t)n * sizeof(*zw));
+        w[0] = 255;
+    }
+}
+
 static inline float kt_unit(void) /* [0, 1) */
 {
     return (float)(kt_rand() >> 8) * 0x1p-24f;

@@ -82,10 +82,12 @@ static struct weights draw_weights(int n, int taps)
                         .scale = malloc((size_t)n * 4),
                         .zx = draw_zero_point()};
     assert_true(w.w && w.zw && w.bias && w.scale);
-    int style = kt_range(0, 3), zw = draw_zero_point();
+    int style = kt_range(0, 4), zw = draw_zero_point();
     fill_u8(w.w, (size_t)(n * taps), style == 1 ? 2 : style == 2 ? 1 : 0);
     for (int i = 0; i < n; i++)
-        w.zw[i] = style == 3 ? 128 : kt_rand() & 1 ? zw : draw_zero_point();
+        w.zw[i] = style >= 3 ? 128 : kt_rand() & 1 ? zw : draw_zero_point();
+    if (style == 4)
+        kt_spoil_some(w.w, n * taps, w.zw, n);
     fill_bias(w.bias, n);
     fill_scale(w.scale, n, taps);
     if (kt_rand() % 4 == 0) {

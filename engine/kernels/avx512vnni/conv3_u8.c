@@ -1,22 +1,26 @@
 /* First convolution 3x3 over 3-channel pixels, u8, AVX-512 VNNI + VBMI.
  *
  * Byte permutes lay the 27 values under each output pixel side by side (a row of at most CHUNK
- * pixels, 32 bytes each, in L1); then it is a pointwise tile with 7 steps of 4 k. Where some w - zw
- * leaves int8 the weights are w - 128, and (128 - zw) * sum of the 27 starts the sums. */
+ * pixels, 32 bytes each, in L1); then it is a pointwise tile with 7 steps of 4 k. What w - zw lacks
+ * in int8 is in further steps (pw_u8.c); if these are too few, the weights of the panel are w -
+ * 128, and (128 - zw) * sum of the 27 starts the sums. */
 #include <string.h>
 
 #include "engine/kernels/avx512vnni/tile.h"
 #include "engine/kernels/requant.h"
 
-enum { TAPS = 27, STEPS = 7, WINDOW = 32, CHUNK = 112 };
+enum { TAPS = 27, STEPS = 7, WINDOW = 32, CHUNK = 112, MORE = 2 };
 
 struct panel {
     int32_t bias[NR];
     float scale[NR];
     int32_t sum_factor[NR]; /* 128 - zw: an int16 in an int32 */
     int8_t w[STEPS][NR][4];
+    int8_t more[MORE][NR][4];
     int32_t needs_sum;
-    int32_t unused[15];
+    int32_t n_more;
+    int32_t more_at[MORE]; /* each over the words of this step */
+    int32_t unused[12];
 };
 
 static size_t packed_bytes(int n)
@@ -24,15 +28,34 @@ static size_t packed_bytes(int n)
     return ((size_t)n + NR - 1) / NR * sizeof(struct panel);
 }
 
+static int into_int8(int v)
+{
+    return v < -128 ? -128 : v > 127 ? 127 : v;
+}
+
 static int needs_sum(const struct eng_conv3_u8_weights *w, int from, int to)
 {
+    int steps = 0; /* a bit for each that needs a further one */
     for (int n = from; n < to; n++)
         for (int t = 0; t < TAPS; t++) {
             int v = w->w[(size_t)n * TAPS + (size_t)t] - w->zw[n];
-            if (v < -128 || v > 127)
-                return 1;
+            if (v > 254)
+                return 1; /* more than two int8 */
+            if (v != into_int8(v))
+                steps |= 1 << t / 4;
         }
-    return 0;
+    return __builtin_popcount((unsigned)steps) > MORE;
+}
+
+/* Adds what `missing` int8 lacks of weight t of a lane. */
+static void add_more(struct panel *p, int lane, int t, int missing)
+{
+    int e = 0;
+    while (e < p->n_more && p->more_at[e] != t / 4)
+        e++;
+    p->more_at[e] = t / 4;
+    p->n_more = e == p->n_more ? e + 1 : p->n_more;
+    p->more[e][lane][t % 4] = (int8_t)missing;
 }
 
 static void pack(const struct eng_conv3_u8_weights *w, void *dst)
@@ -48,7 +71,10 @@ static void pack(const struct eng_conv3_u8_weights *w, void *dst)
         int32_t bias = w->bias ? w->bias[n] : 0;
         for (int t = 0; t < TAPS; t++) {
             int v = w->w[(size_t)n * TAPS + (size_t)t];
-            p->w[t / 4][lane][t % 4] = (int8_t)(v - centre);
+            int near = into_int8(v - centre);
+            p->w[t / 4][lane][t % 4] = (int8_t)near;
+            if (near != v - centre)
+                add_more(p, lane, t, v - centre - near);
             bias = eng_add32(bias, -w->zx * (v - w->zw[n]));
         }
         p->bias[lane] = bias;
@@ -165,6 +191,13 @@ INLINE void start(__m512i acc[][NV], const struct panel *p, const uint8_t *sum, 
     }
 }
 
+/* `in`: the first window. */
+INLINE void more_steps(__m512i acc[][NV], const struct panel *p, const uint8_t *in, int mr, int nv)
+{
+    for (int e = 0; e < p->n_more; e++)
+        dot_step(acc, in + p->more_at[e] * 4, WINDOW, &p->more[e][0][0], mr, nv);
+}
+
 INLINE void tile(const struct panel *p, const struct windows *win, int first, const struct rq512 *q,
                  uint8_t *out, size_t out_stride, int mr, int nv)
 {
@@ -173,6 +206,7 @@ INLINE void tile(const struct panel *p, const struct windows *win, int first, co
 #pragma GCC unroll 7
     for (int k = 0; k < STEPS; k++)
         dot_step(acc, win->v + first * WINDOW + k * 4, WINDOW, &p->w[k][0][0], mr, nv);
+    more_steps(acc, p, win->v + first * WINDOW, mr, nv);
     finish(acc, p->scale, q, out, out_stride, mr, nv);
 }
 
@@ -198,6 +232,7 @@ INLINE void piped(const struct panel *p, const struct windows *win, int count,
             for (int k = 0; k < STEPS; k++)
                 pipe_step(&s, &sums, acc, in + k * 4, WINDOW, &p->w[k][0][0], 0, 0, nv);
         }
+        more_steps(acc, p, in, pixels, nv);
         pipe_leave(&s, &sums, acc, out, nv);
         in += pixels * WINDOW;
         sum += pixels * WINDOW;

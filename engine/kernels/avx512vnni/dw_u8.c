@@ -6,10 +6,11 @@
  * their sums roll down the strip while all weights stay in registers. Rows outside the image are a
  * row of zero points, columns outside are masked in.
  *
- * Blocks with weights that w - zw takes out of int8 are kept as part0 + 2 * part1, both int8. */
+ * Window rows where some w - zw leave int8 are kept as part0 + part1, or part0 + 2 * part1 if one
+ * is 255: both int8. Only such rows pay for part1. */
 #include <string.h>
 
-#include "engine/kernels/avx512vnni/requant.h"
+#include "engine/kernels/avx512vnni/tile.h"
 #include "engine/kernels/requant.h"
 
 enum { TAP_VECTOR = 64, STRIP = 4, SPAN = 10 /* pixels of input under a strip, at most */ };
@@ -23,8 +24,22 @@ struct block {
     float scale[ENG_BLOCK];
     int8_t w[2][3][2][TAP_VECTOR]; /* [part][window row][which of two neighbours][lane][tap] */
     int32_t general;               /* two parts, or products that may be no ints */
-    int32_t unused[15];
+    int32_t times[3];              /* part1 of a window row counts so often */
+    int32_t unused[12];
 };
+
+static int weight(const struct eng_dw_u8_weights *w, int t, int c)
+{
+    return w->w[(size_t)t * (size_t)w->channels + (size_t)c] - w->zw[c];
+}
+
+static void count_parts(const struct eng_dw_u8_weights *w, struct block *b, int c)
+{
+    for (int t = 0; t < 9; t++) {
+        int v = weight(w, t, c), times = v > 254 ? 2 : v < -128 || v > 127;
+        b->times[t / 3] = times > b->times[t / 3] ? times : b->times[t / 3];
+    }
+}
 
 static void pack_channel(const struct eng_dw_u8_weights *w, struct block *b, int c)
 {
@@ -32,9 +47,10 @@ static void pack_channel(const struct eng_dw_u8_weights *w, struct block *b, int
     int32_t bias = w->bias ? w->bias[c] : 0;
     double most = fabs((double)bias);
     for (int t = 0; t < 9; t++) {
-        int v = w->w[(size_t)t * (size_t)w->channels + (size_t)c] - w->zw[c];
+        int v = weight(w, t, c), times = b->times[t / 3];
         int near = v < -128 ? -128 : v > 127 ? 127 : v;
-        int part1 = (v - near) / 2 + (v - near) % 2, part0 = v - 2 * part1;
+        int part1 = times == 2 ? (v - near) / 2 + (v - near) % 2 : v - near;
+        int part0 = times == 2 ? v - 2 * part1 : near;
         for (int s = 0; s < 2; s++) {
             b->w[0][t / 3][s][lane * 4 + t % 3 + s] = (int8_t)part0;
             b->w[1][t / 3][s][lane * 4 + t % 3 + s] = (int8_t)part1;
@@ -53,6 +69,8 @@ static void pack(const struct eng_dw_u8_weights *w, void *dst)
     struct block *blocks = dst;
     int n = (w->channels + ENG_BLOCK - 1) / ENG_BLOCK;
     memset(blocks, 0, (size_t)n * sizeof(*blocks));
+    for (int c = 0; c < w->channels; c++)
+        count_parts(w, &blocks[c / ENG_BLOCK], c);
     for (int c = 0; c < w->channels; c++)
         pack_channel(w, &blocks[c / ENG_BLOCK], c);
 }
@@ -127,6 +145,17 @@ INLINE void load_row(const struct strip *s, __m512i x[STRIP], const uint8_t *in,
     }
 }
 
+/* In assembly, for gcc 12 copies the sums around such a rare branch. */
+INLINE void add_part1(const struct strip *s, __m512i acc[STRIP], const __m512i x[STRIP], int row,
+                      int n, int stride)
+{
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++) {
+        int of = stride == 1 ? i / 2 : i, which = stride == 1 ? i % 2 : 0;
+        dot(&acc[i], x[of], _mm512_load_si512(s->b->w[1][row][which]));
+    }
+}
+
 /* acc[i] += window row `row` over the input row whose taps are x. */
 INLINE void add_row(const struct strip *s, __m512i acc[STRIP], const __m512i x[STRIP], int row,
                     int n, int stride, enum level level)
@@ -135,12 +164,11 @@ INLINE void add_row(const struct strip *s, __m512i acc[STRIP], const __m512i x[S
     for (int i = 0; i < n; i++) {
         int of = stride == 1 ? i / 2 : i, which = stride == 1 ? i % 2 : 0;
         acc[i] = _mm512_dpbusd_epi32(acc[i], x[of], s->w[row][which]);
-        if (level == GENERAL) {
-            __m512i part1 = _mm512_load_si512(s->b->w[1][row][which]);
-            acc[i] = _mm512_dpbusd_epi32(acc[i], x[of], part1);
-            acc[i] = _mm512_dpbusd_epi32(acc[i], x[of], part1);
-        }
     }
+    if (level == GENERAL && s->b->times[row] > 0)
+        add_part1(s, acc, x, row, n, stride);
+    if (level == GENERAL && s->b->times[row] > 1)
+        add_part1(s, acc, x, row, n, stride);
 }
 
 INLINE void start_row(const struct strip *s, __m512i acc[STRIP], const __m512i x[STRIP], int n,
@@ -152,8 +180,8 @@ INLINE void start_row(const struct strip *s, __m512i acc[STRIP], const __m512i x
     add_row(s, acc, x, 0, n, stride, level);
 }
 
-INLINE void finish(const struct strip *s, const __m512i acc[STRIP], uint8_t *out, int n,
-                   enum level level)
+INLINE void finish_row(const struct strip *s, const __m512i acc[STRIP], uint8_t *out, int n,
+                       enum level level)
 {
     __m512i r[STRIP];
 #pragma GCC unroll 4
@@ -178,7 +206,7 @@ INLINE void step1(const struct strip *s, struct rows *r, __m512i now[STRIP], __m
     __m512i x[STRIP];
     load_row(s, x, next_row(r), n, 1, edge);
     add_row(s, now, x, 2, n, 1, level);
-    finish(s, now, out, n, level);
+    finish_row(s, now, out, n, level);
     add_row(s, next, x, 1, n, 1, level);
     start_row(s, now, x, n, 1, level);
 }
@@ -213,7 +241,7 @@ INLINE void strip2(const struct strip *s, const struct eng_dw_u8_args *a, struct
         add_row(s, acc, x, 1, n, 2, level);
         load_row(s, x, next_row(r), n, 2, edge);
         add_row(s, acc, x, 2, n, 2, level);
-        finish(s, acc, out, n, level);
+        finish_row(s, acc, out, n, level);
         start_row(s, acc, x, n, 2, level);
     }
 }

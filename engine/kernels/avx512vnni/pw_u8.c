@@ -2,35 +2,74 @@
  *
  * A step of four k broadcasts a word of each pixel (a load, no arithmetic port) against two weight
  * vectors. 14 divides every map of a 224 network (49 = 13 + 12 + 12 + 12), and tile heights are
- * evened out, so that no tile is nearly empty. Weights that fit int8 as w - zw stay so; others are
- * kept as w - 128, and (128 - zw) * sum[pixel] starts the accumulators. */
+ * evened out, so that no tile is nearly empty. Weights are kept as w - zw in int8. A uint8 scheme
+ * has a few that do not fit (often one a layer): what is missing of them is in further steps of the
+ * panel. If there are more than such steps, all are w - 128, and (128 - zw) * sum[pixel] starts the
+ * sums. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/kernels/avx512vnni/tile.h"
 #include "engine/kernels/requant.h"
 
-enum { L1_WEIGHTS = 24 << 10, SHORT = 16, STRETCH = 1024 };
+enum { L1_WEIGHTS = 24 << 10, SHORT = 16, STRETCH = 1024, MORE = 4 };
 
 struct panel {
     int32_t bias[NR];
     float scale[NR];
-    int32_t sum_factor; /* 128 - zw, or 0 where the weights are w - zw */
-    int32_t unused[15];
-    int8_t w[]; /* [k16 / 4][NR][4] */
+    int32_t sum_factor;    /* 128 - zw, or 0 where the weights are w - zw */
+    int32_t n_more;        /* further steps, */
+    int32_t more_at[MORE]; /* each over the words of this step */
+    int32_t unused[10];
+    int8_t w[]; /* [k16 / 4][NR][4], then [MORE][NR][4] */
 };
 
 static size_t panel_bytes(int k)
 {
-    return sizeof(struct panel) + ((size_t)k + 15) / 16 * 16 * NR;
+    return sizeof(struct panel) + ((size_t)k + 15) / 16 * 16 * NR + (size_t)MORE * NR * 4;
+}
+
+static int into_int8(int v)
+{
+    return v < -128 ? -128 : v > 127 ? 127 : v;
+}
+
+/* Largest |v - int8| of the weights of step `s` in the panel from channel n0 on; 128 of 255 is out
+ * of reach for two. */
+static int missing_in_step(const struct eng_pw_u8_weights *w, int n0, int s)
+{
+    int most = 0;
+    for (int n = n0; n < n0 + NR && n < w->n; n++)
+        for (int k = 4 * s; k < 4 * s + 4 && k < w->k; k++) {
+            int v = w->w[(size_t)n * (size_t)w->k + (size_t)k] - w->zw;
+            most = abs(v - into_int8(v)) > most ? abs(v - into_int8(v)) : most;
+        }
+    return most;
 }
 
 static int needs_sum(const struct eng_pw_u8_weights *w)
 {
-    size_t n = (size_t)w->n * (size_t)w->k;
-    for (size_t i = 0; i < n; i++)
-        if (w->w[i] - w->zw < -128 || w->w[i] - w->zw > 127)
-            return 1;
+    for (int n0 = 0; n0 < w->n; n0 += NR) {
+        int more = 0;
+        for (int s = 0; s < (w->k + 3) / 4; s++) {
+            int missing = missing_in_step(w, n0, s);
+            more += missing > 0;
+            if (missing > 127 || more > MORE)
+                return 1;
+        }
+    }
     return 0;
+}
+
+/* Adds what `missing` int8 lacks of weight k of a lane. */
+static void add_more(struct panel *p, int steps, int lane, int k, int missing)
+{
+    int e = 0;
+    while (e < p->n_more && p->more_at[e] != k / 4)
+        e++;
+    p->more_at[e] = k / 4;
+    p->n_more = e == p->n_more ? e + 1 : p->n_more;
+    p->w[((steps + e) * NR + lane) * 4 + k % 4] = (int8_t)missing;
 }
 
 static void pack_channel(const struct eng_pw_u8_weights *w, struct panel *p, int lane, int n,
@@ -39,7 +78,10 @@ static void pack_channel(const struct eng_pw_u8_weights *w, struct panel *p, int
     int32_t bias = w->bias ? w->bias[n] : 0;
     const uint8_t *from = w->w + (size_t)n * (size_t)w->k;
     for (int k = 0; k < w->k; k++) {
-        p->w[(k / 4 * NR + lane) * 4 + k % 4] = (int8_t)(from[k] - centre);
+        int v = from[k] - centre, near = into_int8(v);
+        p->w[(k / 4 * NR + lane) * 4 + k % 4] = (int8_t)near;
+        if (v != near)
+            add_more(p, (w->k + 15) / 16 * 4, lane, k, v - near);
         bias = eng_add32(bias, -w->zx * (from[k] - w->zw));
     }
     p->bias[lane] = bias;
@@ -48,13 +90,14 @@ static void pack_channel(const struct eng_pw_u8_weights *w, struct panel *p, int
 
 static void pack(const struct eng_pw_u8_weights *w, void *dst)
 {
-    size_t bytes = panel_bytes(w->k);
+    size_t bytes = panel_bytes(w->k), more = (size_t)MORE * NR * 4;
     int centre = needs_sum(w) ? 128 : w->zw;
     char *at = dst;
     for (int n0 = 0; n0 < w->n; n0 += NR, at += bytes) {
         struct panel *p = (struct panel *)(void *)at;
         memset(p, 0, sizeof(*p));
-        memset(p->w, w->zw - centre, bytes - sizeof(*p));
+        memset(p->w, w->zw - centre, bytes - sizeof(*p) - more);
+        memset((char *)p + bytes - more, 0, more);
         p->sum_factor = centre - w->zw;
         for (int i = 0; i < NR && n0 + i < w->n; i++)
             pack_channel(w, p, i, n0 + i, centre);
@@ -82,10 +125,51 @@ INLINE void start(__m512i acc[][NV], const struct panel *p, const int32_t *sum, 
     }
 }
 
+/* The steps behind the last one; `w` is there. */
+INLINE void more_steps(__m512i acc[][NV], const struct eng_pw_u8_args *a, const struct panel *p,
+                       int pixel, const int8_t *w, int mr, int nv)
+{
+    for (int e = 0; e < p->n_more; e++, w += NR * 4) {
+        int at = p->more_at[e];
+        dot_step(acc, a->a + (size_t)(at / 4) * a->a_stride + (size_t)(pixel * 16 + at % 4 * 4),
+                 ENG_BLOCK, w, mr, nv);
+    }
+}
+
+/* One pixel: its two sums alone would wait for each other's latency, so each is four. */
+INLINE void single(const struct eng_pw_u8_args *a, const struct panel *p, int pixel, uint8_t *out,
+                   int nv)
+{
+    __m512i acc[MR][NV]; /* four of them */
+    const uint8_t *in = a->a + (size_t)pixel * 16;
+    const int8_t *w = p->w;
+    start(acc, p, a->sum ? a->sum + pixel : NULL, 1, nv);
+#pragma GCC unroll 3
+    for (int j = 1; j < 4; j++)
+#pragma GCC unroll 2
+        for (int v = 0; v < nv; v++)
+            acc[j][v] = _mm512_setzero_si512();
+    for (int b = 0; b < a->k_blocks; b++, in += a->a_stride)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++, w += NR * 4)
+            dot_step(acc + j, in + j * 4, ENG_BLOCK, w, 1, nv);
+    more_steps(acc, a, p, pixel, w, 1, nv);
+#pragma GCC unroll 2
+    for (int v = 0; v < nv; v++)
+        acc[0][v] = _mm512_add_epi32(_mm512_add_epi32(acc[0][v], acc[1][v]),
+                                     _mm512_add_epi32(acc[2][v], acc[3][v]));
+    struct rq512 q = rq512_load(&a->rq);
+    finish(acc, p->scale, &q, out, a->out_stride, 1, nv);
+}
+
 INLINE void tile(const struct eng_pw_u8_args *a, const struct panel *p, int pixel, uint8_t *out,
                  int mr, int nv)
 {
     __m512i acc[MR][NV];
+    if (mr == 1) {
+        single(a, p, pixel, out, nv);
+        return;
+    }
     const uint8_t *in = a->a + (size_t)pixel * 16;
     const int8_t *w = p->w;
     start(acc, p, a->sum ? a->sum + pixel : NULL, mr, nv);
@@ -93,6 +177,7 @@ INLINE void tile(const struct eng_pw_u8_args *a, const struct panel *p, int pixe
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++, w += NR * 4)
             dot_step(acc, in + j * 4, ENG_BLOCK, w, mr, nv);
+    more_steps(acc, a, p, pixel, w, mr, nv);
     struct rq512 q = rq512_load(&a->rq);
     finish(acc, p->scale, &q, out, a->out_stride, mr, nv);
 }
@@ -137,6 +222,7 @@ INLINE void piped(const struct eng_pw_u8_args *a, const struct panel *p, int pix
 #pragma GCC unroll 4
             for (int j = 0; j < 4; j++, w += NR * 4)
                 pipe_step(&s, &sums, acc, in + j * 4, ENG_BLOCK, w, 0, 0, nv);
+        more_steps(acc, a, p, pixel, w, pixels, nv);
         pipe_leave(&s, &sums, acc, out, nv);
     }
     pipe_end(&s, &sums, nv);

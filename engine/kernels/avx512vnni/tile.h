@@ -28,14 +28,14 @@ INLINE void dot(__m512i *acc, __m512i x, __m512i w)
 }
 
 /* Four k of all pixels: words at in, in + step, ... against nv vectors of weights. */
-INLINE void dot_step(__m512i acc[MR][NV], const uint8_t *in, size_t step, const int8_t *w, int mr,
+INLINE void dot_step(__m512i acc[][NV], const uint8_t *in, size_t step, const int8_t *w, int mr,
                      int nv)
 {
     __m512i wv[NV];
 #pragma GCC unroll 2
     for (int v = 0; v < nv; v++)
         wv[v] = _mm512_load_si512(w + v * 64);
-#pragma GCC unroll 14
+#pragma GCC unroll 16
     for (int i = 0; i < mr; i++) {
         __m512i x = broadcast(in + (size_t)i * step);
 #pragma GCC unroll 2
