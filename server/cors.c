@@ -42,7 +42,8 @@ void srv_cors_open(struct srv_call *c)
         return;
     srv_call_header(c, "Access-Control-Allow-Origin", "%s", origin);
     srv_call_header(c, "Access-Control-Expose-Headers",
-                    "X-Request-Id, Retry-After, WWW-Authenticate, Inference-Header-Content-Length");
+                    "X-Request-Id, Retry-After, WWW-Authenticate, ETag, X-Cache, "
+                    "Inference-Header-Content-Length");
 }
 
 int srv_cors_preflight(struct srv_call *c)

@@ -3,13 +3,14 @@
 
 #include "server/api.h"
 #include "server/api_common.h"
+#include "server/share.h"
 #include "server/srv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOP_BODY_MAX = 16 << 10, BOUNDARY_MAX = 128 };
+enum { LOOP_BODY_MAX = 16 << 10, BOUNDARY_MAX = 128, LOOP_DIGEST_MAX = 128 << 10 };
 
 struct reading {
     struct srv_images images; /* first */
@@ -44,6 +45,20 @@ static void jobs_done(struct srv_req *r, void *arg)
     srv_images_reply(im);
 }
 
+/* The client has the answer already: nothing is computed, and nothing sent. */
+static int reply_known(struct srv_images *im)
+{
+    struct srv_call *c = im->call;
+    const char *given = c->ops->header(c, "If-None-Match");
+    char tag[SRV_ETAG_MAX];
+    if (!given || im->form != SRV_ONE || im->req->wants & SRV_WANT_TENSOR ||
+        !srv_share_is_known(im->req, &im->inputs[0], given, tag))
+        return 0;
+    srv_call_header(c, "ETag", "%s", tag);
+    srv_call_reply(c, 304, "application/json", strdup(""), 0);
+    return 1;
+}
+
 static void submit(struct srv_req *r, void *arg)
 {
     struct srv_images *im = arg;
@@ -52,6 +67,8 @@ static void submit(struct srv_req *r, void *arg)
         srv_images_reply(im);
         return;
     }
+    if (r->sharing && reply_known(im))
+        return;
     r->done = jobs_done;
     r->arg = im;
     int rc = srv_req_submit(r, im->inputs, im->n_inputs);
@@ -62,8 +79,9 @@ static void submit(struct srv_req *r, void *arg)
 static void read_body(struct srv_req *r, void *arg)
 {
     struct reading *g = arg;
-    (void)r;
     srv_images_read(&g->images, g->kind, g->boundary);
+    if (r->sharing && !g->images.status)
+        srv_share_digest(r, g->images.inputs, g->images.n_inputs);
 }
 
 static int read_tensor_form(struct srv_call *c, enum srv_tensor_form *ret)
@@ -99,7 +117,8 @@ void srv_images_finish(struct srv_call *c)
         return;
     r->release = release;
     r->release_arg = &g->images;
-    if (g->kind == SRV_BODY_RAW || r->body_len <= LOOP_BODY_MAX) {
+    int light = g->kind == SRV_BODY_RAW && (!r->sharing || r->body_len <= LOOP_DIGEST_MAX);
+    if (light || r->body_len <= LOOP_BODY_MAX) {
         read_body(r, g);
         submit(r, g);
         return;

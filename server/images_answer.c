@@ -2,6 +2,7 @@
 #include "protocol/picture.h"
 #include "server/api_common.h"
 #include "server/images.h"
+#include "server/share.h"
 #include "server/srv.h"
 
 #include <stdio.h>
@@ -157,6 +158,20 @@ static void add_timing(struct srv_call *c, const struct proto_result *results, i
         srv_call_header(c, "Server-Timing", "%s", timing);
 }
 
+static void add_sharing(struct srv_call *c, const struct srv_images *im)
+{
+    const struct srv_req *r = c->req;
+    int computed = 0;
+    for (int i = 0; i < r->n_jobs; i++)
+        computed += !r->jobs[i].elsewhere;
+    srv_call_header(c, "X-Cache", "%s", computed ? "miss" : "hit");
+    if (im->form != SRV_ONE || r->wants & SRV_WANT_TENSOR)
+        return;
+    char tag[SRV_ETAG_MAX];
+    srv_share_etag(&r->jobs[0], tag);
+    srv_call_header(c, "ETag", "%s", tag);
+}
+
 /* The first error, where there is no list to put it in. */
 static const struct proto_result *first_error(const struct proto_result *results, int n)
 {
@@ -203,6 +218,8 @@ void srv_images_reply(struct srv_images *im)
         return;
     }
     im->body = NULL;
+    if (c->req->sharing)
+        add_sharing(c, im);
     add_timing(c, im->results, im->n);
     srv_call_reply(c, 200, body ? im->type : "application/json", body, im->body_len);
 }

@@ -3,6 +3,7 @@
 #include "server/infer.h"
 
 #include "server/clock.h"
+#include "server/share.h"
 #include "server/srv.h"
 
 #include <errno.h>
@@ -213,9 +214,9 @@ static void submit(struct srv_infer *i)
 static void read_tensors(struct srv_req *r, void *arg)
 {
     struct srv_infer *i = arg;
-    (void)r;
-    if (!i->status && srv_infer_choose_outputs(i) == 0)
-        srv_infer_read_inputs(i);
+    if (!i->status && srv_infer_choose_outputs(i) == 0 && srv_infer_read_inputs(i) == 0 &&
+        r->sharing)
+        srv_share_digest(r, i->inputs, i->n_inputs);
 }
 
 static void after_tensors(struct srv_req *r, void *arg)

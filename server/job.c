@@ -6,7 +6,8 @@
 #include <stdio.h>
 
 static const unsigned allowed[] = {
-    [SRV_JOB_NEW] = 1u << SRV_JOB_QUEUED | 1u << SRV_JOB_FAILED | 1u << SRV_JOB_CANCELLED,
+    [SRV_JOB_NEW] = 1u << SRV_JOB_QUEUED | 1u << SRV_JOB_DONE | 1u << SRV_JOB_EXPIRED |
+                    1u << SRV_JOB_FAILED | 1u << SRV_JOB_CANCELLED,
     [SRV_JOB_QUEUED] = 1u << SRV_JOB_RUNNING | 1u << SRV_JOB_EXPIRED | 1u << SRV_JOB_CANCELLED |
                        1u << SRV_JOB_FAILED,
     [SRV_JOB_RUNNING] =

@@ -5,15 +5,17 @@
 
 #include "engine/context.h"
 #include "engine/image.h"
+#include "server/siphash.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
+struct srv_flight;
 struct srv_model;
 struct srv_req;
 
 enum srv_job_state {
-    SRV_JOB_NEW,
+    SRV_JOB_NEW,       /* also: waits for the answer of another one (share.h) */
     SRV_JOB_QUEUED,    /* in a model's queue */
     SRV_JOB_RUNNING,   /* on a worker */
     SRV_JOB_DONE,      /* has predictions */
@@ -34,6 +36,8 @@ struct srv_input {
     enum srv_input_kind kind;
     const void *data;
     size_t len;
+    struct srv_hash digest; /* srv_share_digest(), if `digested` */
+    int digested;
 };
 
 /* What a job is to bring back. */
@@ -63,6 +67,8 @@ struct srv_job {
     uint32_t width, height; /* 0: not known */
 
     struct srv_job *next; /* in a list of its holder */
+    int elsewhere;        /* is not in the queue: share.h has its answer, or will have it */
+    struct srv_flight *flight;
 
     /* The answer: written by the worker, read by the loop once the job is in the completion list.
      */

@@ -41,6 +41,7 @@ static void on_jobs_done(uv_async_t *a)
     struct srv *s = a->data;
     srv_req_tasks_back(srv_pool_collect_tasks(s->pool));
     srv_req_jobs_back(s, srv_pool_collect(s->pool));
+    srv_req_jobs_back(s, srv_share_collect(s));
     srv_http_pump(s->http);
     srv_grpc_pump(s->grpc);
 }
@@ -51,6 +52,7 @@ static void on_expiry(uv_timer_t *t)
     uint64_t next;
     s->expiry_ns = SRV_NEVER;
     srv_req_jobs_expired(s, srv_pool_expire(s->pool, srv_now_ns(), &next));
+    srv_req_jobs_back(s, srv_share_expire(s, srv_now_ns(), &next));
     if (next != SRV_NEVER)
         srv_loop_watch_deadline(s, next);
     srv_http_pump(s->http);
@@ -185,6 +187,8 @@ static int start_handles(struct srv *s, char *err, size_t errlen)
     if (rc == 0)
         srv_watch_init(s);
     if (rc == 0)
+        srv_share_init(s);
+    if (rc == 0)
         srv_brownout_init(s);
     else
         snprintf(err, errlen, "event loop: %s", uv_strerror(rc));
@@ -262,6 +266,7 @@ static void stop(struct srv *s)
     uv_loop_close(&s->loop);
     srv_http_destroy(s->http);
     srv_grpc_destroy(s->grpc);
+    srv_share_finish(s);
     srv_registry_destroy(s->registry);
     srv_keys_destroy(s->keys);
     srv_tls_destroy(s->tls);

@@ -384,6 +384,17 @@ static void put_server(FILE *f, struct srv *s)
         (double)s->metrics.reloads);
     one(f, "reload_failures_total", "counter", "Reloads that changed nothing because they failed.",
         (double)s->metrics.reload_failures);
+    struct srv_cache_stats cache = srv_cache_stats(s->share.cache);
+    one(f, "cache_hits_total", "counter", "Images whose answer was in the cache.",
+        (double)s->share.hits);
+    one(f, "cache_shared_total", "counter", "Images that waited for the answer to an equal one.",
+        (double)s->share.shared);
+    one(f, "cache_misses_total", "counter", "Images that were computed while the cache was on.",
+        (double)s->share.misses);
+    one(f, "cache_evictions_total", "counter", "Answers that made room for others.",
+        (double)cache.evictions);
+    one(f, "cache_entries", "gauge", "Answers in the cache.", (double)cache.entries);
+    one(f, "cache_bytes", "gauge", "Memory of the cache.", (double)cache.bytes);
     one(f, "model_loads_total", "counter", "Models that were loaded by a call.",
         (double)s->metrics.loads);
     one(f, "model_unloads_total", "counter", "Models that were unloaded by a call.",

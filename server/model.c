@@ -3,7 +3,21 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+/* Two models of the same identity answer the same to every picture. */
+static void identify(struct srv_model *m)
+{
+    const struct eng_preprocess *p = &m->info->preprocess;
+    char text[512];
+    int n = snprintf(text, sizeof(text), "%s %s %d %d %d %d %d %d %a %a %a %a %a %a %d",
+                     m->info->digest, m->info->precision, p->height, p->width, (int)p->resize,
+                     (int)p->filter, p->bgr, (int)p->type, (double)p->mean[0], (double)p->mean[1],
+                     (double)p->mean[2], (double)p->scale[0], (double)p->scale[1],
+                     (double)p->scale[2], m->info->class_offset);
+    eng_digest(text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text), m->identity);
+}
 
 int srv_model_create(struct srv_model **ret, struct eng_model *eng_take, uint64_t stamp)
 {
@@ -14,6 +28,7 @@ int srv_model_create(struct srv_model **ret, struct eng_model *eng_take, uint64_
     m->eng = eng_take;
     m->info = eng_model_info(eng_take);
     m->stamp = stamp;
+    identify(m);
     m->weight = 1;
     m->batch_limit = INT_MAX;
     *ret = m;

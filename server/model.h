@@ -37,9 +37,10 @@ struct srv_model {
     atomic_int refs;
     struct eng_model *eng;
     const struct eng_model_info *info;
-    uint64_t stamp;  /* of the folder's files: tells whether a reload must read them again */
-    int batch_limit; /* larger batches do not pay; set by srv_model_warm() */
-    int weight;      /* share of the workers against other models; 1 = normal */
+    char identity[65]; /* digest of the weights and of what is done to a picture before */
+    uint64_t stamp;    /* of the folder's files: tells whether a reload must read them again */
+    int batch_limit;   /* larger batches do not pay; set by srv_model_warm() */
+    int weight;        /* share of the workers against other models; 1 = normal */
 
     /* guarded by the pool's lock */
     struct srv_queue queue;

@@ -270,17 +270,23 @@ int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *job
                     size_t limit)
 {
     uint64_t now = srv_now_ns();
-    int wanted = 0;
+    int wanted = 0, here = 0;
+    for (int i = 0; i < n; i++)
+        here += !jobs[i].elsewhere;
+    if (here == 0)
+        return 0;
     pthread_mutex_lock(&p->lock);
-    int rc = srv_queue_reserve(&m->queue, (size_t)n, limit);
+    int rc = srv_queue_reserve(&m->queue, (size_t)here, limit);
     if (rc == 0) {
         for (int i = 0; i < n; i++) {
+            if (jobs[i].elsewhere)
+                continue;
             jobs[i].queued_at_ns = now;
             srv_queue_push(&m->queue, &jobs[i]);
         }
-        p->queued += (size_t)n;
+        p->queued += (size_t)here;
         link_waiting(p, m);
-        wanted = n < p->idle ? n : p->idle;
+        wanted = here < p->idle ? here : p->idle;
     }
     pthread_mutex_unlock(&p->lock);
     for (int i = 0; i < wanted; i++) /* outside: who wakes up wants the lock */

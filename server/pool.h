@@ -67,7 +67,8 @@ int srv_pool_create(struct srv_pool **ret, const struct srv_pool_options *option
                     size_t errlen);
 void srv_pool_destroy(struct srv_pool *p); /* nothing may wait; joins the threads */
 
-/* Loop thread. All n jobs of a request or none: -EAGAIN over `limit` waiting, -ENOMEM. */
+/* Loop thread. All n jobs of a request, but for those that are elsewhere, or none: -EAGAIN over
+ * `limit` waiting, -ENOMEM. */
 int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *jobs, int n,
                     size_t limit);
 /* Takes a waiting job out; 0 if a worker has it already. The job stays QUEUED. */

@@ -10,6 +10,7 @@
 #include "server/metrics.h"
 #include "server/models.h"
 #include "server/pool.h"
+#include "server/share.h"
 #include "server/srv.h"
 
 #include <assert.h>
@@ -48,6 +49,7 @@ int srv_req_create(struct srv_req **ret, struct srv *s, srv_req_done_fn *done, v
     r->begun_ns = srv_now_ns();
     r->deadline_ns = SRV_NEVER;
     r->priority = SRV_PRIORITY_DEFAULT;
+    r->sharing = srv_share_is_on(s);
     r->image.limits = image_limits(s->cfg);
     r->image.full_decode = s->cfg->full_decode;
     r->done = done;
@@ -291,6 +293,8 @@ static int refuse_full(struct srv_req *r)
 int srv_req_admit(struct srv_req *r, size_t bytes)
 {
     struct srv *s = r->srv;
+    if (r->sharing) /* the answer may be known: who knows before the body is here? */
+        return 0;
     if (srv_pool_queued(s->pool, r->model) >= (size_t)s->cfg->queue_limit)
         return refuse_full(r);
     srv_brownout_arrive(r, 1);
@@ -300,15 +304,23 @@ int srv_req_admit(struct srv_req *r, size_t bytes)
     return admit_cost(r, cost, cost);
 }
 
+void srv_req_price(struct srv_job *j)
+{
+    struct srv_req *r = j->req;
+    srv_cost_look(j);
+    if (r->family)
+        srv_brownout_price(r, j);
+    else
+        srv_cost_price(&r->srv->cost, r->model, j);
+}
+
 static int admit_jobs(struct srv_req *r)
 {
     uint64_t total = 0, piece = 0;
     for (int i = 0; i < r->n_jobs; i++) {
-        srv_cost_look(&r->jobs[i]);
-        if (r->family)
-            srv_brownout_price(r, &r->jobs[i]);
-        else
-            srv_cost_price(&r->srv->cost, r->model, &r->jobs[i]);
+        if (r->jobs[i].elsewhere)
+            continue;
+        srv_req_price(&r->jobs[i]);
         total += r->jobs[i].cost_ns;
         piece = r->jobs[i].cost_ns > piece ? r->jobs[i].cost_ns : piece;
     }
@@ -329,10 +341,12 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
 {
     assert(r->model && n > 0 && r->pending == 0);
     struct srv *s = r->srv;
-    int rc = make_jobs(r, inputs, n);
+    int rc = make_jobs(r, inputs, n), here = n;
     pin_tensors(r, inputs, n);
-    srv_brownout_arrive(r, n - r->counted);
-    if (rc == 0)
+    if (rc == 0 && r->sharing)
+        here = srv_share_look(r);
+    srv_brownout_arrive(r, here - r->counted);
+    if (rc == 0 && here > 0)
         rc = admit_jobs(r);
     r->submitted_ns = srv_now_ns();
     if (rc == 0) {
@@ -347,7 +361,12 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
     }
     r->pending = n;
     for (int i = 0; i < n; i++)
-        srv_cost_enter(&s->cost, &r->jobs[i], r->submitted_ns);
+        if (!r->jobs[i].elsewhere)
+            srv_cost_enter(&s->cost, &r->jobs[i], r->submitted_ns);
+    if (here < n)
+        r->predicted_ns = 0; /* others are waited for, too, or nobody is */
+    if (r->sharing)
+        srv_share_begin(r);
     srv_loop_watch_deadline(s, r->deadline_ns);
     return 0;
 }
@@ -387,12 +406,16 @@ void srv_req_tasks_back(struct srv_task *list)
 static void job_back(struct srv_job *j, uint64_t now)
 {
     struct srv_req *r = j->req;
-    srv_cost_leave(&r->srv->cost, j->model, j, now);
+    if (!j->elsewhere)
+        srv_cost_leave(&r->srv->cost, j->model, j, now);
+    if (r->sharing)
+        srv_share_settle(j);
     if (j->state == SRV_JOB_DONE && r->deadline_ns < now) {
         j->status = 504;
         snprintf(j->error, sizeof(j->error), "the answer came after its deadline");
     }
-    srv_metrics_job(&r->srv->metrics, j->model, j);
+    if (!j->elsewhere)
+        srv_metrics_job(&r->srv->metrics, j->model, j);
     if (r->family && j->model != r->model && j->status == 200)
         r->family->degraded++;
     if (--r->pending > 0)
@@ -440,7 +463,7 @@ static void withdraw_all(struct srv_req *r, int status, const char *sentence)
     struct srv_job *list = NULL;
     for (int i = 0; i < r->n_jobs; i++) {
         struct srv_job *j = &r->jobs[i];
-        if (!srv_pool_withdraw(r->srv->pool, r->model, j))
+        if (!srv_share_withdraw(j) && !srv_pool_withdraw(r->srv->pool, r->model, j))
             continue;
         srv_job_move(j, SRV_JOB_CANCELLED);
         j->status = status;

@@ -77,6 +77,7 @@ struct srv_req {
     int retry_after_s; /* set where admission refuses */
     int counted;       /* images that the control law knows of */
     char compare[SRV_LABEL_MAX]; /* label whose answer is to be compared; "": none */
+    int sharing;                 /* takes part in what share.h does; fixed when it is made */
     int shadow;                  /* no client's: a comparison */
     srv_req_done_fn *done;
     void *arg;
@@ -106,6 +107,9 @@ void srv_req_choose(struct srv_req *r, struct srv_choice *c);
  * unknown). 0; -EAGAIN: the queue is full; -ETIME: the deadline cannot be met at the present load.
  * Both set retry_after_s. A server that has nothing to do refuses nothing. */
 int srv_req_admit(struct srv_req *r, size_t bytes);
+
+/* What this job will cost, before it is queued. */
+void srv_req_price(struct srv_job *j);
 
 /* One job an input. 0: `done` will be called, later and never from here. -EAGAIN: the queue is
  * full; -ETIME as above; -ENOMEM. On failure the request is as before. Every input's length is that

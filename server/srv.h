@@ -9,6 +9,7 @@
 #include "server/metrics.h"
 #include "server/quota.h"
 #include "server/sandbox.h"
+#include "server/share.h"
 #include "server/systemd.h"
 
 #include <pthread.h>
@@ -67,6 +68,7 @@ struct srv {
     struct srv_sandbox sandbox;
     struct srv_systemd systemd;
     struct srv_cost cost;
+    struct srv_share share;
     uint32_t cpu_bits;
     char *models_dir;
     int workers;

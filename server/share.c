@@ -1,0 +1,429 @@
+/* Keys, answers as bytes, and the flights: one for every image that is computed and that others may
+ * wait for. */
+#include "server/share.h"
+
+#include "server/clock.h"
+#include "server/family.h"
+#include "server/pool.h"
+#include "server/request.h"
+#include "server/srv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+struct srv_flight {
+    struct srv_flight *chain;
+    struct srv_hash key;
+    struct srv_job *leader;          /* is computed */
+    struct srv_job *waiting, **tail; /* linked by `next`, oldest first */
+};
+
+/* ---- start and end ---- */
+
+void srv_share_init(struct srv *s)
+{
+    struct srv_share *h = &s->share;
+    h->ready_tail = &h->ready;
+    if (getrandom(h->key, sizeof(h->key), 0) != sizeof(h->key))
+        h->key[0] = srv_now_ns() ^ (uintptr_t)s; /* no kernel that runs this lacks it */
+    srv_share_configure(s);
+}
+
+void srv_share_configure(struct srv *s)
+{
+    struct srv_share *h = &s->share;
+    if (h->budget == s->cfg->cache_bytes)
+        return;
+    srv_cache_destroy(h->cache);
+    h->cache = NULL;
+    h->budget = s->cfg->cache_bytes;
+    if (h->budget > 0 && srv_cache_create(&h->cache, (size_t)h->budget) < 0)
+        srv_log(s->log, SRV_ERROR, "no memory for the cache: it stays off");
+}
+
+void srv_share_finish(struct srv *s)
+{
+    srv_cache_destroy(s->share.cache);
+}
+
+int srv_share_is_on(const struct srv *s)
+{
+    return s->share.cache != NULL;
+}
+
+/* ---- keys ---- */
+
+void srv_share_digest(const struct srv_req *r, struct srv_input *inputs, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (inputs[i].digested)
+            continue;
+        inputs[i].digest = srv_siphash(r->srv->share.key, inputs[i].data, inputs[i].len);
+        inputs[i].digested = 1;
+    }
+}
+
+/* All that an answer depends on. No padding: it is hashed as it lies there. */
+struct question {
+    char model[64]; /* identity */
+    struct srv_hash image;
+    uint64_t kind, wants, capacity, ignore_exif, lenient, full_decode, floor, owner;
+};
+
+static struct srv_hash ask(const struct srv_req *r, const struct srv_input *input,
+                           const struct srv_model *m, int capacity, int floor, const void *owner)
+{
+    struct question q = {
+        .image = input->digest,
+        .kind = (uint64_t)input->kind,
+        .wants = r->wants ? r->wants : SRV_WANT_CLASSES,
+        .capacity = (uint64_t)capacity,
+        .ignore_exif = (uint64_t)r->image.ignore_exif,
+        .lenient = (uint64_t)r->image.lenient,
+        .full_decode = (uint64_t)r->image.full_decode,
+        .floor = (uint64_t)floor,
+        .owner = (uint64_t)(uintptr_t)owner,
+    };
+    _Static_assert(sizeof(q) == 64 + 16 + 8 * 8, "padding would be hashed");
+    memcpy(q.model, m->identity, sizeof(q.model));
+    return srv_siphash(r->srv->share.key, &q, sizeof(q));
+}
+
+/* Of an answer that this model gave. */
+static struct srv_hash answer_key(const struct srv_job *j, const struct srv_model *m)
+{
+    return ask(j->req, &j->input, m, j->capacity, -1, NULL);
+}
+
+/* Of what may share one run: the same models may answer it, and whoever waits for one of them holds
+ * it, too. */
+static struct srv_hash flight_key(const struct srv_job *j)
+{
+    const struct srv_req *r = j->req;
+    return ask(r, &j->input, r->model, j->capacity, r->family ? r->floor : 0,
+               r->family ? (const void *)r->family : r->model);
+}
+
+/* The variants that may answer without a run: the one whose turn it is, and all better ones. */
+static int variants(const struct srv_req *r)
+{
+    if (!r->family)
+        return 1;
+    return (r->family->level < r->floor ? r->family->level : r->floor) + 1;
+}
+
+static struct srv_model *variant(const struct srv_req *r, int v)
+{
+    return r->family ? r->family->variants[v] : r->model;
+}
+
+/* ---- answers ---- */
+
+struct part {
+    void *at;
+    size_t len;
+};
+
+enum { PARTS = 4 };
+
+/* What an answer consists of besides the number of its predictions. */
+static size_t parts_of(const struct srv_job *j, const struct srv_model *m, struct part ret[PARTS])
+{
+    size_t outputs = (size_t)m->info->outputs * sizeof(float), sum = 0;
+    ret[0] = (struct part){j->predictions, (size_t)j->capacity * sizeof(*j->predictions)};
+    ret[1] = (struct part){j->logits, outputs};
+    ret[2] = (struct part){j->probabilities, outputs};
+    ret[3] = (struct part){j->embedding, (size_t)m->info->embedding * sizeof(float)};
+    for (int i = 0; i < PARTS; i++) {
+        if (!ret[i].at)
+            ret[i].len = 0;
+        sum += ret[i].len;
+    }
+    return sum;
+}
+
+/* The answer of one job as bytes, malloc'ed; NULL: out of memory. */
+static unsigned char *pack(const struct srv_job *j, size_t *ret_len)
+{
+    struct part parts[PARTS];
+    size_t len = sizeof(j->n_predictions) + parts_of(j, j->model, parts);
+    unsigned char *all = malloc(len), *to = all;
+    if (!all)
+        return NULL;
+    memcpy(to, &j->n_predictions, sizeof(j->n_predictions));
+    to += sizeof(j->n_predictions);
+    for (int i = 0; i < PARTS; i++) {
+        if (parts[i].len > 0)
+            memcpy(to, parts[i].at, parts[i].len);
+        to += parts[i].len;
+    }
+    *ret_len = len;
+    return all;
+}
+
+/* Gives a waiting job the answer that this model gave. 0: it does not fit. */
+static int unpack(struct srv_job *j, struct srv_model *m, const unsigned char *from, size_t len)
+{
+    struct part parts[PARTS];
+    if (len != sizeof(j->n_predictions) + parts_of(j, m, parts))
+        return 0;
+    memcpy(&j->n_predictions, from, sizeof(j->n_predictions));
+    from += sizeof(j->n_predictions);
+    for (int i = 0; i < PARTS; i++) {
+        if (parts[i].len > 0)
+            memcpy(parts[i].at, from, parts[i].len);
+        from += parts[i].len;
+    }
+    j->model = m;
+    srv_job_move(j, SRV_JOB_DONE);
+    return 1;
+}
+
+static void push_ready(struct srv *s, struct srv_job *j)
+{
+    j->next = NULL;
+    *s->share.ready_tail = j;
+    s->share.ready_tail = &j->next;
+    uv_async_send(&s->jobs_done);
+}
+
+struct srv_job *srv_share_collect(struct srv *s)
+{
+    struct srv_job *all = s->share.ready;
+    s->share.ready = NULL;
+    s->share.ready_tail = &s->share.ready;
+    return all;
+}
+
+/* ---- flights ---- */
+
+static struct srv_flight **find_flight(struct srv_share *h, struct srv_hash key)
+{
+    struct srv_flight **at = &h->flights[key.a % SRV_FLIGHT_BUCKETS];
+    while (*at && ((*at)->key.a != key.a || (*at)->key.b != key.b))
+        at = &(*at)->chain;
+    return at;
+}
+
+static int is_as_urgent(const struct srv_job *leader, const struct srv_job *j)
+{
+    return leader->priority <= j->priority && leader->deadline_ns <= j->deadline_ns;
+}
+
+static void lead(struct srv_job *j)
+{
+    struct srv_share *h = &j->req->srv->share;
+    struct srv_hash key = flight_key(j);
+    struct srv_flight **at = find_flight(h, key);
+    struct srv_flight *f = *at ? NULL : calloc(1, sizeof(*f));
+    if (!f)
+        return; /* one is there already, which is less urgent or the same request's: it runs alone
+                 */
+    f->key = key;
+    f->leader = j;
+    f->tail = &f->waiting;
+    *at = f;
+    j->flight = f;
+}
+
+static void wait_for(struct srv_flight *f, struct srv_job *j)
+{
+    j->flight = f;
+    j->next = NULL;
+    *f->tail = j;
+    f->tail = &j->next;
+}
+
+static void unlink_waiting(struct srv_flight *f, struct srv_job **at)
+{
+    struct srv_job *j = *at;
+    *at = j->next;
+    if (!*at)
+        f->tail = at;
+    j->flight = NULL;
+    j->next = NULL;
+}
+
+int srv_share_withdraw(struct srv_job *j)
+{
+    struct srv_flight *f = j->flight;
+    if (!f || f->leader == j)
+        return 0;
+    struct srv_job **at = &f->waiting;
+    while (*at != j)
+        at = &(*at)->next;
+    unlink_waiting(f, at);
+    return 1;
+}
+
+static int can_wait(const struct srv_req *r, const struct srv_job *j)
+{
+    struct srv_flight *f = *find_flight(&r->srv->share, flight_key(j));
+    return f && is_as_urgent(f->leader, j);
+}
+
+static int take_from_cache(struct srv_req *r, struct srv_job *j)
+{
+    struct srv_share *h = &r->srv->share;
+    size_t len;
+    for (int v = 0; h->cache && v < variants(r); v++) {
+        struct srv_model *m = variant(r, v);
+        const void *known = srv_cache_get(h->cache, answer_key(j, m), &len);
+        if (known && unpack(j, m, known, len))
+            return 1;
+    }
+    return 0;
+}
+
+int srv_share_look(struct srv_req *r)
+{
+    int left = 0;
+    if (r->wants & SRV_WANT_TENSOR)
+        return r->n_jobs;
+    for (int i = 0; i < r->n_jobs; i++) {
+        struct srv_job *j = &r->jobs[i];
+        srv_share_digest(r, &j->input, 1);
+        j->elsewhere = take_from_cache(r, j) || can_wait(r, j);
+        left += !j->elsewhere;
+    }
+    return left;
+}
+
+void srv_share_begin(struct srv_req *r)
+{
+    struct srv_share *h = &r->srv->share;
+    if (r->wants & SRV_WANT_TENSOR)
+        return;
+    for (int i = 0; i < r->n_jobs; i++) {
+        struct srv_job *j = &r->jobs[i];
+        if (!j->elsewhere) {
+            h->misses++;
+            lead(j);
+        } else if (j->state == SRV_JOB_DONE) {
+            h->hits++;
+            push_ready(r->srv, j);
+        } else {
+            h->shared++;
+            wait_for(*find_flight(h, flight_key(j)), j);
+        }
+    }
+}
+
+/* Sends the next one that waits to the queue in place of the leader. */
+static void lead_next(struct srv *s, struct srv_flight *f)
+{
+    while (f->waiting) {
+        struct srv_job *j = f->waiting;
+        unlink_waiting(f, &f->waiting);
+        j->elsewhere = 0;
+        srv_req_price(j);
+        if (srv_pool_submit(s->pool, j->req->model, j, 1, (size_t)s->cfg->queue_limit) == 0) {
+            srv_cost_enter(&s->cost, j, srv_now_ns());
+            j->flight = f;
+            f->leader = j;
+            return;
+        }
+        j->elsewhere = 1;
+        srv_job_fail(j, 503, "too many images wait for this model");
+        push_ready(s, j);
+    }
+}
+
+static void remove_flight(struct srv_share *h, struct srv_flight *f)
+{
+    *find_flight(h, f->key) = f->chain;
+    free(f);
+}
+
+/* Is it the image's fault, and everybody's who sends it? */
+static int is_of_image(const struct srv_job *j)
+{
+    return j->state == SRV_JOB_FAILED && (j->status == 413 || j->status == 415 || j->status == 422);
+}
+
+static void hand_out(struct srv *s, struct srv_flight *f, const struct srv_job *leader,
+                     const unsigned char *answer, size_t len)
+{
+    while (f->waiting) {
+        struct srv_job *j = f->waiting;
+        unlink_waiting(f, &f->waiting);
+        if (!answer)
+            srv_job_fail(j, leader->status, "%s", leader->error);
+        else if (!unpack(j, leader->model, answer, len))
+            srv_job_fail(j, 500, "the answer is not of the form that was asked for");
+        push_ready(s, j);
+    }
+}
+
+void srv_share_settle(struct srv_job *j)
+{
+    struct srv *s = j->req->srv;
+    struct srv_flight *f = j->flight;
+    size_t len = 0;
+    unsigned char *answer = NULL;
+    if (j->elsewhere || (j->req->wants & SRV_WANT_TENSOR))
+        return;
+    j->flight = NULL;
+    if (j->state == SRV_JOB_DONE)
+        answer = pack(j, &len);
+    if (answer && s->share.cache)
+        srv_cache_put(s->share.cache, answer_key(j, j->model), answer, len);
+    if (f && (answer || is_of_image(j)))
+        hand_out(s, f, j, answer, len);
+    else if (f)
+        lead_next(s, f);
+    if (f && f->leader == j)
+        remove_flight(&s->share, f);
+    free(answer);
+}
+
+struct srv_job *srv_share_expire(struct srv *s, uint64_t now, uint64_t *ret_next)
+{
+    struct srv_job *expired = NULL;
+    for (int b = 0; b < SRV_FLIGHT_BUCKETS; b++)
+        for (struct srv_flight *f = s->share.flights[b]; f; f = f->chain)
+            for (struct srv_job **at = &f->waiting; *at;) {
+                struct srv_job *j = *at;
+                if (j->deadline_ns > now) {
+                    *ret_next = j->deadline_ns < *ret_next ? j->deadline_ns : *ret_next;
+                    at = &j->next;
+                    continue;
+                }
+                unlink_waiting(f, at);
+                srv_job_move(j, SRV_JOB_EXPIRED);
+                j->next = expired;
+                expired = j;
+            }
+    return expired;
+}
+
+/* ---- entity tags ---- */
+
+static void print_tag(struct srv_hash h, char ret[SRV_ETAG_MAX])
+{
+    snprintf(ret, SRV_ETAG_MAX, "W/\"%016llx%016llx\"", (unsigned long long)h.a,
+             (unsigned long long)h.b);
+}
+
+void srv_share_etag(const struct srv_job *j, char ret[SRV_ETAG_MAX])
+{
+    print_tag(answer_key(j, j->model), ret);
+}
+
+int srv_share_is_known(struct srv_req *r, const struct srv_input *input, const char *if_none_match,
+                       char ret[SRV_ETAG_MAX])
+{
+    int classes = r->model->info->outputs - r->model->info->class_offset;
+    int capacity = r->wants && !(r->wants & SRV_WANT_CLASSES) ? 0
+                   : r->top_k < classes                       ? r->top_k
+                                                              : classes;
+    for (int v = 0; v < variants(r); v++) {
+        print_tag(ask(r, input, variant(r, v), capacity, -1, NULL), ret);
+        if (strstr(if_none_match, ret + 2)) /* weak comparison: without W/ */
+            return 1;
+    }
+    return 0;
+}
