@@ -19,6 +19,7 @@ struct eng_decoder {
     struct eng_taps columns, lines; /* of the stored picture */
     struct eng_resizer resizer;
     struct eng_buffer rows, picture, state;
+    struct eng_buffer tables; /* of JPEGs */
     struct eng_buffer canvas; /* RGB: the tensor's pixels (transposed), or one line of them */
 };
 
@@ -57,6 +58,7 @@ void eng_decoder_destroy(struct eng_decoder *d)
     eng_buffer_finish(&d->rows);
     eng_buffer_finish(&d->picture);
     eng_buffer_finish(&d->state);
+    eng_buffer_finish(&d->tables);
     eng_buffer_finish(&d->canvas);
     free(d);
 }
@@ -65,7 +67,7 @@ size_t eng_decoder_bytes(const struct eng_decoder *d)
 {
     return sizeof *d + d->columns.memory.size + d->lines.memory.size + d->resizer.ring.size +
            d->resizer.pointers.size + d->resizer.packed.size + d->rows.size + d->picture.size +
-           d->state.size + d->canvas.size;
+           d->state.size + d->tables.size + d->canvas.size;
 }
 
 /* A giant picture must not leave its buffers behind in every worker. */
@@ -242,6 +244,7 @@ static int run_source(struct job *j, struct eng_source *s, int orientation)
     s->state = memset(d->state.data, 0, s->ops->state_bytes);
     s->rows = &d->rows;
     s->picture = &d->picture;
+    s->tables = &d->tables;
     r = s->ops->open(s);
     if (r == 0)
         r = prepare(j, s);

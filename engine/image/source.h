@@ -36,6 +36,7 @@ struct eng_source {
     uint64_t deadline_ns;       /* CLOCK_MONOTONIC */
     struct eng_buffer *rows;    /* of the decoder, reused: what read() returns */
     struct eng_buffer *picture; /* the same, for what cannot come row by row */
+    struct eng_buffer *tables;  /* the same, of one format alone; what is in it stays */
     struct eng_sentence err;
     void *state; /* state_bytes, zeroed */
 

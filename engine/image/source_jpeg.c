@@ -13,8 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <jpeglib.h>
-#include <jerror.h>
+#include "engine/image/huffman.h"
 
 enum { BATCH = 16, LIBRARY_BYTES = 16 << 20 };
 
@@ -29,6 +28,7 @@ struct jpeg {
     int in_image; /* the header is read: what is missing may be forgiven */
     uint32_t next_row;
     int inverted; /* CMYK the Adobe way */
+    struct eng_huffman huffman;
 };
 
 static struct eng_source *source_of(j_common_ptr cinfo)
@@ -242,6 +242,23 @@ static void crop(struct eng_source *s, j_decompress_ptr cinfo)
     s->x1 = x0 + width;
 }
 
+/* NULL without memory for them: then the library's have to do. */
+static struct eng_huffman_tables *tables(struct eng_source *s)
+{
+    if (s->tables->size == 0) {
+        if (eng_buffer_reserve(s->tables, sizeof(struct eng_huffman_tables)) < 0)
+            return NULL;
+        memset(s->tables->data, 0, sizeof(struct eng_huffman_tables));
+    }
+    return s->tables->data;
+}
+
+static boolean decode_mcu(j_decompress_ptr cinfo, JBLOCKROW *blocks)
+{
+    struct jpeg *j = source_of((j_common_ptr)cinfo)->state;
+    return eng_huffman_mcu(&j->huffman, cinfo, blocks);
+}
+
 static int jpeg_start(struct eng_source *s)
 {
     struct jpeg *j = s->state;
@@ -251,6 +268,8 @@ static int jpeg_start(struct eng_source *s)
     cinfo->scale_num = 1;
     cinfo->scale_denom = (unsigned)s->denominator;
     jpeg_start_decompress(cinfo);
+    if (!s->lenient && tables(s) && eng_huffman_start(&j->huffman, tables(s), cinfo))
+        cinfo->entropy->decode_mcu = decode_mcu;
     if (s->full_decode) {
         s->x0 = s->y0 = 0;
         s->x1 = cinfo->output_width;
