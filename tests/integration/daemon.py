@@ -147,6 +147,14 @@ class Daemon:
         assert self.process.returncode == 0, f"exit status {self.process.returncode}; log:\n{log[-4000:]}"
 
 
+def logged(daemon, text, seconds=20):
+    """Whether the log says it, soon: lines are written by a thread of their own, after the answer."""
+    end = time.monotonic() + seconds
+    while text not in daemon.log() and time.monotonic() < end:
+        time.sleep(0.02)
+    return text in daemon.log()
+
+
 def read_response(stream):
     """One HTTP response from a socket's file: (status, headers in lower case, body)."""
     status = int(stream.readline().split()[1])

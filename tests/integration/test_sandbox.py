@@ -9,7 +9,7 @@ import pytest
 
 import pictures
 import tinymodel
-from daemon import BINARY, SANITIZED, Daemon
+from daemon import BINARY, Daemon, logged, SANITIZED
 from pictures import RED
 
 # A sanitizer's own calls (its report, its leak check) are not on the list.
@@ -99,7 +99,7 @@ def test_reload_reads_a_replaced_configuration(models, tmp_path):
     d = Daemon(models, "--sandbox=strict", "--config", str(conf))
     try:
         d.classify(RED)
-        assert "request id=" in d.log()
+        assert logged(d, "request id=")
         (tmp_path / "conf.d" / "new").write_text("log_requests = false\n")
         os.replace(tmp_path / "conf.d" / "new", conf)
         d.signal(signal.SIGHUP)

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from daemon import BINARY
+from daemon import BINARY, logged
 from pictures import RED
 from secure import wait_for
 
@@ -69,7 +69,7 @@ def test_a_new_certificate_by_sighup(secure, ca):
         f.write("nonsense")
     d.signal(signal.SIGHUP)
     wait_for(lambda: "reload failed" in d.log())
-    assert "tls_key" in d.log() and d.serial() == new
+    assert logged(d, "tls_key") and d.serial() == new
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
