@@ -117,6 +117,7 @@ static void take_configuration(struct srv *s)
     srv_log_configure(s->log, s->log_level, s->cfg->log_format);
     srv_pool_set_max_batch(s->pool, (int)s->cfg->max_batch);
     srv_watch_configure(s);
+    srv_share_configure(s);
 }
 
 static void take_models(struct srv *s)
