@@ -1,6 +1,8 @@
 /* See album.h. */
 #include "server/album.h"
 
+#include "server/read_file.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -93,18 +95,12 @@ void srv_album_finish(struct srv_album *p)
 int srv_picture_decode(struct eng_decoder *d, const char *path, const struct eng_preprocess *p,
                        void *tensor, char *err, size_t errlen)
 {
-    struct stat st;
-    FILE *f = fopen(path, "rbe");
-    if (!f || fstat(fileno(f), &st) < 0 || st.st_size > MAX_FILE) {
-        snprintf(err, errlen, "%s", f ? "the file is too large" : strerror(errno));
-        if (f)
-            fclose(f);
-        return -EIO;
-    }
-    void *bytes = malloc((size_t)st.st_size + 1);
-    size_t len = bytes ? fread(bytes, 1, (size_t)st.st_size, f) : 0;
-    fclose(f);
-    int rc = bytes ? eng_decoder_run(d, bytes, len, p, NULL, tensor, NULL, err, errlen) : -ENOMEM;
+    void *bytes;
+    size_t len;
+    int rc = srv_read_file(&bytes, &len, path, MAX_FILE, err, errlen);
+    if (rc < 0)
+        return rc;
+    rc = eng_decoder_run(d, bytes, len, p, NULL, tensor, NULL, err, errlen);
     free(bytes);
     return rc;
 }

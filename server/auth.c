@@ -2,15 +2,15 @@
  * how much of a digest was right nor where in the file it stands. */
 #include "server/auth.h"
 
+#include "server/read_file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -76,25 +76,13 @@ static const char *parse_scopes(struct srv_key *k, struct text word)
     return NULL;
 }
 
-static int nibble(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 32;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static const char *parse_digest(struct srv_key *k, struct text word)
 {
-    static const char wrong[] = "the third word must be a SHA-256 digest, 64 hexadecimal digits";
-    if (word.len != 2 * SRV_KEY_DIGEST)
-        return wrong;
-    for (size_t i = 0; i < SRV_KEY_DIGEST; i++) {
-        int high = nibble(word.at[2 * i]), low = nibble(word.at[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return wrong;
-        k->digest[i] = (unsigned char)(high << 4 | low);
-    }
+    const gnutls_datum_t hex = {(unsigned char *)(uintptr_t)word.at, (unsigned)word.len};
+    size_t len = sizeof(k->digest);
+    if (word.len != 2 * SRV_KEY_DIGEST || gnutls_hex_decode(&hex, k->digest, &len) < 0 ||
+        len != SRV_KEY_DIGEST)
+        return "the third word must be a SHA-256 digest, 64 hexadecimal digits";
     return NULL;
 }
 
@@ -187,50 +175,22 @@ int srv_keys_parse(struct srv_keys **ret, const char *text, size_t len, char *er
     return 0;
 }
 
-/* Whole, or -1 with errno. A FIFO in its place must not stop the start. */
-static ssize_t read_file(const char *path, char *buf, size_t len)
-{
-    struct stat st;
-    size_t n = 0;
-    ssize_t k = 1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &st) < 0)
-        k = -1;
-    else if (!S_ISREG(st.st_mode)) {
-        k = -1;
-        errno = EINVAL;
-    }
-    while (k > 0 && n < len) {
-        k = read(fd, buf + n, len - n);
-        n += k > 0 ? (size_t)k : 0;
-    }
-    int error = errno;
-    close(fd);
-    errno = error;
-    return k < 0 ? -1 : (ssize_t)n;
-}
-
 int srv_keys_load(struct srv_keys **ret, const char *path, char *err, size_t errlen)
 {
-    char why[256] = "";
+    char why[256];
+    void *text;
+    size_t len;
     if (!path[0]) {
         *ret = NULL;
         return 0;
     }
-    char *text = malloc(SRV_KEYS_FILE_MAX + 1);
-    int rc = text ? 0 : -ENOMEM;
-    ssize_t n = text ? read_file(path, text, SRV_KEYS_FILE_MAX + 1) : -1;
-    if (rc == 0 && n < 0)
-        rc = -errno;
-    else if (n > SRV_KEYS_FILE_MAX)
-        rc = -EFBIG;
-    if (rc == 0)
-        rc = srv_keys_parse(ret, text, (size_t)n, why, sizeof(why));
-    free(text);
+    int rc = srv_read_file(&text, &len, path, SRV_KEYS_FILE_MAX, why, sizeof(why));
+    if (rc == 0) {
+        rc = srv_keys_parse(ret, text, len, why, sizeof(why));
+        free(text);
+    }
     if (rc < 0)
-        snprintf(err, errlen, "api_keys: %s: %s", path, why[0] ? why : strerror(-rc));
+        snprintf(err, errlen, "api_keys: %s: %s", path, why);
     return rc;
 }
 
@@ -254,14 +214,6 @@ void srv_keys_inherit(struct srv_keys *next, const struct srv_keys *prev)
 
 /* ---- the check ---- */
 
-int srv_same_bytes(const unsigned char *a, const unsigned char *b, size_t len)
-{
-    volatile unsigned char differs = 0; /* volatile: no compiler may stop at the first */
-    for (size_t i = 0; i < len; i++)
-        differs = (unsigned char)(differs | (a[i] ^ b[i]));
-    return differs == 0;
-}
-
 /* The secret of "Bearer SECRET" (RFC 6750 2.1), else of X-API-Key; NULL: none was sent. */
 static const char *secret_of(const struct srv_credentials *c)
 {
@@ -282,7 +234,7 @@ static struct srv_key *find_key(struct srv_keys *keys, const char *secret)
         gnutls_hash_fast(GNUTLS_DIG_SHA256, secret, len, digest) < 0)
         return NULL;
     for (int i = 0; i < keys->n; i++)
-        if (srv_same_bytes(keys->keys[i].digest, digest, SRV_KEY_DIGEST))
+        if (gnutls_memcmp(keys->keys[i].digest, digest, SRV_KEY_DIGEST) == 0)
             found = &keys->keys[i];
     return found;
 }

@@ -65,7 +65,4 @@ struct srv_verdict {
 struct srv_verdict srv_auth(struct srv_keys *keys, unsigned scopes, const struct srv_credentials *c,
                             int charge, uint64_t now_ns);
 
-/* 1 if equal; takes the same time wherever they differ. */
-int srv_same_bytes(const unsigned char *a, const unsigned char *b, size_t len);
-
 #endif

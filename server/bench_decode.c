@@ -7,11 +7,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "engine/image.h"
 #include "server/clock.h"
 #include "server/open_model.h"
+#include "server/read_file.h"
 #include "server/table.h"
 
 enum { SIDE = 224, MAX_ROUNDS = 4096 };
@@ -46,30 +46,23 @@ static void finish(struct decode_bench *b)
 /* Puts one file behind the others; what is no regular file is passed over. */
 static int add(struct decode_bench *b, const char *dir, const char *name)
 {
-    char path[4096];
-    struct stat st;
+    char path[4096], why[64];
+    struct picture p = {0};
     snprintf(path, sizeof(path), "%s/%s", dir, name);
-    FILE *f = fopen(path, "rb");
-    if (!f || fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode)) {
-        if (f)
-            fclose(f);
-        return 0;
-    }
-    struct picture p = {.name = strdup(name),
-                        .bytes = malloc((size_t)st.st_size + 1),
-                        .ns = calloc(MAX_ROUNDS, sizeof(uint32_t))};
+    int rc = srv_read_file(&p.bytes, &p.len, path, SIZE_MAX, why, sizeof(why));
+    if (rc < 0)
+        return rc == -ENOMEM ? rc : 0;
+    p.name = strdup(name);
+    p.ns = calloc(MAX_ROUNDS, sizeof(uint32_t));
     struct picture *grown = realloc(b->pictures, ((size_t)b->count + 1) * sizeof(*grown));
     if (grown)
         b->pictures = grown;
-    if (!grown || !p.name || !p.bytes || !p.ns) {
-        fclose(f);
+    if (!grown || !p.name || !p.ns) {
         free(p.name);
         free(p.bytes);
         free(p.ns);
         return -ENOMEM;
     }
-    p.len = fread(p.bytes, 1, (size_t)st.st_size, f);
-    fclose(f);
     b->pictures[b->count++] = p;
     return 0;
 }

@@ -1,12 +1,14 @@
 /* Reads whole files, by name. */
 #include "server/pictures.h"
 
+#include "server/read_file.h"
+
 #include <dirent.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void finish(struct srv_picture *p)
 {
@@ -32,21 +34,15 @@ void srv_pictures_drop(struct srv_pictures *p, int index)
 /* 1: read; 0: nothing to read there; -ENOMEM. */
 static int read_file(struct srv_picture *ret, const char *dir, const char *name)
 {
-    char path[4096];
-    struct stat st;
+    char path[4096], why[64];
+    struct srv_picture p = {0};
     if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
         return 0;
-    FILE *f = fopen(path, "rb");
-    if (!f || fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode)) {
-        if (f)
-            fclose(f);
-        return 0;
-    }
-    struct srv_picture p = {strdup(name), malloc((size_t)st.st_size + 1), 0};
-    if (p.name && p.bytes)
-        p.len = fread(p.bytes, 1, (size_t)st.st_size, f);
-    fclose(f);
-    if (!p.name || !p.bytes) {
+    int rc = srv_read_file(&p.bytes, &p.len, path, SIZE_MAX, why, sizeof(why));
+    if (rc < 0)
+        return rc == -ENOMEM ? rc : 0;
+    p.name = strdup(name);
+    if (!p.name) {
         finish(&p);
         return -ENOMEM;
     }

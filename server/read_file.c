@@ -27,7 +27,7 @@ int srv_read_file(void **ret, size_t *ret_len, const char *path, size_t max, cha
                   size_t errlen)
 {
     struct stat st = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us up */
     long rc = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
     void *bytes = NULL;
     if (rc == 0 && !S_ISREG(st.st_mode))
@@ -42,7 +42,10 @@ int srv_read_file(void **ret, size_t *ret_len, const char *path, size_t max, cha
         close(fd);
     if (rc < 0) {
         free(bytes);
-        snprintf(err, errlen, "%s", rc == -EINVAL ? "not a regular file" : strerror((int)-rc));
+        if (rc == -EFBIG)
+            snprintf(err, errlen, "larger than %zu bytes", max);
+        else
+            snprintf(err, errlen, "%s", rc == -EINVAL ? "not a regular file" : strerror((int)-rc));
         return (int)rc;
     }
     *ret = bytes;

@@ -5,6 +5,8 @@
  */
 #include "server/versions.h"
 
+#include "server/read_file.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -181,25 +183,23 @@ int srv_policy_parse(struct srv_policy *ret, const char *text, size_t len, char 
 
 int srv_policy_load(struct srv_policy *ret, const char *dir, char *err, size_t errlen)
 {
-    char path[4096], text[FILE_MAX + 1];
+    char path[4096], why[128];
+    void *text;
+    size_t len;
     if (snprintf(path, sizeof(path), "%s/versions.conf", dir) >= (int)sizeof(path)) {
         snprintf(err, errlen, "the path is too long");
         return -ENAMETOOLONG;
     }
-    FILE *f = fopen(path, "re");
-    if (!f && errno == ENOENT)
+    int rc = srv_read_file(&text, &len, path, FILE_MAX, why, sizeof(why));
+    if (rc == -ENOENT)
         return srv_policy_parse(ret, "", 0, err, errlen);
-    size_t len = f ? fread(text, 1, sizeof(text), f) : 0;
-    int rc = !f || ferror(f) ? -errno : 0;
-    if (f)
-        fclose(f);
-    if (rc < 0)
-        snprintf(err, errlen, "versions.conf: %s", strerror(-rc));
-    else if (len > FILE_MAX) {
-        snprintf(err, errlen, "versions.conf is longer than %d bytes", FILE_MAX);
-        rc = -EFBIG;
+    if (rc < 0) {
+        snprintf(err, errlen, "versions.conf: %s", why);
+        return rc;
     }
-    return rc < 0 ? rc : srv_policy_parse(ret, text, len, err, errlen);
+    rc = srv_policy_parse(ret, text, len, err, errlen);
+    free(text);
+    return rc;
 }
 
 int srv_policy_wants(const struct srv_policy *p, unsigned long v, int served)
