@@ -352,13 +352,7 @@ static int choose_certificate(gnutls_session_t session, const gnutls_datum_t *na
     (void)n_names;
     (void)algorithms;
     (void)n_algorithms;
-    if (!t)
-        return -1;
-    srv_tls_prepare(t, session, verify_client);
-    *ret = t->chain;
-    *ret_len = t->chain_len;
-    *ret_key = t->key;
-    return 0;
+    return t ? srv_tls_offer(t, session, verify_client, ret, ret_len, ret_key) : -1;
 }
 
 static unsigned idle_seconds(const struct cfg *cfg)

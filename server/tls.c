@@ -173,13 +173,18 @@ struct srv_tls_set *srv_tls_replace(struct srv_tls_set *now, struct srv_tls_set 
     return next_take;
 }
 
-void srv_tls_prepare(const struct srv_tls_set *t, gnutls_session_t session,
-                     gnutls_certificate_verify_function *verify)
+int srv_tls_offer(const struct srv_tls_set *t, gnutls_session_t session,
+                  gnutls_certificate_verify_function *verify, gnutls_pcert_st **ret,
+                  unsigned *ret_len, gnutls_privkey_t *ret_key)
 {
-    if (!t->clients)
-        return;
-    gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
-    gnutls_session_set_verify_function(session, verify);
+    if (t->clients) {
+        gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
+        gnutls_session_set_verify_function(session, verify);
+    }
+    *ret = t->chain;
+    *ret_len = t->chain_len;
+    *ret_key = t->key;
+    return 0;
 }
 
 int srv_tls_verify_client(const struct srv_tls_set *t, gnutls_session_t session)

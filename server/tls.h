@@ -25,9 +25,11 @@ void srv_tls_destroy(struct srv_tls_set *t); /* and the older ones */
 /* The set that is in force from now on: `next`, or `now` if the files are the same. */
 struct srv_tls_set *srv_tls_replace(struct srv_tls_set *now, struct srv_tls_set *next_take);
 
-/* In the middle of a handshake: whom the session shall show, and whether it must be shown one. */
-void srv_tls_prepare(const struct srv_tls_set *t, gnutls_session_t session,
-                     gnutls_certificate_verify_function *verify);
+/* In the middle of a handshake, for gnutls_certificate_retrieve_function2: whom the session shall
+ * show, and whether it must be shown one. 0. */
+int srv_tls_offer(const struct srv_tls_set *t, gnutls_session_t session,
+                  gnutls_certificate_verify_function *verify, gnutls_pcert_st **ret,
+                  unsigned *ret_len, gnutls_privkey_t *ret_key);
 /* 0, or a code of GnuTLS: who is at the other end is nobody that `t` trusts. */
 int srv_tls_verify_client(const struct srv_tls_set *t, gnutls_session_t session);
 

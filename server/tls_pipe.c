@@ -82,11 +82,7 @@ static int choose_certificate(gnutls_session_t session, const gnutls_datum_t *na
     (void)n_names;
     (void)algorithms;
     (void)n_algorithms;
-    srv_tls_prepare(p->set, session, verify_client);
-    *ret = p->set->chain;
-    *ret_len = p->set->chain_len;
-    *ret_key = p->set->key;
-    return 0;
+    return srv_tls_offer(p->set, session, verify_client, ret, ret_len, ret_key);
 }
 
 /* ---- a port ---- */
