@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "engine/bands.h"
+#include "engine/clock.h"
 #include "engine/fail.h"
 #include "engine/strips.h"
 
@@ -163,13 +163,6 @@ static const struct eng_split *splits_of(const struct eng_plan *p, struct eng_sp
     return row;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void run_strips(const struct eng_call *call, const struct eng_strips *strips,
                        struct eng_team *team, int share)
 {
@@ -188,13 +181,13 @@ static void walk(struct eng_call *call, const struct eng_split *splits,
                  const struct eng_strips *strips, struct eng_team *team, int share)
 {
     struct eng_run *r = call->run;
-    uint64_t start = r->profile ? now_ns() : 0;
+    uint64_t start = r->profile ? eng_clock_ns() : 0;
     for (int i = 0; i < r->plan->n_steps; i++) {
         const struct eng_step *s = &r->plan->steps[i];
         if (strips && i == strips->first) {
             run_strips(call, strips, team, share);
             i = strips->end - 1;
-            start = r->profile ? now_ns() : 0;
+            start = r->profile ? eng_clock_ns() : 0;
             continue;
         }
         call->step = s;
@@ -203,7 +196,7 @@ static void walk(struct eng_call *call, const struct eng_split *splits,
             if (splits[i].units[phase])
                 eng_team_for(team, splits[i].units[phase], s->driver->phase[phase], call);
         if (r->profile) {
-            uint64_t end = now_ns();
+            uint64_t end = eng_clock_ns();
             atomic_fetch_add(&r->ns[i], (end - start) / (unsigned)share);
             start = end;
         }

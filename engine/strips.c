@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "engine/bands.h"
+#include "engine/clock.h"
 
 struct design {
     const struct eng_plan *p;
@@ -285,24 +285,17 @@ static void keep_rows(const struct eng_call *c, int wave, int step)
         memmove(at, at + skip, bytes);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void run_wave(const struct eng_strips_job *job, struct eng_call *c, int wave, int member)
 {
     const struct eng_strips *s = job->strips;
-    uint64_t start = job->ns ? now_ns() : 0;
+    uint64_t start = job->ns ? eng_clock_ns() : 0;
     for (int step = s->first; step < s->end; step++) {
         c->step = &c->run->plan->steps[step];
         c->split = &s->splits[step - s->first];
         keep_rows(c, wave, step);
         c->step->driver->phase[0](c, 0, c->split->dw_bands, member);
         if (job->ns) {
-            uint64_t end = now_ns();
+            uint64_t end = eng_clock_ns();
             atomic_fetch_add(&job->ns[step], (end - start) / (unsigned)job->share);
             start = end;
         }

@@ -1,8 +1,7 @@
-/* What all row sources share: the table of formats, the clock, the verdicts. */
+/* What all row sources share: the table of formats, the verdicts. */
 #include "engine/image/source.h"
 
 #include <inttypes.h>
-#include <time.h>
 
 const struct eng_source_ops *eng_source_ops(enum eng_image_format f)
 {
@@ -16,13 +15,6 @@ const struct eng_source_ops *eng_source_ops(enum eng_image_format f)
         [ENG_IMAGE_AVIF] = NULL,
     };
     return ops[f];
-}
-
-uint64_t eng_clock_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 int eng_source_check_time(struct eng_source *s)

@@ -7,6 +7,7 @@
 #ifndef ENG_IMAGE_SOURCE_H
 #define ENG_IMAGE_SOURCE_H
 
+#include "engine/clock.h"
 #include "engine/image.h"
 #include "engine/image/buffer.h"
 #include "engine/image/bytes.h"
@@ -58,7 +59,6 @@ const struct eng_source_ops *eng_source_ops(enum eng_image_format f);
 extern const struct eng_source_ops eng_source_jpeg, eng_source_png, eng_source_webp, eng_source_gif,
     eng_source_bmp, eng_source_pnm;
 
-uint64_t eng_clock_ns(void);
 /* ENG_E_LIMIT with its sentence once the deadline is past. */
 int eng_source_check_time(struct eng_source *s);
 /* Bytes of a whole picture that a format forces on us, against max_coefficients. */

@@ -28,11 +28,6 @@ static size_t packed_bytes(int n)
     return ((size_t)n + NR - 1) / NR * sizeof(struct panel);
 }
 
-static int into_int8(int v)
-{
-    return v < -128 ? -128 : v > 127 ? 127 : v;
-}
-
 static int needs_sum(const struct eng_conv3_u8_weights *w, int from, int to)
 {
     int steps = 0; /* a bit for each that needs a further one */

@@ -48,7 +48,7 @@ static void pack_channel(const struct eng_dw_u8_weights *w, struct block *b, int
     double most = fabs((double)bias);
     for (int t = 0; t < 9; t++) {
         int v = weight(w, t, c), times = b->times[t / 3];
-        int near = v < -128 ? -128 : v > 127 ? 127 : v;
+        int near = into_int8(v);
         int part1 = times == 2 ? (v - near) / 2 + (v - near) % 2 : v - near;
         int part0 = times == 2 ? v - 2 * part1 : near;
         for (int s = 0; s < 2; s++) {

@@ -29,11 +29,6 @@ static size_t panel_bytes(int k)
     return sizeof(struct panel) + ((size_t)k + 15) / 16 * 16 * NR + (size_t)MORE * NR * 4;
 }
 
-static int into_int8(int v)
-{
-    return v < -128 ? -128 : v > 127 ? 127 : v;
-}
-
 /* Largest |v - int8| of the weights of step `s` in the panel from channel n0 on; 128 of 255 is out
  * of reach for two. */
 static int missing_in_step(const struct eng_pw_u8_weights *w, int n0, int s)

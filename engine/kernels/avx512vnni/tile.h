@@ -14,6 +14,12 @@ enum { MR = 14, NR = 32, NV = NR / 16 };
     X(4, nv)                                                                                       \
     X(5, nv) X(6, nv) X(7, nv) X(8, nv) X(9, nv) X(10, nv) X(11, nv) X(12, nv) X(13, nv) X(14, nv)
 
+/* The nearest that an int8 can be: what is missing goes into a second one. */
+INLINE int into_int8(int v)
+{
+    return v < -128 ? -128 : v > 127 ? 127 : v;
+}
+
 /* In assembly to fix their order: left to itself gcc 12 hoists loads and then spills sums. */
 INLINE __m512i broadcast(const uint8_t *word)
 {
