@@ -91,7 +91,7 @@ static int open_all(struct session *s, const char *dir, char *err, size_t errlen
     if (rc == 0)
         rc = eng_quantizer_create(&s->q, dir, &o, s->slots, err, errlen);
     if (rc == 0)
-        rc = eng_decoder_create(&s->decoder, 0);
+        rc = eng_decoder_create(&s->decoder, o.cpu_bits);
     if (rc == 0)
         rc = srv_crew_create(&s->crew, s->slots);
     if (rc == 0)

@@ -248,7 +248,7 @@ static int open_all(struct lesson *l, const char *dir, char *err, size_t errlen)
     }
     rc = eng_context_create(&l->context, l->model, l->slots, l->slots, err, errlen);
     if (rc == 0)
-        rc = eng_decoder_create(&l->decoder, 0);
+        rc = eng_decoder_create(&l->decoder, o.cpu_bits);
     if (rc == 0)
         rc = srv_crew_create(&l->crew, l->slots);
     if (rc == 0)
