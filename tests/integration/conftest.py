@@ -6,7 +6,9 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 
+import onnx_runtime  # noqa: E402
 import tinymodel  # noqa: E402
 from daemon import ROOT, Daemon  # noqa: E402
 from secure import Authority, Secure  # noqa: E402
@@ -23,6 +25,15 @@ def shared():
     if not os.path.isdir(os.path.join(path, "models")):
         pytest.skip("no ../shared with real models")
     return path
+
+
+@pytest.fixture(scope="session")
+def runtime():
+    """A folder with ONNX Runtime in its node_modules."""
+    try:
+        return onnx_runtime.install()
+    except onnx_runtime.Missing as e:
+        pytest.skip(str(e))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -145,6 +146,39 @@ class Daemon:
         report = SANITIZER_REPORT.search(log)
         assert not report, log[max(0, report.start() - 200):report.start() + 6000]
         assert self.process.returncode == 0, f"exit status {self.process.returncode}; log:\n{log[-4000:]}"
+
+
+class Load:
+    """One request without a pause from a few threads; any answer but 200 is remembered."""
+
+    def __init__(self, daemon, path, body, headers=None, threads=4):
+        self.request = ("PUT", path, body, headers or {})
+        self.failures, self.count, self.stop = [], 0, False
+        self.threads = [threading.Thread(target=self.run, args=(daemon,)) for _ in range(threads)]
+        for t in self.threads:
+            t.start()
+
+    def run(self, daemon):
+        c = daemon.connect()
+        while not self.stop:
+            try:
+                c.request(*self.request)
+                r = c.getresponse()
+                body = r.read()
+            except OSError as e:
+                self.failures.append(repr(e))
+                return
+            self.count += 1
+            if r.status != 200:
+                self.failures.append((r.status, body))
+        c.close()
+
+    def end(self):
+        self.stop = True
+        for t in self.threads:
+            t.join()
+        assert not self.failures, self.failures[:3]
+        assert self.count > 0
 
 
 def logged(daemon, text, seconds=20):

@@ -10,7 +10,6 @@ from PIL import Image
 from daemon import BINARY, ROOT
 
 pytestmark = pytest.mark.slow
-RUNTIME = "onnxruntime-node@1.30.0"
 
 
 def run(*args, timeout=300):
@@ -81,21 +80,6 @@ def test_an_integer_model_is_refused(models, shared, tmp_path):
     path, _ = models
     p = run("quantize", path / "int8" / "1", "--images", os.path.join(shared, "images"), "-o", tmp_path / "x")
     assert p.returncode == 1 and "only a float model" in p.stderr
-
-
-@pytest.fixture(scope="module")
-def runtime():
-    """A folder with ONNX Runtime in its node_modules, kept between runs."""
-    folder = os.path.join(ROOT, "build-peers")
-    if not os.path.isdir(os.path.join(folder, "node_modules", "onnxruntime-node")):
-        if not shutil.which("npm"):
-            pytest.skip("no npm to install ONNX Runtime with")
-        os.makedirs(folder, exist_ok=True)
-        p = subprocess.run(["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", RUNTIME],
-                           capture_output=True, text=True, timeout=300)
-        if p.returncode:
-            pytest.skip(f"npm cannot install {RUNTIME}")
-    return folder
 
 
 def square(path, side=224):

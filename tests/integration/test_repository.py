@@ -4,13 +4,12 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 
 import pytest
 
 import tinymodel
-from daemon import BINARY, keys_file, logged, SANITIZED
+from daemon import BINARY, keys_file, Load, logged, SANITIZED
 from pictures import GREEN, RED
 from test_grpc import Client, code_of, grpc, pb  # noqa: F401
 
@@ -161,42 +160,10 @@ def test_over_grpc(admin, repository, pb):  # noqa: F811
     c.channel.close()
 
 
-class Load:
-    """Requests for one model without a pause from a few threads; any that is not 200 is remembered."""
-
-    def __init__(self, d, name, threads=3):
-        self.failures, self.count, self.stop = [], 0, False
-        self.threads = [threading.Thread(target=self.run, args=(d, name)) for _ in range(threads)]
-        for t in self.threads:
-            t.start()
-
-    def run(self, d, name):
-        c = d.connect()
-        while not self.stop:
-            try:
-                c.request("PUT", f"/v1/models/{name}/classify", RED, ROOT)
-                r = c.getresponse()
-                body = r.read()
-            except OSError as e:
-                self.failures.append(repr(e))
-                return
-            self.count += 1
-            if r.status != 200:
-                self.failures.append((r.status, body))
-        c.close()
-
-    def end(self):
-        self.stop = True
-        for t in self.threads:
-            t.join()
-        assert not self.failures, self.failures[:3]
-        assert self.count > 0
-
-
 def test_loading_under_load_fails_nothing(admin, repository):
     """One model is loaded again and again while it is asked, another comes and goes."""
     d = admin()
-    load = Load(d, "one")
+    load = Load(d, "/v1/models/one/classify", RED, ROOT)
     for i in range(20):
         os.utime(repository / "one" / "1" / "model.json", (i + 1, i + 1))
         if i == 10:

@@ -5,14 +5,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
 import pictures
 import tinymodel
-from daemon import BINARY, SANITIZED, read_response
+from daemon import BINARY, Load, read_response, SANITIZED
 from pictures import BLUE, RED
 
 SLOW = pictures.noise(2000, 1500)
@@ -105,38 +104,6 @@ def test_the_gone_are_not_computed(start):
 
 # ---- reload ----
 
-class Load:
-    """Requests without a pause from a few threads; any that is not 200 is remembered."""
-
-    def __init__(self, d, threads=4):
-        self.failures, self.count, self.stop = [], 0, False
-        self.threads = [threading.Thread(target=self.run, args=(d,)) for _ in range(threads)]
-        for t in self.threads:
-            t.start()
-
-    def run(self, d):
-        c = d.connect()
-        while not self.stop:
-            try:
-                c.request("PUT", "/v1/classify", RED)
-                r = c.getresponse()
-                body = r.read()
-            except OSError as e:
-                self.failures.append(repr(e))
-                return
-            self.count += 1
-            if r.status != 200:
-                self.failures.append((r.status, body))
-        c.close()
-
-    def end(self):
-        self.stop = True
-        for t in self.threads:
-            t.join()
-        assert not self.failures, self.failures[:3]
-        assert self.count > 0
-
-
 def reloads(d):
     return d.metric("mobilenetd_reloads_total")
 
@@ -160,7 +127,7 @@ def names(d):
 
 def test_reload_under_load_fails_nothing(start, repository):
     d = start(models=repository)
-    load = Load(d)
+    load = Load(d, "/v1/classify", RED)
     for i in range(8):
         for version in repository.glob("colour_32/*"):
             os.utime(version / "model.json", (i + 1, i + 1))  # looks new: is loaded again

@@ -1,7 +1,7 @@
 // One model, one input, one thread of ONNX Runtime: ort_net.mjs MODEL.onnx INPUT OUTPUT VALUE; talks as run_net does.
 // The input is NCHW floats; VALUE is the output to write, empty: the only one.
 import { createRequire } from "node:module";
-import { createInterface } from "node:readline";
+import { takeTurns } from "../lib/turns.mjs";
 import { readFileSync, writeFileSync } from "node:fs";
 
 const ort = createRequire(process.env.PEERS_NODE + "/")("onnxruntime-node");
@@ -20,19 +20,4 @@ const wanted = [value || session.outputNames[0]];
 const y = (await session.run(feeds, wanted))[wanted[0]].data;
 writeFileSync(output, new Uint8Array(Float32Array.from(y).buffer));
 
-async function once() {
-    const start = process.hrtime.bigint();
-    await session.run(feeds, wanted);
-    return Number(process.hrtime.bigint() - start) / 1e6;
-}
-
-await once();
-console.log("ready");
-for await (const line of createInterface({ input: process.stdin })) {
-    const end = performance.now() + Number(line) * 1e3;
-    const ms = [];
-    do ms.push(await once());
-    while (ms.length < 3 || performance.now() < end);
-    ms.sort((a, b) => a - b);
-    console.log(`${ms[0].toFixed(4)} ${ms[ms.length >> 1].toFixed(4)}`);
-}
+await takeTurns(() => session.run(feeds, wanted));

@@ -16,6 +16,7 @@
 #include "engine/context.h"
 #include "tests/unit/onnx_writer.h"
 #include "tests/unit/tflite_writer.h"
+#include "tests/unit/put_file.h"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
 #define CAN_FAIL 1
@@ -156,12 +157,7 @@ static void each_in_turn(int (*what)(void))
 
 static void put(const char *name, const void *bytes, size_t len)
 {
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, len, f), len);
-    fclose(f);
+    put_file(dir, name, bytes, len);
 }
 
 static void loading(void **state)

@@ -19,6 +19,7 @@
 #include "engine/sha256.h"
 #include "tests/unit/onnx_writer.h"
 #include "tests/unit/tflite_writer.h"
+#include "tests/unit/put_file.h"
 
 static char err[512], root[64], dir[128];
 static _Alignas(64) uint8_t whole[TFW_BYTES];
@@ -47,12 +48,7 @@ static int drop_folder(void **state)
 
 static void put(const char *name, const void *bytes, size_t len)
 {
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, len, f), len);
-    fclose(f);
+    put_file(dir, name, bytes, len);
 }
 
 static void put_text(const char *name, const char *text)

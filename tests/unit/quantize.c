@@ -16,6 +16,7 @@
 #include "engine/context.h"
 #include "engine/plan.h"
 #include "engine/quantize_parts.h"
+#include "tests/unit/put_file.h"
 
 static char err[512];
 static uint32_t seed;
@@ -139,12 +140,7 @@ static char root[64], dir[128], made[128];
 
 static void put(const char *name, const void *bytes, size_t len)
 {
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, len, f), len);
-    fclose(f);
+    put_file(dir, name, bytes, len);
 }
 
 static int make_folders(void **state)

@@ -16,6 +16,7 @@
 #include "engine/context.h"
 #include "engine/teach.h"
 #include "tests/unit/tflite_writer.h"
+#include "tests/unit/put_file.h"
 
 static char err[512], root[64], from[128], to[128];
 static uint32_t seed;
@@ -133,16 +134,6 @@ static void wrong_data(void **state)
 
 /* ---- folders ---- */
 
-static void put(const char *dir, const char *name, const void *bytes, size_t len)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, len, f), len);
-    fclose(f);
-}
-
 static int make_folders(void **state)
 {
     (void)state;
@@ -156,7 +147,7 @@ static int make_folders(void **state)
     mkdir(from, 0700);
     mkdir(to, 0700);
     tfw_sample(&m);
-    put(from, "net.tflite", bytes, tfw_write(&m, bytes));
+    put_file(from, "net.tflite", bytes, tfw_write(&m, bytes));
     return 0;
 }
 
@@ -222,7 +213,7 @@ static void head_reads_the_embedding(void **state)
 static void refused(const char *manifest, int code, const char *says)
 {
     struct eng_model *m = NULL;
-    put(to, "model.json", manifest, strlen(manifest));
+    put_file(to, "model.json", manifest, strlen(manifest));
     int rc = eng_model_load(&m, to, NULL, err, sizeof err);
     if (rc != code || !strstr(err, says))
         fail_msg("wanted %d '%s', got %d '%s'", code, says, rc, err);
@@ -235,7 +226,7 @@ static void broken_heads(void **state)
                                 "\"class_name\":\"Flatten\",\"config\":{\"name\":\"f\","
                                 "\"batch_input_shape\":[null,1,1,9]}}]},\"weightsManifest\":[]}";
     assert_int_equal(eng_teach_save(from, to, &head, err, sizeof err), 0);
-    put(to, "small.json", small, sizeof small - 1);
+    put_file(to, "small.json", small, sizeof small - 1);
     refused("{\"files\":[\"net.tflite\"],\"head\":\"head.json\"}", ENG_E_DATA, "two names");
     refused("{\"files\":[\"net.tflite\"],\"head\":[\"../h\",\"b\"]}", ENG_E_DATA,
             "out of the folder");

@@ -1,6 +1,6 @@
 // MobileNet V1 1.0/224 on ONNX Runtime: ort.mjs MODEL.onnx THREADS BATCH; talks as peer.h says.
 import { createRequire } from "node:module";
-import { createInterface } from "node:readline";
+import { takeTurns } from "../../lib/turns.mjs";
 
 const require = createRequire(process.env.PEERS_NODE + "/");
 const ort = require("onnxruntime-node");
@@ -15,20 +15,4 @@ const pixels = Float32Array.from({ length: batch * 3 * 224 * 224 }, (_, i) => ((
 const feeds = { [session.inputNames[0]]: new ort.Tensor("float32", pixels, [Number(batch), 3, 224, 224]) };
 const wanted = [session.outputNames[0]];
 
-async function once() {
-    const start = process.hrtime.bigint();
-    await session.run(feeds, wanted);
-    return Number(process.hrtime.bigint() - start) / 1e6;
-}
-
-await once();
-await once();
-console.log("ready");
-for await (const line of createInterface({ input: process.stdin })) {
-    const end = performance.now() + Number(line) * 1e3;
-    const ms = [];
-    do ms.push(await once());
-    while (ms.length < 3 || performance.now() < end);
-    ms.sort((a, b) => a - b);
-    console.log(`${ms[0].toFixed(4)} ${ms[ms.length >> 1].toFixed(4)}`);
-}
+await takeTurns(() => session.run(feeds, wanted));
