@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from daemon import BINARY, keys_file, logged
+from daemon import BINARY, keys_file, logged, SANDBOX
 from pictures import RED
 from test_grpc import MODEL, SERVICE, Client, code_of, grpc, pb  # noqa: F401
 
@@ -103,7 +103,7 @@ def test_reload(start, tmp_path):
 
 
 def test_reload_in_the_sandbox(start, tmp_path):
-    d = start("--sandbox", "on", "--api-keys", keys_file(tmp_path, "old infer"))
+    d = start("--sandbox", SANDBOX, "--api-keys", keys_file(tmp_path, "old infer"))
     keys_file(tmp_path, "new infer")
     d.signal(signal.SIGHUP)
     wait_for(lambda: ask(d, "GET", "/v2", "new").status == 200)

