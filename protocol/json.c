@@ -1,10 +1,10 @@
 /* jansson prints every real of a document with one precision. 15 significant digits give back any
  * decimal number of 15 digits as it was, so numbers are rounded to their own digits first. */
 #include "protocol/json.h"
+#include "protocol/json_tensor.h"
 #include "protocol/utf8.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,14 +48,15 @@ void proto_json_int(struct proto_json *w, json_t *to, const char *key, uint64_t 
     proto_json_add(w, to, key, json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
 }
 
-void proto_json_score(struct proto_json *w, json_t *to, const char *key, float score)
+void proto_json_float_member(struct proto_json *w, json_t *to, const char *key, float value)
 {
-    char digits[32];
-    if (!isfinite(score)) {
+    char digits[PROTO_FLOAT_MAX];
+    if (!isfinite(value)) {
         proto_json_add(w, to, key, json_null());
         return;
     }
-    snprintf(digits, sizeof digits, "%.6g", (double)score);
+    /* The double nearest to the float's shortest decimal prints as that decimal. */
+    proto_json_print_float(digits, value);
     proto_json_add(w, to, key, json_real(strtod(digits, NULL)));
 }
 

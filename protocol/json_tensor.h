@@ -27,8 +27,9 @@ int proto_json_bytes(const char *text, size_t len, uint8_t *ret, size_t count, s
 /* One JSON number at the start of s. Bytes read; -EINVAL if none stands there. */
 int proto_json_float(const char *s, size_t len, float *ret);
 
-/* The fewest digits that read back as the same float, as a JSON number; NaN and infinities as NaN,
- * Infinity, -Infinity. buf holds at least PROTO_FLOAT_MAX bytes; NUL-terminated; the length. */
+/* The fewest digits that read back as the same float (of a subnormal up to six, where fewer might
+ * do), as a JSON number; NaN and infinities as NaN, Infinity, -Infinity. buf holds at least
+ * PROTO_FLOAT_MAX bytes; NUL-terminated; the length. */
 enum { PROTO_FLOAT_MAX = 24 };
 int proto_json_print_float(char *buf, float value);
 /* "[a,b,…]" into buf, null for what is not finite: the length, or -ENOSPC; (n + 1) *

@@ -3,10 +3,8 @@
 #include "protocol/reply.h"
 #include "protocol/buffer.h"
 #include "protocol/json.h"
-#include "protocol/json_tensor.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +16,7 @@ static void add_predictions(struct proto_json *w, json_t *to, const struct proto
         json_t *one = proto_json_object(w);
         proto_json_add(w, one, "class", json_integer(p->class_number));
         proto_json_text(w, one, "label", p->label ? p->label : "");
-        proto_json_score(w, one, "score", p->score);
+        proto_json_float_member(w, one, "score", p->score);
         proto_json_add(w, list, NULL, one);
     }
     proto_json_add(w, to, "predictions", list);
@@ -27,13 +25,8 @@ static void add_predictions(struct proto_json *w, json_t *to, const struct proto
 static void add_embedding(struct proto_json *w, json_t *to, const struct proto_result *r)
 {
     json_t *list = proto_json_array(w);
-    char digits[PROTO_FLOAT_MAX];
-    for (int i = 0; i < r->n_embedding && !w->failed; i++) {
-        /* The double nearest to the float's shortest decimal prints as that decimal. */
-        proto_json_print_float(digits, r->embedding[i]);
-        proto_json_add(w, list, NULL,
-                       isfinite(r->embedding[i]) ? json_real(strtod(digits, NULL)) : json_null());
-    }
+    for (int i = 0; i < r->n_embedding && !w->failed; i++)
+        proto_json_float_member(w, list, NULL, r->embedding[i]);
     proto_json_add(w, to, "embedding", list);
 }
 

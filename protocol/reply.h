@@ -1,8 +1,8 @@
 /* Replies of our own image API as JSON text. The only place that knows their field names.
- * Strings are UTF-8; invalid bytes become U+FFFD, a NULL string null. Scores have at most 6
- * significant digits, times 3 decimals. Results are one line ending in a line feed, malloc'ed,
- * NUL-terminated, owned by the caller; ret_len (may be NULL) counts without the NUL. NULL: out of
- * memory. */
+ * Strings are UTF-8; invalid bytes become U+FFFD, a NULL string null. Scores have the
+ * fewest digits that read back as the same float, times 3 decimals. Results are one line ending in
+ * a line feed, malloc'ed, NUL-terminated, owned by the caller; ret_len (may be NULL) counts without
+ * the NUL. NULL: out of memory. */
 #ifndef PROTO_REPLY_H
 #define PROTO_REPLY_H
 
@@ -29,7 +29,7 @@ struct proto_result {
     int degraded;         /* a lower variant than the best of its family ran it */
     struct proto_span id; /* of a line: text of a JSON string or number; s NULL: none */
     /* In place of predictions: */
-    const float *embedding; /* shortest digits that read back as the same float */
+    const float *embedding;
     int n_embedding;
     const char *tensor_type, *tensor_sha256; /* what the network saw: its type, digest, shape */
     int tensor_shape[4];

@@ -143,7 +143,7 @@ def test_tensor(tiny):
                "outputs": [{"name": "classification"}]}
     first = tiny.request("POST", "/v2/models/colour_16/infer", json.dumps(request)).json["outputs"][0]["data"][0]
     top = tiny.request("PUT", "/v1/models/colour_16/classify", picture).top
-    assert first.split(":")[2] == top["label"] and float(first.split(":")[0]) == pytest.approx(top["score"], abs=1e-6)
+    assert first.split(":")[2] == top["label"] and first.split(":")[0] == f'{top["score"]:.6f}'
 
 
 def test_tensors_of_many(tiny):
@@ -167,26 +167,3 @@ def test_preprocess_does_not_run_the_network(start):
 def test_bad_preprocess(tiny):
     assert tiny.request("PUT", SEE + "?as=png", RED).status == 400
     assert tiny.request("PUT", "/v1/models/nobody/preprocess", RED).status == 404
-
-
-def test_every_door_gives_the_same_digits(real):
-    photo = pictures.noise(300, 200)
-    name = "mobilenet_v1_0.25_128"
-    given = {"name": "input", "shape": [1], "datatype": "BYTES", "data": [b64(photo)]}
-    a = real.request("POST", f"/v2/models/{name}/infer", json.dumps({"inputs": [given]})).json
-    out = {o["name"]: o["data"] for o in a["outputs"]}
-    p = np.array(out["probabilities"], np.float32)
-    assert real.request("POST", f"/v1/models/{name}:predict", json.dumps({"instances": [{"b64": b64(photo)}]})
-                        ).json["predictions"][0] == out["probabilities"]
-    raw = real.request("POST", f"/v2/models/{name}/infer", photo, {"Inference-Header-Content-Length": "0"})
-    head = json.loads(raw.body[:int(raw.headers["Inference-Header-Content-Length"])])
-    size = head["outputs"][0]["parameters"]["binary_data_size"]
-    start = int(raw.headers["Inference-Header-Content-Length"]) + size
-    assert (np.frombuffer(raw.body[start:start + 4 * len(p)], "<f4") == p).all()
-    tensor = real.request("PUT", f"/v1/models/{name}/preprocess?as=raw", photo).body
-    r = real.request("POST", f"/v2/models/{name}/infer", tensor, {"Inference-Header-Content-Length": "0"})
-    assert r.body[int(r.headers["Inference-Header-Content-Length"]):] == raw.body[int(raw.headers["Inference-Header-Content-Length"]):]
-    for c in real.request("PUT", f"/v1/models/{name}/classify", photo).json["predictions"]:
-        want = p[c["class"] + 1]
-        assert c["score"] == pytest.approx(float(want), rel=1e-5, abs=1e-6)
-        assert f'{want:.6f}:{c["class"] + 1}:{c["label"]}' in out["classification"] or c["score"] < 1e-4

@@ -70,7 +70,7 @@ def test_classify(tiny, path):
     assert [row[0][0] for row in a["result"]] == ["red", "blue"]
     want = {p["label"]: p["score"] for p in
             tiny.request("PUT", "/v1/models/colour_16/classify", BLUE).json["predictions"]}
-    assert {label: pytest.approx(score, abs=1e-6) for label, score in a["result"][1]} == want
+    assert dict(a["result"][1]) == want
     assert len(post(tiny, path + "?top_k=1", {"examples": [{"image": b64(RED)}]})["result"][0]) == 1
 
 
