@@ -179,6 +179,26 @@ static void copy_elements(const struct eng_onnx_value *v, const struct eng_tenso
     }
 }
 
+/* Weights of a scale for each output, stored as uint8 around 128: int8 around 0, by which they are
+ * known everywhere else. -ENOMEM without memory. */
+static int centre(struct eng_graph *g, struct eng_tensor *t, uint8_t *data)
+{
+    if (t->type != ENG_U8 || t->quant.n < 2)
+        return 0;
+    for (int i = 0; i < t->quant.n; i++)
+        if (t->quant.zero_point[i] != 128)
+            return 0;
+    int32_t *zero = eng_graph_alloc(g, (size_t)t->quant.n, sizeof *zero);
+    if (!zero)
+        return -ENOMEM;
+    memset(zero, 0, (size_t)t->quant.n * sizeof *zero);
+    for (size_t i = 0; i < t->size; i++)
+        data[i] ^= 128;
+    t->quant.zero_point = zero;
+    t->type = ENG_I8;
+    return 0;
+}
+
 int eng_onnx_constant(struct eng_onnx_op *op, const struct eng_onnx_value *v, const int *perm,
                       int real)
 {
@@ -203,6 +223,8 @@ int eng_onnx_constant(struct eng_onnx_op *op, const struct eng_onnx_value *v, co
     if (!data || !t.name)
         return eng_onnx_no_memory(op);
     copy_elements(v, &t, perm, real, data);
+    if (centre(g, &t, data) < 0)
+        return eng_onnx_no_memory(op);
     t.data = data;
     int rc = eng_graph_add_tensor(g, &t);
     return rc < 0 ? eng_onnx_fail(op, rc, "the graph has too many tensors") : rc;

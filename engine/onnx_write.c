@@ -53,6 +53,13 @@ int eng_ow_type(enum eng_type t)
                           : ENG_OW_FLOAT;
 }
 
+/* Int8 weights are stored as uint8 around 128: ONNX Runtime multiplies uint8 by int8 with sums of
+ * pairs that saturate at 16 bits where the processor has AVX2 or AVX-512 but no VNNI. */
+int eng_ow_offset(const struct eng_tensor *t)
+{
+    return t->type == ENG_I8 && t->data ? 128 : 0;
+}
+
 /* NAME.scale and NAME.zero; the zero point of an int32 is left out, as it must be 0. */
 void eng_ow_parameters(struct eng_ow *w, const char *name, const struct eng_tensor *t)
 {
@@ -66,10 +73,11 @@ void eng_ow_parameters(struct eng_ow *w, const char *name, const struct eng_tens
     if (!zero)
         w->graph.failed = 1;
     for (int64_t i = 0; zero && i < n; i++)
-        zero[i] = (uint8_t)t->quant.zero_point[i];
+        zero[i] = (uint8_t)(t->quant.zero_point[i] + eng_ow_offset(t));
     snprintf(part, sizeof part, "%s.zero", name);
     if (t->type != ENG_I32 && zero)
-        eng_ow_initialiser(w, part, eng_ow_type(t->type), &n, per_axis, zero, (size_t)n);
+        eng_ow_initialiser(w, part, eng_ow_offset(t) ? ENG_OW_UINT8 : eng_ow_type(t->type), &n,
+                           per_axis, zero, (size_t)n);
     free(zero);
 }
 

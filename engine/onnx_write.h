@@ -24,6 +24,8 @@ void eng_ow_name_of(const struct eng_ow *w, int index, const char *suffix, char 
 
 void eng_ow_initialiser(struct eng_ow *w, const char *name, int type, const int64_t *dim, int rank,
                         const void *data, size_t bytes);
+/* What is added to a constant's integers and zero points where they are stored. */
+int eng_ow_offset(const struct eng_tensor *t);
 /* NAME.scale and NAME.zero; the zero point of an int32 is left out, as it must be 0. */
 void eng_ow_parameters(struct eng_ow *w, const char *name, const struct eng_tensor *t);
 

@@ -59,7 +59,9 @@ static int weights(struct eng_ow *w, const struct eng_node *n, const struct eng_
         transposed(t, n->op == ENG_OP_DEPTHWISE, data, dim);
     eng_ow_name_of(w, n->in[1], "", name);
     eng_ow_name_of(w, n->in[1], ".q", stored);
-    eng_ow_initialiser(w, stored, ENG_OW_INT8, dim, fc ? 2 : 4, data, size);
+    for (size_t i = 0; i < size; i++)
+        data[i] = (int8_t)(data[i] ^ eng_ow_offset(t));
+    eng_ow_initialiser(w, stored, ENG_OW_UINT8, dim, fc ? 2 : 4, data, size);
     free(data);
     eng_ow_parameters(w, name, t);
     eng_ow_dequantise(w, stored, name, t, name);
