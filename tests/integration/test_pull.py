@@ -12,14 +12,15 @@ PULL = os.path.join(ROOT, "deploy", "pull")
 NAME = "mobilenet_v1_0.25_128"
 
 
-def pull(*args, mirror=None, offline=False):
+def pull(*args, mirror=None, offline=False, **more):
     env = {k: v for k, v in os.environ.items() if k != "MOBILENETD_MIRROR"}
+    env.update(more.pop("env", {}))
     if mirror:
         env["MOBILENETD_MIRROR"] = str(mirror)
     command = [PULL, *map(str, args)]
     if offline:
         command = ["unshare", "-n", *command]
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, **more)
 
 
 @pytest.fixture
@@ -91,6 +92,23 @@ def test_moderation_runs(shared, tmp_path):
     p = subprocess.run([BINARY, "classify", "--models", str(to), "--json", photo], capture_output=True, text=True, timeout=60)
     best = json.loads(p.stdout)["predictions"][0]
     assert p.returncode == 0 and best["label"] == "Neutral" and best["score"] > 0.9
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="no npm")
+def test_moderation_out_of_its_npm_package(tmp_path):
+    p = pull("moderation", "--to", "models", cwd=tmp_path)
+    if p.returncode and "npm cannot fetch" in p.stderr and "no reason given" not in p.stderr:
+        pytest.skip(p.stderr.strip())
+    assert p.returncode == 0, p.stderr
+    assert sorted(os.listdir(tmp_path / "models" / "moderation" / "1")) == ["labels.txt", "model.json", "network.json", "weights.bin"]
+
+
+def test_what_npm_says_is_passed_on(tmp_path):
+    (tmp_path / "npm").write_text("#!/bin/sh\necho npm error code E404 >&2\nexit 1\n")
+    (tmp_path / "npm").chmod(0o755)
+    p = pull("moderation", "--to", "models", cwd=tmp_path, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert p.returncode == 1 and "npm cannot fetch nsfwjs@4.4.0: npm error code E404" in p.stderr
+    assert not (tmp_path / "models").exists()
 
 
 def test_whole_catalogue_is_in_the_mirror(shared, tmp_path):
