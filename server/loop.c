@@ -33,12 +33,12 @@
 static void notify(void *arg) /* on a worker */
 {
     struct srv *s = arg;
-    uv_async_send(&s->jobs_done);
+    srv_wake_send(&s->jobs_done);
 }
 
-static void on_jobs_done(uv_async_t *a)
+static void on_jobs_done(void *arg)
 {
-    struct srv *s = a->data;
+    struct srv *s = arg;
     srv_req_tasks_back(srv_pool_collect_tasks(s->pool));
     srv_req_jobs_back(s, srv_pool_collect(s->pool));
     srv_req_jobs_back(s, srv_share_collect(s));
@@ -167,8 +167,8 @@ static int start_pool(struct srv *s, char *err, size_t errlen)
 static int start_handles(struct srv *s, char *err, size_t errlen)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
-    int rc = uv_async_init(&s->loop, &s->jobs_done, on_jobs_done);
-    s->jobs_done.data = s->expiry.data = s;
+    int rc = srv_wake_init(&s->jobs_done, &s->loop, on_jobs_done, s);
+    s->expiry.data = s;
     uv_timer_init(&s->loop, &s->expiry);
     uv_timer_init(&s->loop, &s->drain_timer);
     s->expiry_ns = SRV_NEVER;
@@ -183,7 +183,7 @@ static int start_handles(struct srv *s, char *err, size_t errlen)
     if (s->systemd.watchdog_ms > 1) /* twice as often as is asked, as its manual says */
         uv_timer_start(&s->watchdog, on_watchdog, 0, s->systemd.watchdog_ms / 2);
     if (rc == 0)
-        srv_reload_init(s);
+        rc = srv_reload_init(s);
     if (rc == 0)
         srv_watch_init(s);
     if (rc == 0)
@@ -264,6 +264,8 @@ static void stop(struct srv *s)
     uv_walk(&s->loop, close_handle, NULL);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->loop);
+    srv_wake_finish(&s->jobs_done);
+    srv_wake_finish(&s->reload.ready);
     srv_http_destroy(s->http);
     srv_grpc_destroy(s->grpc);
     srv_share_finish(s);

@@ -87,7 +87,7 @@ static void *reload_main(void *arg)
     else
         read_models(s, s->reload.orders);
     atomic_store(&s->reload.finished, 1);
-    uv_async_send(&s->reload.ready);
+    srv_wake_send(&s->reload.ready);
     return NULL;
 }
 
@@ -249,9 +249,9 @@ static void run_next(struct srv *s)
     }
 }
 
-static void on_ready(uv_async_t *a)
+static void on_ready(void *arg)
 {
-    struct srv *s = a->data;
+    struct srv *s = arg;
     struct srv_reload *r = &s->reload;
     if (!r->running)
         run_next(s);
@@ -325,7 +325,7 @@ struct srv_change_order *srv_reload_model(struct srv *s, const char *name, int l
     snprintf(o->name, sizeof(o->name), "%s", name);
     o->done = done;
     o->arg = arg;
-    uv_async_send(&s->reload.ready);
+    srv_wake_send(&s->reload.ready);
     return o;
 }
 
@@ -341,11 +341,10 @@ void srv_reload_abort(struct srv *s)
         answer(o, 503, "the server is stopping");
 }
 
-void srv_reload_init(struct srv *s)
+int srv_reload_init(struct srv *s)
 {
     s->reload.tail = &s->reload.orders;
-    s->reload.ready.data = s;
-    uv_async_init(&s->loop, &s->reload.ready, on_ready);
+    return srv_wake_init(&s->reload.ready, &s->loop, on_ready, s);
 }
 
 void srv_reload_finish(struct srv *s)

@@ -27,7 +27,7 @@ void srv_reload_forget(struct srv_change_order *o);
 /* The server stops: whoever waits is told so, and what has not begun never will. */
 void srv_reload_abort(struct srv *s);
 
-void srv_reload_init(struct srv *s);   /* needs the loop */
+int srv_reload_init(struct srv *s);    /* needs the loop; 0, or a libuv error */
 void srv_reload_finish(struct srv *s); /* waits for a running one and drops its result */
 
 void srv_registry_options_of(struct srv_registry_options *ret, const struct srv *s,

@@ -187,7 +187,7 @@ static void push_ready(struct srv *s, struct srv_job *j)
     j->next = NULL;
     *s->share.ready_tail = j;
     s->share.ready_tail = &j->next;
-    uv_async_send(&s->jobs_done);
+    srv_wake_send(&s->jobs_done);
 }
 
 struct srv_job *srv_share_collect(struct srv *s)

@@ -11,6 +11,7 @@
 #include "server/sandbox.h"
 #include "server/share.h"
 #include "server/systemd.h"
+#include "server/wake.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -49,7 +50,7 @@ struct srv_reload {
     uint64_t stamp; /* of a look at the repository */
     int rc;
     char error[512];
-    uv_async_t ready;
+    struct srv_wake ready;
 };
 
 /* Looks at the repository from time to time. */
@@ -78,7 +79,7 @@ struct srv {
     struct srv_pool *pool;
 
     uv_loop_t loop;
-    uv_async_t jobs_done;
+    struct srv_wake jobs_done;
     uv_timer_t expiry; /* the next deadline of a waiting job */
     uint64_t expiry_ns;
     uv_timer_t watchdog; /* tells the service manager that the loop turns */
