@@ -214,6 +214,7 @@ static void check_pw_u8(const void *kernel)
     for (int i = 0; i < 4; i++) {
         pw_case(k, 49, kt_range(500, 1040), 100);
         pw_case(k, 1, 1024, 1001);
+        pw_case(k, kt_range(1, 2 * k->mr + 1), kt_range(8193, 8800), kt_range(1, 20));
         pw_case(k, 196, 16 * kt_range(1, 8), 16 * kt_range(1, 8));
         pw_case(k, kt_range(600, 1100), kt_range(1, 40), kt_range(1, 40));
     }

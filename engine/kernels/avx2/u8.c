@@ -1,8 +1,10 @@
-/* u8 on AVX2: activations and weights as int16, vpmaddwd. (vpmaddubsw on the bytes would saturate;
- * splitting the weights into 7 bits to avoid it costs more than widening.) */
+/* First convolution, depthwise and sums, u8, on AVX2: activations and weights as int16, vpmaddwd.
+ * (vpmaddubsw on the bytes would saturate; splitting the weights into 7 bits to avoid it costs more
+ * than widening.) */
 #include "engine/kernels/avx2/u8_256.h"
 
 #define ISA avx2
+#define OWN_POINTWISE /* pw_u8.c */
 #define CPU_BITS ENG_CPU_AVX2
 #define MR_LIST(X) X(1) X(2) X(3) X(4)
 

@@ -1,0 +1,142 @@
+/* u8 pointwise on AVX2. A group of pixels is laid out as cells once; then a panel's weights, a
+ * chunk of k at a time, are widened into the nearest cache for all of its tiles. */
+#include "engine/kernels/avx2/tile.h"
+
+enum {
+    CHUNK_BLOCKS = 32,   /* channel blocks of a panel used at a time: 16 KB */
+    GROUP = 128,         /* pixels */
+    CELLS = GROUP * 512, /* activations laid out at a time */
+};
+
+static int needs_sum(const struct eng_pw_u8_weights *w)
+{
+    (void)w;
+    return 0;
+}
+
+/* A struct panel and its weights as bytes: zw is taken off where they are widened. */
+static size_t panel_bytes(int k)
+{
+    return sizeof(struct panel) + ((size_t)k + 15) / 16 * BLOCK_WEIGHTS;
+}
+
+static void pack(const struct eng_pw_u8_weights *w, void *dst)
+{
+    size_t bytes = panel_bytes(w->k);
+    memset(dst, w->zw, bytes * (size_t)((w->n + NR - 1) / NR));
+    for (int n = 0; n < w->n; n++) {
+        char *at = (char *)dst + (size_t)(n / NR) * bytes;
+        struct panel *p = (struct panel *)(void *)at;
+        struct channel c = {.w = w->w + (size_t)n * (size_t)w->k,
+                            .k = w->k,
+                            .zw = w->zw,
+                            .zx = w->zx,
+                            .bias = w->bias ? w->bias[n] : 0,
+                            .scale = w->scale[n]};
+        if (n % NR == 0)
+            *p = (struct panel){.zw = w->zw};
+        pack_channel(p, n % NR, &c);
+        for (int k = 0; k < w->k; k++)
+            at[sizeof *p + (size_t)weight_at(n % NR, k)] = (char)c.w[k];
+    }
+}
+
+struct group {
+    int16_t w[CHUNK_BLOCKS * BLOCK_WEIGHTS] __attribute__((aligned(64)));
+    int16_t x[CELLS] __attribute__((aligned(64))); /* [tile][channel block] */
+    vec sums[GROUP][NR / LANES];
+    int32_t cross[GROUP];
+    int pixels;
+};
+
+/* Pixels of the next tile: as equal as they can be. */
+INLINE int next_tile(int left)
+{
+    int n = (left + MR - 1) / MR;
+    return (left + n - 1) / n;
+}
+
+static void lay_out(struct group *g, const struct eng_pw_u8_args *a, int pixel, int from, int to)
+{
+    int16_t *x = g->x;
+    if (from == 0)
+        memset(g->cross, 0, sizeof g->cross);
+    for (int i = 0, mr; i < g->pixels; i += mr) {
+        const uint8_t *at = a->a + (size_t)from * a->a_stride + (size_t)(pixel + i) * ENG_BLOCK;
+        __m128i cross[MR] = {_mm_setzero_si128()};
+        mr = next_tile(g->pixels - i);
+        for (int b = from; b < to; b++, at += a->a_stride, x += BLOCK_CELLS)
+#pragma GCC unroll 4
+            for (int r = 0; r < MR; r++)
+                if (r < mr)
+                    lay_pixel(x + r * PIXEL_CELLS,
+                              _mm_load_si128((const __m128i *)(const void *)(at + r * ENG_BLOCK)),
+                              &cross[r]);
+        for (int r = 0; r < mr; r++)
+            g->cross[i + r] += add_parts(cross[r]);
+    }
+}
+
+static void widen_weights(int16_t *to, const struct panel *p, int from, int n_blocks)
+{
+    const __m128i *w = (const __m128i *)(const void *)(p + 1) + (size_t)from * BLOCK_WEIGHTS / 16;
+    const vec zw = _mm256_set1_epi16((short)p->zw);
+    for (int i = 0; i < n_blocks * BLOCK_WEIGHTS / 16; i++)
+        _mm256_store_si256((vec *)(void *)(to + i * 16),
+                           _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_load_si128(w + i)), zw));
+}
+
+/* One panel for a group; `whole`: all k are laid out. */
+static void run_panel(struct group *g, const struct eng_pw_u8_args *a, int pixel, int whole,
+                      struct tile *t)
+{
+    for (int b = 0; b < a->k_blocks; b += CHUNK_BLOCKS) {
+        int to = a->k_blocks - b < CHUNK_BLOCKS ? a->k_blocks : b + CHUNK_BLOCKS;
+        size_t tile_cells = (size_t)(whole ? a->k_blocks : to - b) * BLOCK_CELLS;
+        if (!whole)
+            lay_out(g, a, pixel, b, to);
+        t->x = g->x + (whole ? b * BLOCK_CELLS : 0);
+        widen_weights(g->w, t->panel, b, to - b);
+        t->w = g->w;
+        t->blocks = to - b;
+        t->first = b == 0;
+        for (int i = 0, mr; i < g->pixels; i += mr, t->x += tile_cells) {
+            mr = next_tile(g->pixels - i);
+            t->sums = g->sums + i;
+            tiles[mr](t);
+        }
+    }
+}
+
+static void run(const struct eng_pw_u8_args *a)
+{
+    struct group g;
+    struct finish f = finish_load(&a->rq);
+    struct tile t = {0};
+    size_t bytes = panel_bytes(a->k_blocks * ENG_BLOCK);
+    int fit = CELLS / (a->k_blocks * BLOCK_CELLS) * MR, whole = fit > 0;
+    int most = !whole || fit > GROUP ? GROUP : fit;
+    for (int pixel = 0; pixel < a->pixels; pixel += most) {
+        g.pixels = a->pixels - pixel < most ? a->pixels - pixel : most;
+        if (whole)
+            lay_out(&g, a, pixel, 0, a->k_blocks);
+        for (int n = 0; n < a->n_panels && n < a->n_blocks; n++) {
+            const char *at = (const char *)a->panels + (size_t)n * bytes;
+            t.panel = (const struct panel *)(const void *)at;
+            run_panel(&g, a, pixel, whole, &t);
+            finish(t.panel, g.sums, g.cross, g.pixels, &f,
+                   a->out + (size_t)n * a->out_stride + (size_t)pixel * ENG_BLOCK);
+        }
+    }
+}
+
+const struct eng_pw_u8_kernel eng_pw_u8_avx2 = {
+    .name = "pw_u8_avx2",
+    .cpu_bits = ENG_CPU_AVX2,
+    .mr = MR,
+    .nr = NR,
+    .panel_bytes = panel_bytes,
+    .pack = pack,
+    .needs_sum = needs_sum,
+    .run = run,
+};

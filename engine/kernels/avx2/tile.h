@@ -1,0 +1,215 @@
+/* Register tiles of the u8 pointwise and first convolution on AVX2: 1 to 4 pixels x 16 channels.
+ *
+ * Words of int16, as bytes would saturate in vpmaddubsw. A vpmaddwd and the vpaddd behind it
+ * compete for the same pipes on Zen, which leaves 80 % of the products that vpmaddwd alone could
+ * do; so half of the products are traded for additions (Winograd's inner product):
+ *
+ *     x0 w0 + x1 w1 = (x0 + w1)(x1 + w0) - x0 x1 - w0 w1
+ *
+ * The last term goes into the bias, the one before is `cross`, a sum of each pixel. All of it is
+ * exact modulo 2^32. */
+#ifndef ENG_KERNELS_AVX2_TILE_H
+#define ENG_KERNELS_AVX2_TILE_H
+
+#include <string.h>
+
+#include "engine/kernels/avx2/u8_256.h"
+#include "engine/kernels/requant.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    MR = 4,
+    STEP = 4, /* k that an int32 lane takes at once */
+    PIXEL_CELLS = ENG_BLOCK,
+    BLOCK_CELLS = MR * PIXEL_CELLS, /* a channel block of a tile: [pixel][8 even, 8 odd channels] */
+    BLOCK_WEIGHTS = ENG_BLOCK * NR,
+};
+
+/* What a panel needs beside its weights, in order of lanes. */
+struct panel {
+    int32_t bias[NR];
+    float scale[NR];
+    int32_t far; /* some scale may take a sum out of int32 */
+    int32_t zw;
+    int32_t unused[14];
+};
+
+/* Where the weight of output channel n of a panel and input k stands in the order of the tiles,
+ * [k16 / STEP][NR / LANES][odd k, even k][LANES][2]. */
+static inline int weight_at(int n, int k)
+{
+    int lane = 0;
+    while (lane_of[lane] != n)
+        lane++;
+    int row = (k / STEP * (NR / LANES) + lane / LANES) * 2 + (k % 2 == 0);
+    return (row * LANES + lane % LANES) * 2 + k % STEP / 2;
+}
+
+/* Canonical weights of output channel n. */
+struct channel {
+    const uint8_t *w; /* [k] */
+    int k, zw, zx;
+    int32_t bias;
+    float scale;
+};
+
+static inline void pack_channel(struct panel *p, int n, const struct channel *c)
+{
+    int lane = 0;
+    while (lane_of[lane] != n)
+        lane++;
+    int32_t bias = c->bias;
+    for (int k = 0; k < c->k; k++)
+        bias = eng_add32(bias, -c->zx * (c->w[k] - c->zw));
+    for (int k = 0; k + 1 < c->k; k += 2)
+        bias = eng_add32(bias, -(c->w[k] - c->zw) * (c->w[k + 1] - c->zw));
+    p->bias[lane] = bias;
+    p->scale[lane] = c->scale;
+    p->far |= !(c->scale < 1 && c->scale > -1);
+}
+
+/* 16 activations of a pixel as cells; ret_cross += the products of neighbours, in four parts. */
+INLINE void lay_pixel(int16_t *to, __m128i x, __m128i *ret_cross)
+{
+    __m128i even = _mm_and_si128(x, _mm_set1_epi16(0xff)), odd = _mm_srli_epi16(x, 8);
+    _mm_store_si128((__m128i *)(void *)to, even);
+    _mm_store_si128((__m128i *)(void *)(to + LANES), odd);
+    *ret_cross = _mm_add_epi32(*ret_cross, _mm_madd_epi16(even, odd));
+}
+
+INLINE int32_t add_parts(__m128i x)
+{
+    x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0xb1)));
+}
+
+struct tile {
+    const int16_t *x, *w; /* the first of `blocks` channel blocks */
+    int blocks;
+    const struct panel *panel;
+    int first;               /* channel blocks: sums start from the bias */
+    vec (*sums)[NR / LANES]; /* [MR] */
+};
+
+/* Volatile assembly: gcc 12 hoists broadcasts and then spills. Eight sums, four vectors of weights
+ * and four of its own fill the registers. Addresses are one pointer and constants: with an index
+ * register the tile takes a fifth longer. */
+#define TILE_PIXEL(acc, x)                                                                         \
+    do {                                                                                           \
+        vec even, odd, even1, odd1;                                                                \
+        __asm__ volatile("vpbroadcastd %[x0], %[even1]\n\t"                                        \
+                         "vpbroadcastd %[x1], %[odd1]\n\t"                                         \
+                         "vpaddw %[w0], %[even1], %[even]\n\t"                                     \
+                         "vpaddw %[w1], %[odd1], %[odd]\n\t"                                       \
+                         "vpaddw %[w2], %[even1], %[even1]\n\t"                                    \
+                         "vpaddw %[w3], %[odd1], %[odd1]\n\t"                                      \
+                         "vpmaddwd %[even], %[odd], %[even]\n\t"                                   \
+                         "vpmaddwd %[even1], %[odd1], %[even1]\n\t"                                \
+                         "vpaddd %[even], %[c0], %[c0]\n\t"                                        \
+                         "vpaddd %[even1], %[c1], %[c1]"                                           \
+                         : [c0] "+x"((acc)[0]), [c1] "+x"((acc)[1]), [even] "=&x"(even),           \
+                           [odd] "=&x"(odd), [even1] "=&x"(even1), [odd1] "=&x"(odd1)              \
+                         : [x0] "m"(*(const int32_t *)(const void *)(x)),                          \
+                           [x1] "m"(*(const int32_t *)(const void *)((x) + LANES)), [w0] "x"(w0),  \
+                           [w1] "x"(w1), [w2] "x"(w2), [w3] "x"(w3));                              \
+    } while (0)
+
+INLINE void tile_run(const struct tile *t, int mr)
+{
+    enum { WORDS = LANES * 2 };
+    vec acc[MR][NR / LANES];
+#pragma GCC unroll 4
+    for (int i = 0; i < mr; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < NR / LANES; v++)
+            acc[i][v] = v_load(t->first ? (const void *)(t->panel->bias + v * LANES)
+                                        : (const void *)&t->sums[i][v]);
+    const int16_t *x = t->x, *w = t->w;
+    for (int b = t->blocks; b > 0; b--, x += BLOCK_CELLS, w += BLOCK_WEIGHTS)
+#pragma GCC unroll 4
+        for (int s = 0; s < ENG_BLOCK / STEP; s++) {
+            const int16_t *ws = w + s * 4 * WORDS;
+            const vec w0 = v_load(ws), w1 = v_load(ws + WORDS), w2 = v_load(ws + 2 * WORDS),
+                      w3 = v_load(ws + 3 * WORDS);
+#pragma GCC unroll 4
+            for (int i = 0; i < mr; i++)
+                TILE_PIXEL(acc[i], x + i * PIXEL_CELLS + s * 2);
+        }
+#pragma GCC unroll 4
+    for (int i = 0; i < mr; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < NR / LANES; v++)
+            t->sums[i][v] = acc[i][v];
+}
+
+#define TILE(mr)                                                                                   \
+    static __attribute__((noinline)) void tile_##mr(const struct tile *t)                          \
+    {                                                                                              \
+        tile_run(t, mr);                                                                           \
+    }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+typedef void tile_fn(const struct tile *);
+static tile_fn *const tiles[MR + 1] = {NULL, tile_1, tile_2, tile_3, tile_4};
+
+struct finish {
+    __m256 hi;
+    __m256i zero, least, most;
+};
+
+static inline struct finish finish_load(const struct eng_requant *rq)
+{
+    return (struct finish){.hi = _mm256_set1_ps((float)(rq->hi - rq->zero_point)),
+                           .zero = _mm256_set1_epi16((short)rq->zero_point),
+                           .least = _mm256_set1_epi8((char)rq->lo),
+                           .most = _mm256_set1_epi8((char)rq->hi)};
+}
+
+/* 16 channels of a pixel as int16, in order of lanes. */
+INLINE vec finish_pixel(const vec sums[2], int32_t cross, const __m256 scale[2],
+                        const struct finish *f, int far)
+{
+    const vec less = v_set1(cross);
+    __m256 y[2];
+    for (int v = 0; v < 2; v++) {
+        y[v] = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(sums[v], less)), scale[v]);
+        if (far)
+            y[v] = _mm256_min_ps(y[v], f->hi);
+    }
+    return _mm256_adds_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(y[0]), _mm256_cvtps_epi32(y[1])),
+                             f->zero);
+}
+
+/* Requantises the sums of all tiles of a panel: behind each tile alone, its latency would show. */
+INLINE void finish_pixels(const struct panel *p, vec (*sums)[NR / LANES], const int32_t *cross,
+                          int pixels, const struct finish *f, uint8_t *out, int far)
+{
+    const __m256 scale[2] = {_mm256_loadu_ps(p->scale), _mm256_loadu_ps(p->scale + LANES)};
+    int i = 0;
+    for (; i + 2 <= pixels; i += 2) {
+        vec u = _mm256_packus_epi16(finish_pixel(sums[i], cross[i], scale, f, far),
+                                    finish_pixel(sums[i + 1], cross[i + 1], scale, f, far));
+        u = _mm256_min_epu8(_mm256_max_epu8(_mm256_permute4x64_epi64(u, 0xd8), f->least), f->most);
+        _mm256_storeu_si256((vec *)(void *)(out + i * ENG_BLOCK), u);
+    }
+    if (i < pixels) {
+        vec u = finish_pixel(sums[i], cross[i], scale, f, far);
+        u = _mm256_permute4x64_epi64(_mm256_packus_epi16(u, u), 0xd8);
+        u = _mm256_min_epu8(_mm256_max_epu8(u, f->least), f->most);
+        _mm_storeu_si128((__m128i *)(void *)(out + i * ENG_BLOCK), _mm256_castsi256_si128(u));
+    }
+}
+
+static void finish(const struct panel *p, vec (*sums)[NR / LANES], const int32_t *cross, int pixels,
+                   const struct finish *f, uint8_t *out)
+{
+    if (p->far)
+        finish_pixels(p, sums, cross, pixels, f, out, 1);
+    else
+        finish_pixels(p, sums, cross, pixels, f, out, 0);
+}
+
+#endif
