@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,16 @@ void srv_call_header(struct srv_call *c, const char *name, const char *fmt, ...)
 
 /* ---- what the client asked ---- */
 
+static char *put_hex(char *to, uint64_t value)
+{
+    int shift = 60;
+    while (shift > 0 && !(value >> shift))
+        shift -= 4;
+    for (; shift >= 0; shift -= 4)
+        *to++ = "0123456789abcdef"[value >> shift & 15];
+    return to;
+}
+
 /* Its own id if it is one that a log and a header can carry, else one of ours. */
 static void choose_id(struct srv_call *c)
 {
@@ -78,11 +89,13 @@ static void choose_id(struct srv_call *c)
     for (size_t i = 0; good && i < len; i++)
         good = given[i] > ' ' && given[i] < 0x7f;
     c->srv->calls++;
-    if (good)
-        snprintf(c->id, sizeof(c->id), "%s", given);
-    else
-        snprintf(c->id, sizeof(c->id), "%llx-%llx", (unsigned long long)c->srv->metrics.started_ns,
-                 (unsigned long long)c->srv->calls);
+    if (good) {
+        memcpy(c->id, given, len + 1);
+        return;
+    }
+    char *end = put_hex(c->id, c->srv->metrics.started_ns); /* printf would be felt */
+    *end++ = '-';
+    *put_hex(end, c->srv->calls) = 0;
 }
 
 int srv_call_query(struct srv_call *c, const char *name, char *buf, size_t len)
@@ -148,6 +161,8 @@ static void find_route(struct srv_call *c)
 /* Its key, before a byte of its body. */
 static void check_key(struct srv_call *c)
 {
+    if (!c->srv->keys)
+        return;
     const struct srv_credentials given = {
         .authorization = c->ops->header(c, "Authorization"),
         .api_key = c->ops->header(c, "X-API-Key"),
@@ -196,6 +211,18 @@ static void open_body(struct srv_call *c, int64_t declared)
     }
     if (rc < 0)
         refuse_body(c, rc);
+}
+
+void srv_call_init(struct srv_call *c, struct srv *s, const struct srv_call_ops *ops)
+{
+    memset(c, 0, offsetof(struct srv_call, id));
+    memset(&c->reply, 0, offsetof(struct srv_reply, headers));
+    c->id[0] = 0;
+    for (int i = 0; i < SRV_PARAMS; i++)
+        c->params[i][0] = 0;
+    c->srv = s;
+    c->ops = ops;
+    c->client_fd = -1;
 }
 
 void srv_call_start(struct srv_call *c)

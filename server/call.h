@@ -19,8 +19,8 @@ struct srv_reply {
     char *body; /* malloc'ed; the transport may take it (and sets it NULL) */
     size_t len;
     const char *type;
-    struct srv_header headers[SRV_REPLY_HEADERS];
     int n_headers;
+    struct srv_header headers[SRV_REPLY_HEADERS];
 };
 
 struct srv_call;
@@ -42,16 +42,20 @@ struct srv_call {
     uint64_t started_ns; /* request line */
 
     const struct srv_route *route;
-    char params[SRV_PARAMS][SRV_PARAM_MAX]; /* what stands for {} in the route's pattern */
-    char id[SRV_ID_MAX + 1];
     struct srv_req *req;        /* if the route takes a body */
     unsigned scopes;            /* of the key that it came with */
     char key[SRV_KEY_NAME_MAX]; /* that key's name, for the log; "": none */
     int pending;
-    int plain; /* errors are bare sentences, not JSON */
-    struct srv_reply reply;
+    int plain;        /* errors are bare sentences, not JSON */
     int64_t declared; /* length of the body; -1 = chunked */
+    char id[SRV_ID_MAX + 1];
+    char params[SRV_PARAMS][SRV_PARAM_MAX]; /* what stands for {} in the route's pattern; else "" */
+    struct srv_reply reply;
 };
+
+/* Everything 0 or "", client_fd -1; the owner then sets what stands above `route`. The texts, four
+ * fifths of a call, are not written to. */
+void srv_call_init(struct srv_call *c, struct srv *s, const struct srv_call_ops *ops);
 
 /* Counts the call and gives it its id; srv_call_close() must follow, whatever comes between. */
 void srv_call_start(struct srv_call *c);

@@ -143,21 +143,19 @@ static void set_deadline(struct srv_stream *st, struct srv_call *c)
 /* NULL: out of memory. */
 static struct rpc_call *add_call(struct srv_stream *st)
 {
-    struct rpc_call *x = calloc(1, sizeof(*x));
+    struct rpc_call *x = malloc(sizeof(*x));
     if (!x)
         return NULL;
     x->stream = st;
-    x->call = (struct srv_call){
-        .srv = st->home->srv,
-        .ops = &call_ops,
-        .method = "POST",
-        .target = proto_h2_header(st->h2, ":path"),
-        .client = st->home->client,
-        .client_fd = st->home->client_fd,
-        .started_ns = takes_many(st) ? srv_now_ns() : st->opened_ns,
-        .route = st->rpc ? &st->rpc->route : NULL,
-        .plain = 1,
-    };
+    x->next = NULL;
+    srv_call_init(&x->call, st->home->srv, &call_ops);
+    x->call.method = "POST";
+    x->call.target = proto_h2_header(st->h2, ":path");
+    x->call.client = st->home->client;
+    x->call.client_fd = st->home->client_fd;
+    x->call.started_ns = takes_many(st) ? srv_now_ns() : st->opened_ns;
+    x->call.route = st->rpc ? &st->rpc->route : NULL;
+    x->call.plain = 1;
     *st->tail = x;
     st->tail = &x->next;
     st->n_calls++;

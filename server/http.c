@@ -129,7 +129,8 @@ static enum MHD_Result at_headers(struct exchange *x, const char *method, const 
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     c->method = method;
     c->client_fd = i ? i->connect_fd : -1;
-    name_client(x);
+    if (c->srv->cfg->log_requests) /* the only reader */
+        name_client(x);
     srv_call_start(c);
     int status = srv_http_check(x->connection, method, version, &framing, &sentence);
     if (status) {
@@ -233,20 +234,21 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
 {
     struct srv_http *h = cls;
     size_t len = strlen(uri) + 1;
-    struct exchange *x = calloc(1, sizeof(*x) + len);
+    struct exchange *x = malloc(sizeof(*x) + len);
     if (!x)
         return NULL;
     memcpy(x->target, uri, len);
     x->http = h;
     x->connection = connection;
-    x->call = (struct srv_call){
-        .srv = h->srv,
-        .ops = &call_ops,
-        .target = x->target,
-        .client = x->client,
-        .client_fd = -1,
-        .started_ns = srv_now_ns(),
-    };
+    x->phase = AT_HEADERS;
+    x->discarded = 0;
+    x->next_held = NULL;
+    x->held_until_ns = 0;
+    x->client[0] = 0;
+    srv_call_init(&x->call, h->srv, &call_ops);
+    x->call.target = x->target;
+    x->call.client = x->client;
+    x->call.started_ns = srv_now_ns();
     return x;
 }
 
