@@ -105,7 +105,7 @@ def test_many_idle_connections(tiny):
 
 def test_overload_is_429_with_retry_after(start):
     d = start("--queue-limit", "1", "--workers", "1", "--max-batch", "1")
-    slow = pictures.noise(2000, 1500)
+    slow = pictures.plain((9, 99, 200), size=(6000, 5000), kind="JPEG")  # under 1 MB: a longer one may be cut off while it comes
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: d.classify(slow, timeout=120), range(16)))
     assert {r.status for r in answers} == {200, 429}
