@@ -35,7 +35,7 @@ static void pack(const struct eng_pw_u8_weights *w, void *dst)
                             .scale = w->scale[n]};
         if (n % NR == 0)
             *p = (struct panel){.zw = w->zw};
-        pack_channel(p, n % NR, &c);
+        pack_channel(p, n % NR, &c, 1);
         for (int k = 0; k < w->k; k++)
             at[sizeof *p + (size_t)weight_at(n % NR, k)] = (char)c.w[k];
     }

@@ -35,13 +35,20 @@ struct panel {
     int32_t unused[14];
 };
 
+/* Where channel c of a block stands among its lanes. */
+static inline int place_of(int c)
+{
+    int at = 0;
+    while (lane_of[at] != c)
+        at++;
+    return at;
+}
+
 /* Where the weight of output channel n of a panel and input k stands in the order of the tiles,
  * [k16 / STEP][NR / LANES][odd k, even k][LANES][2]. */
 static inline int weight_at(int n, int k)
 {
-    int lane = 0;
-    while (lane_of[lane] != n)
-        lane++;
+    int lane = place_of(n);
     int row = (k / STEP * (NR / LANES) + lane / LANES) * 2 + (k % 2 == 0);
     return (row * LANES + lane % LANES) * 2 + k % STEP / 2;
 }
@@ -54,15 +61,14 @@ struct channel {
     float scale;
 };
 
-static inline void pack_channel(struct panel *p, int n, const struct channel *c)
+/* with_cross: takes off the products of neighbours that tiles add. */
+static inline void pack_channel(struct panel *p, int n, const struct channel *c, int with_cross)
 {
-    int lane = 0;
-    while (lane_of[lane] != n)
-        lane++;
+    int lane = place_of(n);
     int32_t bias = c->bias;
     for (int k = 0; k < c->k; k++)
         bias = eng_add32(bias, -c->zx * (c->w[k] - c->zw));
-    for (int k = 0; k + 1 < c->k; k += 2)
+    for (int k = 0; with_cross && k + 1 < c->k; k += 2)
         bias = eng_add32(bias, -(c->w[k] - c->zw) * (c->w[k + 1] - c->zw));
     p->bias[lane] = bias;
     p->scale[lane] = c->scale;
@@ -169,13 +175,13 @@ static inline struct finish finish_load(const struct eng_requant *rq)
 }
 
 /* 16 channels of a pixel as int16, in order of lanes. */
-INLINE vec finish_pixel(const vec sums[2], int32_t cross, const __m256 scale[2],
+INLINE vec finish_pixel(const vec sums[2], const int32_t *cross, const __m256 scale[2],
                         const struct finish *f, int far)
 {
-    const vec less = v_set1(cross);
     __m256 y[2];
     for (int v = 0; v < 2; v++) {
-        y[v] = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(sums[v], less)), scale[v]);
+        vec sum = cross ? _mm256_sub_epi32(sums[v], v_set1(*cross)) : sums[v];
+        y[v] = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale[v]);
         if (far)
             y[v] = _mm256_min_ps(y[v], f->hi);
     }
@@ -183,27 +189,29 @@ INLINE vec finish_pixel(const vec sums[2], int32_t cross, const __m256 scale[2],
                              f->zero);
 }
 
-/* Requantises the sums of all tiles of a panel: behind each tile alone, its latency would show. */
 INLINE void finish_pixels(const struct panel *p, vec (*sums)[NR / LANES], const int32_t *cross,
                           int pixels, const struct finish *f, uint8_t *out, int far)
 {
     const __m256 scale[2] = {_mm256_loadu_ps(p->scale), _mm256_loadu_ps(p->scale + LANES)};
     int i = 0;
     for (; i + 2 <= pixels; i += 2) {
-        vec u = _mm256_packus_epi16(finish_pixel(sums[i], cross[i], scale, f, far),
-                                    finish_pixel(sums[i + 1], cross[i + 1], scale, f, far));
+        vec u = _mm256_packus_epi16(
+            finish_pixel(sums[i], cross ? cross + i : NULL, scale, f, far),
+            finish_pixel(sums[i + 1], cross ? cross + i + 1 : NULL, scale, f, far));
         u = _mm256_min_epu8(_mm256_max_epu8(_mm256_permute4x64_epi64(u, 0xd8), f->least), f->most);
         _mm256_storeu_si256((vec *)(void *)(out + i * ENG_BLOCK), u);
     }
     if (i < pixels) {
-        vec u = finish_pixel(sums[i], cross[i], scale, f, far);
+        vec u = finish_pixel(sums[i], cross ? cross + i : NULL, scale, f, far);
         u = _mm256_permute4x64_epi64(_mm256_packus_epi16(u, u), 0xd8);
         u = _mm256_min_epu8(_mm256_max_epu8(u, f->least), f->most);
         _mm_storeu_si128((__m128i *)(void *)(out + i * ENG_BLOCK), _mm256_castsi256_si128(u));
     }
 }
 
-static void finish(const struct panel *p, vec (*sums)[NR / LANES], const int32_t *cross, int pixels,
+/* Requantises the sums of many pixels: behind each tile alone, its latency would show. cross: what
+ * is taken off each pixel's sums, NULL if nothing. */
+INLINE void finish(const struct panel *p, vec (*sums)[NR / LANES], const int32_t *cross, int pixels,
                    const struct finish *f, uint8_t *out)
 {
     if (p->far)

@@ -1,10 +1,11 @@
-/* First convolution, depthwise and sums, u8, on AVX2: activations and weights as int16, vpmaddwd.
+/* First convolution and sums, u8, on AVX2: activations and weights as int16, vpmaddwd.
  * (vpmaddubsw on the bytes would saturate; splitting the weights into 7 bits to avoid it costs more
  * than widening.) */
 #include "engine/kernels/avx2/u8_256.h"
 
 #define ISA avx2
 #define OWN_POINTWISE /* pw_u8.c */
+#define OWN_DEPTHWISE /* dw_u8.c */
 #define CPU_BITS ENG_CPU_AVX2
 #define MR_LIST(X) X(1) X(2) X(3) X(4)
 
@@ -25,15 +26,6 @@ static inline vec widen(const uint8_t *from)
 static inline void cells(cell *to, const uint8_t *from)
 {
     _mm256_storeu_si256((__m256i *)(void *)to, widen(from));
-}
-
-static inline void taps(vec t[2][2], const uint8_t *at)
-{
-    vec p0 = widen(at), p1 = widen(at + 16), p2 = widen(at + 32), p3 = widen(at + 48);
-    t[0][0] = _mm256_unpacklo_epi16(p0, p1);
-    t[0][1] = _mm256_unpackhi_epi16(p0, p1);
-    t[1][0] = _mm256_unpacklo_epi16(p2, p3);
-    t[1][1] = _mm256_unpackhi_epi16(p2, p3);
 }
 
 #include "engine/kernels/u8_words.inc"
