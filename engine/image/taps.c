@@ -42,9 +42,11 @@ static const struct {
     [ENG_FILTER_TF_BILINEAR] = {triangle, 1.0, 0},
 };
 
+/* Counts from the crop's edge, as after Pillow's crop(): from the picture's edge, other ties of
+ * nearest and area would go the other way. */
 struct axis {
-    double in0, scale, support, inverse;
-    int lo, hi; /* resampling stays within lo .. hi-1 */
+    double scale, support, inverse;
+    int size; /* of the crop */
     enum eng_filter filter;
     double nearest; /* running centre, see nearest_start() */
 };
@@ -65,8 +67,8 @@ static int clamp(int v, int lo, int hi)
 static double nearest_start(const struct axis *a, uint64_t first)
 {
     if (first > 1000000)
-        return a->in0 + ((double)first + 0.5) * a->scale;
-    double center = a->in0 + a->scale * 0.5;
+        return ((double)first + 0.5) * a->scale;
+    double center = a->scale * 0.5;
     for (uint64_t i = 0; i < first; i++)
         center += a->scale;
     return center;
@@ -76,14 +78,14 @@ static double nearest_start(const struct axis *a, uint64_t first)
 static int weigh(struct axis *a, uint64_t i, double *w, int *ret_first)
 {
     if (a->filter == ENG_FILTER_NEAREST) {
-        *ret_first = clamp((int)a->nearest, a->lo, a->hi - 1);
+        *ret_first = clamp((int)a->nearest, 0, a->size - 1);
         a->nearest += a->scale;
         w[0] = 1.0;
         return 1;
     }
-    double center = a->in0 + ((double)i + 0.5) * a->scale;
-    int first = clamp((int)(center - a->support + 0.5), a->lo, a->hi - 1);
-    int end = clamp((int)(center + a->support + 0.5), first + 1, a->hi);
+    double center = ((double)i + 0.5) * a->scale;
+    int first = clamp((int)(center - a->support + 0.5), 0, a->size - 1);
+    int end = clamp((int)(center + a->support + 0.5), first + 1, a->size);
     double sum = 0.0;
     for (int j = first; j < end; j++) {
         w[j - first] = filters[a->filter].weight((j - center + 0.5) * a->inverse);
@@ -160,13 +162,11 @@ static int reserve(struct eng_taps *t, int count, int most, int stride)
 
 static struct axis make_axis(const struct eng_span *span, enum eng_filter filter)
 {
-    struct axis a = {.in0 = span->in0, .filter = filter};
-    a.scale = (double)(span->in1 - span->in0) / (double)span->full;
+    struct axis a = {.size = (int)(span->in1 - span->in0), .filter = filter};
+    a.scale = (double)a.size / (double)span->full;
     double filter_scale = a.scale < 1.0 || !filters[filter].antialias ? 1.0 : a.scale;
     a.support = filters[filter].support * filter_scale;
     a.inverse = 1.0 / filter_scale;
-    a.lo = (int)span->in0;
-    a.hi = (int)span->in1;
     a.nearest = nearest_start(&a, span->first);
     return a;
 }
@@ -189,8 +189,8 @@ int eng_taps_build(struct eng_taps *t, const struct eng_span *span, uint32_t in,
 {
     struct axis a = make_axis(span, filter);
     int most = (int)ceil(a.support) * 2 + 1, d = denominator;
-    if (most > a.hi - a.lo)
-        most = a.hi - a.lo;
+    if (most > a.size)
+        most = a.size;
     int longest = d == 1 ? most : most / d + 2 + 2 * ENG_FOLD_EXTRA;
     if (reserve(t, span->count, most, (longest + 3) & ~3) < 0)
         return -ENOMEM;
@@ -201,6 +201,7 @@ int eng_taps_build(struct eng_taps *t, const struct eng_span *span, uint32_t in,
     int trim = d == 1 && filters[filter].weight == triangle;
     for (int i = 0; i < span->count; i++) {
         int first, n = weigh(&a, span->first + (uint64_t)i, t->work, &first);
+        first += (int)span->in0;
         if (flip) {
             reverse(t->work, n);
             first = (int)in - first - n;
