@@ -41,6 +41,25 @@ static void add_tensor(struct proto_json *w, json_t *to, const struct proto_resu
     proto_json_add(w, to, "tensor", tensor);
 }
 
+static void add_three(struct proto_json *w, json_t *to, const char *key, const float v[3])
+{
+    json_t *list = proto_json_array(w);
+    for (int i = 0; i < 3; i++)
+        proto_json_float_member(w, list, NULL, v[i]);
+    proto_json_add(w, to, key, list);
+}
+
+static void add_preprocess(struct proto_json *w, json_t *to, const struct proto_preprocess *p)
+{
+    json_t *one = proto_json_object(w);
+    proto_json_text(w, one, "resize", p->resize);
+    proto_json_text(w, one, "filter", p->filter);
+    proto_json_text(w, one, "channels", p->channels);
+    add_three(w, one, "mean", p->mean);
+    add_three(w, one, "scale", p->scale);
+    proto_json_add(w, to, "preprocess", one);
+}
+
 static void add_timing(struct proto_json *w, json_t *to, const struct proto_result *r)
 {
     json_t *timing = proto_json_object(w);
@@ -63,12 +82,18 @@ static void add_result(struct proto_json *w, json_t *to, const struct proto_resu
     proto_json_text(w, to, "variant", r->variant);
     if (r->degraded)
         proto_json_add(w, to, "degraded", json_true());
+    if (r->orientation > 1)
+        proto_json_add(w, to, "orientation", json_integer(r->orientation));
+    if (r->truncated)
+        proto_json_add(w, to, "truncated", json_true());
     if (r->embedding)
         add_embedding(w, to, r);
     else if (r->tensor_type)
         add_tensor(w, to, r);
     else
         add_predictions(w, to, r);
+    if (r->preprocess)
+        add_preprocess(w, to, r->preprocess);
     add_timing(w, to, r);
     if (r->batch > 0)
         proto_json_add(w, to, "batch", json_integer(r->batch));

@@ -17,6 +17,12 @@ struct proto_prediction {
     float score;
 };
 
+/* How a picture becomes a tensor, in the words of the manifest. */
+struct proto_preprocess {
+    const char *resize, *filter, *channels;
+    float mean[3], scale[3]; /* by channel of the tensor */
+};
+
 /* One image's answer, or its error (status != 200: only `error` is read). Times in nanoseconds. */
 struct proto_result {
     int status;
@@ -27,17 +33,21 @@ struct proto_result {
     uint64_t queue_ns, decode_ns, preprocess_ns, inference_ns, total_ns;
     int batch;            /* images in the batch that it ran in */
     int degraded;         /* a lower variant than the best of its family ran it */
+    int orientation;      /* of EXIF, that was applied: shown from 2 to 8 */
+    int truncated;        /* less than the whole picture was there: shown if so */
     struct proto_span id; /* of a line: text of a JSON string or number; s NULL: none */
     /* In place of predictions: */
     const float *embedding;
     int n_embedding;
     const char *tensor_type, *tensor_sha256; /* what the network saw: its type, digest, shape */
     int tensor_shape[4];
+    const struct proto_preprocess *preprocess; /* how it was made; with a tensor alone */
 };
 
 /* {"model":…,"version":…,"variant":…,"predictions":[…],"timing_ms":{…},"batch":n},
- * and "degraded":true behind the variant if it was. In place of the predictions "embedding":[…], or
- * "tensor":{"datatype":…,"shape":[…],"sha256":…}. */
+ * behind the variant "degraded":true, "orientation":n and "truncated":true where they apply. In
+ * place of the predictions "embedding":[…], or "tensor":{"datatype":…,"shape":[…],"sha256":…} and
+ * "preprocess":{"resize":…,"filter":…,"channels":…,"mean":[…],"scale":[…]}. */
 char *proto_reply_one(const struct proto_result *r, size_t *ret_len);
 /* {"results":[…]} in order, each as above plus "status", a failed one {"error":…,"status":…}. */
 char *proto_reply_many(const struct proto_result *r, int n, size_t *ret_len);

@@ -87,6 +87,8 @@ static void decode_image(struct srv_job *j, const struct eng_preprocess *p, void
                              sizeof(err));
     j->decode_ns = report.decode_ns;
     j->preprocess_ns = report.preprocess_ns;
+    j->orientation = report.applied_orientation;
+    j->truncated = report.truncated;
     if (rc < 0)
         srv_job_fail(j, srv_engine_status(rc), "%s", err[0] ? err : "the image cannot be read");
 }

@@ -67,6 +67,8 @@ static int classify(struct session *s, const char *path, struct proto_result *re
         .model = s->name,
         .version = s->model->info->version,
         .variant = s->model->info->variant,
+        .orientation = report.applied_orientation,
+        .truncated = report.truncated,
         .predictions = s->rows,
         .n_predictions = n,
         .decode_ns = report.decode_ns,

@@ -3,6 +3,7 @@
 #define SRV_DESCRIBE_H
 
 #include "protocol/describe.h"
+#include "protocol/reply.h"
 #include "server/infer.h"
 
 struct srv;
@@ -20,6 +21,9 @@ extern const struct proto_server_metadata srv_server_metadata;
 /* name: what the client called it. */
 void srv_describe_model(struct srv_description *ret, const struct srv *s, const struct srv_model *m,
                         const char *name);
+
+/* Points to constants alone. */
+void srv_describe_preprocess(struct proto_preprocess *ret, const struct eng_preprocess *p);
 
 /* batches: room for SRV_BATCH_MAX. */
 void srv_describe_statistics(struct proto_model_statistics *ret,

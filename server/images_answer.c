@@ -1,6 +1,7 @@
 /* One writer for classify, embed and preprocess: they differ in what a result holds. */
 #include "protocol/picture.h"
 #include "server/api_common.h"
+#include "server/describe.h"
 #include "server/images.h"
 #include "server/share.h"
 #include "server/srv.h"
@@ -66,8 +67,11 @@ static int put_tensor(struct proto_result *ret, struct srv_req *r, const struct 
 {
     const struct eng_preprocess *p = &r->model->info->preprocess;
     char *hex = srv_arena_alloc(&r->arena, DIGEST);
-    if (!hex)
+    struct proto_preprocess *how = srv_arena_alloc(&r->arena, sizeof(*how));
+    if (!hex || !how)
         return -1;
+    srv_describe_preprocess(how, p);
+    ret->preprocess = how;
     eng_digest(j->tensor, srv_tensor_bytes(p), hex);
     ret->tensor_sha256 = hex;
     ret->tensor_type = tensor_type(p->type).name;
@@ -87,6 +91,8 @@ static int fill_result(struct proto_result *ret, struct srv_req *r, const struct
         .version = j->model->info->version,
         .variant = j->model->info->variant,
         .degraded = j->model != r->model,
+        .orientation = j->orientation,
+        .truncated = j->truncated,
         .queue_ns = j->queue_ns,
         .decode_ns = j->decode_ns,
         .preprocess_ns = j->preprocess_ns,

@@ -79,6 +79,8 @@ struct srv_job {
     int capacity, n_predictions;
     float *logits, *probabilities, *embedding; /* NULL: not wanted. In the request's arena */
     void *tensor;
+    int orientation; /* of EXIF, that was applied: 1..8; 0: no picture */
+    int truncated;   /* lenient: there was less than the whole picture */
     int batch;       /* images of the run that it was part of */
     int members;     /* threads of that run */
     int leads_batch; /* the first of its run: counts the run once */

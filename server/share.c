@@ -129,7 +129,12 @@ struct part {
 
 enum { PARTS = 4 };
 
-/* What an answer consists of besides the number of its predictions. */
+/* In front of the parts. */
+struct head {
+    int n_predictions, orientation, truncated;
+};
+
+/* What an answer consists of besides its head. */
 static size_t parts_of(const struct srv_job *j, const struct srv_model *m, struct part ret[PARTS])
 {
     size_t outputs = (size_t)m->info->outputs * sizeof(float), sum = 0;
@@ -149,12 +154,13 @@ static size_t parts_of(const struct srv_job *j, const struct srv_model *m, struc
 static unsigned char *pack(const struct srv_job *j, size_t *ret_len)
 {
     struct part parts[PARTS];
-    size_t len = sizeof(j->n_predictions) + parts_of(j, j->model, parts);
+    struct head head = {j->n_predictions, j->orientation, j->truncated};
+    size_t len = sizeof(head) + parts_of(j, j->model, parts);
     unsigned char *all = malloc(len), *to = all;
     if (!all)
         return NULL;
-    memcpy(to, &j->n_predictions, sizeof(j->n_predictions));
-    to += sizeof(j->n_predictions);
+    memcpy(to, &head, sizeof(head));
+    to += sizeof(head);
     for (int i = 0; i < PARTS; i++) {
         if (parts[i].len > 0)
             memcpy(to, parts[i].at, parts[i].len);
@@ -168,10 +174,14 @@ static unsigned char *pack(const struct srv_job *j, size_t *ret_len)
 static int unpack(struct srv_job *j, struct srv_model *m, const unsigned char *from, size_t len)
 {
     struct part parts[PARTS];
-    if (len != sizeof(j->n_predictions) + parts_of(j, m, parts))
+    struct head head;
+    if (len != sizeof(head) + parts_of(j, m, parts))
         return 0;
-    memcpy(&j->n_predictions, from, sizeof(j->n_predictions));
-    from += sizeof(j->n_predictions);
+    memcpy(&head, from, sizeof(head));
+    from += sizeof(head);
+    j->n_predictions = head.n_predictions;
+    j->orientation = head.orientation;
+    j->truncated = head.truncated;
     for (int i = 0; i < PARTS; i++) {
         if (parts[i].len > 0)
             memcpy(parts[i].at, from, parts[i].len);

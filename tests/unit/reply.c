@@ -57,6 +57,32 @@ static void one_to_the_letter(void **state)
     free(got);
 }
 
+static void what_was_done_to_the_picture(void **state)
+{
+    (void)state;
+    size_t len;
+    struct proto_result r = {.status = 200, .model = "m", .version = "1", .variant = ""};
+    struct proto_preprocess how = {"squash", "area", "bgr", {1, 2.5f, 3}, {0.5f, 0.25f, 1}};
+    r.orientation = 6;
+    r.truncated = 1;
+    r.tensor_type = "UINT8";
+    r.tensor_sha256 = "ab";
+    r.preprocess = &how;
+    char *got = proto_reply_one(&r, &len);
+    is(got, len,
+       "{\"model\":\"m\",\"version\":\"1\",\"variant\":\"\",\"orientation\":6,\"truncated\":true,"
+       "\"tensor\":{\"datatype\":\"UINT8\",\"shape\":[0,0,0,0],\"sha256\":\"ab\"},"
+       "\"preprocess\":{\"resize\":\"squash\",\"filter\":\"area\",\"channels\":\"bgr\","
+       "\"mean\":[1.0,2.5,3.0],\"scale\":[0.5,0.25,1.0]},"
+       "\"timing_ms\":{\"queue\":0.0,\"decode\":0.0,\"preprocess\":0.0,\"inference\":0.0,"
+       "\"total\":0.0}}\n");
+    r = (struct proto_result){.status = 200, .model = "m", .version = "1", .orientation = 1};
+    got = proto_reply_one(&r, NULL);
+    assert_null(strstr(got, "orientation"));
+    assert_null(strstr(got, "truncated"));
+    free(got);
+}
+
 static void many_in_order_with_a_failed_one(void **state)
 {
     (void)state;
@@ -202,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_to_the_letter),
+        cmocka_unit_test(what_was_done_to_the_picture),
         cmocka_unit_test(many_in_order_with_a_failed_one),
         cmocka_unit_test(errors_are_valid_json_whatever_they_say),
         cmocka_unit_test(scores_read_back_as_the_same_float),
