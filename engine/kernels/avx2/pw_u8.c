@@ -49,22 +49,15 @@ struct group {
     int pixels;
 };
 
-/* Pixels of the next tile: as equal as they can be. */
-INLINE int next_tile(int left)
-{
-    int n = (left + MR - 1) / MR;
-    return (left + n - 1) / n;
-}
-
 static void lay_out(struct group *g, const struct eng_pw_u8_args *a, int pixel, int from, int to)
 {
     int16_t *x = g->x;
     if (from == 0)
         memset(g->cross, 0, sizeof g->cross);
-    for (int i = 0, mr; i < g->pixels; i += mr) {
+    for (int i = 0; i < g->pixels; i += MR) {
         const uint8_t *at = a->a + (size_t)from * a->a_stride + (size_t)(pixel + i) * ENG_BLOCK;
         __m128i cross[MR] = {_mm_setzero_si128()};
-        mr = next_tile(g->pixels - i);
+        int mr = g->pixels - i < MR ? g->pixels - i : MR;
         for (int b = from; b < to; b++, at += a->a_stride, x += BLOCK_CELLS)
 #pragma GCC unroll 4
             for (int r = 0; r < MR; r++)
@@ -86,25 +79,52 @@ static void widen_weights(int16_t *to, const struct panel *p, int from, int n_bl
                            _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_load_si128(w + i)), zw));
 }
 
+/* One pixel: widened weights would be stored to be loaded once. */
+static void tile_single(const struct tiles *t, const struct panel *p, int from)
+{
+    const vec zw = _mm256_set1_epi16((short)p->zw);
+    const int16_t *x = t->x;
+    const __m128i *bytes =
+        (const __m128i *)(const void *)(p + 1) + (size_t)from * BLOCK_WEIGHTS / 16;
+    vec acc[2][NR / LANES];
+    for (int v = 0; v < NR / LANES; v++) {
+        acc[0][v] = t->bias ? v_load(t->bias + v * LANES) : t->sums[0][v];
+        acc[1][v] = _mm256_setzero_si256();
+    }
+    for (int b = t->blocks; b > 0; b--, x += BLOCK_CELLS)
+#pragma GCC unroll 4
+        for (int s = 0; s < ENG_BLOCK / STEP; s++, bytes += 4) {
+            const vec w0 = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes[0]), zw),
+                      w1 = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes[1]), zw),
+                      w2 = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes[2]), zw),
+                      w3 = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes[3]), zw);
+            TILE_PIXEL(acc[s % 2], x + s * 2);
+        }
+    for (int v = 0; v < NR / LANES; v++)
+        t->sums[0][v] = v_add(acc[0][v], acc[1][v]);
+}
+
 /* One panel for a group; `whole`: all k are laid out. */
 static void run_panel(struct group *g, const struct eng_pw_u8_args *a, int pixel, int whole,
-                      struct tile *t)
+                      const struct panel *p)
 {
     for (int b = 0; b < a->k_blocks; b += CHUNK_BLOCKS) {
-        int to = a->k_blocks - b < CHUNK_BLOCKS ? a->k_blocks : b + CHUNK_BLOCKS;
-        size_t tile_cells = (size_t)(whole ? a->k_blocks : to - b) * BLOCK_CELLS;
+        int n = a->k_blocks - b < CHUNK_BLOCKS ? a->k_blocks - b : CHUNK_BLOCKS;
+        struct tiles t = {.x = g->x + (whole ? b * BLOCK_CELLS : 0),
+                          .w = g->w,
+                          .cells = (size_t)(whole ? a->k_blocks : n) * BLOCK_CELLS,
+                          .blocks = n,
+                          .pixels = g->pixels,
+                          .bias = b == 0 ? p->bias : NULL,
+                          .sums = g->sums};
         if (!whole)
-            lay_out(g, a, pixel, b, to);
-        t->x = g->x + (whole ? b * BLOCK_CELLS : 0);
-        widen_weights(g->w, t->panel, b, to - b);
-        t->w = g->w;
-        t->blocks = to - b;
-        t->first = b == 0;
-        for (int i = 0, mr; i < g->pixels; i += mr, t->x += tile_cells) {
-            mr = next_tile(g->pixels - i);
-            t->sums = g->sums + i;
-            tiles[mr](t);
+            lay_out(g, a, pixel, b, b + n);
+        if (g->pixels == 1) {
+            tile_single(&t, p, b);
+            continue;
         }
+        widen_weights(g->w, p, b, n);
+        tiles_run(&t, 0);
     }
 }
 
@@ -112,7 +132,6 @@ static void run(const struct eng_pw_u8_args *a)
 {
     struct group g;
     struct finish f = finish_load(&a->rq);
-    struct tile t = {0};
     size_t bytes = panel_bytes(a->k_blocks * ENG_BLOCK);
     int fit = CELLS / (a->k_blocks * BLOCK_CELLS) * MR, whole = fit > 0;
     int most = !whole || fit > GROUP ? GROUP : fit;
@@ -122,9 +141,9 @@ static void run(const struct eng_pw_u8_args *a)
             lay_out(&g, a, pixel, 0, a->k_blocks);
         for (int n = 0; n < a->n_panels && n < a->n_blocks; n++) {
             const char *at = (const char *)a->panels + (size_t)n * bytes;
-            t.panel = (const struct panel *)(const void *)at;
-            run_panel(&g, a, pixel, whole, &t);
-            finish(t.panel, g.sums, g.cross, g.pixels, &f,
+            const struct panel *p = (const struct panel *)(const void *)at;
+            run_panel(&g, a, pixel, whole, p);
+            finish(p, g.sums, g.cross, g.pixels, &f,
                    a->out + (size_t)n * a->out_stride + (size_t)pixel * ENG_BLOCK);
         }
     }

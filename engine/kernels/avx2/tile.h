@@ -90,12 +90,13 @@ INLINE int32_t add_parts(__m128i x)
     return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0xb1)));
 }
 
-struct tile {
+/* Neighbouring pixels against one panel. */
+struct tiles {
     const int16_t *x, *w; /* the first of `blocks` channel blocks */
-    int blocks;
-    const struct panel *panel;
-    int first;               /* channel blocks: sums start from the bias */
-    vec (*sums)[NR / LANES]; /* [MR] */
+    size_t cells;         /* of a tile */
+    int blocks, pixels;
+    const int32_t *bias; /* sums start from it; NULL: they go on */
+    vec (*sums)[NR / LANES];
 };
 
 /* Volatile assembly: gcc 12 hoists broadcasts and then spills. Eight sums, four vectors of weights
@@ -121,45 +122,54 @@ struct tile {
                            [w1] "x"(w1), [w2] "x"(w2), [w3] "x"(w3));                              \
     } while (0)
 
-INLINE void tile_run(const struct tile *t, int mr)
+INLINE void tile_steps(vec acc[MR][NR / LANES], const int16_t *x, const int16_t *w, int mr, int n)
 {
     enum { WORDS = LANES * 2 };
+#pragma GCC unroll 4
+    for (int s = 0; s < n; s++, w += 4 * WORDS) {
+        const vec w0 = v_load(w), w1 = v_load(w + WORDS), w2 = v_load(w + 2 * WORDS),
+                  w3 = v_load(w + 3 * WORDS);
+#pragma GCC unroll 4
+        for (int i = 0; i < mr; i++)
+            TILE_PIXEL(acc[i], x + i * PIXEL_CELLS + s * 2);
+    }
+}
+
+/* `tail`: steps behind the last whole block. */
+INLINE void tile_run(const struct tiles *t, const int16_t *x, vec (*sums)[NR / LANES], int mr,
+                     int tail)
+{
+    const int16_t *w = t->w;
     vec acc[MR][NR / LANES];
 #pragma GCC unroll 4
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < NR / LANES; v++)
-            acc[i][v] = v_load(t->first ? (const void *)(t->panel->bias + v * LANES)
-                                        : (const void *)&t->sums[i][v]);
-    const int16_t *x = t->x, *w = t->w;
+            acc[i][v] = t->bias ? v_load(t->bias + v * LANES) : sums[i][v];
     for (int b = t->blocks; b > 0; b--, x += BLOCK_CELLS, w += BLOCK_WEIGHTS)
-#pragma GCC unroll 4
-        for (int s = 0; s < ENG_BLOCK / STEP; s++) {
-            const int16_t *ws = w + s * 4 * WORDS;
-            const vec w0 = v_load(ws), w1 = v_load(ws + WORDS), w2 = v_load(ws + 2 * WORDS),
-                      w3 = v_load(ws + 3 * WORDS);
-#pragma GCC unroll 4
-            for (int i = 0; i < mr; i++)
-                TILE_PIXEL(acc[i], x + i * PIXEL_CELLS + s * 2);
-        }
+        tile_steps(acc, x, w, mr, ENG_BLOCK / STEP);
+    tile_steps(acc, x, w, mr, tail);
 #pragma GCC unroll 4
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < NR / LANES; v++)
-            t->sums[i][v] = acc[i][v];
+            sums[i][v] = acc[i][v];
 }
 
-#define TILE(mr)                                                                                   \
-    static __attribute__((noinline)) void tile_##mr(const struct tile *t)                          \
-    {                                                                                              \
-        tile_run(t, mr);                                                                           \
-    }
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-typedef void tile_fn(const struct tile *);
-static tile_fn *const tiles[MR + 1] = {NULL, tile_1, tile_2, tile_3, tile_4};
+/* Only the last tile has fewer than MR pixels. */
+INLINE void tiles_run(const struct tiles *t, int tail)
+{
+    const int16_t *x = t->x;
+    int i = 0;
+    for (; i + MR <= t->pixels; i += MR, x += t->cells)
+        tile_run(t, x, t->sums + i, MR, tail);
+    if (t->pixels - i == 1)
+        tile_run(t, x, t->sums + i, 1, tail);
+    else if (t->pixels - i == 2)
+        tile_run(t, x, t->sums + i, 2, tail);
+    else if (t->pixels - i == 3)
+        tile_run(t, x, t->sums + i, 3, tail);
+}
 
 struct finish {
     __m256 hi;
