@@ -22,6 +22,7 @@ enum {
     UNSENT_MAX = 256 << 10, /* bytes of answers that the client has not taken */
     PARTIAL_MIN = 64 << 20, /* unfinished messages of one connection */
     PARTIAL_BODIES = 4,     /* or so many of the largest */
+    WATCHED_MAX = 4096,     /* a request to watch, inflated */
 };
 
 struct rpc_call {
@@ -242,11 +243,25 @@ static void refuse(struct srv_stream *st, int http_status, const char *sentence)
     end_stream(st, proto_rpc_status_of(http_status), sentence, NULL);
 }
 
+/* A name: short enough to be inflated here. */
+static int read_watched(struct srv_stream *st, const struct srv_req *r)
+{
+    void *inflated = NULL;
+    size_t len = 0;
+    if (r->coding == PROTO_IDENTITY)
+        return proto_health_parse(r->body, r->body_len, st->service);
+    int rc = proto_inflate(r->coding, r->body, r->body_len, WATCHED_MAX, &inflated, &len);
+    if (rc == 0)
+        rc = proto_health_parse(inflated, len, st->service);
+    free(inflated);
+    return rc;
+}
+
 static void watch(struct srv_stream *st)
 {
     struct srv_call *c = &st->calls->call;
     size_t reply_len = 0;
-    int rc = proto_health_parse(c->req->body, c->req->body_len, st->service);
+    int rc = read_watched(st, c->req);
     srv_req_take_body(c->req, NULL, 0); /* a watch may last for ever */
     if (rc < 0) {
         refuse(st, rc == -ENOMEM ? 503 : 400, "the request is not a valid message of its type");

@@ -381,6 +381,19 @@ def test_compressed_messages(tiny, pb):
         c.channel.close()
 
 
+@pytest.mark.parametrize("how", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_compressed_questions_about_health(client, pb, how):
+    h = pb.health
+    long = h.HealthCheckRequest(service="n" * 120)  # worth compressing
+    watch = client.channel.unary_stream("/grpc.health.v1.Health/Watch", h.HealthCheckRequest.SerializeToString,
+                                        h.HealthCheckResponse.FromString)
+    states = watch(long, timeout=10, compression=how)
+    assert next(states).status == h.HealthCheckResponse.SERVICE_UNKNOWN
+    states.cancel()
+    code, text = code_of(client.unary, "grpc.health.v1.Health", "Check", long, h.HealthCheckResponse, compression=how)
+    assert code == grpc.StatusCode.NOT_FOUND and "n" * 120 in text
+
+
 def test_metadata_of_an_answer(client, pb):
     call = client.channel.unary_unary(f"/{SERVICE}/ServerLive")
     _, done = call.with_call(b"", timeout=10, metadata=[("x-request-id", "mine-1")])
