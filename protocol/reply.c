@@ -185,6 +185,23 @@ char *proto_reply_models(const struct proto_model *m, int n, size_t *ret_len)
     return proto_json_dump(&w, root, ret_len);
 }
 
+char *proto_reply_taught(const struct proto_taught *t, size_t *ret_len)
+{
+    struct proto_json w = {0};
+    json_t *root = proto_json_object(&w), *list = proto_json_array(&w);
+    json_t *held_out = proto_json_object(&w);
+    proto_json_text(&w, root, "model", t->model);
+    proto_json_text(&w, root, "version", t->version);
+    for (int i = 0; i < t->n_classes && !w.failed; i++)
+        proto_json_text(&w, list, NULL, t->classes[i]);
+    proto_json_add(&w, root, "classes", list);
+    proto_json_add(&w, root, "images", json_integer(t->images));
+    proto_json_add(&w, held_out, "images", json_integer(t->held_out));
+    proto_json_add(&w, held_out, "right", json_integer(t->right));
+    proto_json_add(&w, root, "held_out", held_out);
+    return proto_json_dump(&w, root, ret_len);
+}
+
 static int is_quotable(const char *s)
 {
     for (; *s; s++)

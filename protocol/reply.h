@@ -67,6 +67,15 @@ struct proto_model {
 };
 char *proto_reply_models(const struct proto_model *m, int n, size_t *ret_len);
 
+/* What came of POST /v1/models/…/teach: {"model":…,"version":…,"classes":["a",…],"images":n,
+ * "held_out":{"images":n,"right":n}} */
+struct proto_taught {
+    const char *model, *version;
+    const char *const *classes;
+    int n_classes, images, held_out, right;
+};
+char *proto_reply_taught(const struct proto_taught *t, size_t *ret_len);
+
 /* Server-Timing value: queue;dur=0.01, decode;dur=…, preprocess;…, inference;…, total;… (ms), then
  * variant;desc="…" if there is one that a quoted string can hold, and degraded if it was.
  * Its length, or -ENOSPC (160 bytes and the variant are enough for a day). */

@@ -8,6 +8,8 @@ void srv_classify_begin(struct srv_call *c);
 void srv_embed_begin(struct srv_call *c);
 void srv_preprocess_begin(struct srv_call *c);
 void srv_images_finish(struct srv_call *c); /* of the three */
+void srv_teach_begin(struct srv_call *c);
+void srv_teach_finish(struct srv_call *c);
 void srv_models_finish(struct srv_call *c);
 void srv_live_finish(struct srv_call *c);
 void srv_ready_finish(struct srv_call *c);

@@ -76,16 +76,28 @@ void srv_classify_begin(struct srv_call *c)
         srv_api_admit(c);
 }
 
-void srv_embed_begin(struct srv_call *c)
+static void begin_embedding(struct srv_call *c)
 {
-    if (choose_model(c) < 0 || read_options(c) < 0)
-        return;
     if (c->req->model->info->embedding == 0) {
         srv_call_error(c, 400, "the model \"%s\" has no embedding", c->req->model_name);
         return;
     }
     c->req->wants = SRV_WANT_EMBEDDING;
     srv_api_admit(c);
+}
+
+void srv_embed_begin(struct srv_call *c)
+{
+    if (choose_model(c) == 0 && read_options(c) == 0)
+        begin_embedding(c);
+}
+
+void srv_teach_begin(struct srv_call *c)
+{
+    if (!srv_api_is_admin(c) || choose_model(c) < 0 || read_options(c) < 0)
+        return;
+    c->req->floor = 0; /* embeddings of different variants have nothing in common */
+    begin_embedding(c);
 }
 
 void srv_preprocess_begin(struct srv_call *c)

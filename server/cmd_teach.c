@@ -9,6 +9,7 @@
 #include "server/open_model.h"
 #include "server/quota.h"
 #include "server/table.h"
+#include "server/teach_fit.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_CLASSES = 10000, MAX_PICTURES = 1000000, FOLD = 5 };
+enum { MAX_CLASSES = 10000, MAX_PICTURES = 1000000 };
 
 struct lesson {
     const struct cfg *cfg;
@@ -117,7 +118,7 @@ static int add_pictures(struct lesson *l, int class, char *err, size_t errlen)
         for (int i = 0; i < album.n; i++) {
             l->path[l->n] = album.path[i];
             l->label[l->n] = class;
-            l->held[l->n++] = i % FOLD == FOLD - 1 || (album.n < FOLD && i > 0 && i == album.n - 1);
+            l->held[l->n++] = srv_teach_is_held(i, album.n);
         }
         album.n = 0; /* the paths are ours now */
     }
@@ -190,32 +191,6 @@ static int check_classes(const struct lesson *l, char *err, size_t errlen)
 
 /* ---- the head ---- */
 
-static int test_held_out(struct lesson *l)
-{
-    size_t d = (size_t)l->d;
-    float *x = calloc((size_t)l->n * d + 1, sizeof(*x));
-    int *label = calloc((size_t)l->n + 1, sizeof(*label));
-    struct eng_teach_data data = {.d = l->d, .classes = l->n_classes, .x = x, .label = label};
-    int rc = x && label ? 0 : -ENOMEM;
-    for (int i = 0; rc == 0 && i < l->n; i++) {
-        if (l->held[i])
-            continue;
-        memcpy(x + (size_t)data.n * d, l->x + (size_t)i * d, d * sizeof(*x));
-        label[data.n++] = l->label[i];
-    }
-    if (rc == 0)
-        rc = eng_teach_fit(&data, l->w, l->b);
-    for (int i = 0; rc == 0 && i < l->n; i++) {
-        if (!l->held[i])
-            continue;
-        l->tested++;
-        l->right += eng_teach_best(&data, l->w, l->b, l->x + (size_t)i * d) == l->label[i];
-    }
-    free(x);
-    free(label);
-    return rc;
-}
-
 static int learn(struct lesson *l, char *err, size_t errlen)
 {
     struct eng_teach_data all = {l->n, l->d, l->n_classes, l->x, l->label};
@@ -226,8 +201,7 @@ static int learn(struct lesson *l, char *err, size_t errlen)
     l->b = calloc((size_t)l->n_classes, sizeof(*l->b));
     if (!l->w || !l->b)
         return -ENOMEM;
-    rc = test_held_out(l);
-    return rc < 0 ? rc : eng_teach_fit(&all, l->w, l->b);
+    return srv_teach_fit(&all, l->held, l->w, l->b, &l->tested, &l->right);
 }
 
 /* ---- the command ---- */

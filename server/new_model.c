@@ -35,6 +35,17 @@ static int make_folders(const char *path)
     return mkdir(part, 0777) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+static int begin(struct srv_new_model *m, char *err, size_t errlen)
+{
+    snprintf(m->made, sizeof(m->made), "%.4080s/.new", m->dir);
+    srv_new_model_abandon(m);
+    snprintf(m->made, sizeof(m->made), "%.4080s/.new", m->dir);
+    int rc = make_folders(m->made);
+    if (rc < 0)
+        snprintf(err, errlen, "cannot make the folder %s: %s", m->made, strerror(-rc));
+    return rc;
+}
+
 int srv_new_model_begin(struct srv_new_model *m, const char *output, const char *from,
                         const char *suffix, char *err, size_t errlen)
 {
@@ -57,13 +68,35 @@ int srv_new_model_begin(struct srv_new_model *m, const char *output, const char 
         snprintf(err, errlen, "%s is there already", m->last);
         return -EEXIST;
     }
-    snprintf(m->made, sizeof(m->made), "%.4080s/.new", m->dir);
-    srv_new_model_abandon(m);
-    snprintf(m->made, sizeof(m->made), "%.4080s/.new", m->dir);
-    int rc = make_folders(m->made);
-    if (rc < 0)
-        snprintf(err, errlen, "cannot make the folder %s: %s", m->made, strerror(-rc));
-    return rc;
+    return begin(m, err, errlen);
+}
+
+/* The highest number among the folder's names; 0: none. */
+static unsigned long highest_version(const char *dir)
+{
+    unsigned long most = 0;
+    DIR *d = opendir(dir);
+    for (const struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        char *end;
+        unsigned long n = strtoul(e->d_name, &end, 10);
+        if (e->d_name[0] >= '0' && e->d_name[0] <= '9' && !*end && n > most)
+            most = n;
+    }
+    if (d)
+        closedir(d);
+    return most;
+}
+
+int srv_new_model_next(struct srv_new_model *m, const char *repository, const char *name, char *err,
+                       size_t errlen)
+{
+    memset(m, 0, sizeof(*m));
+    if (snprintf(m->dir, sizeof(m->dir), "%s/%s", repository, name) >= (int)sizeof(m->dir) - 32) {
+        snprintf(err, errlen, "the model's path is too long");
+        return -ENAMETOOLONG;
+    }
+    snprintf(m->last, sizeof(m->last), "%.4060s/%lu", m->dir, highest_version(m->dir) + 1);
+    return begin(m, err, errlen);
 }
 
 int srv_new_model_commit(struct srv_new_model *m, char *err, size_t errlen)

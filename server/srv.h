@@ -79,6 +79,7 @@ struct srv {
     struct srv_pool *pool;
 
     uv_loop_t loop;
+    int teaching; /* one lesson at a time: its folder has one name */
     struct srv_wake jobs_done;
     uv_timer_t expiry; /* the next deadline of a waiting job */
     uint64_t expiry_ns;

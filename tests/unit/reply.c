@@ -166,6 +166,18 @@ static void models(void **state)
     "queue;dur=0.012, decode;dur=1.501, preprocess;dur=1000.000, inference;dur=1234567.890, "      \
     "total;dur=0.000"
 
+static void taught(void **state)
+{
+    (void)state;
+    static const char *const classes[] = {"a \"b\"", "\xc3\xbc"};
+    struct proto_taught t = {"colours", "2", classes, 2, 9, 2, 1};
+    size_t len;
+    char *got = proto_reply_taught(&t, &len);
+    is(got, len,
+       "{\"model\":\"colours\",\"version\":\"2\",\"classes\":[\"a \\\"b\\\"\",\"\xc3\xbc\"],"
+       "\"images\":9,\"held_out\":{\"images\":2,\"right\":1}}\n");
+}
+
 static void server_timing(void **state)
 {
     (void)state;
@@ -233,6 +245,7 @@ int main(void)
         cmocka_unit_test(errors_are_valid_json_whatever_they_say),
         cmocka_unit_test(scores_read_back_as_the_same_float),
         cmocka_unit_test(models),
+        cmocka_unit_test(taught),
         cmocka_unit_test(server_timing),
         cmocka_unit_test(degraded_is_said),
         cmocka_unit_test(every_allocation_may_fail),
