@@ -213,6 +213,31 @@ struct eng_dw_f32_kernel {
     void (*pack)(const struct eng_dw_f32_weights *w, void *dst);
     void (*run)(const struct eng_dw_f32_args *a);
 };
+/* Depthwise of any window: one block of 16 channels, output rows y0 .. y1-1; pixels outside the
+ * image are 0, and a window may lie outside of it whole. */
+struct eng_dwk_f32_weights {
+    int channels, taps; /* kh * kw */
+    const float *w;     /* [kh][kw][channels] */
+    const float *bias;  /* [channels] or NULL */
+};
+struct eng_dwk_f32_args {
+    const float *in; /* pixel (y, x): in + y * in_row + x * 16, y and x in the whole image */
+    size_t in_row;
+    int in_h, in_w;
+    int kh, kw, sh, sw, dh, dw, top, left; /* window, stride, dilation, padding before */
+    int out_w, y0, y1;
+    const void *block;
+    float *out; /* row y0 */
+    size_t out_row;
+    float lo, hi;
+};
+struct eng_dwk_f32_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    size_t (*block_bytes)(int taps);
+    void (*pack)(const struct eng_dwk_f32_weights *w, void *dst); /* ceil(channels / 16) blocks */
+    void (*run)(const struct eng_dwk_f32_args *a);
+};
 struct eng_conv3_f32_weights {
     int n;
     const float *w; /* [n][3][3][3] */
@@ -299,6 +324,7 @@ struct eng_conv3_bf16_kernel {
     X(add_u8)                                                                                      \
     X(pw_f32)                                                                                      \
     X(dw_f32)                                                                                      \
+    X(dwk_f32)                                                                                     \
     X(conv3_f32)                                                                                   \
     X(pw_bf16)                                                                                     \
     X(dw_bf16)                                                                                     \

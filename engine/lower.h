@@ -49,6 +49,13 @@ int eng_lower_pool(struct eng_lower *l, int i);
 int eng_lower_add(struct eng_lower *l, int i);
 int eng_lower_lut(struct eng_lower *l, int i);
 int eng_lower_softmax(struct eng_lower *l, int i);
+/* lower_maps.c */
+int eng_lower_window(struct eng_lower *l, int i);
+int eng_lower_activation(struct eng_lower *l, int i);
+int eng_lower_channels(struct eng_lower *l, int i);
+int eng_lower_product(struct eng_lower *l, int i);
+int eng_lower_dwk(struct eng_lower *l, int i);
+int eng_lower_concat(struct eng_lower *l, int i);
 int eng_lower_alias(struct eng_lower *l, int i);
 int eng_lower_ref(struct eng_lower *l, int i); /* always 1 or a failure */
 

@@ -108,6 +108,8 @@ static const struct shape dw_shapes[] = {
     {56, 128, 128, 2, 1}, {28, 256, 256, 1, 1}, {28, 256, 256, 2, 1},
     {14, 512, 512, 1, 5}, {14, 512, 512, 2, 1}, {7, 1024, 1024, 1, 1},
 };
+static const struct shape dwk_shapes[] = {
+    {28, 120, 120, 1, 1}, {14, 672, 672, 2, 1}, {7, 960, 960, 1, 1}};
 static const struct shape conv3_shapes[] = {{224, 3, 32, 2, 1}};
 static const struct shape sum_shapes[] = {{112, 32, 0, 1, 1}, {14, 512, 0, 1, 1}};
 static const struct shape gap_shapes[] = {{7, 1024, 1024, 1, 1}};
@@ -317,6 +319,42 @@ static void run_add_u8(struct job *j)
 #define ELEM uint16_t
 #include "tests/bench/float_jobs.inc"
 
+/* Five by five, stride 1 or 2: what MobileNet V3 has beside 3x3. */
+static void pack_dwk_f32(struct job *j)
+{
+    const struct eng_dwk_f32_kernel *k = j->kernel;
+    struct eng_dwk_f32_weights w = {j->s->c, 25, j->weights, j->bias};
+    j->packed = fresh(k->block_bytes(25) * (size_t)((j->s->c + 15) / 16), 0);
+    k->pack(&w, j->packed);
+}
+
+static void run_dwk_f32(struct job *j)
+{
+    const struct eng_dwk_f32_kernel *k = j->kernel;
+    size_t hw = (size_t)j->s->hw, out_hw = (size_t)j->out_hw;
+    struct eng_dwk_f32_args a = {.in_row = hw * 16,
+                                 .in_h = j->s->hw,
+                                 .in_w = j->s->hw,
+                                 .kh = 5,
+                                 .kw = 5,
+                                 .sh = j->s->stride,
+                                 .sw = j->s->stride,
+                                 .dh = 1,
+                                 .dw = 1,
+                                 .top = 3 - j->s->stride,
+                                 .left = 3 - j->s->stride,
+                                 .out_w = j->out_hw,
+                                 .y1 = j->out_hw,
+                                 .out_row = out_hw * 16,
+                                 .hi = 6};
+    for (size_t b = 0; b < (size_t)(j->s->c + 15) / 16; b++) {
+        a.in = (float *)(void *)(j->in + ENG_OVERREAD) + b * hw * hw * 16;
+        a.out = (float *)(void *)j->out + b * out_hw * out_hw * 16;
+        a.block = (char *)j->packed + b * k->block_bytes(25);
+        k->run(&a);
+    }
+}
+
 /* ---- tables ---- */
 
 struct op {
@@ -338,6 +376,7 @@ static const struct op ops[] = {
     {"add_u8", SHAPES(gap_shapes), 0, pack_nothing, run_add_u8, 1},
     {"pw_f32", SHAPES(pw_shapes), 1, pack_pw_f32, run_pw_f32, 0},
     {"dw_f32", SHAPES(dw_shapes), 1, pack_dw_f32, run_dw_f32, 9},
+    {"dwk_f32", SHAPES(dwk_shapes), 1, pack_dwk_f32, run_dwk_f32, 25},
     {"conv3_f32", SHAPES(conv3_shapes), 1, pack_conv3_f32, run_conv3_f32, 27},
     {"pw_bf16", SHAPES(pw_shapes), 1, pack_pw_bf16, run_pw_bf16, 0},
     {"dw_bf16", SHAPES(dw_shapes), 1, pack_dw_bf16, run_dw_bf16, 9},

@@ -30,6 +30,103 @@ static inline float weight_round(float x)
 
 #include "tests/kernels/float_rows.inc"
 
+/* ---- depthwise of any window ---- */
+
+static double dwk_tap(const struct eng_dwk_f32_args *g, int y, int x, int tap, int lane)
+{
+    int iy = y * g->sh - g->top + tap / g->kw * g->dh,
+        ix = x * g->sw - g->left + tap % g->kw * g->dw;
+    if (iy < 0 || iy >= g->in_h || ix < 0 || ix >= g->in_w)
+        return 0;
+    return (double)g->in[(size_t)iy * g->in_row + (size_t)(ix * 16 + lane)];
+}
+
+static void dwk_check(const struct eng_dwk_f32_args *g, const struct eng_dwk_f32_weights *w,
+                      int block, const char *name)
+{
+    for (int y = 0; y < g->y1; y++)
+        for (int i = 0; i < g->out_w * 16; i++) {
+            int c = block * 16 + i % 16;
+            if (c >= w->channels)
+                continue;
+            struct sum s = {0};
+            add_term(&s, w->bias ? (double)w->bias[c] : 0.0);
+            for (int t = 0; t < w->taps; t++)
+                add_term(&s, (double)w->w[t * w->channels + c] * dwk_tap(g, y, i / 16, t, i % 16));
+            check_output(name, g->out[(size_t)y * g->out_row + (size_t)i], s, g->lo, g->hi, 0.0);
+        }
+}
+
+/* The whole map again, some rows at a time. */
+static void dwk_run_bands(const struct eng_dwk_f32_kernel *kernel, struct eng_dwk_f32_args g,
+                          float *out)
+{
+    for (int y = 0, out_h = g.y1, rows; y < out_h; y += rows) {
+        rows = kt_range(1, out_h - y);
+        g.y0 = y;
+        g.y1 = y + rows;
+        g.out = out + (size_t)y * g.out_row;
+        kernel->run(&g);
+    }
+}
+
+static void dwk_one(const struct eng_dwk_f32_kernel *kernel, struct eng_dwk_f32_args g, int out_h)
+{
+    int channels = kt_range(1, 40), block = kt_range(0, (channels - 1) / 16);
+    struct eng_dwk_f32_weights w = {.channels = channels, .taps = g.kh * g.kw};
+    struct kt_buf bufs[4];
+    g.in_row = (size_t)(g.in_w + kt_range(0, 2)) * 16;
+    g.out_row = (size_t)(g.out_w + kt_range(0, 2)) * 16;
+    size_t in_size = (size_t)(g.in_h - 1) * g.in_row + (size_t)g.in_w * 16;
+    size_t out_bytes = (size_t)out_h * g.out_row * sizeof(float);
+    float *in = alloc_input(&bufs[0], in_size * sizeof(float));
+    char *packed =
+        alloc_input(&bufs[1], (size_t)(channels + 15) / 16 * kernel->block_bytes(w.taps));
+    float *out = alloc_output(&bufs[2], out_bytes), *again = alloc_output(&bufs[3], out_bytes);
+    w.w = fill_new((size_t)w.taps * (size_t)channels);
+    w.bias = kt_range(0, 3) ? fill_new((size_t)channels) : NULL;
+    fill_elements(in, in_size);
+    pick_clamp(&g.lo, &g.hi);
+    kernel->pack(&w, packed);
+    g.in = in;
+    g.block = packed + (size_t)block * kernel->block_bytes(w.taps);
+    g.out = out;
+    g.y1 = out_h;
+    kernel->run(&g);
+    dwk_check(&g, &w, block, kernel->name);
+    gaps_untouched(out, g.out_row, g.out_w, out_h);
+    outside_untouched(&bufs[2], out_bytes);
+    dwk_run_bands(kernel, g, again);
+    assert_memory_equal(out, again, out_bytes);
+    test_free((void *)w.w);
+    test_free((void *)w.bias);
+    for (int i = 0; i < 4; i++)
+        kt_free(&bufs[i]);
+}
+
+/* Padding up to more than the window, so that some windows see nothing of the image. */
+static void check_dwk(const void *row)
+{
+    static const int sizes[] = {1, 2, 3, 5, 7, 11, 40};
+    for (int i = 0; i < 600; i++) {
+        struct eng_dwk_f32_args g = {.in_h = kt_range(1, 12), .in_w = kt_range(1, 40)};
+        g.kh = sizes[kt_range(0, 5)];
+        g.kw = sizes[kt_range(0, 6)];
+        g.sh = kt_range(1, 3);
+        g.sw = kt_range(1, 3);
+        g.dh = kt_range(1, 2);
+        g.dw = kt_range(1, 3);
+        g.top = kt_range(0, g.kh + 1);
+        g.left = kt_range(0, g.kw + 1);
+        int h = g.in_h + g.top + kt_range(0, g.kh + 1) - (g.kh - 1) * g.dh - 1;
+        int w = g.in_w + g.left + kt_range(0, g.kw + 1) - (g.kw - 1) * g.dw - 1;
+        if (h < 0 || w < 0)
+            continue;
+        g.out_w = w / g.sw + 1;
+        dwk_one(row, g, h / g.sh + 1);
+    }
+}
+
 #define ROW_pw_u8(isa, bits)
 #define ROW_sum_u8(isa, bits)
 #define ROW_dw_u8(isa, bits)
@@ -38,6 +135,7 @@ static inline float weight_round(float x)
 #define ROW_add_u8(isa, bits)
 #define ROW_pw_f32(isa, bits) {"pw_f32 " #isa, bits, &eng_pw_f32_##isa, check_pw},
 #define ROW_dw_f32(isa, bits) {"dw_f32 " #isa, bits, &eng_dw_f32_##isa, check_dw},
+#define ROW_dwk_f32(isa, bits) {"dwk_f32 " #isa, bits, &eng_dwk_f32_##isa, check_dwk},
 #define ROW_conv3_f32(isa, bits) {"conv3_f32 " #isa, bits, &eng_conv3_f32_##isa, check_conv3},
 #define ROW_pw_bf16(isa, bits)
 #define ROW_dw_bf16(isa, bits)

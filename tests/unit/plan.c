@@ -123,7 +123,7 @@ static void random_layer(struct tiny *t)
 {
     int clamp = (int)tiny_random(t, 2), stride = 1 + (int)tiny_random(t, 2);
     int before = t->t, c = t->c;
-    switch (tiny_random(t, 11)) {
+    switch (tiny_random(t, 13)) {
     case 0:
     case 1:
         tiny_conv(t, 1 + (int)tiny_random(t, 70), 1, 1, 1, 1, clamp);
@@ -160,6 +160,15 @@ static void random_layer(struct tiny *t)
             tiny_concat(t, before, c);
         else
             tiny_pad(t, 1, 0, 2, 1);
+        break;
+    case 11:
+        tiny_excite(t);
+        break;
+    case 12:
+        if (t->type == ENG_F32 && tiny_random(t, 2))
+            tiny_channels(t, tiny_random(t, 2) ? ENG_OP_BATCHNORM : ENG_OP_PRELU);
+        else
+            tiny_mul_channels(t);
         break;
     }
 }

@@ -343,6 +343,28 @@ int tiny_mul_channels(struct tiny *t)
     return tiny_node(t, tiny_op(ENG_OP_MUL), (int[]){t->t, w}, 2, out);
 }
 
+int tiny_excite(struct tiny *t)
+{
+    int map = t->t, h = t->h, w = t->w;
+    int mean = tiny_pool(t, ENG_OP_MEAN, 0, 1);
+    t->h = h;
+    t->w = w;
+    return tiny_node(t, tiny_op(ENG_OP_MUL), (int[]){map, mean}, 2, output(t, 0.01f, 20));
+}
+
+int tiny_channels(struct tiny *t, enum eng_op op)
+{
+    float *v = eng_graph_alloc(t->g, (size_t)t->c * 2, sizeof *v);
+    int in[3] = {t->t, 0, 0}, dim[4] = {t->c};
+    if (!v)
+        fail_msg("out of memory");
+    for (int i = 0; i < t->c * 2; i++)
+        v[i] = tiny_unit(t);
+    in[1] = tiny_constant(t, ENG_F32, 1, dim, v);
+    in[2] = tiny_constant(t, ENG_F32, 1, dim, v + t->c);
+    return tiny_node(t, tiny_op(op), in, op == ENG_OP_BATCHNORM ? 3 : 2, like_here(t));
+}
+
 int tiny_quantize_to(struct tiny *t, enum eng_type type, float scale, int zero_point)
 {
     int out = tiny_typed(t, type, scale, zero_point);

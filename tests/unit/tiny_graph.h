@@ -39,6 +39,10 @@ int tiny_reshape_flat(struct tiny *t);
 int tiny_pad(struct tiny *t, int top, int bottom, int left, int right);
 int tiny_concat(struct tiny *t, int other, int other_c); /* along channels */
 int tiny_mul_channels(struct tiny *t);                   /* by a constant a channel */
+/* By one computed value a channel: the map's own average. */
+int tiny_excite(struct tiny *t);
+/* op: ENG_OP_BATCHNORM or ENG_OP_PRELU, with constants; a float graph. */
+int tiny_channels(struct tiny *t, enum eng_op op);
 int tiny_quantize_to(struct tiny *t, enum eng_type type, float scale, int zero_point);
 
 /* Ends the graph here and checks it. */

@@ -1,0 +1,385 @@
+/* Drivers of what works on whole channel blocks without a product of matrices: pools with windows,
+ * products and sums with one value a channel, activations of floats, depthwise of any window,
+ * concatenation along channels. */
+#include "engine/maps.h"
+
+#include <math.h>
+#include <string.h>
+
+static void split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret)
+{
+    const struct eng_blocks_params *p = s->params;
+    eng_cost_blocks(p->blocks, p->block_bytes, batch, members, ret);
+}
+
+/* Unit u: its image, and its channel blocks. */
+static int blocks_of(const struct eng_call *c, int u, int *b0, int *b1)
+{
+    const struct eng_blocks_params *p = c->step->params;
+    *b0 = u % c->split->block_groups * c->split->blocks;
+    *b1 = eng_min(*b0 + c->split->blocks, p->blocks);
+    return u / c->split->block_groups;
+}
+
+static char *block_at(const struct eng_call *c, int value, int image, int b)
+{
+    return eng_value_at(c, value, image) + (size_t)b * eng_value_of(c, value)->stride;
+}
+
+static inline float clamp(float v, float lo, float hi)
+{
+    v = v > lo ? v : lo;
+    return v < hi ? v : hi;
+}
+
+/* ---- pools ---- */
+
+/* The pixels that one window covers, and by how many an average divides. */
+struct cover {
+    int y0, y1, x0, x1, count, divisor;
+};
+
+static struct cover cover_of(const struct eng_map_params *p, int oy, int ox)
+{
+    const struct eng_window *w = &p->win;
+    int y = oy * w->sh - w->top, x = ox * w->sw - w->left;
+    struct cover k = {.y0 = y < 0 ? 0 : y,
+                      .x0 = x < 0 ? 0 : x,
+                      .y1 = eng_min(y + w->kh, p->in_h),
+                      .x1 = eng_min(x + w->kw, p->in_w)};
+    k.count = k.divisor = (k.y1 - k.y0) * (k.x1 - k.x0);
+    if (p->count_include_pad)
+        k.divisor = (eng_min(y + w->kh, p->in_h + w->bottom) - y) *
+                    (eng_min(x + w->kw, p->in_w + w->right) - x);
+    return k;
+}
+
+static void max_f32(const struct eng_map_params *p, const struct cover *k, const float *in,
+                    float *out)
+{
+    float best[ENG_BLOCK];
+    for (int i = 0; i < ENG_BLOCK; i++)
+        best[i] = -INFINITY;
+    for (int y = k->y0; y < k->y1; y++)
+        for (int x = k->x0; x < k->x1; x++) {
+            const float *from = in + ((size_t)y * (size_t)p->in_w + (size_t)x) * ENG_BLOCK;
+            for (int i = 0; i < ENG_BLOCK; i++)
+                best[i] = from[i] > best[i] ? from[i] : best[i];
+        }
+    for (int i = 0; i < ENG_BLOCK; i++)
+        out[i] = clamp(best[i], p->lo, p->hi);
+}
+
+static void average_f32(const struct eng_map_params *p, const struct cover *k, const float *in,
+                        float *out)
+{
+    float sum[ENG_BLOCK] = {0};
+    for (int y = k->y0; y < k->y1; y++)
+        for (int x = k->x0; x < k->x1; x++) {
+            const float *from = in + ((size_t)y * (size_t)p->in_w + (size_t)x) * ENG_BLOCK;
+            for (int i = 0; i < ENG_BLOCK; i++)
+                sum[i] += from[i];
+        }
+    for (int i = 0; i < ENG_BLOCK; i++)
+        out[i] = clamp(sum[i] / (float)k->divisor, p->lo, p->hi);
+}
+
+static void max_u8(const struct eng_map_params *p, const struct cover *k, const uint8_t *in,
+                   uint8_t *out)
+{
+    uint8_t best[ENG_BLOCK] = {0};
+    for (int y = k->y0; y < k->y1; y++)
+        for (int x = k->x0; x < k->x1; x++) {
+            const uint8_t *from = in + ((size_t)y * (size_t)p->in_w + (size_t)x) * ENG_BLOCK;
+            for (int i = 0; i < ENG_BLOCK; i++)
+                best[i] = from[i] > best[i] ? from[i] : best[i];
+        }
+    for (int i = 0; i < ENG_BLOCK; i++)
+        out[i] = p->table[best[i]];
+}
+
+/* eng_ref_avgpool()'s arithmetic, on the file's own quanta. */
+static void average_u8(const struct eng_map_params *p, const struct cover *k, const uint8_t *in,
+                       uint8_t *out)
+{
+    int32_t sum[ENG_BLOCK] = {0}, zero = eng_quant_zero(p->x, 0);
+    for (int y = k->y0; y < k->y1; y++)
+        for (int x = k->x0; x < k->x1; x++) {
+            const uint8_t *from = in + ((size_t)y * (size_t)p->in_w + (size_t)x) * ENG_BLOCK;
+            for (int i = 0; i < ENG_BLOCK; i++)
+                sum[i] += from[i];
+        }
+    for (int i = 0; i < ENG_BLOCK; i++) {
+        int32_t raw = sum[i] - p->offset * k->count, q;
+        if (eng_quant_same(p->x, p->y)) {
+            q = eng_quant_average(raw + (k->divisor - k->count) * zero, k->divisor);
+            q = q < p->range.lo ? p->range.lo : q > p->range.hi ? p->range.hi : q;
+        } else {
+            float scale = eng_quant_mean_scale(p->x, p->y, k->divisor);
+            q = eng_quant_round((float)(raw - zero * k->count) * scale, &p->range);
+        }
+        out[i] = (uint8_t)(q + p->offset);
+    }
+}
+
+static void pool_block(const struct eng_map_params *p, const char *in, char *out)
+{
+    size_t lane = ENG_BLOCK * eng_type_size(p->type);
+    int real = p->type == ENG_F32, max = p->kind == ENG_MAP_MAX;
+    for (int oy = 0; oy < p->out_h; oy++)
+        for (int ox = 0; ox < p->out_w; ox++, out += lane) {
+            struct cover k = cover_of(p, oy, ox);
+            if (real)
+                (max ? max_f32 : average_f32)(p, &k, (const float *)(const void *)in,
+                                              (float *)(void *)out);
+            else
+                (max ? max_u8 : average_u8)(p, &k, (const uint8_t *)in, (uint8_t *)out);
+        }
+}
+
+/* ---- one element after the other ---- */
+
+/* e^x within 2 ulp, without a call, so that loops over it become vectors. */
+static inline float exp_of(float x)
+{
+    x = clamp(x, -87.0f, 88.0f);
+    float n = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: the sum is a whole number */
+    int32_t bits;
+    memcpy(&bits, &n, sizeof bits);
+    n -= 12582912.0f;
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    float e = ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r +
+                4.1665795894e-2f) *
+                   r +
+               1.6666665459e-1f) *
+                  r +
+              5.0000001201e-1f;
+    e = e * r * r + r + 1.0f;
+    bits = (int32_t)((uint32_t)(bits - 0x4B400000 + 127) << 23);
+    float power;
+    memcpy(&power, &bits, sizeof power);
+    return e * power;
+}
+
+/* One loop for each kind: `v` is the input, `expression` what becomes of it. */
+#define EACH(expression)                                                                           \
+    for (int i = 0; i < n; i++) {                                                                  \
+        float v = in[i];                                                                           \
+        out[i] = clamp(expression, lo, hi);                                                        \
+    }                                                                                              \
+    break
+
+static void activate(const struct eng_map_params *p, const float *in, float *out, int n)
+{
+    float lo = p->lo, hi = p->hi, alpha = p->alpha, beta = p->beta;
+    switch (p->unary) {
+    case ENG_UNARY_CLAMP:
+        EACH(v);
+    case ENG_UNARY_LEAKY_RELU:
+        EACH(v < 0 ? v * alpha : v);
+    case ENG_UNARY_SIGMOID:
+        EACH(1.0f / (1.0f + exp_of(-v)));
+    case ENG_UNARY_HARD_SIGMOID:
+        EACH(clamp(alpha * v + beta, 0, 1));
+    case ENG_UNARY_HARD_SWISH:
+        EACH(v * clamp(v / 6.0f + 0.5f, 0, 1));
+    case ENG_UNARY_SWISH:
+        EACH(v / (1.0f + exp_of(-v)));
+    case ENG_UNARY_TANH:
+        EACH(1.0f - 2.0f / (exp_of(v + v) + 1.0f));
+    }
+}
+
+/* The second operand is a map of the same shape. */
+static void maps_f32(const struct eng_map_params *p, const float *a, const float *b, float *out,
+                     int n)
+{
+    float lo = p->lo, hi = p->hi;
+    if (p->kind == ENG_MAP_PRODUCT)
+        for (int i = 0; i < n; i++)
+            out[i] = clamp(a[i] * b[i], lo, hi);
+    else
+        for (int i = 0; i < n; i++)
+            out[i] = clamp(a[i] + b[i], lo, hi);
+}
+
+/* What stands beside the map has 16 values, those of the block's channels. */
+static void channels_f32(const struct eng_map_params *p, const float *a, const float *first,
+                         const float *second, float *out)
+{
+    float lo = p->lo, hi = p->hi;
+    for (int pixel = 0; pixel < p->b.pixels; pixel++, a += ENG_BLOCK, out += ENG_BLOCK)
+        switch (p->kind) {
+        case ENG_MAP_PRODUCT:
+            for (int i = 0; i < ENG_BLOCK; i++)
+                out[i] = clamp(a[i] * first[i], lo, hi);
+            break;
+        case ENG_MAP_SUM:
+            for (int i = 0; i < ENG_BLOCK; i++)
+                out[i] = clamp(a[i] + first[i], lo, hi);
+            break;
+        case ENG_MAP_PRELU:
+            for (int i = 0; i < ENG_BLOCK; i++)
+                out[i] = clamp(a[i] < 0 ? a[i] * first[i] : a[i], lo, hi);
+            break;
+        default:
+            for (int i = 0; i < ENG_BLOCK; i++)
+                out[i] = clamp(a[i] * first[i] + second[i], lo, hi);
+        }
+}
+
+static void product_u8(const struct eng_map_params *p, const uint8_t *a, const uint8_t *b,
+                       uint8_t *out)
+{
+    for (int i = 0; i < p->b.pixels * ENG_BLOCK; i++) {
+        int32_t y = b[p->per_channel ? i % ENG_BLOCK : i] - p->zb;
+        int32_t acc = (a[i] - p->za) * y;
+        out[i] = (uint8_t)(eng_quant_round((float)acc * p->scale, &p->range));
+    }
+}
+
+static void map_block(const struct eng_call *c, const struct eng_map_params *p, int image, int b)
+{
+    const char *in = block_at(c, c->step->in[0], image, b);
+    char *out = block_at(c, c->step->out, image, b);
+    const char *other = c->step->n_in > 1 ? block_at(c, c->step->in[1], image, b) : NULL;
+    const float *x = (const float *)(const void *)in;
+    const float *y = (const float *)(const void *)other;
+    float *to = (float *)(void *)out;
+    if (p->kind == ENG_MAP_MAX || p->kind == ENG_MAP_AVERAGE)
+        pool_block(p, in, out);
+    else if (p->type == ENG_U8)
+        product_u8(p, (const uint8_t *)in, (const uint8_t *)other, (uint8_t *)out);
+    else if (p->kind == ENG_MAP_ACTIVATION)
+        activate(p, x, to, p->b.pixels * ENG_BLOCK);
+    else if (p->first)
+        channels_f32(p, x, p->first + (size_t)b * ENG_BLOCK,
+                     p->second ? p->second + (size_t)b * ENG_BLOCK : NULL, to);
+    else if (p->per_channel)
+        channels_f32(p, x, y, NULL, to);
+    else
+        maps_f32(p, x, y, to, p->b.pixels * ENG_BLOCK);
+}
+
+static void run_map(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    (void)member;
+    for (int u = begin; u < end; u++) {
+        int b0, b1, image = blocks_of(c, u, &b0, &b1);
+        for (int b = b0; b < b1; b++)
+            map_block(c, c->step->params, image, b);
+    }
+}
+
+const struct eng_driver eng_drive_map = {
+    .name = "map",
+    .split = split_blocks,
+    .phase = {run_map},
+};
+
+/* ---- depthwise of any window ---- */
+
+static void run_dwk(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    const struct eng_dwk_params *p = c->step->params;
+    const struct eng_window *w = &p->win;
+    (void)member;
+    for (int u = begin; u < end; u++) {
+        int b0, b1, image = blocks_of(c, u, &b0, &b1);
+        for (int b = b0; b < b1; b++)
+            p->kernel->run(&(struct eng_dwk_f32_args){
+                .in = (const float *)(const void *)block_at(c, c->step->in[0], image, b),
+                .in_row = (size_t)p->in_w * ENG_BLOCK,
+                .in_h = p->in_h,
+                .in_w = p->in_w,
+                .kh = w->kh,
+                .kw = w->kw,
+                .sh = w->sh,
+                .sw = w->sw,
+                .dh = w->dh,
+                .dw = w->dw,
+                .top = w->top,
+                .left = w->left,
+                .out_w = p->out_w,
+                .y1 = p->out_h,
+                .block = p->packed + p->packed_block * (size_t)b,
+                .out = (float *)(void *)block_at(c, c->step->out, image, b),
+                .out_row = (size_t)p->out_w * ENG_BLOCK,
+                .lo = p->lo,
+                .hi = p->hi});
+    }
+}
+
+const struct eng_driver eng_drive_dwk = {
+    .name = "dwk",
+    .split = split_blocks,
+    .phase = {run_dwk},
+};
+
+/* ---- concatenation ---- */
+
+/* Channels lo .. hi-1 of the output, all of one block of it, from an input that begins at channel
+ * `start`. */
+static void copy_channels(const struct eng_concat_params *p, const struct eng_concat_part *part,
+                          const char *in, size_t in_stride, int lo, int hi, char *out)
+{
+    size_t lane = ENG_BLOCK * p->element;
+    int from = lo - part->start, n = hi - lo;
+    if (n == ENG_BLOCK && from % ENG_BLOCK == 0 && !part->table) {
+        memcpy(out, in + (size_t)(from / ENG_BLOCK) * in_stride, (size_t)p->b.pixels * lane);
+        return;
+    }
+    while (n > 0) {
+        int at = from % ENG_BLOCK, some = eng_min(n, ENG_BLOCK - at);
+        const char *x = in + (size_t)(from / ENG_BLOCK) * in_stride + (size_t)at * p->element;
+        char *y = out + (size_t)(lo % ENG_BLOCK) * p->element;
+        for (int pixel = 0; pixel < p->b.pixels; pixel++, x += lane, y += lane)
+            for (int i = 0; part->table && i < some; i++)
+                y[i] = (char)part->table[(unsigned char)x[i]];
+        if (!part->table) {
+            x -= lane * (size_t)p->b.pixels;
+            y -= lane * (size_t)p->b.pixels;
+            for (int pixel = 0; pixel < p->b.pixels; pixel++, x += lane, y += lane)
+                memcpy(y, x, (size_t)some * p->element);
+        }
+        from += some;
+        lo += some;
+        n -= some;
+    }
+}
+
+static void concat_block(const struct eng_call *c, const struct eng_concat_params *p, int image,
+                         int b)
+{
+    int first = b * ENG_BLOCK, last = first + ENG_BLOCK;
+    char *out = block_at(c, c->step->out, image, b);
+    if (last > p->channels) /* lanes that pad it are finite */
+        memset(out, 0, (size_t)p->b.pixels * ENG_BLOCK * p->element);
+    for (int k = 0; k < c->step->n_in; k++) {
+        const struct eng_concat_part *part = &p->parts[k];
+        int lo = part->start > first ? part->start : first;
+        int hi = eng_min(part->start + part->channels, last);
+        if (lo < hi)
+            copy_channels(p, part, eng_value_at(c, c->step->in[k], image),
+                          eng_value_of(c, c->step->in[k])->stride, lo, hi, out);
+    }
+}
+
+static void run_concat(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    (void)member;
+    for (int u = begin; u < end; u++) {
+        int b0, b1, image = blocks_of(c, u, &b0, &b1);
+        for (int b = b0; b < b1; b++)
+            concat_block(c, c->step->params, image, b);
+    }
+}
+
+const struct eng_driver eng_drive_concat = {
+    .name = "concat",
+    .split = split_blocks,
+    .phase = {run_concat},
+};

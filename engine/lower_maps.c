@@ -1,0 +1,276 @@
+/* Lowering to the drivers of drive_maps.c: what otherwise would leave the channel blocks for a
+ * reference operator and come back. Types that these drivers lack (bf16) still do. */
+#include "engine/maps.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/kernels/ref/ref.h"
+#include "engine/lower.h"
+
+/* The C16 type of all three if it is one that the drivers know, else -1. */
+static int type_of(const struct eng_lower *l, const struct eng_tensor *x,
+                   const struct eng_tensor *y)
+{
+    enum eng_type type = eng_lower_c16_type(l, x);
+    int h, w, c;
+    if (x->data || x->type != y->type || !eng_lower_geometry(x, &h, &w, &c) ||
+        !eng_lower_geometry(y, &h, &w, &c))
+        return -1;
+    return type == ENG_F32 || type == ENG_U8 ? (int)type : -1;
+}
+
+static void set_blocks(struct eng_blocks_params *b, const struct eng_tensor *y, enum eng_type type)
+{
+    int h, w, c;
+    (void)eng_lower_geometry(y, &h, &w, &c);
+    b->blocks = eng_ceil_div(c, ENG_BLOCK);
+    b->pixels = h * w;
+    b->block_bytes = (size_t)b->pixels * ENG_BLOCK * eng_type_size(type);
+}
+
+static int add_step(struct eng_lower *l, int i, const struct eng_driver *driver, const void *params,
+                    const char *kernel, int n_in)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    int in[ENG_MAX_INPUTS];
+    for (int k = 0; k < n_in; k++)
+        if ((in[k] = eng_lower_need(l, n->in[k], ENG_REP_C16)) < 0)
+            return in[k];
+    struct eng_step s = {.driver = driver, .node = i, .node2 = -1, .mid = -1};
+    s.params = params;
+    s.kernel = kernel;
+    s.out = eng_lower_make(l, n->out, ENG_REP_C16);
+    int rc = s.out < 0 ? s.out : eng_lower_step(l, &s, in, n_in);
+    return rc < 0 ? rc : 1;
+}
+
+static struct eng_map_params *new_map(struct eng_lower *l, const struct eng_node *n,
+                                      enum eng_map_kind kind, enum eng_type type)
+{
+    struct eng_map_params *p = eng_lower_alloc(l, sizeof *p);
+    if (!p)
+        return NULL;
+    p->kind = kind;
+    p->type = type;
+    p->lo = n->lo;
+    p->hi = n->hi;
+    set_blocks(&p->b, &l->g->tensors[n->out], type);
+    return p;
+}
+
+/* Every quantum of x in quanta of y, both as u8. */
+static void rescale_table(const struct eng_tensor *x, const struct eng_tensor *y,
+                          const struct eng_quant_range *r, uint8_t table[256])
+{
+    struct eng_rescale s = eng_rescale_init(x, y);
+    int shift_x = eng_pack_shift(x->type), shift_y = eng_pack_shift(y->type);
+    for (int u = 0; u < 256; u++) {
+        int32_t q = u - shift_x;
+        if (!eng_quant_same(x, y))
+            q = eng_rescale_round(&s, q);
+        q = q < r->lo ? r->lo : q > r->hi ? r->hi : q;
+        table[u] = (uint8_t)(q + shift_y);
+    }
+}
+
+/* ---- pools with windows ---- */
+
+int eng_lower_window(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    if ((n->op != ENG_OP_MAXPOOL && n->op != ENG_OP_AVGPOOL) || type_of(l, x, y) < 0)
+        return 0;
+    enum eng_type type = eng_lower_c16_type(l, x);
+    int max = n->op == ENG_OP_MAXPOOL;
+    struct eng_map_params *p = new_map(l, n, max ? ENG_MAP_MAX : ENG_MAP_AVERAGE, type);
+    if (!p)
+        return eng_lower_no_memory(l);
+    p->in_h = x->dim[1];
+    p->in_w = x->dim[2];
+    p->out_h = y->dim[1];
+    p->out_w = y->dim[2];
+    p->win = n->win;
+    p->count_include_pad = n->count_include_pad;
+    if (type == ENG_U8) {
+        p->x = x;
+        p->y = y;
+        p->offset = eng_pack_shift(x->type);
+        p->range = eng_quant_bounds(y, n->lo, n->hi);
+        rescale_table(x, y, &p->range, p->table);
+    }
+    const char *kernel = type == ENG_U8 ? max ? "max_u8" : "average_u8"
+                         : max          ? "max_f32"
+                                        : "average_f32";
+    return add_step(l, i, &eng_drive_map, p, kernel, 1);
+}
+
+/* ---- one element after the other ---- */
+
+/* A constant of one value a channel, or one value, spread over `blocks` blocks; NULL without
+ * memory. */
+static const float *spread(struct eng_lower *l, const struct eng_tensor *t, int blocks)
+{
+    float *v = eng_plan_alloc_packed(l->p, (size_t)blocks * ENG_BLOCK * sizeof *v);
+    size_t n = eng_tensor_elements(t);
+    for (size_t k = 0; v && k < (n == 1 ? (size_t)blocks * ENG_BLOCK : n); k++)
+        v[k] = ((const float *)t->data)[n == 1 ? 0 : k];
+    return v;
+}
+
+static int is_constant_of(const struct eng_tensor *t, int channels)
+{
+    size_t n = t ? eng_tensor_elements(t) : 0;
+    return n && t->data && t->type == ENG_F32 && (n == 1 || n == (size_t)channels);
+}
+
+int eng_lower_activation(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    if (n->op != ENG_OP_UNARY || type_of(l, x, y) != ENG_F32)
+        return 0;
+    struct eng_map_params *p = new_map(l, n, ENG_MAP_ACTIVATION, ENG_F32);
+    if (!p)
+        return eng_lower_no_memory(l);
+    p->unary = n->unary;
+    p->alpha = n->alpha;
+    p->beta = n->beta;
+    return add_step(l, i, &eng_drive_map, p, "activation_f32", 1);
+}
+
+/* Beside constants of one value a channel. */
+int eng_lower_channels(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    const struct eng_tensor *a = eng_lower_in(l, n, 1), *b = eng_lower_in(l, n, 2);
+    int channels = y->dim[y->rank > 0 ? y->rank - 1 : 0];
+    enum eng_map_kind kind = n->op == ENG_OP_MUL     ? ENG_MAP_PRODUCT
+                             : n->op == ENG_OP_ADD   ? ENG_MAP_SUM
+                             : n->op == ENG_OP_PRELU ? ENG_MAP_PRELU
+                                                     : ENG_MAP_SCALE;
+    if (kind == ENG_MAP_SCALE && n->op != ENG_OP_BATCHNORM)
+        return 0;
+    if (type_of(l, x, y) != ENG_F32 || !is_constant_of(a, channels) ||
+        (kind == ENG_MAP_SCALE && !is_constant_of(b, channels)))
+        return 0;
+    struct eng_map_params *p = new_map(l, n, kind, ENG_F32);
+    if (!p || !(p->first = spread(l, a, p->b.blocks)) ||
+        (kind == ENG_MAP_SCALE && !(p->second = spread(l, b, p->b.blocks))))
+        return eng_lower_no_memory(l);
+    return add_step(l, i, &eng_drive_map, p, "channels_f32", 1);
+}
+
+/* Two computed maps, or a map and one value a channel: squeeze and excite. */
+int eng_lower_product(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    const struct eng_tensor *a = eng_lower_in(l, n, 0), *b = eng_lower_in(l, n, 1);
+    const struct eng_tensor *y = &l->g->tensors[n->out];
+    int h, w, c, h2, w2, c2;
+    if ((n->op != ENG_OP_MUL && n->op != ENG_OP_ADD) || type_of(l, a, y) < 0 ||
+        type_of(l, b, y) < 0)
+        return 0;
+    (void)eng_lower_geometry(a, &h, &w, &c);
+    (void)eng_lower_geometry(b, &h2, &w2, &c2);
+    enum eng_type type = eng_lower_c16_type(l, a);
+    int pixel = h2 == 1 && w2 == 1;
+    if (c != c2 || (!pixel && (h != h2 || w != w2)) || (n->op == ENG_OP_ADD && type == ENG_U8))
+        return 0;
+    struct eng_map_params *p =
+        new_map(l, n, n->op == ENG_OP_MUL ? ENG_MAP_PRODUCT : ENG_MAP_SUM, type);
+    if (!p)
+        return eng_lower_no_memory(l);
+    p->per_channel = pixel;
+    if (type == ENG_U8) {
+        int shift = eng_pack_shift(y->type);
+        p->za = eng_quant_zero(a, 0) + eng_pack_shift(a->type);
+        p->zb = eng_quant_zero(b, 0) + eng_pack_shift(b->type);
+        p->scale = eng_quant_multiplier(a, b, 0, y);
+        p->range = eng_quant_bounds(y, n->lo, n->hi);
+        p->range.zero_point += shift;
+        p->range.lo += shift;
+        p->range.hi += shift;
+    }
+    return add_step(l, i, &eng_drive_map, p, type == ENG_U8 ? "product_u8" : "product_f32", 2);
+}
+
+/* ---- depthwise of any window ---- */
+
+int eng_lower_dwk(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    const struct eng_tensor *w = eng_lower_in(l, n, 1), *b = eng_lower_in(l, n, 2);
+    if (n->op != ENG_OP_DEPTHWISE || n->multiplier != 1 || type_of(l, x, y) != ENG_F32 ||
+        !w->data || w->type != ENG_F32 || (b && (!b->data || b->type != ENG_F32)))
+        return 0;
+    const struct eng_dwk_f32_kernel *kernel = l->p->kernels.dwk_f32;
+    struct eng_dwk_params *p = eng_lower_alloc(l, sizeof *p);
+    if (!p)
+        return eng_lower_no_memory(l);
+    set_blocks(&p->b, y, ENG_F32);
+    p->kernel = kernel;
+    p->packed_block = kernel->block_bytes(n->win.kh * n->win.kw);
+    p->in_h = x->dim[1];
+    p->in_w = x->dim[2];
+    p->out_h = y->dim[1];
+    p->out_w = y->dim[2];
+    p->win = n->win;
+    p->lo = n->lo;
+    p->hi = n->hi;
+    void *packed = eng_plan_alloc_packed(l->p, p->packed_block * (size_t)p->b.blocks);
+    if (!packed)
+        return eng_lower_no_memory(l);
+    kernel->pack(&(struct eng_dwk_f32_weights){.channels = y->dim[3],
+                                               .taps = n->win.kh * n->win.kw,
+                                               .w = w->data,
+                                               .bias = b ? b->data : NULL},
+                 packed);
+    p->packed = packed;
+    return add_step(l, i, &eng_drive_dwk, p, kernel->name, 1);
+}
+
+/* ---- concatenation ---- */
+
+static int part_of(struct eng_lower *l, const struct eng_tensor *x, const struct eng_tensor *y,
+                   int start, struct eng_concat_part *ret)
+{
+    *ret = (struct eng_concat_part){.start = start, .channels = x->dim[x->rank - 1]};
+    if (x->type == ENG_F32 || eng_quant_same(x, y))
+        return 0;
+    uint8_t *table = eng_lower_alloc(l, 256);
+    if (!table)
+        return -1;
+    struct eng_quant_range r = eng_quant_bounds(y, -INFINITY, INFINITY);
+    rescale_table(x, y, &r, table);
+    ret->table = table;
+    return 0;
+}
+
+int eng_lower_concat(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    const struct eng_tensor *y = &l->g->tensors[n->out];
+    if (n->op != ENG_OP_CONCAT || n->axis != y->rank - 1)
+        return 0;
+    for (int k = 0; k < n->n_in; k++)
+        if (type_of(l, eng_lower_in(l, n, k), y) < 0)
+            return 0;
+    struct eng_concat_params *p =
+        eng_lower_alloc(l, sizeof *p + sizeof *p->parts * (size_t)n->n_in);
+    if (!p)
+        return eng_lower_no_memory(l);
+    enum eng_type type = eng_lower_c16_type(l, y);
+    set_blocks(&p->b, y, type);
+    p->element = eng_type_size(type);
+    for (int k = 0; k < n->n_in; k++) {
+        const struct eng_tensor *x = eng_lower_in(l, n, k);
+        if (part_of(l, x, y, p->channels, &p->parts[k]) < 0)
+            return eng_lower_no_memory(l);
+        p->channels += x->dim[x->rank - 1];
+    }
+    return add_step(l, i, &eng_drive_concat, p, "concat", n->n_in);
+}

@@ -1,0 +1,62 @@
+/* Parameters of the drivers of drive_maps.c. Internal to the planner, as steps.h is. */
+#ifndef ENG_MAPS_H
+#define ENG_MAPS_H
+
+#include "engine/steps.h"
+
+enum eng_map_kind {
+    ENG_MAP_MAX, /* of windows */
+    ENG_MAP_AVERAGE,
+    ENG_MAP_ACTIVATION, /* floats: quantised ones have tables */
+    ENG_MAP_PRODUCT,    /* with a map, or one value a channel */
+    ENG_MAP_SUM,
+    ENG_MAP_PRELU,
+    ENG_MAP_SCALE, /* batch norm: times first, plus second */
+};
+
+struct eng_map_params {
+    struct eng_blocks_params b; /* of the output */
+    enum eng_map_kind kind;
+    enum eng_type type; /* ENG_F32 or ENG_U8 */
+    int in_h, in_w, out_h, out_w;
+    struct eng_window win;
+    int count_include_pad;
+    enum eng_unary unary;
+    float alpha, beta, lo, hi;
+    int per_channel;             /* the second input is one pixel */
+    const float *first, *second; /* [blocks * 16] constants, NULL: none */
+    /* Quantised. Averages: on the file's own quanta; 128 between them and u8 if it is i8. */
+    const struct eng_tensor *x, *y;
+    struct eng_quant_range range;
+    int offset;
+    int32_t za, zb; /* products: in u8 quanta, as their range is */
+    float scale;
+    uint8_t table[256]; /* maxima: what becomes of the largest */
+};
+
+struct eng_dwk_params {
+    struct eng_blocks_params b;
+    const struct eng_dwk_f32_kernel *kernel;
+    const char *packed;
+    size_t packed_block;
+    int in_h, in_w, out_h, out_w;
+    struct eng_window win;
+    float lo, hi;
+};
+
+struct eng_concat_part {
+    int start, channels;  /* in the output */
+    const uint8_t *table; /* to the output's quanta; NULL: they are the same */
+};
+struct eng_concat_params {
+    struct eng_blocks_params b;
+    int channels; /* of the output */
+    size_t element;
+    struct eng_concat_part parts[];
+};
+
+extern const struct eng_driver eng_drive_map;
+extern const struct eng_driver eng_drive_dwk;
+extern const struct eng_driver eng_drive_concat;
+
+#endif
