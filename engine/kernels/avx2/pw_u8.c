@@ -4,7 +4,7 @@
 
 enum {
     CHUNK_BLOCKS = 32,   /* channel blocks of a panel used at a time: 16 KB */
-    GROUP = 128,         /* pixels */
+    GROUP = 224,         /* pixels */
     CELLS = GROUP * 512, /* activations laid out at a time */
 };
 
@@ -74,6 +74,7 @@ static void widen_weights(int16_t *to, const struct panel *p, int from, int n_bl
 {
     const __m128i *w = (const __m128i *)(const void *)(p + 1) + (size_t)from * BLOCK_WEIGHTS / 16;
     const vec zw = _mm256_set1_epi16((short)p->zw);
+#pragma GCC unroll 8
     for (int i = 0; i < n_blocks * BLOCK_WEIGHTS / 16; i++)
         _mm256_store_si256((vec *)(void *)(to + i * 16),
                            _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_load_si128(w + i)), zw));

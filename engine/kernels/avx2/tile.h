@@ -171,9 +171,14 @@ INLINE void tiles_run(const struct tiles *t, int tail)
         tile_run(t, x, t->sums + i, 3, tail);
 }
 
+/* What follows a sum: nothing beyond the saturation of packs (zero point 0, all of u8), a zero
+ * point and bounds, or these and a bound before the conversion to int. */
+enum level { PLAIN, BOUNDED, FAR };
+
 struct finish {
     __m256 hi;
     __m256i zero, least, most;
+    enum level level; /* of panels that are not far */
 };
 
 static inline struct finish finish_load(const struct eng_requant *rq)
@@ -181,41 +186,48 @@ static inline struct finish finish_load(const struct eng_requant *rq)
     return (struct finish){.hi = _mm256_set1_ps((float)(rq->hi - rq->zero_point)),
                            .zero = _mm256_set1_epi16((short)rq->zero_point),
                            .least = _mm256_set1_epi8((char)rq->lo),
-                           .most = _mm256_set1_epi8((char)rq->hi)};
+                           .most = _mm256_set1_epi8((char)rq->hi),
+                           .level = rq->zero_point == 0 && rq->lo == 0 && rq->hi == 255 ? PLAIN
+                                                                                        : BOUNDED};
 }
 
 /* 16 channels of a pixel as int16, in order of lanes. */
 INLINE vec finish_pixel(const vec sums[2], const int32_t *cross, const __m256 scale[2],
-                        const struct finish *f, int far)
+                        const struct finish *f, enum level level)
 {
     __m256 y[2];
     for (int v = 0; v < 2; v++) {
         vec sum = cross ? _mm256_sub_epi32(sums[v], v_set1(*cross)) : sums[v];
         y[v] = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale[v]);
-        if (far)
+        if (level == FAR)
             y[v] = _mm256_min_ps(y[v], f->hi);
     }
-    return _mm256_adds_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(y[0]), _mm256_cvtps_epi32(y[1])),
-                             f->zero);
+    vec both = _mm256_packs_epi32(_mm256_cvtps_epi32(y[0]), _mm256_cvtps_epi32(y[1]));
+    return level == PLAIN ? both : _mm256_adds_epi16(both, f->zero);
+}
+
+/* Two pixels side by side. */
+INLINE vec finish_pair(vec a, vec b, const struct finish *f, enum level level)
+{
+    vec u = _mm256_permute4x64_epi64(_mm256_packus_epi16(a, b), 0xd8);
+    return level == PLAIN ? u : _mm256_min_epu8(_mm256_max_epu8(u, f->least), f->most);
 }
 
 INLINE void finish_pixels(const struct panel *p, vec (*sums)[NR / LANES], const int32_t *cross,
-                          int pixels, const struct finish *f, uint8_t *out, int far)
+                          int pixels, const struct finish *f, uint8_t *out, enum level level)
 {
     const __m256 scale[2] = {_mm256_loadu_ps(p->scale), _mm256_loadu_ps(p->scale + LANES)};
     int i = 0;
     for (; i + 2 <= pixels; i += 2) {
-        vec u = _mm256_packus_epi16(
-            finish_pixel(sums[i], cross ? cross + i : NULL, scale, f, far),
-            finish_pixel(sums[i + 1], cross ? cross + i + 1 : NULL, scale, f, far));
-        u = _mm256_min_epu8(_mm256_max_epu8(_mm256_permute4x64_epi64(u, 0xd8), f->least), f->most);
+        vec u = finish_pair(
+            finish_pixel(sums[i], cross ? cross + i : NULL, scale, f, level),
+            finish_pixel(sums[i + 1], cross ? cross + i + 1 : NULL, scale, f, level), f, level);
         _mm256_storeu_si256((vec *)(void *)(out + i * ENG_BLOCK), u);
     }
     if (i < pixels) {
-        vec u = finish_pixel(sums[i], cross ? cross + i : NULL, scale, f, far);
-        u = _mm256_permute4x64_epi64(_mm256_packus_epi16(u, u), 0xd8);
-        u = _mm256_min_epu8(_mm256_max_epu8(u, f->least), f->most);
-        _mm_storeu_si128((__m128i *)(void *)(out + i * ENG_BLOCK), _mm256_castsi256_si128(u));
+        vec y = finish_pixel(sums[i], cross ? cross + i : NULL, scale, f, level);
+        _mm_storeu_si128((__m128i *)(void *)(out + i * ENG_BLOCK),
+                         _mm256_castsi256_si128(finish_pair(y, y, f, level)));
     }
 }
 
@@ -225,9 +237,11 @@ INLINE void finish(const struct panel *p, vec (*sums)[NR / LANES], const int32_t
                    const struct finish *f, uint8_t *out)
 {
     if (p->far)
-        finish_pixels(p, sums, cross, pixels, f, out, 1);
+        finish_pixels(p, sums, cross, pixels, f, out, FAR);
+    else if (f->level == PLAIN)
+        finish_pixels(p, sums, cross, pixels, f, out, PLAIN);
     else
-        finish_pixels(p, sums, cross, pixels, f, out, 0);
+        finish_pixels(p, sums, cross, pixels, f, out, BOUNDED);
 }
 
 #endif
