@@ -7,6 +7,12 @@
 
 #include "engine/image/exif.h"
 
+#ifdef ENG_WITH_AVIF
+#define AVIF_TOO ", AVIF"
+#else
+#define AVIF_TOO ""
+#endif
+
 static const struct {
     enum eng_image_format format;
     size_t at, len;
@@ -117,7 +123,11 @@ static int (*const probes[])(struct eng_image_info *info, const uint8_t *p, size
     [ENG_IMAGE_JPEG] = eng_probe_jpeg, [ENG_IMAGE_PNG] = eng_probe_png,
     [ENG_IMAGE_WEBP] = eng_probe_webp, [ENG_IMAGE_GIF] = eng_probe_gif,
     [ENG_IMAGE_BMP] = eng_probe_bmp,   [ENG_IMAGE_PNM] = eng_probe_pnm,
+#ifdef ENG_WITH_AVIF
+    [ENG_IMAGE_AVIF] = eng_probe_avif,
+#else
     [ENG_IMAGE_AVIF] = NULL,
+#endif
 };
 
 int eng_image_probe(struct eng_image_info *ret, const void *bytes, size_t len,
@@ -131,7 +141,7 @@ int eng_image_probe(struct eng_image_info *ret, const void *bytes, size_t len,
     if (!probes[info.format])
         return eng_image_fail(&sentence, ENG_E_FORMAT,
                               "these bytes are no picture of a type that is read here "
-                              "(JPEG, PNG, WebP, GIF, BMP, PNM)");
+                              "(JPEG, PNG, WebP, GIF, BMP, PNM" AVIF_TOO ")");
     int r = probes[info.format](&info, bytes, len, &sentence);
     if (r == 0)
         r = eng_image_check_size(&info, &filled, &sentence);

@@ -26,5 +26,8 @@ int eng_probe_bmp(struct eng_image_info *info, const uint8_t *p, size_t len,
                   const struct eng_sentence *err);
 int eng_probe_pnm(struct eng_image_info *info, const uint8_t *p, size_t len,
                   const struct eng_sentence *err);
+/* Only where libavif is built in. */
+int eng_probe_avif(struct eng_image_info *info, const uint8_t *p, size_t len,
+                   const struct eng_sentence *err);
 
 #endif

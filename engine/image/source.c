@@ -6,13 +6,14 @@
 const struct eng_source_ops *eng_source_ops(enum eng_image_format f)
 {
     static const struct eng_source_ops *const ops[] = {
-        [ENG_IMAGE_JPEG] = &eng_source_jpeg,
-        [ENG_IMAGE_PNG] = &eng_source_png,
-        [ENG_IMAGE_WEBP] = &eng_source_webp,
-        [ENG_IMAGE_GIF] = &eng_source_gif,
-        [ENG_IMAGE_BMP] = &eng_source_bmp,
-        [ENG_IMAGE_PNM] = &eng_source_pnm,
+        [ENG_IMAGE_JPEG] = &eng_source_jpeg, [ENG_IMAGE_PNG] = &eng_source_png,
+        [ENG_IMAGE_WEBP] = &eng_source_webp, [ENG_IMAGE_GIF] = &eng_source_gif,
+        [ENG_IMAGE_BMP] = &eng_source_bmp,   [ENG_IMAGE_PNM] = &eng_source_pnm,
+#ifdef ENG_WITH_AVIF
+        [ENG_IMAGE_AVIF] = &eng_source_avif,
+#else
         [ENG_IMAGE_AVIF] = NULL,
+#endif
     };
     return ops[f];
 }

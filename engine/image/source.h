@@ -57,7 +57,7 @@ struct eng_source {
 /* The ops of a format, NULL for one that is not read here. */
 const struct eng_source_ops *eng_source_ops(enum eng_image_format f);
 extern const struct eng_source_ops eng_source_jpeg, eng_source_png, eng_source_webp, eng_source_gif,
-    eng_source_bmp, eng_source_pnm;
+    eng_source_bmp, eng_source_pnm, eng_source_avif; /* the last where libavif is built in */
 
 /* ENG_E_LIMIT with its sentence once the deadline is past. */
 int eng_source_check_time(struct eng_source *s);

@@ -12,7 +12,7 @@ LIMITED = [
     (r"protobuf-c/.*|.*\.pb-c\.h", {"engine", "protocol"}),
     (r"nghttp2/.*", {"protocol"}),
     (r"zlib\.h", {"protocol"}),
-    (r"jpeglib\.h|jerror\.h|turbojpeg\.h|spng\.h|png\.h|webp/.*|gif_lib\.h", {"engine"}),
+    (r"jpeglib\.h|jerror\.h|turbojpeg\.h|spng\.h|png\.h|webp/.*|avif/.*|gif_lib\.h", {"engine"}),
     (r"ini\.h", {"config"}),
     (r"uv\.h|microhttpd\.h|gnutls/.*", {"server"}),
     (r"pthread\.h|threads\.h|stdatomic\.h", {"engine", "server"}),
