@@ -77,6 +77,11 @@ size_t eng_context_bytes(const struct eng_context *c)
     return eng_run_bytes(c->run) + views;
 }
 
+struct eng_run *eng_context_inside(struct eng_context *c)
+{
+    return c->run;
+}
+
 void *eng_context_input(struct eng_context *c, int slot)
 {
     return slot >= 0 && slot < c->max_batch ? eng_run_input(c->run, slot) : NULL;

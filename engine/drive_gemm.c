@@ -70,7 +70,7 @@ static size_t scratch_gemm(const struct eng_step *s, int max_batch)
 
 static void split_gemm(const struct eng_step *s, int batch, int members, struct eng_split *ret)
 {
-    eng_cost_gemm(s->params, batch, members, ret);
+    eng_cost_gemm(s->params, batch, members, ret->choice, ret);
 }
 
 /* Panels q0 .. q1-1; `out` is block 0 of the first pixel. */

@@ -65,6 +65,7 @@ void eng_plan_destroy(struct eng_plan *p)
     free(p->rep);
     free(p->node_step);
     free(p->node_kernel);
+    free(p->tuning);
     free(p);
 }
 
@@ -125,6 +126,17 @@ static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
 
 /* ---- create ---- */
 
+static int make_tuning(struct eng_plan *p)
+{
+    size_t steps = (size_t)p->n_steps + 1;
+    p->tuning = calloc(1, sizeof *p->tuning + 2 * steps * sizeof(atomic_uchar));
+    if (!p->tuning)
+        return -ENOMEM;
+    p->tuning->choice[ENG_ALONE] = p->tuning->choices;
+    p->tuning->choice[ENG_TOGETHER] = p->tuning->choices + steps;
+    return 0;
+}
+
 static int name_steps(struct eng_plan *p)
 {
     for (int i = 0; i < p->n_steps; i++) {
@@ -183,6 +195,8 @@ int eng_plan_create(struct eng_plan **ret, const struct eng_graph *g,
     if (rc == 0)
         rc = eng_lower(p, opts, err, errlen);
     if (rc == 0)
+        rc = make_tuning(p);
+    if (rc == 0)
         rc = name_steps(p);
     if (rc == -ENOMEM)
         eng_fail(err, errlen, rc, "out of memory");
@@ -240,6 +254,11 @@ int eng_plan_node_step(const struct eng_plan *p, int node)
 const char *eng_plan_node_kernel(const struct eng_plan *p, int node)
 {
     return node >= 0 && node < p->g->n_nodes ? p->node_kernel[node] : "";
+}
+
+struct eng_tuning *eng_plan_tuning(const struct eng_plan *p)
+{
+    return p->tuning;
 }
 
 const struct eng_graph *eng_plan_graph(const struct eng_plan *p)

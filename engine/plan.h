@@ -43,6 +43,9 @@ const char *eng_plan_step_name(const struct eng_plan *p, int step); /* driver an
 /* Step that runs a graph node, -1 for one that costs nothing (an alias), and the kernel in it. */
 int eng_plan_node_step(const struct eng_plan *p, int node);
 const char *eng_plan_node_kernel(const struct eng_plan *p, int node);
+/* The mutable part of a plan: which cuts its runs take (steps.h). */
+struct eng_tuning;
+struct eng_tuning *eng_plan_tuning(const struct eng_plan *p);
 const struct eng_graph *eng_plan_graph(const struct eng_plan *p);
 /* 0: the plan holds all that it needs of the constants (eng_graph_drop_constants() may follow). */
 int eng_plan_needs_constants(const struct eng_plan *p);
@@ -69,6 +72,15 @@ int eng_run_exec(struct eng_run *r, int batch, struct eng_team *team);
  * Always kept: input, logits, output, embedding. */
 const void *eng_run_tensor(const struct eng_run *r, int tensor, int slot);
 
+/* Until called with choice < 0: every step is cut in the cost model's choice-th way, and strips are
+ * used or not, whatever measurement chose (tune.h). */
+void eng_run_try(struct eng_run *r, int choice, int no_strips);
+/* What a way to run (ENG_ALONE, ENG_TOGETHER) would do in strips; NULL: nothing. */
+struct eng_strips;
+const struct eng_strips *eng_run_strips(const struct eng_run *r, int way);
+/* The run inside a context. */
+struct eng_context;
+struct eng_run *eng_context_inside(struct eng_context *c);
 void eng_run_profile(struct eng_run *r, int enable);
 /* Nanoseconds of a step in the last profiled run; -ERANGE, or -ENODATA before one. */
 int eng_run_step_ns(const struct eng_run *r, int step, uint64_t *ret_ns);

@@ -139,10 +139,38 @@ int eng_cost_panel_pixels(const struct eng_gemm_params *p, int max_batch)
     return (int)rows * p->out_w;
 }
 
+/* The shortest, in order of time; a tie goes to what was rated first. */
 struct best {
-    double time;
-    struct eng_split split;
+    int n;
+    double time[ENG_CHOICES];
+    struct eng_split split[ENG_CHOICES];
+    struct eng_split base; /* what all that is rated from here on has */
 };
+
+static int is_same(const struct eng_split *a, const struct eng_split *b)
+{
+    return a->two_phase == b->two_phase && a->rows == b->rows && a->panels == b->panels &&
+           a->images == b->images;
+}
+
+static void enter(struct best *best, double time, const struct eng_split *s)
+{
+    int at = best->n;
+    for (int i = 0; i < best->n; i++)
+        if (is_same(&best->split[i], s))
+            return;
+    while (at > 0 && time < best->time[at - 1])
+        at--;
+    if (at == ENG_CHOICES)
+        return;
+    best->n = eng_min(best->n + 1, ENG_CHOICES);
+    for (int i = best->n - 1; i > at; i--) {
+        best->time[i] = best->time[i - 1];
+        best->split[i] = best->split[i - 1];
+    }
+    best->time[at] = time;
+    best->split[at] = *s;
+}
 
 /* Rates one way to cut the pointwise; `made`: each unit makes its own A-panel. `before` is spent
  * ahead, by all members together. */
@@ -150,7 +178,7 @@ static void rate(const struct eng_gemm_params *p, int batch, int members, int ma
                  int panels, int images, double before, struct best *best)
 {
     int map = p->out_h * p->out_w;
-    struct eng_split s = best->split;
+    struct eng_split s = best->base;
     s.rows = rows;
     s.bands = eng_ceil_div(map, rows);
     s.panels = panels;
@@ -163,15 +191,11 @@ static void rate(const struct eng_gemm_params *p, int batch, int members, int ma
     double whole = unit * units;
     if (s.bands * rows > map) /* the last band is smaller */
         whole -= unit * image_groups * s.groups * (double)(s.bands * rows - map) / rows;
-    double time = before + makespan(whole, unit, units, members);
-    if (best->time >= 0 && time >= best->time)
-        return;
     s.two_phase = !made && p->source == ENG_SOURCE_DW;
     s.units[s.two_phase] = units;
     if (!s.two_phase)
         s.units[1] = 0;
-    best->time = time;
-    best->split = s;
+    enter(best, before + makespan(whole, unit, units, members), &s);
 }
 
 /* Numbers of panels a unit that are worth a look: all, and what gives each member one, two, four
@@ -210,24 +234,21 @@ static void rate_direct(const struct eng_gemm_params *p, int batch, int members,
     }
 }
 
-void eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, struct eng_split *ret)
+int eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, int choice,
+                  struct eng_split *ret)
 {
-    struct best best = {.time = -1};
-    if (p->source == ENG_SOURCE_DIRECT) {
+    struct best best = {0};
+    if (p->source == ENG_SOURCE_DIRECT)
         rate_direct(p, batch, members, 0, &best);
-        *ret = best.split;
-        return;
-    }
-    rate_made(p, batch, members, &best);
+    else
+        rate_made(p, batch, members, &best);
     if (p->source == ENG_SOURCE_DW) {
-        struct best two = {.time = -1};
-        eng_cost_dw(&p->dw, batch, members, &two.split);
+        eng_cost_dw(&p->dw, batch, members, &best.base);
         double dw = fill_cycles(p, p->out_h * p->out_w) * batch / members + BARRIER;
-        rate_direct(p, batch, members, dw, &two);
-        if (two.time < best.time)
-            best = two;
+        rate_direct(p, batch, members, dw, &best);
     }
-    *ret = best.split;
+    *ret = best.split[choice < best.n ? choice : 0];
+    return best.n;
 }
 
 /* Rows of a made panel that fit into scratch, evenly. Small parts would make stealing finer, but
@@ -239,9 +260,9 @@ void eng_cost_bands(const struct eng_step *s, int h, int n, int into_one, struct
     if (s->driver == &eng_drive_gemm) {
         const struct eng_gemm_params *p = s->params;
         if (into_one) {
-            struct best best = {.time = -1, .split = *ret};
+            struct best best = {.base = *ret};
             rate_direct(p, 1, n, 0, &best);
-            *ret = best.split;
+            *ret = best.split[0];
             ret->by_bands = 1;
             ret->two_phase = 1;
         } else if (p->source == ENG_SOURCE_DW) {

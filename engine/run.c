@@ -88,6 +88,7 @@ int eng_run_create(struct eng_run **ret, const struct eng_plan *p, int max_batch
     if (!r)
         return eng_fail(err, errlen, -ENOMEM, "out of memory");
     r->plan = p;
+    r->trial = -1;
     r->max_batch = max_batch;
     r->max_members = max_members;
     int rc = eng_bands_create(&r->bands, p, max_members);
@@ -144,10 +145,70 @@ const void *eng_run_tensor(const struct eng_run *r, int tensor, int slot)
     return v >= 0 && r->plan->values[v].keep ? eng_kept_at(r, v, slot) : NULL;
 }
 
+/* ---- what measurement chose ---- */
+
+static int choice_of(const struct eng_run *r, int step, int members)
+{
+    const struct eng_tuning *t = r->plan->tuning;
+    if (r->trial >= 0)
+        return r->trial;
+    if (members > 1 && members != atomic_load(&t->members))
+        return 0;
+    return atomic_load(&t->choice[members > 1][step]);
+}
+
+const struct eng_strips *eng_run_strips(const struct eng_run *r, int way)
+{
+    return way == ENG_TOGETHER ? r->strips_together : r->strips_alone;
+}
+
+static const struct eng_strips *strips_of(const struct eng_run *r, int way)
+{
+    const struct eng_tuning *t = r->plan->tuning;
+    int off = r->trial >= 0 ? r->trial_no_strips : atomic_load(&t->no_strips[way]);
+    if (way == ENG_TOGETHER && r->trial < 0 && r->max_members != atomic_load(&t->members))
+        off = 0;
+    return off ? NULL : eng_run_strips(r, way);
+}
+
+/* Forgets all cuts; they are made again when they are asked for. */
+static void cut_anew(struct eng_run *r)
+{
+    const struct eng_plan *p = r->plan;
+    memset(r->alone.made, 0, (size_t)r->alone.n);
+    memset(r->together.made, 0, (size_t)r->together.n);
+    for (int i = 0; r->bands && i < p->n_steps; i++) {
+        struct eng_split *s = &r->bands->splits[i];
+        if (s->by_bands)
+            continue;
+        *s = (struct eng_split){.choice = choice_of(r, i, r->max_members)};
+        p->steps[i].driver->split(&p->steps[i], 1, r->bands->n, s);
+    }
+}
+
+static void follow_tuning(struct eng_run *r)
+{
+    unsigned version = atomic_load(&r->plan->tuning->version);
+    if (r->tuned == version)
+        return;
+    r->tuned = version;
+    cut_anew(r);
+}
+
+void eng_run_try(struct eng_run *r, int choice, int no_strips)
+{
+    r->trial = choice;
+    r->trial_no_strips = no_strips;
+    cut_anew(r);
+}
+
+/* ---- running ---- */
+
 /* The cuts of every step for this batch and team. */
-static const struct eng_split *splits_of(const struct eng_plan *p, struct eng_split_table *t,
+static const struct eng_split *splits_of(const struct eng_run *r, struct eng_split_table *t,
                                          int batch, int members)
 {
+    const struct eng_plan *p = r->plan;
     if (t->members != members) {
         memset(t->made, 0, (size_t)t->n);
         t->members = members;
@@ -156,7 +217,7 @@ static const struct eng_split *splits_of(const struct eng_plan *p, struct eng_sp
     if (t->made[batch - 1])
         return row;
     for (int i = 0; i < p->n_steps; i++) {
-        row[i] = (struct eng_split){0};
+        row[i] = (struct eng_split){.choice = batch == 1 ? choice_of(r, i, members) : 0};
         p->steps[i].driver->split(&p->steps[i], batch, members, &row[i]);
     }
     t->made[batch - 1] = 1;
@@ -207,6 +268,7 @@ static void walk(struct eng_call *call, const struct eng_split *splits,
 struct apart {
     struct eng_run *run;
     const struct eng_split *splits;
+    const struct eng_strips *strips;
     int image0, share;
 };
 
@@ -220,7 +282,7 @@ static void run_images(void *arg, int begin, int end, int member)
                                 .image0 = a->image0 + u,
                                 .arena = r->arena + r->plan->arena_bytes * (size_t)member,
                                 .member0 = member};
-        walk(&call, a->splits, r->strips_alone, NULL, a->share);
+        walk(&call, a->splits, a->strips, NULL, a->share);
     }
 }
 
@@ -231,20 +293,22 @@ int eng_run_exec(struct eng_run *r, int batch, struct eng_team *team)
         return -EINVAL;
     if (r->profile)
         memset(r->ns, 0, (size_t)r->plan->n_steps * sizeof *r->ns);
+    follow_tuning(r);
     int together = batch % members;
     if (together) {
         struct eng_call call = {.run = r, .batch = together, .arena = r->arena};
         if (together == 1 && members == r->max_members && r->bands) {
             call.bands = r->bands;
             call.band_arena = r->band_arena;
-            walk(&call, r->bands->splits, r->strips_together, team, 1);
+            walk(&call, r->bands->splits, strips_of(r, ENG_TOGETHER), team, 1);
         } else {
-            walk(&call, splits_of(r->plan, &r->together, together, members), NULL, team, 1);
+            walk(&call, splits_of(r, &r->together, together, members), NULL, team, 1);
         }
     }
     if (batch > together) {
         struct apart a = {.run = r,
-                          .splits = splits_of(r->plan, &r->alone, 1, 1),
+                          .splits = splits_of(r, &r->alone, 1, 1),
+                          .strips = strips_of(r, ENG_ALONE),
                           .image0 = together,
                           .share = eng_team_members(team)};
         eng_team_for(team, batch - together, run_images, &a);

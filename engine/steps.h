@@ -38,6 +38,7 @@ struct eng_value {
 
 /* How one step is cut for a batch and a number of members. Each driver reads its own fields. */
 struct eng_split {
+    int choice;   /* asked of the cost model: its best (0), second best, ... where it knows more */
     int units[2]; /* of each phase; 0: no such phase */
     /* conv3, gemm: a unit is `rows` output rows (gemm: pixels, whole rows if the A-panel is made),
      * `panels` panels of weights, `images` images; so many bands and groups an image. */
@@ -93,8 +94,21 @@ struct eng_slab {
     size_t bytes;
 };
 
+/* What measurement chose where the cost model had several ideas; by how a run goes: one image on
+ * one thread, one image by all members. Any thread may write it at any time: it never changes a
+ * result. */
+enum { ENG_CHOICES = 6, ENG_ALONE = 0, ENG_TOGETHER = 1 };
+struct eng_tuning {
+    atomic_uint version; /* changes after the others have: runs then cut anew */
+    atomic_int members;  /* that ENG_TOGETHER was measured with */
+    atomic_int no_strips[2];
+    atomic_uchar *choice[2]; /* [steps] */
+    atomic_uchar choices[];
+};
+
 struct eng_plan {
     const struct eng_graph *g;
+    struct eng_tuning *tuning;
     struct eng_kernels kernels;
     uint32_t cpu_bits;
     int reference, bf16;
@@ -131,6 +145,8 @@ struct eng_run {
      */
     struct eng_strips *strips_alone, *strips_together;
     char *strip_buffers;
+    unsigned tuned;             /* version of the tuning that the cuts follow */
+    int trial, trial_no_strips; /* trial >= 0: this choice everywhere, whatever is tuned */
     int profile, profiled;
     _Atomic uint64_t *ns;
 };
@@ -305,7 +321,9 @@ void eng_cost_blocks(int blocks, size_t block_bytes, int batch, int members,
 void eng_cost_conv3(const struct eng_conv3_params *p, int batch, int members,
                     struct eng_split *ret);
 void eng_cost_dw(const struct eng_dw *dw, int batch, int members, struct eng_split *ret);
-void eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, struct eng_split *ret);
+/* The cut that comes `choice`-th, of as many as are returned (at most ENG_CHOICES). */
+int eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, int choice,
+                  struct eng_split *ret);
 /* A step in n bands of rows of a map of h rows; into_one: the depthwise alone, the pointwise behind
  * it by panels. */
 void eng_cost_bands(const struct eng_step *s, int h, int n, int into_one, struct eng_split *ret);

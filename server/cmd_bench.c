@@ -1,5 +1,6 @@
 /* `bench`: how fast a network runs here, against the machine's peak; one network, or the paper's
  * grid of sixteen; or, without a network, the image door. */
+#include "engine/tune.h"
 #include "server/accuracy.h"
 #include "server/bench_decode.h"
 #include "server/bench_grid.h"
@@ -80,6 +81,7 @@ static void print_json(const struct bench *b, FILE *out)
             (int)b->cfg->threads, (int)b->cfg->batch, b->info->precision, m->runs,
             (unsigned long long)b->info->mult_adds, (unsigned long long)b->info->parameters,
             m->peak / 1e9, m->peak_name, b->info->weight_bytes, m->context_bytes, b->rss_kb);
+    fprintf(out, ",\"tuned\":%d", eng_tuning_changes(b->model));
     srv_accuracy_print(&b->accuracy, 1, out);
     if (b->cfg->layers)
         print_layers_json(b, out);
@@ -99,6 +101,9 @@ static void print_text(const struct bench *b, FILE *out)
     fprintf(out, "  weights %.2f MB, context %.2f MB, peak resident %.1f MB\n",
             (double)b->info->weight_bytes / 1e6, (double)m->context_bytes / 1e6,
             (double)b->rss_kb / 1e3);
+    if (b->cfg->tune)
+        fprintf(out, "  tuned: %d cuts differ from the cost model's\n",
+                eng_tuning_changes(b->model));
     srv_accuracy_print(&b->accuracy, 0, out);
     if (b->cfg->layers)
         print_layers_text(b, out);
@@ -137,6 +142,7 @@ static int bench_one(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
                                     .batch = (int)cfg->batch,
                                     .seconds = cfg->seconds,
                                     .layers = cfg->layers || cfg->plot[0],
+                                    .tune = cfg->tune,
                                     .cpu_bits = srv_allowed_cpu(cfg)};
     int rc = srv_open_model(&b.model, cfg, err, errlen);
     if (rc < 0)

@@ -227,6 +227,8 @@ static int start(struct srv *s, char *err, size_t errlen)
     if (rc == 0)
         rc = start_handles(s, err, errlen);
     if (rc == 0)
+        rc = srv_tune_open(s, err, errlen);
+    if (rc == 0)
         rc = srv_sandbox_files(s, err, errlen);
     if (rc == 0)
         rc = start_pool(s, err, errlen);
@@ -239,6 +241,8 @@ static int start(struct srv *s, char *err, size_t errlen)
         rc = srv_sandbox_calls(s, err, errlen);
     if (rc == 0)
         srv_systemd_notify(&s->systemd, "READY=1");
+    if (rc == 0)
+        srv_tune_models(s);
     if (rc == 0)
         srv_log(s->log, SRV_INFO, "ready: http %s, grpc %s, default model %s", bound, grpc_bound,
                 s->registry->fallback_name);
@@ -260,6 +264,7 @@ static void stop(struct srv *s)
         srv_http_stop(s->http);
     srv_grpc_stop(s->grpc);
     srv_reload_finish(s);
+    srv_tune_finish(s);
     srv_pool_destroy(s->pool);
     uv_walk(&s->loop, close_handle, NULL);
     uv_run(&s->loop, UV_RUN_DEFAULT);
@@ -292,6 +297,7 @@ int srv_serve(struct cfg *cfg_take, const struct cfg_sources *sources, char *err
     s->cfg = cfg_take;
     s->sources = sources;
     s->systemd.notify_fd = -1;
+    s->tune.fd = -1;
     int rc = uv_loop_init(&s->loop);
     if (rc < 0) {
         cfg_destroy(cfg_take);

@@ -1,6 +1,7 @@
 /* Times whole runs of one network against the machine's arithmetic peak. */
 #include "server/measure.h"
 
+#include "engine/tune.h"
 #include "engine/context.h"
 #include "engine/peak.h"
 #include "server/clock.h"
@@ -154,11 +155,29 @@ static void await_helpers(const struct bench *b)
         sched_yield();
 }
 
+static int tune(struct bench *b, char *err, size_t errlen)
+{
+    struct eng_tuner *t;
+    int rc = eng_tuner_create(&t, b->model, b->o->threads, err, errlen);
+    if (rc < 0)
+        return rc;
+    do {
+        b->team = srv_crew_begin(b->crew);
+        await_helpers(b);
+        rc = eng_tuner_step(t, b->team);
+        srv_crew_end(b->crew);
+    } while (rc == 1);
+    eng_tuner_destroy(t);
+    return rc;
+}
+
 static int run_all(struct bench *b, char *err, size_t errlen)
 {
-    int rc = eng_context_create(&b->context, b->model, b->o->batch, b->o->threads, err, errlen);
+    int rc = srv_crew_create(&b->crew, b->o->threads);
+    if (rc == 0 && b->o->tune)
+        rc = tune(b, err, errlen);
     if (rc == 0)
-        rc = srv_crew_create(&b->crew, b->o->threads);
+        rc = eng_context_create(&b->context, b->model, b->o->batch, b->o->threads, err, errlen);
     if (rc < 0)
         return rc;
     fill_input(b);

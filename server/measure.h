@@ -9,6 +9,7 @@ struct srv_measure_options {
     int threads, batch;
     double seconds;
     int layers;        /* 1: time each step, too */
+    int tune;          /* 1: choose the plan's cuts by measurement first */
     uint32_t cpu_bits; /* for the peak */
 };
 

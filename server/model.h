@@ -50,6 +50,7 @@ struct srv_model {
     struct srv_context *contexts;
 
     /* loop thread only, once it serves */
+    int tuning_ordered;
     _Atomic double run_ns; /* one image, one core: moving average, from the warm-up on */
     struct srv_model_stats stats;
 };

@@ -128,6 +128,7 @@ static void take_models(struct srv *s)
     srv_registry_destroy(s->registry);
     s->registry = r->registry;
     r->registry = NULL;
+    srv_tune_models(s);
 }
 
 static void log_failures(struct srv *s, const char *name)

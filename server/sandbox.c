@@ -95,8 +95,8 @@ static int lower(int resource, rlim_t hard)
 }
 
 /* No core dump, which would hold people's pictures; no more descriptors than now; no file grows,
- * unless standard error is one. */
-static int lower_limits(void)
+ * unless standard error is one, but for that of the tuning. */
+static int lower_limits(const struct srv *s)
 {
     struct rlimit files;
     struct stat log;
@@ -107,7 +107,7 @@ static int lower_limits(void)
         rc = lower(RLIMIT_CORE, 0);
     if (rc == 0 && fstat(STDERR_FILENO, &log) == 0 && !S_ISREG(log.st_mode)) {
         signal(SIGXFSZ, SIG_IGN);
-        rc = lower(RLIMIT_FSIZE, 0);
+        rc = lower(RLIMIT_FSIZE, s->tune.fd >= 0 ? SRV_TUNE_FILE_MAX : 0);
     }
     return rc;
 }
@@ -116,7 +116,7 @@ int srv_sandbox_calls(struct srv *s, char *err, size_t errlen)
 {
     if (s->sandbox.level == SRV_SANDBOX_OFF)
         return 0;
-    int rc = lower_limits();
+    int rc = lower_limits(s);
     if (rc < 0)
         rc = lacking(s, "lower limits", rc, err, errlen);
     if (rc == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -11,6 +11,7 @@
 #include "server/sandbox.h"
 #include "server/share.h"
 #include "server/systemd.h"
+#include "server/tune.h"
 #include "server/wake.h"
 
 #include <pthread.h>
@@ -88,6 +89,7 @@ struct srv {
     uv_signal_t signals[3];
     struct srv_reload reload;
     struct srv_watch watch;
+    struct srv_tune tune;
 
     struct srv_http *http;
     struct srv_grpc *grpc;       /* NULL: off */

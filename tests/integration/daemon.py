@@ -50,6 +50,11 @@ class Answer:
         return self.json["predictions"][0]
 
 
+def untuned(flags):
+    """What is measured at idle would take the processor from other tests; few are about it."""
+    return [] if any(f in ("--tune", "--no-tune") for f in flags) else ["--no-tune"]
+
+
 def slower(flags):
     """Under a sanitizer, pictures take ten times as long; few tests are about that limit."""
     return ["--max-decode-ms", "60000"] if SANITIZED and "--max-decode-ms" not in flags else []
@@ -66,7 +71,7 @@ class Daemon:
         self.process = subprocess.Popen(
             [BINARY, "serve", "--models", str(models), "--http", http or self.address,
              "--grpc", f"127.0.0.1:{self.grpc_port}" if grpc is None else grpc,
-             *slower(flags), *flags],
+             *untuned(flags), *slower(flags), *flags],
             stdout=self.log_file, stderr=subprocess.STDOUT, env=dict(os.environ, **(env or {})),
             stdin=subprocess.DEVNULL)
         self.wait_ready()

@@ -356,6 +356,22 @@ static void small_net(struct tiny *t, enum eng_type type)
     tiny_end(t);
 }
 
+/* Every way to cut the steps that the cost model knows, in strips and without. */
+static void check_choices(const struct world *w, struct eng_team *team, unsigned char *const *want)
+{
+    const struct eng_graph *g = eng_plan_graph(w->plan);
+    for (int k = 0; k < 2 * ENG_CHOICES; k++) {
+        eng_run_try(w->run, k / 2, k % 2);
+        eng_team_begin(team);
+        run_images(w, 0, 1, team);
+        eng_team_end(team);
+        assert_memory_equal(eng_run_tensor(w->run, g->output, 0), want[0], output_bytes(g));
+        run_images(w, 0, 1, NULL);
+        assert_memory_equal(eng_run_tensor(w->run, g->output, 0), want[0], output_bytes(g));
+    }
+    eng_run_try(w->run, -1, 0);
+}
+
 static void same_bits_everywhere(void **state)
 {
     (void)state;
@@ -379,6 +395,10 @@ static void same_bits_everywhere(void **state)
             char err[256];
             assert_int_equal(eng_run_create(&own.run, w.plan, MAX_BATCH, threads, err, sizeof err),
                              0);
+            struct eng_team *empty;
+            assert_int_equal(eng_team_create(&empty, threads), 0);
+            check_choices(&own, empty, want);
+            eng_team_destroy(empty);
             for (int batch = 1; batch <= MAX_BATCH; batch++) {
                 check_team(&w, threads, batch, want);
                 check_team(&own, threads, batch, want);
