@@ -7,6 +7,7 @@
 #include "server/clock.h"
 #include "server/grpc_stream.h"
 #include "server/listen.h"
+#include "server/rest_stream.h"
 #include "server/srv.h"
 #include "server/tls_pipe.h"
 
@@ -285,7 +286,7 @@ static int start_session(struct connection *c)
     static const struct proto_h2_limits limits = {STREAMS_MAX, HEADERS_MAX, STREAM_WINDOW,
                                                   CONNECTION_WINDOW};
     uv_os_fd_t fd = -1;
-    if (proto_h2_create(&c->h2, &limits, &srv_stream_events, &c->home) < 0)
+    if (proto_h2_create(&c->h2, &limits, &srv_port_events, &c->home) < 0)
         return -ENOMEM;
     if (c->grpc->is_tls && srv_tls_pipe_create(&c->tls, &c->grpc->tls, c->home.srv->tls) < 0)
         return -ENOMEM;
@@ -372,6 +373,7 @@ static void on_tick(uv_timer_t *t)
         next = c->next;
         proto_h2_tick(c->h2);
         srv_stream_tick(&c->home, now);
+        srv_rest_tick(&c->home, now);
         flush(c);
         if (!c->closing)
             check_idle(c, now);

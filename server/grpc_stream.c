@@ -32,6 +32,7 @@ struct rpc_call {
 };
 
 struct srv_stream {
+    const struct proto_h2_events *events; /* first */
     struct srv_stream *next, *prev;
     struct srv_stream_home *home;
     struct proto_h2_stream *h2;
@@ -108,16 +109,21 @@ static void end_stream(struct srv_stream *st, enum proto_rpc_status code, const 
 
 /* ---- calls ---- */
 
-static const char *call_header(const struct srv_call *c, const char *name)
+const char *srv_stream_header(const struct proto_h2_stream *h2, const char *name)
 {
     char lower[64];
     size_t n = 0;
-    if (strcasecmp(name, "Content-Encoding") == 0)
-        return NULL; /* gRPC compresses message by message */
     for (; name[n] && n + 1 < sizeof(lower); n++)
         lower[n] = (char)(name[n] | (name[n] >= 'A' && name[n] <= 'Z' ? 32 : 0));
     lower[n] = 0;
-    return proto_h2_header(call_of(c)->stream->h2, lower);
+    return proto_h2_header(h2, lower);
+}
+
+static const char *call_header(const struct srv_call *c, const char *name)
+{
+    if (strcasecmp(name, "Content-Encoding") == 0)
+        return NULL; /* gRPC compresses message by message */
+    return srv_stream_header(call_of(c)->stream->h2, name);
 }
 
 static void pump(struct srv_stream *st);
@@ -445,9 +451,10 @@ static void open_rpc(struct srv_stream *st)
     send_answers(st); /* out of memory for the call is an answer already */
 }
 
-static int is_grpc(const char *type)
+int srv_stream_is_grpc(const struct proto_h2_stream *h2)
 {
     static const char name[] = "application/grpc";
+    const char *type = proto_h2_header(h2, "content-type");
     size_t n = sizeof(name) - 1;
     return type && strncasecmp(type, name, n) == 0 &&
            (type[n] == 0 || type[n] == ';' || type[n] == ' ' ||
@@ -463,6 +470,7 @@ static void on_open(void *arg, struct proto_h2_stream *h2)
         proto_h2_reset(h2, PROTO_H2_REFUSED_STREAM);
         return;
     }
+    st->events = &srv_stream_events;
     st->home = home;
     st->h2 = h2;
     st->opened_ns = srv_now_ns();
@@ -479,7 +487,7 @@ static void on_open(void *arg, struct proto_h2_stream *h2)
         refuse_http(st, 431);
     else if (!method || strcmp(method, "POST") != 0)
         refuse_http(st, 405);
-    else if (!is_grpc(proto_h2_header(h2, "content-type")))
+    else if (!srv_stream_is_grpc(h2))
         refuse_http(st, 415);
     else
         open_rpc(st);

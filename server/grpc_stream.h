@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct srv;
+struct srv_rest;
 struct srv_stream;
 
 /* What a stream needs of its connection. */
@@ -17,11 +18,18 @@ struct srv_stream_home {
     int client_fd;
     size_t partial;                              /* bytes of messages that are not complete */
     struct srv_stream *streams;                  /* all of it */
+    struct srv_rest *rests;                      /* of rest_stream.h */
     void (*dirty)(struct srv_stream_home *home); /* has something to send, from outside of h2 */
 };
 
-/* The events of proto_h2; its arg is the home. */
+/* The events of proto_h2; its arg is the home. The user of a stream begins with a pointer to them.
+ */
 extern const struct proto_h2_events srv_stream_events;
+
+/* A header by its name in any case, or NULL. */
+const char *srv_stream_header(const struct proto_h2_stream *h2, const char *name);
+/* By its content-type. */
+int srv_stream_is_grpc(const struct proto_h2_stream *h2);
 
 /* About once a second: ends what is past its deadline, tells watchers what has changed. */
 void srv_stream_tick(struct srv_stream_home *home, uint64_t now);

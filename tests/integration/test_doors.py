@@ -55,6 +55,13 @@ class House:
         rows = [one for a in answers for one in a.get("results", [a])]
         return [{p["class"] + OFFSET: p["score"] for p in row["predictions"]} for row in rows]
 
+    def over_http2(self):
+        done = subprocess.run(["curl", "-fsS", "--http2-prior-knowledge", "-X", "PUT", "--data-binary", "@-", "--max-time", "20",
+                               f"http://127.0.0.1:{self.daemon.grpc_port}/v1/models/{self.model}/classify?top_k=1000"],
+                              input=PHOTO, capture_output=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        return [{p["class"] + OFFSET: p["score"] for p in json.loads(done.stdout)["predictions"]}]
+
     def oip(self, given=None, headers=None, path=None, pack=bytes):
         given = given or {"shape": [1], "datatype": "BYTES", "data": [B64]}
         body = {"inputs": [{"name": "input", **given}], "outputs": [{"name": "probabilities"}]}
@@ -138,6 +145,7 @@ RANKED = {
     "data: URL": lambda h: h.image(json.dumps({"image": URL}), JSON),
     "JSON list": lambda h: h.image(json.dumps({"images": [B64, URL, B64]}), JSON),
     "lines": lambda h: h.image(LINE * 3, LINES),
+    "HTTP/2": lambda h: h.over_http2(),
 }
 
 
