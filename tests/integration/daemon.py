@@ -63,13 +63,13 @@ def slower(flags):
 class Daemon:
     """`mobilenetd serve` on free ports. stop() demands exit status 0 and a log without sanitizer reports."""
 
-    def __init__(self, models, *flags, env=None, grpc=None, http=None):
+    def __init__(self, models, *flags, env=None, grpc=None, http=None, wrap=None):
         self.port, self.grpc_port = free_port(), free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.address}"
         self.log_file = tempfile.NamedTemporaryFile(prefix="mobilenetd-", suffix=".log")
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--models", str(models), "--http", http or self.address,
+            [*(wrap or []), BINARY, "serve", "--models", str(models), "--http", http or self.address,
              "--grpc", f"127.0.0.1:{self.grpc_port}" if grpc is None else grpc,
              *untuned(flags), *slower(flags), *flags],
             stdout=self.log_file, stderr=subprocess.STDOUT, env=dict(os.environ, **(env or {})),

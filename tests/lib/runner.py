@@ -102,6 +102,7 @@ def sanitized(build, suites):
 
 def load():
     out = script("load", ["tests/load/run", "--short"], 300)
+    out.add(script("all", ["tests/load/all", "--short"], 600))
     out.add(script("cycles", ["tests/load/cycles", "--cycles", "100"], 300))
     out.add(script("mutate", ["tests/load/mutate", "--short"], 300))
     return out

@@ -5,16 +5,20 @@
  *
  *   open_loop HOST PORT RATE SECONDS CONNECTIONS TARGET FILE…
  *
- * Prints one JSON line. One thread, epoll, keep-alive, PUT of the files in turn. */
+ * Prints one JSON line, with its own processor time; SIGTERM ends the schedule, and what was asked
+ * is still answered. One thread, epoll, keep-alive, PUT of the files in turn. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -41,7 +45,7 @@ struct load {
     double rate, seconds;
     struct addrinfo *address;
     struct file *files;
-    int n_files, epoll;
+    int n_files, epoll, signals;
     struct connection *all, *free;
     int n, max, busy;
     uint64_t start_ns, end_ns, asked; /* requests that were due so far */
@@ -275,6 +279,28 @@ static struct timespec wait_time(const struct load *l, uint64_t now, uint64_t sc
     return (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
 }
 
+static void watch_signals(struct load *l)
+{
+    sigset_t set;
+    struct epoll_event e = {.events = EPOLLIN};
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (l->signals < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->signals, &e) < 0)
+        die("signalfd");
+}
+
+static void stop_asking(struct load *l)
+{
+    struct signalfd_siginfo info;
+    if (read(l->signals, &info, sizeof(info)) != sizeof(info))
+        return;
+    l->end_ns = now_ns();
+    l->seconds = (double)(l->end_ns - l->start_ns) / 1e9;
+    l->due_n = 0;
+}
+
 static void run(struct load *l)
 {
     struct epoll_event events[EVENTS];
@@ -288,6 +314,10 @@ static void run(struct load *l)
         int n = epoll_pwait2(l->epoll, events, EVENTS, &wait, NULL);
         for (int i = 0; i < n; i++) {
             struct connection *c = events[i].data.ptr;
+            if (!c) {
+                stop_asking(l);
+                continue;
+            }
             if (c->fd >= 0 && events[i].events & EPOLLOUT && push(c) < 0)
                 drop(l, c);
             if (c->fd >= 0 && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
@@ -314,16 +344,20 @@ static double quantile(const struct load *l, double q)
 
 static void print(struct load *l)
 {
+    struct rusage used;
     qsort(l->times, l->n_times, sizeof(*l->times), by_value);
+    getrusage(RUSAGE_SELF, &used);
+    double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                 (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
     printf(
         "{\"offered\":%.2f,\"goodput\":%.2f,\"p50\":%.3f,\"p99\":%.3f,\"p999\":%.3f,\"max\":%.3f,"
         "\"asked\":%llu,\"good\":%llu,\"degraded\":%llu,\"refused\":%llu,\"expired\":%llu,"
-        "\"other\":%llu,\"broken\":%llu}\n",
+        "\"other\":%llu,\"broken\":%llu,\"cpu\":%.3f}\n",
         (double)l->asked / l->seconds, (double)l->good_in_time / l->seconds, quantile(l, 0.5),
         quantile(l, 0.99), quantile(l, 0.999), quantile(l, 1), (unsigned long long)l->asked,
         (unsigned long long)l->good, (unsigned long long)l->degraded,
         (unsigned long long)l->refused, (unsigned long long)l->expired,
-        (unsigned long long)l->other, (unsigned long long)l->broken);
+        (unsigned long long)l->other, (unsigned long long)l->broken, cpu);
 }
 
 int main(int argc, char **argv)
@@ -347,6 +381,7 @@ int main(int argc, char **argv)
     l.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!l.files || !l.all || !l.due || l.epoll < 0)
         die("start");
+    watch_signals(&l);
     for (int i = 0; i < l.n_files; i++)
         read_file(&l.files[i], argv[7 + i], l.target);
     run(&l);
