@@ -7,6 +7,7 @@
 #include "server/clock.h"
 #include "server/http_check.h"
 #include "server/listen.h"
+#include "server/peers.h"
 #include "server/srv.h"
 #include "server/tls.h"
 
@@ -40,6 +41,7 @@ struct srv_http {
     int listen_fd;
     uv_timer_t refusals;
     struct exchange *held, **held_tail; /* suspended with their refusals, oldest first */
+    struct srv_peers peers;
 };
 
 enum exchange_phase {
@@ -55,6 +57,7 @@ struct exchange {
     struct srv_call call;
     struct srv_http *http;
     struct MHD_Connection *connection;
+    struct srv_peer *peer;
     enum exchange_phase phase;
     size_t discarded;
     struct exchange *next_held;
@@ -94,6 +97,7 @@ static enum MHD_Result queue_reply(struct exchange *x)
         return MHD_NO;
     r->body = NULL;
     x->phase = REPLIED;
+    srv_peer_enter(x->peer, SRV_PEER_ANSWER);
     if (r->type)
         MHD_add_response_header(response, "Content-Type", r->type);
     MHD_add_response_header(response, "X-Request-Id", x->call.id);
@@ -132,6 +136,7 @@ static enum MHD_Result at_headers(struct exchange *x, const char *method, const 
     if (c->srv->cfg->log_requests) /* the only reader */
         name_client(x);
     srv_call_start(c);
+    srv_peer_enter(x->peer, SRV_PEER_BODY);
     int status = srv_http_check(x->connection, method, version, &framing, &sentence);
     if (status) {
         srv_call_error(c, status, "%s", sentence);
@@ -182,6 +187,7 @@ static enum MHD_Result hold(struct exchange *x)
 {
     struct srv_http *h = x->http;
     x->phase = HELD;
+    srv_peer_enter(x->peer, SRV_PEER_WAITS);
     x->held_until_ns = srv_now_ns() + REFUSAL_DELAY_MS * SRV_NS_PER_MS;
     x->next_held = NULL;
     *h->held_tail = x;
@@ -204,6 +210,7 @@ static enum MHD_Result at_end(struct exchange *x)
     if (c->reply.status)
         return queue_reply(x);
     x->phase = WAITING;
+    srv_peer_enter(x->peer, SRV_PEER_WAITS);
     MHD_suspend_connection(x->connection);
     return MHD_YES;
 }
@@ -230,16 +237,25 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return at_end(x);
 }
 
+static struct srv_peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return i ? i->socket_context : NULL;
+}
+
 static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
 {
     struct srv_http *h = cls;
+    struct srv_peer *peer = peer_of(connection);
     size_t len = strlen(uri) + 1;
-    struct exchange *x = malloc(sizeof(*x) + len);
+    struct exchange *x = peer ? malloc(sizeof(*x) + len) : NULL;
     if (!x)
         return NULL;
     memcpy(x->target, uri, len);
     x->http = h;
     x->connection = connection;
+    x->peer = peer;
     x->phase = AT_HEADERS;
     x->discarded = 0;
     x->next_held = NULL;
@@ -263,6 +279,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
         return;
     if (x->phase != AT_HEADERS)
         srv_call_close(&x->call);
+    srv_peer_enter(x->peer, SRV_PEER_HEAD);
     free(x);
     *con_cls = NULL;
 }
@@ -319,23 +336,28 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *s
     return strlen(s);
 }
 
-/* ---- TLS ---- */
-
-/* The one pointer of ours that a session leads to: callbacks of GnuTLS have no argument. */
+/* The peer is also the one pointer of ours that a TLS session leads to: callbacks of GnuTLS have
+ * no argument. */
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode what)
 {
-    (void)connection;
-    if (what == MHD_CONNECTION_NOTIFY_STARTED)
-        *context = cls;
+    struct srv_http *h = cls;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        *context = srv_peers_add(&h->peers, fd, h);
+    } else {
+        srv_peers_remove(&h->peers, *context);
+        *context = NULL;
+    }
 }
+
+/* ---- TLS ---- */
 
 static const struct srv_tls_set *tls_of(gnutls_session_t session)
 {
     struct MHD_Connection *connection = gnutls_session_get_ptr(session);
-    const union MHD_ConnectionInfo *i =
-        connection ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT) : NULL;
-    const struct srv_http *h = i ? i->socket_context : NULL;
+    const struct srv_peer *peer = connection ? peer_of(connection) : NULL;
+    const struct srv_http *h = peer ? peer->owner : NULL;
     return h ? h->srv->tls : NULL;
 }
 
@@ -400,6 +422,7 @@ int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t
         free(h);
         return rc;
     }
+    srv_peers_init(&h->peers, s);
     h->daemon = start_daemon(h);
     if (!h->daemon) {
         close(h->listen_fd);
@@ -425,6 +448,11 @@ int srv_http_connections(const struct srv_http *h)
         ->num_connections;
 }
 
+uint64_t srv_http_cut(const struct srv_http *h)
+{
+    return h->peers.cut;
+}
+
 void srv_http_quiesce(struct srv_http *h)
 {
     srv_http_pump(h);
@@ -447,6 +475,7 @@ void srv_http_stop(struct srv_http *h)
         MHD_run(h->daemon);
     }
     MHD_stop_daemon(h->daemon);
+    srv_peers_finish(&h->peers);
 }
 
 void srv_http_destroy(struct srv_http *h)

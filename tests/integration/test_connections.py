@@ -3,6 +3,8 @@ import concurrent.futures
 import threading
 import time
 
+import pytest
+
 import pictures
 from daemon import SANITIZED, read_response
 from pictures import BLUE, GREEN, RED
@@ -84,6 +86,40 @@ def test_silent_connection_is_closed(start):
         assert half.recv(1) in (b"", b"H")  # closed, or a 408
         assert 0.5 < time.monotonic() - begun < 10
     assert d.classify(RED).status == 200
+
+
+def test_dripped_heads_and_bodies_are_cut(start):
+    d = start("--header-timeout-ms", "1500", "--body-timeout-ms", "1500")
+    for first in (b"GET /", b"GET / HTTP/1.1\r\nHost: a\r\nX: ",
+                  b"PUT /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\nX-Request-Timeout-Ms: 60000\r\n\r\n"):
+        cut = d.metric("mobilenetd_connections_cut_total")
+        with d.socket() as s:
+            s.sendall(first)
+            with pytest.raises(ConnectionError):
+                for _ in range(200):
+                    s.sendall(b"x")
+                    time.sleep(0.1)
+        assert d.metric("mobilenetd_connections_cut_total") > cut
+    with d.socket() as s:  # a request in time starts the clock anew
+        stream = s.makefile("rb")
+        for _ in range(4):
+            s.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert read_response(stream)[0] == 200
+            time.sleep(0.7)
+    assert d.classify(RED).status == 200
+
+
+def test_who_leaves_in_the_middle_is_forgotten(tiny):
+    for _ in range(5):
+        sockets = [tiny.socket() for _ in range(50)]
+        for s in sockets:
+            s.sendall(put(RED)[:-20])
+            s.close()
+        time.sleep(0.1)
+    end = time.monotonic() + 10
+    while tiny.metric("mobilenetd_requests_open") > 1:
+        assert time.monotonic() < end, "requests of clients that left stay open"
+        time.sleep(0.1)
 
 
 def test_many_at_once(tiny):

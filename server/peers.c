@@ -1,0 +1,123 @@
+/* Once a second all are looked at. A connection is ended by shutting its socket down, which its
+ * library then sees as a client that left. */
+#include "server/peers.h"
+
+#include "server/clock.h"
+#include "server/srv.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+enum { LOOK_MS = 1000, TOGETHER = 256 };
+
+static uint64_t limit_ns(const struct srv_peers *p, const struct srv_peer *peer)
+{
+    const struct cfg *cfg = p->srv->cfg;
+    switch (peer->phase) {
+    case SRV_PEER_HEAD:
+        return (uint64_t)cfg->header_timeout_ms * SRV_NS_PER_MS;
+    case SRV_PEER_BODY:
+    case SRV_PEER_ANSWER:
+        return (uint64_t)cfg->body_timeout_ms * SRV_NS_PER_MS;
+    case SRV_PEER_WAITS:
+        break;
+    }
+    return SRV_NEVER;
+}
+
+/* Its last byte is read, and none will follow: twice, so that what was read had time to be used. */
+static void note_end(struct srv_peer *peer)
+{
+    int unread = 0;
+    if (ioctl(peer->fd, FIONREAD, &unread) < 0 || unread > 0)
+        return;
+    if (peer->left)
+        shutdown(peer->fd, SHUT_RDWR);
+    peer->left = 1;
+}
+
+static void look_for_ends(struct srv_peer **peers, nfds_t n)
+{
+    struct pollfd fds[TOGETHER];
+    for (nfds_t i = 0; i < n; i++)
+        fds[i] = (struct pollfd){.fd = peers[i]->fd, .events = POLLRDHUP};
+    if (poll(fds, n, 0) <= 0)
+        return;
+    for (nfds_t i = 0; i < n; i++)
+        if (fds[i].revents)
+            note_end(peers[i]);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+    struct srv_peers *p = t->data;
+    struct srv_peer *some[TOGETHER];
+    nfds_t n = 0;
+    uint64_t now = srv_now_ns();
+    for (struct srv_peer *peer = p->list; peer; peer = peer->next) {
+        if (now - peer->since_ns > limit_ns(p, peer)) {
+            p->cut++;
+            peer->since_ns = now;
+            shutdown(peer->fd, SHUT_RDWR);
+        } else if (peer->phase == SRV_PEER_HEAD || peer->phase == SRV_PEER_BODY) {
+            some[n++] = peer;
+        }
+        if (n == TOGETHER || (n > 0 && !peer->next)) {
+            look_for_ends(some, n);
+            n = 0;
+        }
+    }
+}
+
+void srv_peers_init(struct srv_peers *p, struct srv *s)
+{
+    *p = (struct srv_peers){.srv = s};
+    uv_timer_init(&s->loop, &p->timer);
+    p->timer.data = p;
+}
+
+void srv_peers_finish(struct srv_peers *p)
+{
+    uv_close((uv_handle_t *)&p->timer, NULL);
+}
+
+struct srv_peer *srv_peers_add(struct srv_peers *p, int fd, void *owner)
+{
+    struct srv_peer *peer = calloc(1, sizeof(*peer));
+    if (!peer)
+        return NULL;
+    peer->fd = fd;
+    peer->owner = owner;
+    peer->next = p->list;
+    if (p->list)
+        p->list->prev = peer;
+    else
+        uv_timer_start(&p->timer, on_timer, LOOK_MS, LOOK_MS);
+    p->list = peer;
+    srv_peer_enter(peer, SRV_PEER_HEAD);
+    return peer;
+}
+
+void srv_peers_remove(struct srv_peers *p, struct srv_peer *peer)
+{
+    if (!peer)
+        return;
+    if (peer->prev)
+        peer->prev->next = peer->next;
+    else
+        p->list = peer->next;
+    if (peer->next)
+        peer->next->prev = peer->prev;
+    if (!p->list && !uv_is_closing((uv_handle_t *)&p->timer))
+        uv_timer_stop(&p->timer);
+    free(peer);
+}
+
+void srv_peer_enter(struct srv_peer *peer, enum srv_peer_phase phase)
+{
+    peer->phase = phase;
+    peer->since_ns = srv_now_ns();
+    peer->left = 0;
+}

@@ -1,0 +1,48 @@
+/* Who is connected by HTTP, and for how long they have kept us waiting. Loop thread only.
+ *
+ * libmicrohttpd bounds silence alone: a byte now and then keeps a connection for ever. And it does
+ * not notice a client that left in the middle of its request when the end was there before the last
+ * bytes were read (its epoll tells changes, and it takes a short read for the last one). */
+#ifndef SRV_PEERS_H
+#define SRV_PEERS_H
+
+#include <stdint.h>
+#include <uv.h>
+
+struct srv;
+
+/* What a connection does, and what bounds it. */
+enum srv_peer_phase {
+    SRV_PEER_HEAD,   /* sends the head of a request, or nothing yet: header_timeout_ms */
+    SRV_PEER_BODY,   /* sends a body: body_timeout_ms */
+    SRV_PEER_WAITS,  /* for workers: the request's own deadline */
+    SRV_PEER_ANSWER, /* takes its answer: body_timeout_ms */
+};
+
+struct srv_peer {
+    struct srv_peer *next, *prev;
+    void *owner; /* as given */
+    int fd;
+    enum srv_peer_phase phase;
+    uint64_t since_ns;
+    int left; /* it looked gone the last time, too */
+};
+
+struct srv_peers {
+    struct srv *srv;
+    struct srv_peer *list;
+    uv_timer_t timer; /* runs while somebody is connected */
+    uint64_t cut;     /* ever, for taking too long */
+};
+
+void srv_peers_init(struct srv_peers *p, struct srv *s);
+/* The timer is closed: run the loop once more. All peers are gone before. */
+void srv_peers_finish(struct srv_peers *p);
+
+/* A connection by its descriptor, which stays open until srv_peers_remove(). NULL: out of memory.
+ */
+struct srv_peer *srv_peers_add(struct srv_peers *p, int fd, void *owner);
+void srv_peers_remove(struct srv_peers *p, struct srv_peer *peer); /* NULL is fine */
+void srv_peer_enter(struct srv_peer *peer, enum srv_peer_phase phase);
+
+#endif
