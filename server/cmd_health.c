@@ -1,19 +1,75 @@
-/* `health`: one GET of the readiness page, for container probes. Exit 0 when ready. */
+/* `health`: one GET of the readiness page, for container probes. Exit 0 when ready. Over TLS the
+ * certificate is not looked at: it may have been replaced in the file since the server read it, and
+ * nothing but a word is believed that whoever listens there could say as well. */
 #include "server/cmd.h"
 #include "server/listen.h"
 
 #include <errno.h>
+#include <gnutls/gnutls.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { TIMEOUT_MS = 3000 };
 
-static int read_status(int fd, char *buf, size_t len)
+struct line {
+    int fd;
+    gnutls_session_t session; /* NULL: clear text */
+    gnutls_certificate_credentials_t credentials;
+};
+
+static int start_tls(struct line *l, char *err, size_t errlen)
+{
+    int rc = gnutls_certificate_allocate_credentials(&l->credentials);
+    if (rc == 0)
+        rc = gnutls_init(&l->session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
+    if (rc == 0)
+        rc = gnutls_set_default_priority(l->session);
+    if (rc == 0)
+        rc = gnutls_credentials_set(l->session, GNUTLS_CRD_CERTIFICATE, l->credentials);
+    if (rc == 0) {
+        gnutls_transport_set_int(l->session, l->fd);
+        gnutls_handshake_set_timeout(l->session, TIMEOUT_MS);
+        do
+            rc = gnutls_handshake(l->session);
+        while (rc < 0 && rc != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(rc));
+    }
+    if (rc < 0)
+        snprintf(err, errlen, "TLS: %s", gnutls_strerror(rc));
+    return rc < 0 ? -EPROTO : 0;
+}
+
+static void hang_up(struct line *l)
+{
+    if (l->session)
+        gnutls_deinit(l->session);
+    if (l->credentials)
+        gnutls_certificate_free_credentials(l->credentials);
+    close(l->fd);
+}
+
+static ssize_t say(struct line *l, const char *text, size_t len)
+{
+    return l->session ? gnutls_record_send(l->session, text, len)
+                      : send(l->fd, text, len, MSG_NOSIGNAL);
+}
+
+static ssize_t hear(struct line *l, char *buf, size_t len)
+{
+    ssize_t n;
+    if (!l->session)
+        return recv(l->fd, buf, len, 0);
+    do /* tickets come first, and are no data */
+        n = gnutls_record_recv(l->session, buf, len);
+    while (n == GNUTLS_E_INTERRUPTED);
+    return n;
+}
+
+static int read_status(struct line *l, char *buf, size_t len)
 {
     size_t n = 0;
     while (n + 1 < len && !memchr(buf, '\n', n)) {
-        ssize_t k = recv(fd, buf + n, len - 1 - n, 0);
+        ssize_t k = hear(l, buf + n, len - 1 - n);
         if (k <= 0)
             break;
         n += (size_t)k;
@@ -27,17 +83,21 @@ int srv_cmd_health(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
 {
     static const char request[] =
         "GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    char buf[512];
-    int fd;
-    int rc = srv_connect(&fd, cfg->http, TIMEOUT_MS, err, errlen);
+    char buf[512], why[200] = "no answer";
+    struct line l = {.fd = -1};
+    int rc = srv_connect(&l.fd, cfg->http, TIMEOUT_MS, err, errlen);
     if (rc < 0)
         return rc;
-    rc = -EPROTO;
-    if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) == (ssize_t)sizeof(request) - 1)
-        rc = read_status(fd, buf, sizeof(buf));
-    close(fd);
+    if (cfg->tls_cert[0])
+        rc = start_tls(&l, why, sizeof(why));
+    if (rc == 0) {
+        rc = -EPROTO;
+        if (say(&l, request, sizeof(request) - 1) == (ssize_t)sizeof(request) - 1)
+            rc = read_status(&l, buf, sizeof(buf));
+    }
+    hang_up(&l);
     if (rc < 0) {
-        snprintf(err, errlen, "%s: no answer", cfg->http);
+        snprintf(err, errlen, "%s: %s", cfg->http, why);
         return rc;
     }
     fprintf(out, "%s\n", rc == 200 ? "ready" : "not ready");

@@ -1,4 +1,5 @@
 """TLS of the HTTP port: curl and Python as clients, certificates made here, new ones by SIGHUP."""
+import os
 import signal
 import socket
 import subprocess
@@ -103,3 +104,27 @@ def test_mistakes_stop_the_start(ca, other_ca, tiny_models, tmp_path):
                                *(f"--{o}={v}" for o, v in zip(("tls-cert", "tls-key", "tls-client-ca"), flags) if v)],
                               capture_output=True, timeout=30, text=True)
         assert done.returncode == 1 and words in done.stderr, (flags, done.stderr)
+
+
+def health(*flags, env=None):
+    return subprocess.run([BINARY, "health", *flags], capture_output=True, text=True, timeout=30, env=dict(os.environ, **(env or {})))
+
+
+def test_the_command_health(secure, ca, tiny):
+    d = secure()
+    assert health("--http", d.address, "--tls-cert", "any").returncode == 0
+    done = health("--http", d.address, env={"MOBILENETD_TLS_CERT": "any"})  # as in the server's own container
+    assert (done.returncode, done.stdout) == (0, "ready\n")
+    assert health("--http", d.address).returncode != 0  # in clear text
+    done = health("--http", tiny.address, "--tls-cert", "any")
+    assert done.returncode == 1 and "TLS" in done.stderr
+    d.signal()
+    d.wait()
+    assert health("--http", d.address, "--tls-cert", "any").returncode == 1
+
+
+def test_the_command_health_without_a_certificate(secure, ca):
+    """The server asks clients for one, and the command has none."""
+    d = secure("--tls-client-ca", ca.cert, client=ca.sign("client", "clientAuth"))
+    done = health("--http", d.address, "--tls-cert", "any")
+    assert done.returncode == 1 and done.stderr
