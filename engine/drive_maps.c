@@ -383,3 +383,44 @@ const struct eng_driver eng_drive_concat = {
     .split = split_blocks,
     .phase = {run_concat},
 };
+
+/* ---- a choice of channels ---- */
+
+static void gather_block(const struct eng_call *c, const struct eng_gather_params *p, int image,
+                         int b)
+{
+    size_t lane = ENG_BLOCK * p->element;
+    char *out = block_at(c, c->step->out, image, b);
+    int n = eng_min(p->channels - b * ENG_BLOCK, ENG_BLOCK);
+    if (n < ENG_BLOCK) /* lanes that pad it are finite */
+        memset(out, 0, (size_t)p->b.pixels * lane);
+    for (int i = 0; i < n; i++) {
+        int from = p->which[b * ENG_BLOCK + i];
+        const char *x = block_at(c, c->step->in[0], image, from / ENG_BLOCK) +
+                        (size_t)(from % ENG_BLOCK) * p->element;
+        char *y = out + (size_t)i * p->element;
+        if (p->element == sizeof(float))
+            for (int pixel = 0; pixel < p->b.pixels; pixel++)
+                memcpy(y + lane * (size_t)pixel, x + lane * (size_t)pixel, sizeof(float));
+        else
+            for (int pixel = 0; pixel < p->b.pixels; pixel++)
+                y[lane * (size_t)pixel] = x[lane * (size_t)pixel];
+    }
+}
+
+static void run_gather(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    (void)member;
+    for (int u = begin; u < end; u++) {
+        int b0, b1, image = blocks_of(c, u, &b0, &b1);
+        for (int b = b0; b < b1; b++)
+            gather_block(c, c->step->params, image, b);
+    }
+}
+
+const struct eng_driver eng_drive_gather = {
+    .name = "gather",
+    .split = split_blocks,
+    .phase = {run_gather},
+};

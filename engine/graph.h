@@ -58,7 +58,8 @@ enum eng_op {
     ENG_OP_UNARY,      /* an activation that no convolution absorbed */
     ENG_OP_BATCHNORM,  /* x, scale [C], offset [C] (mean and variance already folded in) */
     ENG_OP_RESIZE,
-    ENG_OP_PRELU, /* x, slope [C] */
+    ENG_OP_PRELU,  /* x, slope [C] */
+    ENG_OP_GATHER, /* x, i32 [n]: these channels (last axis) of x, in this order */
     ENG_OP_COUNT,
 };
 

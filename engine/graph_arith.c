@@ -300,6 +300,21 @@ static int per_channel_arith(const struct eng_check *c)
     return 0;
 }
 
+static int gather_arith(const struct eng_check *c)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *which = eng_check_in(c, 1);
+    int rc = moving(c);
+    if (rc < 0 || (rc = constant(c, 1, ENG_I32)) < 0)
+        return rc;
+    for (int i = 0; i < which->dim[0]; i++) {
+        int32_t at = ((const int32_t *)which->data)[i];
+        if (at < 0 || at >= x->dim[x->rank - 1])
+            return eng_check_fail(c, ENG_E_DATA, "it asks for channel %d of %d", (int)at,
+                                  (int)x->dim[x->rank - 1]);
+    }
+    return 0;
+}
+
 int eng_check_arith(const struct eng_check *c)
 {
     static int (*const rules[ENG_OP_COUNT])(const struct eng_check *) = {
@@ -322,6 +337,7 @@ int eng_check_arith(const struct eng_check *c)
         [ENG_OP_BATCHNORM] = per_channel_arith,
         [ENG_OP_RESIZE] = moving,
         [ENG_OP_PRELU] = per_channel_arith,
+        [ENG_OP_GATHER] = gather_arith,
     };
     return rules[c->n->op](c);
 }

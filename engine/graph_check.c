@@ -156,7 +156,7 @@ static int check_count(const struct eng_check *c)
         [ENG_OP_PAD] = {1, 1},     [ENG_OP_RESHAPE] = {1, 1},   [ENG_OP_TRANSPOSE] = {1, 1},
         [ENG_OP_SOFTMAX] = {1, 1}, [ENG_OP_QUANTIZE] = {1, 1},  [ENG_OP_DEQUANTIZE] = {1, 1},
         [ENG_OP_UNARY] = {1, 1},   [ENG_OP_BATCHNORM] = {3, 3}, [ENG_OP_RESIZE] = {1, 1},
-        [ENG_OP_PRELU] = {2, 2},
+        [ENG_OP_PRELU] = {2, 2},   [ENG_OP_GATHER] = {2, 2},
     };
     const struct eng_node *n = c->n;
     if ((unsigned)n->op >= ENG_OP_COUNT)

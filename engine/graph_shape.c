@@ -226,6 +226,16 @@ static int resize_shape(const struct eng_check *c, struct eng_tensor *ret)
     return 0;
 }
 
+static int gather_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *which = eng_check_in(c, 1);
+    if (x->rank < 1 || which->rank != 1)
+        return eng_check_fail(c, ENG_E_DATA, "its input has no channels, or its indices no list");
+    copy_shape(ret, x);
+    ret->dim[x->rank - 1] = which->dim[0];
+    return 0;
+}
+
 static int same_shape(const struct eng_check *c, struct eng_tensor *ret)
 {
     copy_shape(ret, eng_check_in(c, 0));
@@ -269,6 +279,7 @@ int eng_check_shape(const struct eng_check *c, struct eng_tensor *ret)
         [ENG_OP_BATCHNORM] = per_channel_shape,
         [ENG_OP_RESIZE] = resize_shape,
         [ENG_OP_PRELU] = per_channel_shape,
+        [ENG_OP_GATHER] = gather_shape,
     };
     return rules[c->n->op](c, ret);
 }

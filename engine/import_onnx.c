@@ -334,7 +334,9 @@ static int read_node(struct eng_onnx *f, const Onnx__NodeProto *p, int index)
     op.n.hi = INFINITY;
     if (!(op.n.name = eng_graph_strdup(f->g, name, strlen(name))))
         return no_memory(f);
-    if (present(p->domain) && strcmp(p->domain, "ai.onnx") != 0)
+    int microsoft = present(p->domain) && strcmp(p->domain, "com.microsoft") == 0;
+    int qlinear = eng_onnx_is_qlinear(op.type, microsoft);
+    if (present(p->domain) && strcmp(p->domain, "ai.onnx") != 0 && !(microsoft && qlinear))
         return eng_onnx_fail(&op, ENG_E_UNSUPPORTED,
                              "the operator is of the domain %.60s, which is not supported",
                              p->domain);
@@ -342,7 +344,7 @@ static int read_node(struct eng_onnx *f, const Onnx__NodeProto *p, int index)
         return eng_onnx_fail(&op, ENG_E_DATA, "it has no output");
     op.out = eng_onnx_find(f, out);
     int rc = read_inputs(&op);
-    if (rc < 0 || (rc = eng_onnx_add(&op)) < 0)
+    if (rc < 0 || (rc = qlinear ? eng_onnx_qlinear(&op, microsoft) : eng_onnx_add(&op)) < 0)
         return rc;
     op.out->ready = 1;
     return 0;

@@ -58,7 +58,9 @@ struct eng_onnx_op {
     struct eng_onnx_value *v[ENG_MAX_INPUTS]; /* NULL: absent */
     struct eng_onnx_value *out;
     struct eng_node n;
-    int in[ENG_MAX_INPUTS];  /* of n, graph tensors */
+    int in[ENG_MAX_INPUTS]; /* of n, graph tensors */
+    const struct eng_tensor
+        *wanted;             /* what its result is quantised to, NULL: what its reader says */
     int raw;                 /* it moves quanta that ONNX itself sees as integers */
     struct eng_tensor shape; /* rank > 0: of the output, where the operator leaves it open */
 };
@@ -114,6 +116,8 @@ int eng_onnx_has_quanta(const struct eng_onnx_op *op, int i);
 /* The type and quantisation that the result gets where QuantizeLinear alone reads it, clamps
  * between left aside; 1: so it is, 0: it is not. */
 int eng_onnx_wanted(const struct eng_onnx_op *op, struct eng_tensor *ret);
+/* Behind the node of an operator with op->wanted: its result, if it is real, in these quanta. */
+int eng_onnx_requantise(struct eng_onnx_op *op, const struct eng_tensor *like);
 /* For operators that only move or choose values: 1 and the type of the input if it has quanta,
  * which then are the output's too. */
 int eng_onnx_moved(struct eng_onnx_op *op, enum eng_onnx_order order, struct eng_tensor *ret);
@@ -144,8 +148,18 @@ int eng_onnx_transpose(struct eng_onnx_op *op);
 int eng_onnx_shape(struct eng_onnx_op *op);
 int eng_onnx_gather(struct eng_onnx_op *op);
 int eng_onnx_slice(struct eng_onnx_op *op);
+/* import_onnx_channels.c */
+int eng_onnx_split(struct eng_onnx_op *op);
+int eng_onnx_gather_channels(struct eng_onnx_op *op);
+int eng_onnx_slice_channels(struct eng_onnx_op *op);
+/* Whether a Reshape to dim ends a channel shuffle; 1: it is added. */
+int eng_onnx_shuffle(struct eng_onnx_op *op, int rank, const int32_t *dim);
+int eng_onnx_exchanges(const struct eng_onnx_op *op, const struct Onnx__NodeProto *transpose);
+int eng_onnx_resize(struct eng_onnx_op *op);
 int eng_onnx_cast(struct eng_onnx_op *op);
 int eng_onnx_concat_lists(struct eng_onnx_op *op); /* of constant integers */
+int eng_onnx_is_qlinear(const char *type, int microsoft);
+int eng_onnx_qlinear(struct eng_onnx_op *op, int microsoft);
 int eng_onnx_quantize(struct eng_onnx_op *op);
 int eng_onnx_dequantize(struct eng_onnx_op *op);
 

@@ -252,6 +252,10 @@ static const Onnx__NodeProto *quantizer(const struct eng_onnx_op *op)
 
 int eng_onnx_wanted(const struct eng_onnx_op *op, struct eng_tensor *ret)
 {
+    if (op->wanted) {
+        *ret = *op->wanted;
+        return 1;
+    }
     const Onnx__NodeProto *p = quantizer(op);
     if (!p || p->n_input > 3)
         return 0;
@@ -321,6 +325,24 @@ int eng_onnx_quantize(struct eng_onnx_op *op)
     op->n.n_in = 1;
     op->raw = 1;
     return eng_onnx_emit(op, order, &like);
+}
+
+int eng_onnx_requantise(struct eng_onnx_op *op, const struct eng_tensor *like)
+{
+    struct eng_onnx_value *out = op->out;
+    for (int order = 0; order < ENG_ONNX_ORDERS; order++) {
+        if (out->at[order] < 0 || tensor(op, out->at[order])->type != ENG_F32)
+            continue;
+        struct eng_tensor t = *tensor(op, out->at[order]);
+        t.type = like->type;
+        t.quant = like->quant;
+        int rc = between(op, ENG_OP_QUANTIZE, out->at[order], &t, NULL);
+        if (rc < 0)
+            return rc;
+        out->at[order] = rc;
+    }
+    out->type = like->type;
+    return 0;
 }
 
 static int dequantize_constant(struct eng_onnx_op *op, struct eng_quant q)

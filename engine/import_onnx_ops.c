@@ -323,6 +323,9 @@ int eng_onnx_add(struct eng_onnx_op *op)
         {"Shape", eng_onnx_shape},
         {"Gather", eng_onnx_gather},
         {"Slice", eng_onnx_slice},
+        {"Split", eng_onnx_split},
+        {"Resize", eng_onnx_resize},
+        {"Upsample", eng_onnx_resize},
         {"Cast", eng_onnx_cast},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)

@@ -97,7 +97,8 @@ int eng_onnx_reshape(struct eng_onnx_op *op)
                              "its shape does not have as many elements as its input");
     for (int i = 0; i < rank; i++)
         dim[i] = (int32_t)want[i];
-    return reshape_to(op, rank, dim);
+    int rc = eng_onnx_shuffle(op, rank, dim);
+    return rc < 0 ? rc : rc ? 0 : reshape_to(op, rank, dim);
 }
 
 /* The axes, each once, counted in a rank of `rank`; a bit each. */
@@ -243,6 +244,8 @@ int eng_onnx_shape(struct eng_onnx_op *op)
 
 int eng_onnx_gather(struct eng_onnx_op *op)
 {
+    if (op->n_in > 0 && op->v[0] && !op->v[0]->data)
+        return eng_onnx_gather_channels(op);
     int64_t of[MAX_LIST], which[MAX_LIST], out[MAX_LIST];
     int n = eng_onnx_list(op, 0, of, MAX_LIST);
     if (n < 0)
@@ -283,6 +286,8 @@ static int64_t bounded(int64_t v, int n)
 
 int eng_onnx_slice(struct eng_onnx_op *op)
 {
+    if (op->n_in > 0 && op->v[0] && !op->v[0]->data)
+        return eng_onnx_slice_channels(op);
     int64_t of[MAX_LIST], start[2] = {0}, end[2] = {0}, axis[2] = {0}, step[2] = {1};
     int n = eng_onnx_list(op, 0, of, MAX_LIST), rc[4] = {0};
     if (n < 0)

@@ -56,6 +56,7 @@ int eng_lower_channels(struct eng_lower *l, int i);
 int eng_lower_product(struct eng_lower *l, int i);
 int eng_lower_dwk(struct eng_lower *l, int i);
 int eng_lower_concat(struct eng_lower *l, int i);
+int eng_lower_gather(struct eng_lower *l, int i);
 int eng_lower_alias(struct eng_lower *l, int i);
 int eng_lower_ref(struct eng_lower *l, int i); /* always 1 or a failure */
 

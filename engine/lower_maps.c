@@ -274,3 +274,22 @@ int eng_lower_concat(struct eng_lower *l, int i)
     }
     return add_step(l, i, &eng_drive_concat, p, "concat", n->n_in);
 }
+
+int eng_lower_gather(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    if (n->op != ENG_OP_GATHER || type_of(l, x, y) < 0)
+        return 0;
+    const struct eng_tensor *which = eng_lower_in(l, n, 1);
+    enum eng_type type = eng_lower_c16_type(l, x);
+    struct eng_gather_params *p = eng_lower_alloc(l, sizeof *p);
+    int32_t *copy = p ? eng_plan_alloc_packed(l->p, which->size) : NULL;
+    if (!copy)
+        return eng_lower_no_memory(l);
+    set_blocks(&p->b, y, type);
+    p->channels = which->dim[0];
+    p->element = eng_type_size(type);
+    p->which = memcpy(copy, which->data, which->size);
+    return add_step(l, i, &eng_drive_gather, p, "gather", 1);
+}

@@ -55,6 +55,15 @@ struct eng_concat_params {
     struct eng_concat_part parts[];
 };
 
+/* Channels of the input, each from where its block has it. */
+struct eng_gather_params {
+    struct eng_blocks_params b;
+    int channels;
+    size_t element;
+    const int32_t *which;
+};
+
+extern const struct eng_driver eng_drive_gather;
 extern const struct eng_driver eng_drive_map;
 extern const struct eng_driver eng_drive_dwk;
 extern const struct eng_driver eng_drive_concat;

@@ -547,6 +547,7 @@ const char *eng_node_kind(const struct eng_node *n)
         [ENG_OP_BATCHNORM] = "batchnorm",
         [ENG_OP_RESIZE] = "resize",
         [ENG_OP_PRELU] = "prelu",
+        [ENG_OP_GATHER] = "gather",
     };
     if (n->op == ENG_OP_CONV && n->win.kh == 1 && n->win.kw == 1)
         return "pointwise";

@@ -233,6 +233,26 @@ static int reshape(struct eng_ow *w, const struct eng_node *n, const char *made)
     return 0;
 }
 
+static int gather(struct eng_ow *w, const struct eng_node *n, const char *made)
+{
+    const struct eng_tensor *which = eng_ow_tensor(w, n->in[1]);
+    const int64_t count = which->dim[0];
+    char name[ENG_OW_NAME];
+    int64_t *to = malloc((size_t)count * sizeof *to);
+    if (!to)
+        return eng_ow_fail(w, n, "out of memory");
+    for (int64_t i = 0; i < count; i++)
+        to[i] = ((const int32_t *)which->data)[i];
+    eng_ow_name_of(w, n->out, ".which", name);
+    eng_ow_initialiser(w, name, ENG_OW_INT64, &count, 1, to, (size_t)count * sizeof *to);
+    free(to);
+    eng_ow_input(w, w->value[n->in[0]]);
+    eng_ow_input(w, name);
+    eng_ow_attribute_int(w, "axis", 1);
+    eng_ow_emit(w, "Gather", made);
+    return 0;
+}
+
 /* Its input was named as an end of the network before, and is a vector. */
 static int softmax(struct eng_ow *w, const struct eng_node *n, const char *made)
 {
@@ -345,6 +365,8 @@ int eng_ow_operator(struct eng_ow *w, const struct eng_node *n, const char *made
         return pad(w, n, made);
     case ENG_OP_RESHAPE:
         return reshape(w, n, made);
+    case ENG_OP_GATHER:
+        return gather(w, n, made);
     case ENG_OP_SOFTMAX:
         return softmax(w, n, made);
     case ENG_OP_UNARY:

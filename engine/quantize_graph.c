@@ -290,7 +290,8 @@ static int add_conv(struct builder *b, const struct eng_node *n)
 static int moves(enum eng_op op)
 {
     return op == ENG_OP_AVGPOOL || op == ENG_OP_MAXPOOL || op == ENG_OP_PAD ||
-           op == ENG_OP_RESHAPE || op == ENG_OP_TRANSPOSE || op == ENG_OP_RESIZE;
+           op == ENG_OP_RESHAPE || op == ENG_OP_TRANSPOSE || op == ENG_OP_RESIZE ||
+           op == ENG_OP_GATHER;
 }
 
 static int stays_float(const struct builder *b, const struct eng_node *n)

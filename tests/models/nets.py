@@ -1,4 +1,5 @@
 """Image classifiers written down from their papers, as ONNX files with seeded weights."""
+import numpy as np
 from onnx_net import Net
 
 
@@ -158,6 +159,105 @@ def mnasnet(side=224):
     return n.finish(n.dense(n.global_pool(n.conv(x, 1280)), 1000))
 
 
+def shufflenet_v2(side=224):
+    """Ma et al. 2018, table 5, 1x."""
+    n = Net("shufflenet_v2", side)
+
+    def shuffle(x):
+        c, h, w = n.shape[x]
+        x = n.node("Reshape", [x, n.constant([1, 2, c // 2, h, w], np.int64)], (2, c // 2, h, w))
+        x = n.node("Transpose", [x], (c // 2, 2, h, w), perm=[0, 2, 1, 3, 4])
+        return n.node("Reshape", [x, n.constant([1, -1, h, w], np.int64)], (c, h, w))
+
+    def branch(x, out, s):
+        return n.conv(n.depthwise(n.conv(x, out), 3, s, None), out)
+
+    x = n.pool(n.conv("input", 24, 3, 2), p=1)
+    for out, repeat in [(116, 4), (232, 8), (464, 4)]:
+        half = out // 2
+        x = shuffle(n.concat(n.conv(n.depthwise(x, 3, 2, None), half), branch(x, half, 2)))
+        for i in range(repeat - 1):
+            if i % 2:  # as PyTorch exports chunk(), and as others do
+                a, b = n.split(x, half)
+            else:
+                a, b = n.slice(x, 0, half), n.slice(x, half, out)
+            x = shuffle(n.concat(a, branch(b, half, 1)))
+    return n.finish(n.dense(n.global_pool(n.conv(x, 1024)), 1000))
+
+
+def resizes(side=64):
+    """Small maps made larger, in each way that is supported."""
+    n = Net("resizes", side)
+    x = n.conv("input", 24, 3, 2)
+    for how in [dict(mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+                dict(mode="nearest"), dict(mode="linear"),
+                dict(mode="linear", coordinate_transformation_mode="align_corners"),
+                dict(mode="linear", coordinate_transformation_mode="asymmetric"),
+                dict(mode="linear", coordinate_transformation_mode="pytorch_half_pixel")]:
+        c, h, w = n.shape[x]
+        x = n.conv(x, c, 3, 2)
+        x = n.node("Resize", [x, "", n.constant([1, 1, 2, 2])], (c, h, w), **how)
+    x = n.node("Resize", [x, "", "", n.constant([1, 24, 45, 51], np.int64)], (24, 45, 51), mode="linear")
+    return n.finish(n.dense(n.global_pool(n.conv(x, 64, 3, 2)), 1000))
+
+
+def qlinear(side=96):
+    """Quantised as ONNX Runtime's quantiser writes it with QuantFormat.QOperator: bytes from end to end."""
+    n = Net("qlinear", side)
+    r = n.random
+
+    def scalar(v, kind=np.float32):
+        return n.constant(np.asarray(v, kind), kind)
+
+    def quantum(scale, zero):
+        return [scalar(scale), scalar(zero, np.uint8)]
+
+    def conv(x, q, out, k=1, s=1, groups=1, wide=8.0, zero=0, each=True):
+        c, h, w = n.shape[x]
+        weights = r.integers(-64, 64, (out, c // groups, k, k)).astype(np.int8)
+        scale = r.uniform(0.7, 1.3, out) if each else np.float32(1)
+        scale = np.asarray(scale * np.sqrt(2 / (c // groups * k * k)) / 37, np.float32)
+        zeros = np.zeros(out if each else (), np.int8)
+        to = quantum(wide / 255, zero)
+        bias = n.constant(r.integers(-300, 300, out), np.int32)
+        y = n.node("QLinearConv", [x, *q, n.constant(weights, np.int8), n.constant(scale), n.constant(zeros, np.int8), *to, bias],
+                   (out, n.slide(h, k, s, k // 2 * 2), n.slide(w, k, s, k // 2 * 2)), kernel_shape=[k, k],
+                   strides=[s, s], pads=[k // 2] * 4, group=groups)
+        return y, to
+
+    def own(op, inputs, shape, to, **attributes):
+        return n.node(op, inputs + to, shape, domain="com.microsoft", **attributes), to
+
+    q = quantum(2 / 255, 128)
+    x = n.node("QuantizeLinear", ["input", *q], n.shape["input"])
+    x, q = conv(x, q, 24, 3, 2)
+    x, q = conv(x, q, 24, 3, 1, groups=24)
+    x, q = conv(x, q, 32, wide=10, zero=120)
+    y, p = conv(x, q, 32, 3, each=False, wide=10, zero=130)
+    x, q = own("QLinearAdd", [x, *q, y, *p], n.shape[x], quantum(16 / 255, 125))
+    x = n.pool(x, p=1)
+    y, p = conv(x, q, 20, wide=12, zero=100)
+    z, o = own("QLinearSigmoid", [x, *q], n.shape[x], quantum(1 / 255, 0))
+    to = quantum(16 / 255, 125)
+    h, w = n.shape[x][1:]
+    x, q = n.node("QLinearConcat", [*to, x, *q, y, *p, z, *o], (84, h, w), domain="com.microsoft", axis=1), to
+    x, q = own("QLinearAveragePool", [x, *q], (84, h // 2, w // 2), q, kernel_shape=[2, 2], strides=[2, 2])
+    x, q = own("QLinearLeakyRelu", [x, *q], n.shape[x], quantum(8 / 255, 40), alpha=0.1)
+    x, q = own("QLinearGlobalAveragePool", [x, *q], (84, 1, 1), quantum(4 / 255, 60), channels_last=0)
+    x = n.node("Flatten", [x], (84,), axis=1)
+    weights = n.constant(r.integers(-64, 64, (84, 200)), np.int8)
+    wq = [scalar(0.01), scalar(0, np.int8)]
+    to = quantum(24 / 255, 128)
+    x, q = n.node("QLinearMatMul", [x, *q, weights, *wq, *to], (200,)), to
+    bias = n.constant(r.integers(0, 256, 200), np.uint8)
+    x, q = own("QLinearAdd", [x, *q, bias, *quantum(1 / 255, 128)], (200,), quantum(24 / 255, 126))
+    weights = n.constant(r.integers(-64, 64, (1000, 200)), np.int8)
+    x, q = own("QGemm", [x, *q, weights, *wq, n.constant(r.integers(-900, 900, 1000), np.int32)], (1000,),
+               quantum(60 / 255, 128), transB=1)
+    n.tolerance = 0.05  # one quantum: where the two round sums and averages in another way
+    return n.finish(n.node("DequantizeLinear", [x, *q], (1000,)))
+
+
 NETS = {
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
@@ -169,4 +269,7 @@ NETS = {
     "resnet50": resnet50,
     "efficientnet_lite0": efficientnet_lite0,
     "mnasnet": mnasnet,
+    "shufflenet_v2": shufflenet_v2,
+    "resizes": resizes,
+    "qlinear": qlinear,
 }

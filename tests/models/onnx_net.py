@@ -83,6 +83,22 @@ class Net:
         _, h, w = self.shape[xs[0]]
         return self.node("Concat", list(xs), (sum(self.shape[x][0] for x in xs), h, w), axis=1)
 
+    def split(self, x, *lengths):
+        """Two parts along the channels."""
+        c, h, w = self.shape[x]
+        name = f"split_{len(self.nodes)}"
+        outputs = [f"{name}_{i}" for i in range(2)]
+        parts = self.constant([lengths[0], c - lengths[0]], np.int64)
+        self.nodes.append(helper.make_node("Split", [x, parts], outputs, name=name, axis=1))
+        for output, length in zip(outputs, (lengths[0], c - lengths[0])):
+            self.shape[output] = (length, h, w)
+        return outputs
+
+    def slice(self, x, start, end):
+        _, h, w = self.shape[x]
+        at = [self.constant([v], np.int64) for v in (start, end, 1)]
+        return self.node("Slice", [x, *at], (end - start, h, w))
+
     def pool(self, x, kind="MaxPool", k=3, s=2, p=0, ceil=False, **more):
         c, h, w = self.shape[x]
         shape = (c, self.slide(h, k, s, 2 * p, ceil=ceil), self.slide(w, k, s, 2 * p, ceil=ceil))

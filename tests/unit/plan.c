@@ -123,7 +123,7 @@ static void random_layer(struct tiny *t)
 {
     int clamp = (int)tiny_random(t, 2), stride = 1 + (int)tiny_random(t, 2);
     int before = t->t, c = t->c;
-    switch (tiny_random(t, 13)) {
+    switch (tiny_random(t, 14)) {
     case 0:
     case 1:
         tiny_conv(t, 1 + (int)tiny_random(t, 70), 1, 1, 1, 1, clamp);
@@ -163,6 +163,9 @@ static void random_layer(struct tiny *t)
         break;
     case 11:
         tiny_excite(t);
+        break;
+    case 13:
+        tiny_gather(t, 1 + (int)tiny_random(t, 40));
         break;
     case 12:
         if (t->type == ENG_F32 && tiny_random(t, 2))

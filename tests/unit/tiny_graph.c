@@ -365,6 +365,18 @@ int tiny_channels(struct tiny *t, enum eng_op op)
     return tiny_node(t, tiny_op(op), in, op == ENG_OP_BATCHNORM ? 3 : 2, like_here(t));
 }
 
+int tiny_gather(struct tiny *t, int n)
+{
+    int32_t *which = eng_graph_alloc(t->g, (size_t)n, sizeof *which);
+    if (!which)
+        fail_msg("out of memory");
+    for (int i = 0; i < n; i++)
+        which[i] = (int32_t)tiny_random(t, (unsigned)t->c);
+    int list = tiny_constant(t, ENG_I32, 1, (int[]){n}, which);
+    t->c = n;
+    return tiny_node(t, tiny_op(ENG_OP_GATHER), (int[]){t->t, list}, 2, like_here(t));
+}
+
 int tiny_quantize_to(struct tiny *t, enum eng_type type, float scale, int zero_point)
 {
     int out = tiny_typed(t, type, scale, zero_point);

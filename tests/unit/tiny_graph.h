@@ -43,6 +43,8 @@ int tiny_mul_channels(struct tiny *t);                   /* by a constant a chan
 int tiny_excite(struct tiny *t);
 /* op: ENG_OP_BATCHNORM or ENG_OP_PRELU, with constants; a float graph. */
 int tiny_channels(struct tiny *t, enum eng_op op);
+/* n channels of the map, by chance. */
+int tiny_gather(struct tiny *t, int n);
 int tiny_quantize_to(struct tiny *t, enum eng_type type, float scale, int zero_point);
 
 /* Ends the graph here and checks it. */

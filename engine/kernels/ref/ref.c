@@ -24,6 +24,7 @@ static void (*const run[ENG_OP_COUNT])(const struct eng_ref_call *) = {
     [ENG_OP_BATCHNORM] = eng_ref_batchnorm,
     [ENG_OP_RESIZE] = eng_ref_resize,
     [ENG_OP_PRELU] = eng_ref_prelu,
+    [ENG_OP_GATHER] = eng_ref_gather,
 };
 
 void eng_ref_run(const struct eng_ref_call *c)
@@ -74,7 +75,7 @@ static int check_types(const struct eng_graph *g, const struct eng_node *n, char
 {
     const struct eng_tensor *x = &g->tensors[n->in[0]], *y = &g->tensors[n->out];
     int changes = n->op == ENG_OP_QUANTIZE || n->op == ENG_OP_DEQUANTIZE;
-    int only_moves = n->op == ENG_OP_RESHAPE || n->op == ENG_OP_TRANSPOSE;
+    int only_moves = n->op == ENG_OP_RESHAPE || n->op == ENG_OP_TRANSPOSE || n->op == ENG_OP_GATHER;
     if (only_moves && x->type == y->type)
         return 0;
     for (int i = 0; i < n->n_in; i++) {

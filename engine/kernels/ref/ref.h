@@ -57,6 +57,7 @@ void eng_ref_concat(const struct eng_ref_call *c);
 void eng_ref_pad(const struct eng_ref_call *c);
 void eng_ref_reshape(const struct eng_ref_call *c);
 void eng_ref_transpose(const struct eng_ref_call *c);
+void eng_ref_gather(const struct eng_ref_call *c);
 void eng_ref_resize(const struct eng_ref_call *c);
 void eng_ref_softmax(const struct eng_ref_call *c);
 void eng_ref_quantize(const struct eng_ref_call *c);

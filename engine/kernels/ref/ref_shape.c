@@ -57,6 +57,18 @@ void eng_ref_pad(const struct eng_ref_call *c)
     }
 }
 
+void eng_ref_gather(const struct eng_ref_call *c)
+{
+    const struct eng_tensor *x = eng_ref_in(c, 0), *y = eng_ref_out(c);
+    const int32_t *which = c->in[1];
+    size_t from = (size_t)x->dim[x->rank - 1], to = (size_t)y->dim[y->rank - 1];
+    size_t size = eng_type_size(y->type), pixels = eng_tensor_elements(y) / to;
+    for (size_t p = 0; p < pixels; p++)
+        for (size_t i = 0; i < to; i++)
+            memcpy((char *)c->out + (p * to + i) * size,
+                   (const char *)c->in[0] + (p * from + (size_t)which[i]) * size, size);
+}
+
 void eng_ref_transpose(const struct eng_ref_call *c)
 {
     const struct eng_tensor *x = eng_ref_in(c, 0), *y = eng_ref_out(c);
