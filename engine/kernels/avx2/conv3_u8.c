@@ -60,34 +60,52 @@ INLINE __m128i load16(const uint8_t *p)
     return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
 
-INLINE void lay_window(struct group *g, int i, __m128i lower, __m128i upper)
+/* Windows of MR pixels: what tiles take as channel blocks. */
+struct windows {
+    uint8_t at[WINDOW_BLOCKS][MR][ENG_BLOCK];
+};
+
+INLINE void set_window(struct windows *w, int i, __m128i lower, __m128i upper)
 {
-    int16_t *to = g->x + i / MR * WINDOW_BLOCKS * BLOCK_CELLS + i % MR * PIXEL_CELLS;
     const __m128i seen = _mm_setr_epi32(-1, -1, -1, 0); /* by TAIL steps */
-    __m128i cross = _mm_setzero_si128();
-    lay_pixel(to, lower, &cross);
-    lay_pixel(to + BLOCK_CELLS, _mm_and_si128(upper, seen), &cross);
-    g->cross[i] = add_parts(cross);
+    _mm_store_si128((__m128i *)(void *)w->at[0][i], lower);
+    _mm_store_si128((__m128i *)(void *)w->at[1][i], _mm_and_si128(upper, seen));
+}
+
+/* `at`: its first pixel; all of it is inside the image. */
+INLINE void inner_window(struct windows *w, int i, const uint8_t *at, size_t row)
+{
+    const __m128i nine = _mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0);
+    __m128i r0 = load16(at), r1 = load16(at + row), r2 = load16(at + 2 * row);
+    set_window(w, i, _mm_or_si128(_mm_and_si128(r0, nine), _mm_slli_si128(r1, 9)),
+               _mm_blend_epi16(_mm_srli_si128(r1, 7), _mm_slli_si128(r2, 2), 0xfe));
 }
 
 /* Output pixels x .. x+n-1 of row y. */
 static void lay_windows(struct group *g, const struct eng_conv3_u8_args *a, int y, int x, int n)
 {
-    const __m128i nine = _mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0);
-    int iy = y * a->stride - a->top, rows = iy >= 0 && iy + 3 <= a->in_h;
-    size_t row = (size_t)a->in_w * 3;
-    for (int i = 0; i < n; i++) {
-        int ix = (x + i) * a->stride - a->left;
-        if (rows && ix >= 0 && ix + 3 <= a->in_w) {
+    struct windows w __attribute__((aligned(32))) = {0};
+    int iy = y * a->stride - a->top, ix = x * a->stride - a->left;
+    int rows = iy >= 0 && iy + 3 <= a->in_h;
+    memset(g->cross, 0, sizeof g->cross);
+    for (int i = 0; i < n; i += MR, ix += MR * a->stride) {
+        int16_t *to = g->x + i * WINDOW;
+        vec cross[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+        if (rows && ix >= 0 && ix + (MR - 1) * a->stride + 3 <= a->in_w) {
             const uint8_t *at = a->in + ((ptrdiff_t)iy * a->in_w + ix) * 3;
-            __m128i r0 = load16(at), r1 = load16(at + row), r2 = load16(at + 2 * row);
-            lay_window(g, i, _mm_or_si128(_mm_and_si128(r0, nine), _mm_slli_si128(r1, 9)),
-                       _mm_blend_epi16(_mm_srli_si128(r1, 7), _mm_slli_si128(r2, 2), 0xfe));
-            continue;
+#pragma GCC unroll 4
+            for (int r = 0; r < MR; r++)
+                inner_window(&w, r, at + (ptrdiff_t)(r * a->stride * 3), (size_t)a->in_w * 3);
+        } else {
+            for (int r = 0; r < MR && i + r < n; r++) {
+                uint8_t v[WINDOW];
+                edge_window(a, iy, ix + r * a->stride, v);
+                set_window(&w, r, load16(v), load16(v + ENG_BLOCK));
+            }
         }
-        uint8_t v[WINDOW];
-        edge_window(a, iy, ix, v);
-        lay_window(g, i, load16(v), load16(v + 16));
+        lay_pixels(to, w.at[0][0], cross);
+        lay_pixels(to + BLOCK_CELLS, w.at[1][0], cross);
+        add_parts(g->cross + i, cross);
     }
 }
 

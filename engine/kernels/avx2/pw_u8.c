@@ -49,6 +49,7 @@ struct group {
     int pixels;
 };
 
+/* Whole tiles: what stands behind the last pixel is read, and never used. */
 static void lay_out(struct group *g, const struct eng_pw_u8_args *a, int pixel, int from, int to)
 {
     int16_t *x = g->x;
@@ -56,17 +57,10 @@ static void lay_out(struct group *g, const struct eng_pw_u8_args *a, int pixel, 
         memset(g->cross, 0, sizeof g->cross);
     for (int i = 0; i < g->pixels; i += MR) {
         const uint8_t *at = a->a + (size_t)from * a->a_stride + (size_t)(pixel + i) * ENG_BLOCK;
-        __m128i cross[MR] = {_mm_setzero_si128()};
-        int mr = g->pixels - i < MR ? g->pixels - i : MR;
+        vec cross[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
         for (int b = from; b < to; b++, at += a->a_stride, x += BLOCK_CELLS)
-#pragma GCC unroll 4
-            for (int r = 0; r < MR; r++)
-                if (r < mr)
-                    lay_pixel(x + r * PIXEL_CELLS,
-                              _mm_load_si128((const __m128i *)(const void *)(at + r * ENG_BLOCK)),
-                              &cross[r]);
-        for (int r = 0; r < mr; r++)
-            g->cross[i + r] += add_parts(cross[r]);
+            lay_pixels(x, at, cross);
+        add_parts(g->cross + i, cross);
     }
 }
 

@@ -75,19 +75,35 @@ static inline void pack_channel(struct panel *p, int n, const struct channel *c,
     p->far |= !(c->scale < 1 && c->scale > -1);
 }
 
-/* 16 activations of a pixel as cells; ret_cross += the products of neighbours, in four parts. */
-INLINE void lay_pixel(int16_t *to, __m128i x, __m128i *ret_cross)
+/* 16 activations of each of MR neighbouring pixels as cells; ret_cross += their products of
+ * neighbours, in parts. */
+INLINE void lay_pixels(int16_t *to, const uint8_t *from, vec ret_cross[2])
 {
-    __m128i even = _mm_and_si128(x, _mm_set1_epi16(0xff)), odd = _mm_srli_epi16(x, 8);
-    _mm_store_si128((__m128i *)(void *)to, even);
-    _mm_store_si128((__m128i *)(void *)(to + LANES), odd);
-    *ret_cross = _mm_add_epi32(*ret_cross, _mm_madd_epi16(even, odd));
+    const vec split = _mm256_setr_epi8(0, -1, 2, -1, 4, -1, 6, -1, 8, -1, 10, -1, 12, -1, 14, -1, 1,
+                                       -1, 3, -1, 5, -1, 7, -1, 9, -1, 11, -1, 13, -1, 15, -1);
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++, from += 2 * ENG_BLOCK, to += 2 * PIXEL_CELLS) {
+        __m128i x0 = _mm_loadu_si128((const __m128i *)(const void *)from);
+        __m128i x1 = _mm_loadu_si128((const __m128i *)(const void *)(from + ENG_BLOCK));
+        vec a = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(x0), split);
+        vec b = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(x1), split);
+        _mm256_store_si256((vec *)(void *)to, a);
+        _mm256_store_si256((vec *)(void *)(to + PIXEL_CELLS), b);
+        ret_cross[i] =
+            v_add(ret_cross[i], _mm256_madd_epi16(_mm256_permute2x128_si256(a, b, 0x20),
+                                                  _mm256_permute2x128_si256(a, b, 0x31)));
+    }
 }
 
-INLINE int32_t add_parts(__m128i x)
+/* ret[i] += the parts of pixel i. */
+INLINE void add_parts(int32_t ret[MR], const vec cross[2])
 {
-    x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0xb1)));
+    vec sums = _mm256_hadd_epi32(cross[0], cross[1]);
+    sums = _mm256_hadd_epi32(sums, sums);
+    __m128i *to = (__m128i *)(void *)ret;
+    __m128i all =
+        _mm_unpacklo_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    _mm_storeu_si128(to, _mm_add_epi32(_mm_loadu_si128(to), all));
 }
 
 /* Neighbouring pixels against one panel. */
