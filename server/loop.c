@@ -157,6 +157,7 @@ static int start_pool(struct srv *s, char *err, size_t errlen)
     struct srv_pool_options options = {
         .workers = s->workers,
         .max_batch = (int)s->cfg->max_batch,
+        .max_delay_ns = (uint64_t)s->cfg->max_delay_us * 1000,
         .cpu_bits = s->cpu_bits,
         .notify = notify,
         .arg = s,

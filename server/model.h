@@ -46,7 +46,8 @@ struct srv_model {
     struct srv_queue queue;
     struct srv_model *next_waiting; /* models that have jobs waiting */
     int waiting;
-    uint64_t turn; /* virtual time used; the smallest of the waiting runs next */
+    uint64_t waiting_since_ns; /* for company: since the first came, or some were taken */
+    uint64_t turn;             /* virtual time used; the smallest of the waiting runs next */
     struct srv_context *contexts;
 
     /* loop thread only, once it serves */

@@ -17,11 +17,12 @@
 
 /* ---- queues: all under p->lock ---- */
 
-static void link_waiting(struct srv_pool *p, struct srv_model *m)
+static void link_waiting(struct srv_pool *p, struct srv_model *m, uint64_t now)
 {
     if (m->waiting)
         return;
     m->waiting = 1;
+    m->waiting_since_ns = now;
     if (m->turn < p->turn) /* no credit for the time that it had nothing to do */
         m->turn = p->turn;
     m->next_waiting = p->waiting;
@@ -44,15 +45,6 @@ static int batch_limit(const struct srv_pool *p, const struct srv_model *m)
     return m->batch_limit < p->max_batch ? m->batch_limit : p->max_batch;
 }
 
-static struct srv_model *next_in_turn(struct srv_pool *p)
-{
-    struct srv_model *m = p->waiting;
-    for (struct srv_model *o = m ? m->next_waiting : NULL; o; o = o->next_waiting)
-        if (o->turn < m->turn)
-            m = o;
-    return m;
-}
-
 /* The variant that the most urgent job of the queue is to get now. */
 static struct srv_model *variant_of_first(struct srv_model *m)
 {
@@ -60,10 +52,41 @@ static struct srv_model *variant_of_first(struct srv_model *m)
     return r->family ? srv_family_variant(r->family, r->floor) : m;
 }
 
-/* Fills w->jobs with the next batch, all of one variant; how many, 0 if nothing waits. */
-static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret)
+/* Until when its jobs wait for company; 0: no longer. Never so long that the most urgent is late.
+ */
+static uint64_t held_until(const struct srv_pool *p, struct srv_model *m, uint64_t now)
 {
-    struct srv_model *m = next_in_turn(p);
+    if (p->max_delay_ns == 0 || m->queue.n >= (size_t)batch_limit(p, variant_of_first(m)))
+        return 0;
+    uint64_t until = m->waiting_since_ns + p->max_delay_ns;
+    uint64_t urgent = m->queue.heap[0]->deadline_ns, cost = 2 * m->queue.cost_ns;
+    uint64_t latest = urgent > cost ? urgent - cost : 0;
+    until = until < latest ? until : latest;
+    return until > now ? until : 0;
+}
+
+/* NULL: nothing waits, or what waits is held until *ret_again. */
+static struct srv_model *next_in_turn(struct srv_pool *p, uint64_t now, uint64_t *ret_again)
+{
+    struct srv_model *best = NULL;
+    *ret_again = SRV_NEVER;
+    for (struct srv_model *m = p->waiting; m; m = m->next_waiting) {
+        uint64_t until = held_until(p, m, now);
+        if (until > 0)
+            *ret_again = until < *ret_again ? until : *ret_again;
+        else if (!best || m->turn < best->turn)
+            best = m;
+    }
+    return best;
+}
+
+/* Fills w->jobs with the next batch, all of one variant; how many, 0 if there is
+ * nothing to do before *ret_again. */
+static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret,
+                      uint64_t *ret_again)
+{
+    uint64_t now = srv_now_ns();
+    struct srv_model *m = next_in_turn(p, now, ret_again);
     if (!m)
         return 0;
     struct srv_model *variant = variant_of_first(m);
@@ -72,7 +95,7 @@ static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model
     if (share > (size_t)batch_limit(p, variant))
         share = (size_t)batch_limit(p, variant);
     /* The last of a batch waits as long as the first: no more than the most urgent can wait for. */
-    uint64_t now = srv_now_ns(), cost = 0, urgent = m->queue.heap[0]->deadline_ns;
+    uint64_t cost = 0, urgent = m->queue.heap[0]->deadline_ns;
     uint64_t slack = urgent > now ? urgent - now : 0;
     int n = 0;
     while (n < (int)share) {
@@ -87,6 +110,7 @@ static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model
     p->turn = m->turn;
     m->turn += (variant->info->mult_adds + 1) * (uint64_t)n / (uint64_t)m->weight;
     w->crowded = m->queue.n > 0;
+    m->waiting_since_ns = now;
     p->queued -= (size_t)n;
     p->running += (size_t)n;
     unlink_if_empty(p, m);
@@ -119,15 +143,29 @@ static struct srv_task *take_task(struct srv_pool *p)
     return t;
 }
 
+/* Until there is work, or a time that may be SRV_NEVER. Under the lock. */
+static void sleep_until(struct srv_pool *p, uint64_t until_ns)
+{
+    p->idle++;
+    if (until_ns == SRV_NEVER) {
+        pthread_cond_wait(&p->work, &p->lock);
+    } else {
+        struct timespec t = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};
+        pthread_cond_timedwait(&p->work, &p->lock, &t);
+    }
+    p->idle--;
+}
+
 /* Sleeps or helps until there is a task (ret_task), a batch (its size) or the pool stops (0). */
 static int next_work(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret,
                      struct srv_task **ret_task)
 {
     uint64_t tried = 0; /* the last run that was entered or found closed */
+    uint64_t again = SRV_NEVER;
     pthread_mutex_lock(&p->lock);
     for (;;) {
         *ret_task = take_task(p);
-        int n = *ret_task ? 0 : take_batch(p, w, ret);
+        int n = *ret_task ? 0 : take_batch(p, w, ret, &again);
         if (*ret_task || n > 0 || p->stop) {
             pthread_mutex_unlock(&p->lock);
             return n;
@@ -141,9 +179,7 @@ static int next_work(struct srv_pool *p, struct srv_worker *w, struct srv_model 
             pthread_mutex_lock(&p->lock);
             continue;
         }
-        p->idle++;
-        pthread_cond_wait(&p->work, &p->lock);
-        p->idle--;
+        sleep_until(p, again);
     }
 }
 
@@ -208,6 +244,15 @@ static int start_workers(struct srv_pool *p, char *err, size_t errlen)
     return rc;
 }
 
+static void init_condition(pthread_cond_t *c)
+{
+    pthread_condattr_t a;
+    pthread_condattr_init(&a);
+    pthread_condattr_setclock(&a, CLOCK_MONOTONIC); /* that of srv_now_ns() */
+    pthread_cond_init(c, &a);
+    pthread_condattr_destroy(&a);
+}
+
 int srv_pool_create(struct srv_pool **ret, const struct srv_pool_options *options, char *err,
                     size_t errlen)
 {
@@ -216,11 +261,12 @@ int srv_pool_create(struct srv_pool **ret, const struct srv_pool_options *option
         goto no_memory;
     p->options = *options;
     p->max_batch = options->max_batch;
+    p->max_delay_ns = options->max_delay_ns;
     p->done_tail = &p->done;
     p->done_tasks_tail = &p->done_tasks;
     p->tasks_tail = &p->tasks;
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->work, NULL);
+    init_condition(&p->work);
     pthread_mutex_init(&p->decoder_lock, NULL);
     pthread_mutex_init(&p->done_lock, NULL);
     p->workers = calloc((size_t)options->workers, sizeof(*p->workers));
@@ -285,7 +331,7 @@ int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *job
             srv_queue_push(&m->queue, &jobs[i]);
         }
         p->queued += (size_t)here;
-        link_waiting(p, m);
+        link_waiting(p, m, now);
         wanted = here < p->idle ? here : p->idle;
     }
     pthread_mutex_unlock(&p->lock);
@@ -413,11 +459,13 @@ void srv_pool_set_level(struct srv_pool *p, struct srv_family *f, int level,
     pthread_mutex_unlock(&p->lock);
 }
 
-void srv_pool_set_max_batch(struct srv_pool *p, int max_batch)
+void srv_pool_set_batching(struct srv_pool *p, int max_batch, uint64_t max_delay_ns)
 {
     pthread_mutex_lock(&p->lock);
     p->max_batch = max_batch;
+    p->max_delay_ns = max_delay_ns;
     pthread_mutex_unlock(&p->lock);
+    pthread_cond_broadcast(&p->work); /* who sleeps may have slept enough */
 }
 
 struct srv_pool_state srv_pool_state(struct srv_pool *p)

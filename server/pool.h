@@ -30,9 +30,10 @@ struct srv_worker {
 };
 
 struct srv_pool_options {
-    int workers;       /* threads, at least 1 */
-    int max_batch;     /* 1..SRV_BATCH_MAX */
-    uint32_t cpu_bits; /* of the decoders */
+    int workers;           /* threads, at least 1 */
+    int max_batch;         /* 1..SRV_BATCH_MAX */
+    uint64_t max_delay_ns; /* that jobs wait for company, where a batch is not full */
+    uint32_t cpu_bits;     /* of the decoders */
     /* Called on a worker when the completion list stops being empty; must not block. */
     void (*notify)(void *arg);
     void *arg;
@@ -46,6 +47,7 @@ struct srv_pool {
     pthread_mutex_t lock;
     pthread_cond_t work;
     int max_batch, stop, idle;
+    uint64_t max_delay_ns;
     struct srv_model *waiting;
     uint64_t turn, lends;                 /* virtual time of the last batch; runs opened so far */
     struct srv_task *tasks, **tasks_tail; /* run before batches: each is short, and makes jobs */
@@ -94,7 +96,7 @@ struct srv_pool_load srv_pool_load(struct srv_pool *p, const struct srv_model *m
 /* What waits of the family is priced anew: by `price`, under the lock. */
 void srv_pool_set_level(struct srv_pool *p, struct srv_family *f, int level,
                         void (*price)(struct srv_job *j, void *arg), void *arg);
-void srv_pool_set_max_batch(struct srv_pool *p, int max_batch);
+void srv_pool_set_batching(struct srv_pool *p, int max_batch, uint64_t max_delay_ns);
 
 struct srv_pool_state {
     int idle;

@@ -115,7 +115,7 @@ static void take_configuration(struct srv *s)
     r->tls = NULL;
     s->log_level = s->cfg->log_level;
     srv_log_configure(s->log, s->log_level, s->cfg->log_format);
-    srv_pool_set_max_batch(s->pool, (int)s->cfg->max_batch);
+    srv_pool_set_batching(s->pool, (int)s->cfg->max_batch, (uint64_t)s->cfg->max_delay_us * 1000);
     srv_watch_configure(s);
     srv_share_configure(s);
 }

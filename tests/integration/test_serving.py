@@ -81,6 +81,22 @@ def test_upload_past_its_deadline_is_cut_off(start):
     assert d.classify(RED).status == 200
 
 
+# ---- company ----
+
+def test_waits_for_company_if_told_to(start):
+    d = start("--workers", "1", "--max-delay-us", "400000")
+    begun = time.monotonic()
+    alone = d.classify(RED)
+    assert alone.status == 200 and alone.json["batch"] == 1
+    assert time.monotonic() - begun >= 0.4
+    begun = time.monotonic()
+    assert d.classify(RED, headers={"X-Request-Timeout-Ms": "200"}).status == 200  # not beyond its deadline
+    assert time.monotonic() - begun < 0.4
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: d.classify(RED), range(3)))
+    assert [a.json["batch"] for a in answers] == [3, 3, 3]
+
+
 # ---- clients that leave ----
 
 def test_the_gone_are_not_computed(start):

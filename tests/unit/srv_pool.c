@@ -43,7 +43,8 @@ static void set_up(struct bench *b, int workers, int max_batch)
 {
     struct eng_mobilenet_spec spec = {1, 0.25, 32, 10, ENG_FORM_SEPARABLE, 7};
     struct eng_model_options mo = {.precision = ENG_PRECISION_FP32};
-    struct srv_pool_options po = {workers, max_batch, 0, wake, b};
+    struct srv_pool_options po = {
+        .workers = workers, .max_batch = max_batch, .notify = wake, .arg = b};
     struct eng_model *eng;
     char err[256] = "";
     memset(b, 0, sizeof(*b));
