@@ -39,7 +39,7 @@ static uint32_t detect(void)
     uint32_t a1, b1, c1, d1;
     if (a < 1 || !__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1))
         a1 = 0;
-    bits |= has(b, bit_AVX2, ENG_CPU_AVX2);
+    bits |= has(b, bit_AVX2, ENG_CPU_AVX2) | has(b, bit_SHA, ENG_CPU_SHA);
     if (bits & ENG_CPU_AVX2)
         bits |= has(a1, 1u << 4, ENG_CPU_AVXVNNI);
     if ((xcr0 & XCR0_ZMM) != XCR0_ZMM)

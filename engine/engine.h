@@ -42,6 +42,7 @@ enum {
     ENG_CPU_AVX512VNNI = 1u << 4,
     ENG_CPU_AVX512VBMI = 1u << 5,
     ENG_CPU_AVX512BF16 = 1u << 6,
+    ENG_CPU_SHA = 1u << 7, /* for digests; no level of kernels */
     ENG_CPU_NEON = 1u << 16,
     ENG_CPU_DOTPROD = 1u << 17,
     ENG_CPU_I8MM = 1u << 18,

@@ -164,8 +164,14 @@ static void copy_elements(const struct eng_onnx_value *v, const struct eng_tenso
     }
     for (int d = 0; d < v->rank; d++)
         stride[d] = of_value[perm ? perm[d] : d];
+    if (!perm && (!real || v->stored == ENG_F32)) {
+        memcpy(to, v->data, n * unit);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
-        if (real)
+        if (real && v->stored == ENG_F32)
+            ((float *)to)[i] = ((const float *)v->data)[at];
+        else if (real)
             ((float *)to)[i] = eng_onnx_real(v, at);
         else
             memcpy((char *)to + i * unit, (const char *)v->data + at * unit, unit);

@@ -340,7 +340,8 @@ static int add_other(struct builder *b, const struct eng_node *n)
 {
     int in[ENG_MAX_INPUTS], out;
     for (int i = 0; i < n->n_in; i++) {
-        in[i] = b->u8[n->in[i]];
+        struct eng_tensor list = *tensor(b, n->in[i]);
+        in[i] = list.type == ENG_I32 ? add_tensor(b, &list, list.name) : b->u8[n->in[i]];
         if (in[i] < 0 && tensor(b, n->in[i])->data)
             in[i] = constant_u8(b, n->in[i]);
         if (in[i] < 0)

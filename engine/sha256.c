@@ -67,6 +67,19 @@ static void compress(uint32_t state[8], const uint8_t *p)
     state[7] += h;
 }
 
+/* Asking the processor costs more than a few blocks where a hypervisor answers for it. */
+static void compress_all(uint32_t state[8], const uint8_t *p, size_t blocks)
+{
+#if defined(__x86_64__)
+    if (blocks >= 64 && eng_cpu_detect() & ENG_CPU_SHA) {
+        eng_sha256_blocks_sha(state, p, blocks, k);
+        return;
+    }
+#endif
+    for (; blocks > 0; blocks--, p += 64)
+        compress(state, p);
+}
+
 void eng_sha256_init(struct eng_sha256 *s)
 {
     static const uint32_t first[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
@@ -89,8 +102,9 @@ void eng_sha256_add(struct eng_sha256 *s, const void *bytes, size_t len)
         p += take;
         len -= take;
     }
-    for (; len >= 64; p += 64, len -= 64)
-        compress(s->state, p);
+    compress_all(s->state, p, len / 64);
+    p += len / 64 * 64;
+    len %= 64;
     if (len > 0)
         memcpy(s->block, p, len);
 }

@@ -1,8 +1,10 @@
 /* One model, one input, on this thread: run_net FOLDER INPUT OUTPUT. The input is NHWC floats; the
- * logits go to OUTPUT as floats. Then it answers "seconds" lines with "least median" milliseconds,
- * as tests/bench/peers do. */
+ * logits go to OUTPUT as floats. Without them: how long it takes until the model is ready. Then it
+ * answers "seconds" lines with "least median" milliseconds, as tests/bench/peers do. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "engine/context.h"
@@ -68,6 +70,27 @@ static void answer(struct eng_context *c)
     }
 }
 
+/* From the file to one run on a picture of zeros. */
+static int say_ready(struct eng_model *m, double since, char *err, size_t errlen)
+{
+    struct eng_context *c;
+    struct rusage use;
+    if (eng_context_create(&c, m, 1, 1, err, errlen) < 0)
+        return fail(err);
+    const struct eng_preprocess *p = &eng_model_info(m)->preprocess;
+    memset(eng_context_input(c, 0), 0,
+           (size_t)p->height * (size_t)p->width * 3 * eng_type_size(p->type));
+    int rc = eng_context_run(c, 1, NULL);
+    double ms = now_ms() - since;
+    getrusage(RUSAGE_SELF, &use);
+    double cpu = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e3 +
+                 (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e3;
+    printf("ready after %.1f ms (%.1f of the processor), at most %ld KB resident\n", ms, cpu,
+           use.ru_maxrss);
+    eng_context_destroy(c);
+    return rc < 0;
+}
+
 static int run(struct eng_model *m, char **argv, char *err, size_t errlen)
 {
     const struct eng_model_info *info = eng_model_info(m);
@@ -95,11 +118,12 @@ int main(int argc, char **argv)
     char err[512] = "";
     struct eng_model *m;
     struct eng_model_options o = {.reference = getenv("RUN_NET_REFERENCE") != NULL};
-    if (argc != 4)
-        return fail("run_net FOLDER INPUT OUTPUT");
+    double since = now_ms();
+    if (argc != 4 && argc != 2)
+        return fail("run_net FOLDER [INPUT OUTPUT]");
     if (eng_model_load(&m, argv[1], &o, err, sizeof err) < 0)
         return fail(err);
-    int rc = run(m, argv, err, sizeof err);
+    int rc = argc == 2 ? say_ready(m, since, err, sizeof err) : run(m, argv, err, sizeof err);
     eng_model_unref(m);
     return rc;
 }
