@@ -44,6 +44,44 @@ void srv_call_reply(struct srv_call *c, int status, const char *type, char *body
     }
 }
 
+void srv_call_stream(struct srv_call *c, int status, const char *type)
+{
+    struct srv_reply *r = &c->reply;
+    assert(!r->status && c->pending);
+    r->status = status;
+    r->type = type;
+    r->grows = 1;
+    c->pending = 0;
+    c->ops->answered(c);
+}
+
+void srv_call_append(struct srv_call *c, char *data_take, size_t len)
+{
+    struct srv_reply *r = &c->reply;
+    char *all = data_take;
+    if (r->body && data_take) {
+        all = realloc(r->body, r->len + len);
+        if (all) {
+            r->body = all;
+            memcpy(all + r->len, data_take, len);
+        }
+        free(data_take);
+    } else if (data_take) {
+        r->body = data_take;
+        r->len = 0;
+    }
+    if (!all)
+        return;
+    r->len += len;
+    c->ops->grew(c);
+}
+
+void srv_call_stream_end(struct srv_call *c)
+{
+    c->reply.whole = 1;
+    c->ops->grew(c);
+}
+
 void srv_call_error(struct srv_call *c, int status, const char *fmt, ...)
 {
     char sentence[512];

@@ -18,6 +18,8 @@ struct srv_reply {
     int status; /* 0: none yet */
     char *body; /* malloc'ed; the transport may take it (and sets it NULL) */
     size_t len;
+    int grows; /* srv_call_stream(): `body` holds what the transport has not taken yet */
+    int whole; /* and nothing follows */
     const char *type;
     int n_headers;
     struct srv_header headers[SRV_REPLY_HEADERS];
@@ -28,8 +30,10 @@ struct srv_call;
 struct srv_call_ops {
     /* Value of a request header, or NULL. */
     const char *(*header)(const struct srv_call *c, const char *name);
-    /* A pending call has its reply now. */
+    /* A pending call has its reply now, or the beginning of one that grows. */
     void (*answered)(struct srv_call *c);
+    /* A reply that grows has more in its body, or is whole. */
+    void (*grew)(struct srv_call *c);
 };
 
 struct srv_call {
@@ -76,6 +80,12 @@ void srv_call_close(struct srv_call *c);
 void srv_call_busy(struct srv_call *c);
 /* For routes. The first reply of a call stands. body_take may be NULL: out of memory (503). */
 void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len);
+/* A reply in pieces, begun by a pending call: its status and headers leave at once. */
+void srv_call_stream(struct srv_call *c, int status, const char *type);
+/* The next piece. data_take may be NULL: out of memory, the piece is left out. */
+void srv_call_append(struct srv_call *c, char *data_take, size_t len);
+/* The last piece was the last. */
+void srv_call_stream_end(struct srv_call *c);
 void srv_call_error(struct srv_call *c, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void srv_call_header(struct srv_call *c, const char *name, const char *fmt, ...)

@@ -135,7 +135,7 @@ static void call_answered(struct srv_call *c)
     st->home->dirty(st->home);
 }
 
-static const struct srv_call_ops call_ops = {call_header, call_answered};
+static const struct srv_call_ops call_ops = {call_header, call_answered, NULL};
 
 static void set_deadline(struct srv_stream *st, struct srv_call *c)
 {

@@ -23,6 +23,7 @@ enum {
     DISCARD_MAX = 1 << 20,        /* bytes of a refused body that are read to keep the connection */
     CONNECTION_MEMORY = 32 << 10, /* also a read: larger ones leave the cache, and every new
                                      connection faults them in */
+    PIECE = 4 << 10,              /* of a reply that grows */
     RUNS_A_PUMP = 2,              /* then timers and other handles get a turn */
 };
 
@@ -49,6 +50,7 @@ enum exchange_phase {
     IN_BODY,
     DISCARDING, /* refused; the reply waits for the end of the body */
     WAITING,    /* suspended */
+    GROWING,    /* suspended in the middle of a reply that grows */
     HELD,       /* suspended with its refusal */
     REPLIED,
 };
@@ -83,19 +85,52 @@ static void call_answered(struct srv_call *c)
     MHD_resume_connection(exchange_of(c)->connection); /* the next pump calls on_request again */
 }
 
-static const struct srv_call_ops call_ops = {call_header, call_answered};
+static void call_grew(struct srv_call *c)
+{
+    struct exchange *x = exchange_of(c);
+    if (x->phase != GROWING)
+        return;
+    x->phase = REPLIED;
+    srv_peer_enter(x->peer, SRV_PEER_ANSWER);
+    MHD_resume_connection(x->connection);
+}
+
+static const struct srv_call_ops call_ops = {call_header, call_answered, call_grew};
 
 /* ---- replies ---- */
+
+/* Pieces as they come; between them the connection sleeps. */
+static ssize_t read_growing(void *cls, uint64_t at, char *buf, size_t max)
+{
+    struct exchange *x = cls;
+    struct srv_reply *r = &x->call.reply;
+    (void)at;
+    if (r->len == 0) {
+        if (r->whole)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        x->phase = GROWING;
+        srv_peer_enter(x->peer, SRV_PEER_WAITS);
+        MHD_suspend_connection(x->connection);
+        return 0;
+    }
+    size_t n = r->len < max ? r->len : max;
+    memcpy(buf, r->body, n);
+    memmove(r->body, r->body + n, r->len - n);
+    r->len -= n;
+    return (ssize_t)n;
+}
 
 static enum MHD_Result queue_reply(struct exchange *x)
 {
     struct srv_reply *r = &x->call.reply;
     struct MHD_Response *response =
-        r->body ? MHD_create_response_from_buffer(r->len, r->body, MHD_RESPMEM_MUST_FREE)
-                : MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+        r->grows ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE, read_growing, x, NULL)
+        : r->body ? MHD_create_response_from_buffer(r->len, r->body, MHD_RESPMEM_MUST_FREE)
+                  : MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
     if (!response)
         return MHD_NO;
-    r->body = NULL;
+    if (!r->grows)
+        r->body = NULL;
     x->phase = REPLIED;
     srv_peer_enter(x->peer, SRV_PEER_ANSWER);
     if (r->type)

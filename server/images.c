@@ -36,9 +36,17 @@ static void reply(struct srv_req *r, void *arg)
     srv_images_reply(arg);
 }
 
+static void job_back(struct srv_req *r, const struct srv_job *j, void *arg)
+{
+    (void)r;
+    srv_images_part(arg, j);
+}
+
 static void jobs_done(struct srv_req *r, void *arg)
 {
     struct srv_images *im = arg;
+    if (im->back) /* every line has left */
+        return;
     if (srv_images_is_long(im) && srv_req_offload(r, write_answer, reply, im) == 0)
         return;
     srv_images_write(im);
@@ -71,7 +79,10 @@ static void submit(struct srv_req *r, void *arg)
         return;
     r->done = jobs_done;
     r->arg = im;
-    int rc = srv_req_submit(r, im->inputs, im->n_inputs);
+    int rc = srv_images_stream(im);
+    r->part = im->back ? job_back : NULL;
+    if (rc == 0)
+        rc = srv_req_submit(r, im->inputs, im->n_inputs);
     if (rc < 0)
         srv_api_refuse(im->call, rc);
 }

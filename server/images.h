@@ -34,6 +34,9 @@ struct srv_images {
     int status; /* not 0: the whole call is refused */
     char error[160];
 
+    unsigned char *back; /* by job; NULL: the answer is not streamed */
+    int told;            /* lines that have left */
+
     struct proto_result *results;
     char *body; /* of the answer */
     size_t body_len;
@@ -57,5 +60,9 @@ void srv_images_write(struct srv_images *im);
 int srv_images_is_long(const struct srv_images *im);
 /* Loop: replies with what was written. */
 void srv_images_reply(struct srv_images *im);
+/* Loop, before the jobs are submitted: may lines leave as they are ready? -ENOMEM. */
+int srv_images_stream(struct srv_images *im);
+/* Loop: a job is back. All lines that can leave do, in order. */
+void srv_images_part(struct srv_images *im, const struct srv_job *j);
 
 #endif

@@ -6,11 +6,12 @@
 #include "server/share.h"
 #include "server/srv.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOP_FLOATS_MAX = 1024, DIGEST = 65, NPY_MAX = 128 };
+enum { LOOP_FLOATS_MAX = 1024, LINE_FLOATS_MAX = 2048, DIGEST = 65, NPY_MAX = 128 };
 
 struct tensor_type {
     const char *name, *descr; /* ours, NumPy's */
@@ -109,18 +110,24 @@ static int fill_result(struct proto_result *ret, struct srv_req *r, const struct
     return j->embedding ? 0 : put_predictions(ret, r, j);
 }
 
+static int make_result(struct srv_images *im, int i, struct proto_result *ret)
+{
+    const struct srv_image *image = &im->all[i];
+    int rc = 0;
+    if (image->input < 0)
+        *ret = (struct proto_result){.status = 400, .error = image->error};
+    else
+        rc = fill_result(ret, im->req, &im->req->jobs[image->input]);
+    ret->id = image->id;
+    return rc;
+}
+
 static struct proto_result *make_results(struct srv_images *im)
 {
-    struct srv_req *r = im->req;
-    struct proto_result *all = srv_arena_alloc(&r->arena, (size_t)im->n * sizeof(*all));
-    for (int i = 0; all && i < im->n; i++) {
-        const struct srv_image *image = &im->all[i];
-        if (image->input < 0)
-            all[i] = (struct proto_result){.status = 400, .error = image->error};
-        else if (fill_result(&all[i], r, &r->jobs[image->input]) < 0)
+    struct proto_result *all = srv_arena_alloc(&im->req->arena, (size_t)im->n * sizeof(*all));
+    for (int i = 0; all && i < im->n; i++)
+        if (make_result(im, i, &all[i]) < 0)
             return NULL;
-        all[i].id = image->id;
-    }
     return all;
 }
 
@@ -228,4 +235,44 @@ void srv_images_reply(struct srv_images *im)
         add_sharing(c, im);
     add_timing(c, im->results, im->n);
     srv_call_reply(c, 200, body ? im->type : "application/json", body, im->body_len);
+}
+
+/* ---- line by line ---- */
+
+int srv_images_stream(struct srv_images *im)
+{
+    const struct srv_req *r = im->req;
+    int floats = r->wants & SRV_WANT_EMBEDDING ? r->model->info->embedding : 0;
+    if (im->form != SRV_LINES || r->wants & SRV_WANT_TENSOR || floats > LINE_FLOATS_MAX)
+        return 0;
+    im->back = srv_arena_alloc(&im->req->arena, (size_t)im->n_inputs);
+    if (im->back)
+        memset(im->back, 0, (size_t)im->n_inputs);
+    return im->back ? 0 : -ENOMEM;
+}
+
+static void tell(struct srv_images *im)
+{
+    static const char no_memory[] = "{\"error\":\"out of memory\",\"status\":503}\n";
+    struct proto_result result;
+    size_t len = sizeof(no_memory) - 1;
+    char *line =
+        make_result(im, im->told, &result) == 0 ? proto_reply_lines(&result, 1, &len) : NULL;
+    srv_call_append(im->call, line ? line : strdup(no_memory), len);
+}
+
+void srv_images_part(struct srv_images *im, const struct srv_job *j)
+{
+    im->back[j - im->req->jobs] = 1;
+    int ready = im->told;
+    while (ready < im->n && (im->all[ready].input < 0 || im->back[im->all[ready].input]))
+        ready++;
+    if (ready == im->told)
+        return;
+    if (im->told == 0)
+        srv_call_stream(im->call, 200, "application/x-ndjson");
+    for (; im->told < ready; im->told++)
+        tell(im);
+    if (im->told == im->n)
+        srv_call_stream_end(im->call);
 }

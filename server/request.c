@@ -418,9 +418,11 @@ static void job_back(struct srv_job *j, uint64_t now)
         srv_metrics_job(&r->srv->metrics, j->model, j);
     if (r->family && j->model != r->model && j->status == 200)
         r->family->degraded++;
+    r->done_ns = now;
+    if (r->part && !r->cancelled)
+        r->part(r, j, r->arg);
     if (--r->pending > 0)
         return;
-    r->done_ns = now;
     if (r->predicted_ns > 0 && j->status == 200)
         srv_cost_kept(&r->srv->cost, r->predicted_ns, now - r->submitted_ns);
     if (r->family)

@@ -23,6 +23,10 @@ struct srv_req;
  * the answers. Never called after srv_req_cancel(). */
 typedef void srv_req_done_fn(struct srv_req *r, void *arg);
 
+/* On the loop, as each job is back, in any order and before `done`. Not after srv_req_cancel(). */
+struct srv_job;
+typedef void srv_req_part_fn(struct srv_req *r, const struct srv_job *j, void *arg);
+
 /* Lower runs first. */
 enum { SRV_PRIORITY_FIRST = 1, SRV_PRIORITY_DEFAULT = 4, SRV_PRIORITY_LAST = 8 };
 
@@ -80,6 +84,7 @@ struct srv_req {
     int sharing;                 /* takes part in what share.h does; fixed when it is made */
     int shadow;                  /* no client's: a comparison */
     srv_req_done_fn *done;
+    srv_req_part_fn *part; /* NULL: only `done` matters */
     void *arg;
 };
 

@@ -47,6 +47,18 @@ static const char *lower(const char *name, char buf[NAME_ROOM])
     return buf;
 }
 
+/* What is there of a reply that grows. */
+static int write_piece(struct srv_rest *x)
+{
+    struct srv_reply *r = &x->call.reply;
+    int rc = r->len ? proto_h2_write(x->h2, NULL, 0, r->body, r->len) : 0;
+    if (r->len) {
+        r->body = NULL;
+        r->len = 0;
+    }
+    return rc == 0 && r->whole ? proto_h2_finish(x->h2, NULL, 0) : rc;
+}
+
 static void answer(struct srv_rest *x)
 {
     struct srv_reply *r = &x->call.reply;
@@ -57,15 +69,17 @@ static void answer(struct srv_rest *x)
     snprintf(length, sizeof(length), "%zu", r->len);
     if (r->type)
         fields[n++] = (struct proto_h2_field){"content-type", r->type};
-    if (r->status != 204 && r->status != 304)
+    if (r->status != 204 && r->status != 304 && !r->grows)
         fields[n++] = (struct proto_h2_field){"content-length", length};
     fields[n++] = (struct proto_h2_field){"x-request-id", x->call.id};
     for (int i = 0; i < r->n_headers; i++)
         fields[n++] =
             (struct proto_h2_field){lower(r->headers[i].name, names[i]), r->headers[i].value};
-    int bare = r->len == 0 || !r->body || strcmp(x->call.method, "HEAD") == 0;
+    int bare = (!r->grows && (r->len == 0 || !r->body)) || strcmp(x->call.method, "HEAD") == 0;
     int rc = proto_h2_respond(x->h2, r->status, fields, n, bare);
-    if (rc == 0 && !bare) {
+    if (rc == 0 && !bare && r->grows) {
+        rc = write_piece(x);
+    } else if (rc == 0 && !bare) {
         rc = proto_h2_write(x->h2, NULL, 0, r->body, r->len);
         r->body = NULL;
         if (rc == 0)
@@ -96,7 +110,15 @@ static void call_answered(struct srv_call *c)
     x->home->dirty(x->home);
 }
 
-static const struct srv_call_ops call_ops = {call_header, call_answered};
+static void call_grew(struct srv_call *c)
+{
+    struct srv_rest *x = rest_of(c);
+    if (write_piece(x) < 0)
+        proto_h2_reset(x->h2, PROTO_H2_INTERNAL_ERROR);
+    x->home->dirty(x->home);
+}
+
+static const struct srv_call_ops call_ops = {call_header, call_answered, call_grew};
 
 /* ---- events ---- */
 

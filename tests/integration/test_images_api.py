@@ -3,12 +3,13 @@ import base64
 import hashlib
 import io
 import json
+import time
 
 import numpy as np
 import pytest
 
 import pictures
-from pictures import BLUE, GREEN, RED, RED_JPEG
+from pictures import BLUE, GREEN, RED, RED_JPEG, noise
 
 JSON, LINES = {"Content-Type": "application/json"}, {"Content-Type": "application/x-ndjson"}
 
@@ -95,6 +96,69 @@ def test_lines(tiny, end):
 def test_lines_without_one_good_image(tiny):
     r = tiny.request("POST", "/v1/classify", "x\ny\n", LINES)
     assert r.status == 200 and [json.loads(line)["status"] for line in r.body.splitlines()] == [400, 400]
+
+
+def pieces(d, lines, path="/v1/classify"):
+    """The lines of the answer, each with the seconds from the request's end to its coming."""
+    body = "".join(line + "\n" for line in lines).encode()
+    c = d.connect()
+    c.request("POST", path, body, LINES)
+    start = time.monotonic()
+    r = c.getresponse()
+    assert r.status == 200 and r.getheader("Content-Type") == "application/x-ndjson"
+    assert r.getheader("Transfer-Encoding") == "chunked"
+    got = []
+    while line := r.readline():
+        got.append((time.monotonic() - start, json.loads(line)))
+    c.request("GET", "/v2/health/live")
+    assert c.getresponse().status == 200  # the connection goes on
+    c.close()
+    return got
+
+
+def test_lines_leave_when_they_are_ready(start):
+    """One worker, pictures that take long: the first answers are here long before the last."""
+    d = start("--workers", "1", "--max-batch", "1")
+    slow = b64(noise(1500, 1200))
+    got = pieces(d, ['{"id":%d,"image":"%s"}' % (i, slow if i % 2 else b64(RED)) for i in range(12)])
+    assert [line["id"] for _, line in got] == list(range(12))
+    assert all(line["status"] == 200 for _, line in got)
+    assert got[0][0] < got[-1][0] / 2
+
+
+def test_bad_lines_wait_for_their_turn(start):
+    d = start("--workers", "1")
+    got = [line for _, line in pieces(d, ["x", '{"image":"%s"}' % b64(RED), "y", '{"image":"%s"}' % b64(b"text"), "z"])]
+    assert [line["status"] for line in got] == [400, 200, 400, 415, 400]
+
+
+def test_who_leaves_between_lines(start):
+    """What has not been computed is not, and the next client is served."""
+    d = start("--workers", "1", "--max-batch", "1")
+    slow = b64(noise(1500, 1200))
+    body = ('{"image":"%s"}\n' % slow * 7).encode()
+    with d.socket() as s:
+        s.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+                  b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert s.recv(100).startswith(b"HTTP/1.1 200")
+    assert d.classify(RED).status == 200
+    end = time.monotonic() + 60
+    while d.metric("mobilenetd_requests_open") > 1:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_stop_between_lines(start):
+    d = start("--workers", "1", "--max-batch", "1", "--drain-timeout-ms", "300")
+    slow = b64(noise(1500, 1200))
+    c = d.connect()
+    c.request("POST", "/v1/classify", ('{"image":"%s"}\n' % slow * 7).encode(), LINES)
+    r = c.getresponse()
+    first = json.loads(r.readline())
+    d.signal()
+    rest = [json.loads(line) for line in r.read().splitlines()]
+    assert first["status"] == 200 and len(rest) == 6 and rest[-1]["status"] in (200, 503)
+    assert d.wait() == 0
 
 
 @pytest.mark.parametrize("body, status", [("\n\n", 400), ("{}\n" * 65, 413), ("", 422)])

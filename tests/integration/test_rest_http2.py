@@ -1,4 +1,5 @@
 """The routes of HTTP over HTTP/2, on the gRPC port: the same answers, beside gRPC on one connection."""
+import base64
 import gzip
 import json
 import re
@@ -154,3 +155,20 @@ def test_drain_answers_what_is_in_flight(start):
     d.signal()
     assert b'"predictions"' in p.stdout.read()
     assert p.wait(30) == 0 and d.wait() == 0
+
+
+def test_lines_leave_when_they_are_ready(start):
+    """NDJSON: a frame for a line, not all of them at the end."""
+    d = start("--workers", "1", "--max-batch", "1")
+    picture = base64.b64encode(SLOW).decode()
+    body = "".join('{"id":%d,"image":"%s"}\n' % (i, picture) for i in range(8)).encode()
+    p = subprocess.Popen(["curl", "-sSN", "--http2-prior-knowledge", "--data-binary", "@-", "-H",
+                          "Content-Type: application/x-ndjson", f"http://127.0.0.1:{d.grpc_port}/v1/classify"],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    p.stdin.write(body)
+    p.stdin.close()
+    start_s, got = time.monotonic(), []
+    for line in p.stdout:
+        got.append((time.monotonic() - start_s, json.loads(line)["id"]))
+    assert p.wait(30) == 0 and [i for _, i in got] == list(range(8))
+    assert got[0][0] < got[-1][0] / 2
