@@ -154,6 +154,12 @@ int eng_graph_join(struct eng_graph *a, struct eng_graph *b_take, char *err, siz
  */
 int eng_graph_cut(struct eng_graph *g, char *err, size_t errlen);
 
+/* A checked graph for pictures of another size, with the same weights: windows padded SAME stay so,
+ * pools over the whole map follow it. ENG_E_UNSUPPORTED, ENG_E_DATA: some node depends on the size
+ * (a layer that reads a flattened map), it is named; then the graph is good for eng_graph_destroy()
+ * alone. */
+int eng_graph_resize(struct eng_graph *g, int height, int width, char *err, size_t errlen);
+
 /* TensorFlow's SAME along one axis: as many outputs as steps fit, the odd pixel of padding behind.
  * All arguments are positive. ENG_E_LIMIT: more padding than a window may have. */
 int eng_same_padding(int in, int k, int stride, int dilation, int *ret_before, int *ret_after);

@@ -214,6 +214,21 @@ static int import_head(struct loading *l, struct eng_sha256 *sum)
     return rc < 0 ? eng_fail_in(l->err, l->errlen, rc, "the head") : 0;
 }
 
+/* The manifest may ask for another resolution than the file was made with. */
+static int fit_size(struct loading *l)
+{
+    const struct eng_manifest *mf = &l->manifest;
+    struct eng_graph *g = l->m->g;
+    const struct eng_tensor *in = &g->tensors[g->input];
+    int height = mf->height ? mf->height : in->dim[1], width = mf->width ? mf->width : in->dim[2];
+    if (in->rank != 4 || (height == in->dim[1] && width == in->dim[2]))
+        return 0;
+    char what[64];
+    snprintf(what, sizeof what, "an input of %dx%d", height, width);
+    int rc = eng_graph_resize(g, height, width, l->err, l->errlen);
+    return rc < 0 ? eng_fail_in(l->err, l->errlen, rc, what) : 0;
+}
+
 /* ---- what there is to know ---- */
 
 static const char *keep(struct eng_model *m, const char *s)
@@ -435,7 +450,7 @@ static int load(struct loading *l)
     for (int i = 0; rc == 0 && i < l->manifest.n_files; i++)
         rc = read_file(l, i, &sum);
     if (rc < 0 || (rc = import_files(l)) < 0 ||
-        (l->manifest.n_head > 0 && (rc = import_head(l, &sum)) < 0) ||
+        (l->manifest.n_head > 0 && (rc = import_head(l, &sum)) < 0) || (rc = fit_size(l)) < 0 ||
         (rc = make_plan(m, &l->opts, l->err, l->errlen)) < 0 || (rc = describe_files(l)) < 0)
         return rc;
     eng_sha256_hex(&sum, digest);

@@ -31,8 +31,7 @@ struct srv_tune_order {
 
 static void key_of(const struct srv *s, const struct srv_model *m, char ret[KEY])
 {
-    snprintf(ret, KEY, "%s %s %s %d ", m->info->digest, m->info->precision, m->info->isa,
-             s->workers);
+    snprintf(ret, KEY, "%s %s %d ", m->identity, m->info->isa, s->workers);
 }
 
 int srv_tune_open(struct srv *s, char *err, size_t errlen)

@@ -1,6 +1,6 @@
 /* Tunes the plans of loaded models while nobody wants anything: a thread of its own, that measures
  * a few runs at a time and only when every worker is idle. What it finds is kept in a file, if
- * option tune_cache names one: a line each, DIGEST PRECISION ISA WORKERS TUNING, the last of equals
+ * option tune_cache names one: a line each, IDENTITY ISA WORKERS TUNING, the last of equals
  * counts. The file is opened before the sandbox closes, and only ever appended to. */
 #ifndef SRV_TUNE_H
 #define SRV_TUNE_H

@@ -348,6 +348,20 @@ static void check_refuses(void **state)
     refused(&t, ENG_E_UNSUPPORTED, "too far apart");
 }
 
+/* A layer that reads a flattened map has weights for one size. */
+static void what_depends_on_the_size(void **state)
+{
+    (void)state;
+    struct tiny t;
+    tiny_begin(&t, ENG_F32, 8, 8, 3, 1);
+    tiny_conv(&t, 4, 3, 2, 1, 1, 0);
+    tiny_reshape_flat(&t);
+    tiny_end(&t);
+    assert_int_equal(eng_graph_resize(t.g, 12, 8, err, sizeof err), ENG_E_DATA);
+    assert_non_null(strstr(err, "as many elements"));
+    eng_graph_destroy(t.g);
+}
+
 /* A day of one core in a file of a few bytes. */
 static void endless_work(void **state)
 {
@@ -375,6 +389,7 @@ int main(void)
         cmocka_unit_test(parts_become_one),
         cmocka_unit_test(parts_that_do_not_fit),
         cmocka_unit_test(check_refuses),
+        cmocka_unit_test(what_depends_on_the_size),
         cmocka_unit_test(endless_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,6 +169,42 @@ static void names(void **state)
     assert_string_equal(name, "mobilenet_v1_0.75_192_full");
 }
 
+static void same_shapes(const struct eng_graph *a, const struct eng_graph *b)
+{
+    assert_int_equal(a->n_nodes, b->n_nodes);
+    assert_int_equal(a->n_tensors, b->n_tensors);
+    for (int i = 0; i < a->n_nodes; i++)
+        assert_memory_equal(&a->nodes[i].win, &b->nodes[i].win, sizeof a->nodes[i].win);
+    for (int i = 0; i < a->n_tensors; i++) {
+        assert_int_equal(a->tensors[i].rank, b->tensors[i].rank);
+        assert_memory_equal(a->tensors[i].dim, b->tensors[i].dim, sizeof a->tensors[i].dim);
+    }
+}
+
+/* One weights file, several resolutions: what the builder makes for them, odd ones too. */
+static void other_resolutions(void **state)
+{
+    (void)state;
+    static const int sides[] = {192, 160, 128, 129, 97, 33, 256};
+    char err[256];
+    for (int k = 0; k < 14; k++) {
+        struct eng_mobilenet_spec spec = {1 + k % 2, 0.25, 224, 100, ENG_FORM_SEPARABLE, 1};
+        enum eng_precision p = k % 4 < 2 ? ENG_PRECISION_FP32 : ENG_PRECISION_INT8;
+        struct eng_graph *g = build(&spec, p);
+        if (eng_graph_resize(g, sides[k / 2], sides[k / 2], err, sizeof err) < 0)
+            fail_msg("%s", err);
+        spec.rho = sides[k / 2];
+        struct eng_graph *want = build(&spec, p);
+        same_shapes(g, want);
+        eng_graph_destroy(want);
+        eng_graph_destroy(g);
+    }
+    struct eng_mobilenet_spec spec = {1, 0.25, 224, 100, ENG_FORM_SEPARABLE, 1};
+    struct eng_graph *g = build(&spec, ENG_PRECISION_FP32);
+    assert_int_equal(eng_graph_resize(g, 0, 224, err, sizeof err), ENG_E_DATA);
+    eng_graph_destroy(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +215,7 @@ int main(void)
         cmocka_unit_test(seeds_differ),
         cmocka_unit_test(refuses),
         cmocka_unit_test(names),
+        cmocka_unit_test(other_resolutions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

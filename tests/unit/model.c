@@ -353,8 +353,9 @@ static void broken_folders(void **state)
     refused(ENG_E_DATA, "l.txt has 2 lines, the model 3 outputs");
     put_text("model.json", "{\"files\":[\"a.tflite\"],\"class_offset\":3}");
     refused(ENG_E_DATA, "class_offset 3");
-    put_text("model.json", "{\"files\":[\"a.tflite\"],\"input\":{\"height\":9}}");
-    refused(ENG_E_DATA, "the model has 8x8");
+    put_text("model.json",
+             "{\"files\":[\"a.tflite\"],\"input\":{\"height\":16384,\"width\":16384}}");
+    refused(ENG_E_LIMIT, "an input of 16384x16384");
     put_text("model.json", "{\"files\":[\"a.tflite\",\"b.tflite\"]}");
     refused(ENG_E_DATA, "b.tflite: the parts do not fit");
     put_text("model.json", "{\"files\":[\"model.json\"]}");
