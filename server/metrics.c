@@ -286,7 +286,8 @@ static void put_models(FILE *f, struct srv *s)
     put_images(f, r);
     head(f, "queue_depth", "gauge", "Images that wait, by model.");
     for (int i = 0; i < r->n; i++)
-        of_model(f, "queue_depth", r->models[i], (double)srv_pool_queued(s->pool, r->models[i]));
+        of_model(f, "queue_depth", r->models[i],
+                 (double)srv_pool_queued(s->pool, r->models[i], NULL));
     head(f, "model_batches_total", "counter", "Runs of the network, by model.");
     for (int i = 0; i < r->n; i++)
         of_model(f, "model_batches_total", r->models[i], (double)r->models[i]->stats.batches);

@@ -476,10 +476,12 @@ struct srv_pool_state srv_pool_state(struct srv_pool *p)
     return s;
 }
 
-size_t srv_pool_queued(struct srv_pool *p, struct srv_model *m)
+size_t srv_pool_queued(struct srv_pool *p, struct srv_model *m, size_t *ret_bytes)
 {
     pthread_mutex_lock(&p->lock);
     size_t n = m->queue.n;
+    if (ret_bytes)
+        *ret_bytes = m->queue.bytes;
     pthread_mutex_unlock(&p->lock);
     return n;
 }

@@ -104,7 +104,8 @@ struct srv_pool_state {
     uint64_t helped;
 };
 struct srv_pool_state srv_pool_state(struct srv_pool *p);
-size_t srv_pool_queued(struct srv_pool *p, struct srv_model *m); /* of one model */
+size_t srv_pool_queued(struct srv_pool *p, struct srv_model *m,
+                       size_t *ret_bytes); /* of one model; ret_bytes may be NULL */
 
 /* Workers. */
 struct srv_context *srv_pool_context_take(struct srv_pool *p, struct srv_model *m, int batch,

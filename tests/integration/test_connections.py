@@ -151,6 +151,18 @@ def test_overload_is_429_with_retry_after(start):
     assert d.classify(RED).status == 200
 
 
+def test_bytes_that_wait_are_bounded(start):
+    """By count there is room for all; by bytes for two. What finds an empty queue is taken, however long it is."""
+    d = start("--queue-bytes", "1M", "--workers", "1", "--max-batch", "1")
+    slow = pictures.plain((9, 99, 200), size=(6000, 5000), kind="JPEG")
+    assert 350_000 < len(slow) < 1_000_000
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: d.classify(slow, timeout=120), range(16)))
+    assert {r.status for r in answers} == {200, 429}
+    long = pictures.noise(1800, 1200)
+    assert len(long) > 1_048_576 and d.classify(long, timeout=60).status == 200
+
+
 def test_refused_ones_cannot_hammer(start):
     """A refusal for load is held back a little: one connection gets no more than fifty a second."""
     d = start("--workers", "1", "--max-batch", "1", "--queue-limit", "1")

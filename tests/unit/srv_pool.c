@@ -241,7 +241,7 @@ static void all_or_none_up_to_the_limit(void **state)
     struct srv_job *jobs = make_jobs(&b, 50, SRV_NEVER);
     assert_int_equal(srv_pool_submit(b.pool, b.model, jobs, 50, 49), -EAGAIN);
     assert_int_equal(jobs[0].state, SRV_JOB_NEW);
-    assert_int_equal(srv_pool_queued(b.pool, b.model), 0);
+    assert_int_equal(srv_pool_queued(b.pool, b.model, NULL), 0);
     assert_int_equal(srv_pool_submit(b.pool, b.model, jobs, 50, 50), 0);
     int withdrawn = 0;
     for (int i = 0; i < 50; i++)
