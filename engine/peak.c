@@ -55,6 +55,7 @@ static const struct eng_peak_kernel *const i8_rows[] = {
 #elif defined(__aarch64__)
     &eng_peak_i8_neon,
     &eng_peak_i8_dotprod,
+    &eng_peak_i8_i8mm,
 #endif
 };
 #if defined(__x86_64__)

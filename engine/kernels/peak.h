@@ -20,7 +20,7 @@ extern const struct eng_peak_kernel eng_peak_i8_avx512vnni;
 extern const struct eng_peak_kernel eng_peak_bf16_avx512bf16;
 #elif defined(__aarch64__)
 extern const struct eng_peak_kernel eng_peak_f32_neon, eng_peak_i8_neon;
-extern const struct eng_peak_kernel eng_peak_i8_dotprod;
+extern const struct eng_peak_kernel eng_peak_i8_dotprod, eng_peak_i8_i8mm;
 #endif
 
 #if defined(__x86_64__)
