@@ -88,6 +88,7 @@ enum {
     BITS_AVX512 = BITS_AVX2 | ENG_CPU_AVX512,
     BITS_AVX512VNNI = BITS_AVX512 | ENG_CPU_AVX512VNNI | ENG_CPU_AVX512VBMI,
     BITS_DOTPROD = ENG_CPU_NEON | ENG_CPU_DOTPROD,
+    BITS_I8MM = BITS_DOTPROD | ENG_CPU_I8MM,
 };
 
 /* Lowest first; eng_cpu_name() takes the last that fits. The AVX-512 levels carry AVX-VNNI when
@@ -105,7 +106,8 @@ static const struct {
     {"avx512bf16", BITS_AVX512VNNI | ENG_CPU_AVX512BF16, ENG_CPU_AVXVNNI},
     {"neon", ENG_CPU_NEON, 0},
     {"dotprod", BITS_DOTPROD, 0},
-    {"i8mm", BITS_DOTPROD | ENG_CPU_I8MM, ENG_CPU_NEONBF16},
+    {"i8mm", BITS_I8MM, 0},
+    {"bf16", BITS_I8MM | ENG_CPU_NEONBF16, 0},
 };
 
 int eng_cpu_parse(uint32_t *ret_bits, const char *name)

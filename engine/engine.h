@@ -53,7 +53,7 @@ enum {
 uint32_t eng_cpu_detect(void); /* pure; the caller keeps the answer */
 
 /* The bits of a named level and of all below it: "c", "sse41", "avx2", "avxvnni", "avx512",
- * "avx512vnni", "avx512bf16", "neon", "dotprod", "i8mm", "native" (all bits set).
+ * "avx512vnni", "avx512bf16", "neon", "dotprod", "i8mm", "bf16" (Arm's), "native" (all bits set).
  * -EINVAL for any other name. */
 int eng_cpu_parse(uint32_t *ret_bits, const char *name);
 /* Name of the highest level contained in `bits`: one of the names above, never "native". */

@@ -261,7 +261,9 @@ struct eng_conv3_f32_kernel {
 
 /* ---- bf16: the upper half of a float ---- Activations between layers and pointwise weights are
  * bf16, rounded half to even (bf16.h); sums, biases and depthwise weights (1 % of all) are fp32.
- * Products of two bf16 are exact in fp32. Canonical weights are fp32; pack() rounds them. */
+ * Products of two bf16 are exact in fp32; order and rounding of their sums are the kernel's own,
+ * off by at most (k + 3) units of 2^-24 of the magnitudes. Canonical weights are fp32; pack()
+ * rounds them. */
 struct eng_pw_bf16_args {
     const uint16_t *a; /* as eng_pw_f32_args; strides in elements */
     size_t a_stride;

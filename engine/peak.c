@@ -60,6 +60,8 @@ static const struct eng_peak_kernel *const i8_rows[] = {
 };
 #if defined(__x86_64__)
 static const struct eng_peak_kernel *const bf16_rows[] = {&eng_peak_bf16_avx512bf16};
+#elif defined(__aarch64__)
+static const struct eng_peak_kernel *const bf16_rows[] = {&eng_peak_bf16_neonbf16};
 #endif
 
 static const struct eng_peak_kernel *best(const struct eng_peak_kernel *const *rows, size_t n,
@@ -76,7 +78,7 @@ static const struct eng_peak_kernel *choose(enum eng_precision precision, uint32
 {
     if (precision == ENG_PRECISION_INT8 || precision == ENG_PRECISION_UINT8)
         return best(i8_rows, sizeof i8_rows / sizeof *i8_rows, bits);
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
     const struct eng_peak_kernel *k = best(bf16_rows, 1, bits);
     if (precision == ENG_PRECISION_BF16 && k)
         return k;

@@ -1,5 +1,6 @@
-/* Packed bf16 weights, the same for every ISA: 16 fp32 of bias, then one vector of 64 bytes per
- * pair of inputs, [16 channels][2] bf16. Depthwise weights are those of f32_pack.h. */
+/* Packed bf16 weights of all kernels but NEON-BF16's matrix multiplies: 16 fp32 of bias, then one
+ * vector of 64 bytes per pair of inputs, [16 channels][2] bf16. Depthwise weights are those of
+ * f32_pack.h. */
 #ifndef ENG_KERNELS_BF16_PACK_H
 #define ENG_KERNELS_BF16_PACK_H
 

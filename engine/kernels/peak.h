@@ -21,6 +21,7 @@ extern const struct eng_peak_kernel eng_peak_bf16_avx512bf16;
 #elif defined(__aarch64__)
 extern const struct eng_peak_kernel eng_peak_f32_neon, eng_peak_i8_neon;
 extern const struct eng_peak_kernel eng_peak_i8_dotprod, eng_peak_i8_i8mm;
+extern const struct eng_peak_kernel eng_peak_bf16_neonbf16;
 #endif
 
 #if defined(__x86_64__)

@@ -550,7 +550,7 @@ static void check_picked(const void *unused)
 {
     static const char *const level[] = {"c",       "sse41",      "avx2",       "avxvnni",
                                         "avx512",  "avx512vnni", "avx512bf16", "neon",
-                                        "dotprod", "i8mm",       "native"};
+                                        "dotprod", "i8mm",       "bf16",       "native"};
     (void)unused;
 #define KERNEL(op, isa, bits)                                                                      \
     {                                                                                              \
