@@ -400,7 +400,8 @@ static void same_bits_everywhere(void **state)
                              0);
             struct eng_team *empty;
             assert_int_equal(eng_team_create(&empty, threads), 0);
-            check_choices(&own, empty, want);
+            if (threads == 2 || !getenv("MOBILENETD_QUICK"))
+                check_choices(&own, empty, want);
             eng_team_destroy(empty);
             for (int batch = 1; batch <= MAX_BATCH; batch++) {
                 check_team(&w, threads, batch, want);
