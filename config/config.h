@@ -21,7 +21,8 @@ enum {
     CFG_CONFIG = 1 << 6,
     CFG_QUANTIZE = 1 << 7,
     CFG_TEACH = 1 << 8,
-    CFG_ALL = (1 << 9) - 1,
+    CFG_COMPRESS = 1 << 9,
+    CFG_ALL = (1 << 10) - 1,
 };
 
 /* Field types by kind of the row:

@@ -20,7 +20,8 @@ struct loader {
 
 static int takes_arguments(int command)
 {
-    return (command & (CFG_CLASSIFY | CFG_BENCH | CFG_DESCRIBE | CFG_QUANTIZE | CFG_TEACH)) != 0;
+    return (command & (CFG_CLASSIFY | CFG_BENCH | CFG_DESCRIBE | CFG_QUANTIZE | CFG_TEACH |
+                       CFG_COMPRESS)) != 0;
 }
 
 /* "--max-body" of "max_body" */

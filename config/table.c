@@ -85,6 +85,8 @@ const char *cfg_command_name(int command)
         return "quantize";
     case CFG_TEACH:
         return "teach";
+    case CFG_COMPRESS:
+        return "compress";
     default:
         return "mobilenetd";
     }

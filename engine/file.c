@@ -31,6 +31,15 @@ static int read_all(int fd, char *to, size_t len)
     return 0;
 }
 
+int eng_file_create(struct eng_file *ret, size_t len)
+{
+    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return -ENOMEM;
+    *ret = (struct eng_file){p, len};
+    return 0;
+}
+
 static int read_open(struct eng_file *ret, int fd, const char *path, size_t max, char *err,
                      size_t errlen)
 {
@@ -43,15 +52,15 @@ static int read_open(struct eng_file *ret, int fd, const char *path, size_t max,
     if ((uint64_t)st.st_size > max)
         return eng_fail(err, errlen, ENG_E_LIMIT, "%.200s: larger than %zu bytes", path, max);
     size_t len = (size_t)st.st_size;
-    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
+    struct eng_file f;
+    if (eng_file_create(&f, len) < 0)
         return fail_errno(path, ENOMEM, err, errlen);
-    int rc = read_all(fd, p, len);
+    int rc = read_all(fd, f.bytes, len);
     if (rc < 0) {
-        munmap(p, len);
+        eng_file_finish(&f);
         return fail_errno(path, -rc, err, errlen);
     }
-    *ret = (struct eng_file){p, len};
+    *ret = f;
     return 0;
 }
 

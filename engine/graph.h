@@ -149,6 +149,9 @@ int eng_graph_fold(struct eng_graph *g, char *err, size_t errlen);
  * happens, and after a failure `a` is good for eng_graph_destroy() alone. */
 int eng_graph_join(struct eng_graph *a, struct eng_graph *b_take, char *err, size_t errlen);
 
+/* A graph of its own, not yet checked, that shares names and constants with `from`; -ENOMEM. */
+int eng_graph_clone(struct eng_graph **ret, const struct eng_graph *from);
+
 /* Drops everything behind the embedding, which becomes the output as fp32 [1,1,1,C]: dequantised
  * and reshaped where it is not. A checked graph stays one. ENG_E_UNSUPPORTED: it has no embedding.
  */

@@ -118,3 +118,27 @@ int eng_graph_cut(struct eng_graph *g, char *err, size_t errlen)
         return eng_fail(err, errlen, rc, "not enough memory for the model");
     return eng_graph_check(g, err, errlen);
 }
+
+int eng_graph_clone(struct eng_graph **ret, const struct eng_graph *from)
+{
+    struct eng_graph *g;
+    int rc = eng_graph_create(&g);
+    for (int i = 0; rc >= 0 && i < from->n_tensors; i++)
+        rc = eng_graph_add_tensor(g, &from->tensors[i]);
+    for (int i = 0; rc >= 0 && i < from->n_nodes; i++) {
+        struct eng_node n = from->nodes[i];
+        n.in = eng_graph_alloc(g, (size_t)n.n_in + 1, sizeof *n.in);
+        if (n.in)
+            memcpy(n.in, from->nodes[i].in, (size_t)n.n_in * sizeof *n.in);
+        rc = n.in ? eng_graph_add_node(g, &n) : -ENOMEM;
+    }
+    if (rc < 0) {
+        if (g)
+            eng_graph_destroy(g);
+        return rc;
+    }
+    g->input = from->input;
+    g->output = from->output;
+    *ret = g;
+    return 0;
+}

@@ -17,6 +17,7 @@
 #include "engine/manifest.h"
 #include "engine/mobilenet.h"
 #include "engine/plan.h"
+#include "engine/press.h"
 #include "engine/release.h"
 #include "engine/sha256.h"
 
@@ -128,19 +129,19 @@ static int import_part(struct loading *l, const struct eng_file *file, struct en
     return eng_fail(l->err, l->errlen, ENG_E_FORMAT, "not a model file of a known format");
 }
 
+static size_t max_bytes(const struct loading *l)
+{
+    return l->opts.max_file_bytes ? l->opts.max_file_bytes : (size_t)1 << 30;
+}
+
 static int read_file(struct loading *l, int index, struct eng_sha256 *sum)
 {
-    char path[4096];
-    struct eng_model *m = l->m;
-    const char *name = l->manifest.files[index];
-    if (snprintf(path, sizeof path, "%s/%s", l->dir, name) >= (int)sizeof path)
-        return eng_fail(l->err, l->errlen, -ENAMETOOLONG, "%.80s: the path is too long", name);
-    size_t max = l->opts.max_file_bytes ? l->opts.max_file_bytes : (size_t)1 << 30;
-    int rc = eng_file_read(&m->files[index], path, max, l->err, l->errlen);
+    struct eng_file *f = &l->m->files[index];
+    int rc = eng_press_read(f, l->dir, l->manifest.files[index], max_bytes(l), l->err, l->errlen);
     if (rc < 0)
         return rc;
-    m->n_files = index + 1;
-    eng_sha256_add(sum, m->files[index].bytes, m->files[index].len);
+    l->m->n_files = index + 1;
+    eng_sha256_add(sum, f->bytes, f->len);
     return 0;
 }
 
@@ -190,14 +191,10 @@ static int import_head(struct loading *l, struct eng_sha256 *sum)
     struct eng_part parts[2];
     struct eng_file files[2] = {{0}};
     struct eng_graph *head;
-    char path[4096];
     int rc = 0;
     for (int i = 0; i < 2 && rc == 0; i++) {
-        if (snprintf(path, sizeof path, "%s/%s", l->dir, l->manifest.head[i]) >= (int)sizeof path)
-            rc = eng_fail(l->err, l->errlen, -ENAMETOOLONG, "%.80s: the path is too long",
-                          l->manifest.head[i]);
-        if (rc == 0)
-            rc = eng_file_read(&files[i], path, (size_t)1 << 30, l->err, l->errlen);
+        rc =
+            eng_press_read(&files[i], l->dir, l->manifest.head[i], max_bytes(l), l->err, l->errlen);
         if (rc == 0)
             eng_sha256_add(sum, files[i].bytes, files[i].len);
         parts[i] = (struct eng_part){l->manifest.head[i], files[i].bytes, files[i].len};

@@ -29,7 +29,7 @@ struct eng_model_options {
     uint32_t cpu_bits;            /* kernels may use these; 0 = eng_cpu_detect() */
     enum eng_precision precision; /* AUTO, or FP32/BF16 of a float model */
     int reference;         /* 1: strict C kernels, NHWC, one step a node, every tensor kept */
-    size_t max_file_bytes; /* 0 = 1 GiB */
+    size_t max_file_bytes; /* also of a compressed file when it is expanded; 0 = 1 GiB */
 };
 
 /* What the manifest says that the model answers to a picture. */

@@ -12,16 +12,17 @@
 
 /* ---- weights: OHWI -> OIHW, [1,KH,KW,C] -> [C,1,KH,KW] ---- */
 
-static void transposed(const struct eng_tensor *t, int depthwise, int8_t *to, int64_t dim[4])
+static void transposed(const struct eng_tensor *t, int depthwise, char *to, int64_t dim[4])
 {
-    const int8_t *from = t->data;
+    const char *from = t->data;
+    size_t unit = eng_type_size(t->type);
     size_t o = (size_t)(depthwise ? t->dim[3] : t->dim[0]), in = depthwise ? 1 : (size_t)t->dim[3];
     size_t pixels = (size_t)t->dim[1] * (size_t)t->dim[2];
     for (size_t a = 0; a < o; a++)
         for (size_t p = 0; p < pixels; p++)
             for (size_t b = 0; b < in; b++)
-                to[(a * in + b) * pixels + p] =
-                    depthwise ? from[p * o + a] : from[(a * pixels + p) * in + b];
+                memcpy(to + ((a * in + b) * pixels + p) * unit,
+                       from + (depthwise ? p * o + a : (a * pixels + p) * in + b) * unit, unit);
     dim[0] = (int64_t)o;
     dim[1] = (int64_t)in;
     dim[2] = t->dim[1];
@@ -29,28 +30,43 @@ static void transposed(const struct eng_tensor *t, int depthwise, int8_t *to, in
 }
 
 /* Of a fully connected layer on an image: [O][HWC] -> [O][CHW]. */
-static void flattened(const struct eng_tensor *t, const struct eng_tensor *x, int8_t *to,
+static void flattened(const struct eng_tensor *t, const struct eng_tensor *x, char *to,
                       int64_t dim[2])
 {
-    const int8_t *from = t->data;
+    const char *from = t->data;
+    size_t unit = eng_type_size(t->type);
     size_t c = x->rank == 4 ? (size_t)x->dim[3] : (size_t)t->dim[1];
     size_t pixels = (size_t)t->dim[1] / c;
     for (size_t o = 0; o < (size_t)t->dim[0]; o++)
         for (size_t p = 0; p < pixels; p++)
             for (size_t k = 0; k < c; k++)
-                to[(o * c + k) * pixels + p] = from[(o * pixels + p) * c + k];
+                memcpy(to + ((o * c + k) * pixels + p) * unit,
+                       from + ((o * pixels + p) * c + k) * unit, unit);
     dim[0] = t->dim[0];
     dim[1] = t->dim[1];
 }
 
+/* Of a float layer; it may have none. */
+static void float_bias(struct eng_ow *w, const struct eng_node *n)
+{
+    char name[ENG_OW_NAME];
+    if (n->n_in < 3 || n->in[2] < 0)
+        return;
+    const struct eng_tensor *t = eng_ow_tensor(w, n->in[2]);
+    int64_t dim = (int64_t)eng_tensor_elements(t);
+    eng_ow_name_of(w, n->in[2], "", name);
+    eng_ow_initialiser(w, name, ENG_OW_FLOAT, &dim, 1, t->data, t->size);
+    snprintf(w->value[n->in[2]], ENG_OW_NAME, "%s", name);
+}
+
 static int weights(struct eng_ow *w, const struct eng_node *n, const struct eng_tensor *x)
 {
-    const struct eng_tensor *t = eng_ow_tensor(w, n->in[1]), *bias = eng_ow_tensor(w, n->in[2]);
+    const struct eng_tensor *t = eng_ow_tensor(w, n->in[1]);
     char name[ENG_OW_NAME], stored[ENG_OW_NAME];
     int64_t dim[4];
     int fc = n->op == ENG_OP_FC;
-    size_t size = eng_tensor_elements(t);
-    int8_t *data = malloc(size);
+    size_t size = eng_tensor_elements(t) * eng_type_size(t->type);
+    char *data = malloc(size);
     if (!data)
         return eng_fail(w->err, w->errlen, -ENOMEM, "not enough memory for the file");
     if (fc)
@@ -59,8 +75,16 @@ static int weights(struct eng_ow *w, const struct eng_node *n, const struct eng_
         transposed(t, n->op == ENG_OP_DEPTHWISE, data, dim);
     eng_ow_name_of(w, n->in[1], "", name);
     eng_ow_name_of(w, n->in[1], ".q", stored);
+    if (t->type == ENG_F32) {
+        eng_ow_initialiser(w, name, ENG_OW_FLOAT, dim, fc ? 2 : 4, data, size);
+        free(data);
+        snprintf(w->value[n->in[1]], ENG_OW_NAME, "%s", name);
+        float_bias(w, n);
+        return 0;
+    }
+    const struct eng_tensor *bias = eng_ow_tensor(w, n->in[2]);
     for (size_t i = 0; i < size; i++)
-        data[i] = (int8_t)(data[i] ^ eng_ow_offset(t));
+        data[i] = (char)(data[i] ^ eng_ow_offset(t));
     eng_ow_initialiser(w, stored, ENG_OW_UINT8, dim, fc ? 2 : 4, data, size);
     free(data);
     eng_ow_parameters(w, name, t);
@@ -91,7 +115,7 @@ static int convolution(struct eng_ow *w, const struct eng_node *n, const char *m
     int rc = weights(w, n, x);
     if (rc < 0)
         return rc;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < n->n_in && n->in[i] >= 0; i++)
         eng_ow_input(w, w->value[n->in[i]]);
     window(w, &n->win);
     eng_ow_attribute_ints(w, "dilations", (int[]){n->win.dh, n->win.dw}, 2);
@@ -130,7 +154,7 @@ static int fully_connected(struct eng_ow *w, const struct eng_node *n, const cha
         return rc;
     flatten(w, n->in[0], x);
     eng_ow_input(w, x);
-    for (int i = 1; i < 3; i++)
+    for (int i = 1; i < n->n_in && n->in[i] >= 0; i++)
         eng_ow_input(w, w->value[n->in[i]]);
     eng_ow_attribute_int(w, "transB", 1);
     eng_ow_emit(w, "Gemm", made);
@@ -149,10 +173,16 @@ static int pool(struct eng_ow *w, const struct eng_node *n, const char *made)
 
 static int mean(struct eng_ow *w, const struct eng_node *n, const char *made)
 {
-    if (eng_ow_tensor(w, n->out)->rank != 4)
-        return eng_ow_fail(w, n, "it drops dimensions");
+    char whole[ENG_OW_NAME];
+    int image = eng_ow_tensor(w, n->out)->rank == 4;
+    eng_ow_name_of(w, n->out, ".pool", whole);
     eng_ow_input(w, w->value[n->in[0]]);
-    eng_ow_emit(w, "GlobalAveragePool", made);
+    eng_ow_emit(w, "GlobalAveragePool", image ? made : whole);
+    if (image)
+        return 0;
+    eng_ow_input(w, whole);
+    eng_ow_attribute_int(w, "axis", 1);
+    eng_ow_emit(w, "Flatten", made);
     return 0;
 }
 

@@ -87,31 +87,6 @@ static int no_memory(char *err, size_t errlen)
     return eng_fail(err, errlen, -ENOMEM, "not enough memory to quantise the model");
 }
 
-/* A graph of its own that shares names and constants with `from`. */
-static int clone(struct eng_graph **ret, const struct eng_graph *from)
-{
-    struct eng_graph *g;
-    int rc = eng_graph_create(&g);
-    for (int i = 0; rc >= 0 && i < from->n_tensors; i++)
-        rc = eng_graph_add_tensor(g, &from->tensors[i]);
-    for (int i = 0; rc >= 0 && i < from->n_nodes; i++) {
-        struct eng_node n = from->nodes[i];
-        n.in = eng_graph_alloc(g, (size_t)n.n_in + 1, sizeof *n.in);
-        if (n.in)
-            memcpy(n.in, from->nodes[i].in, (size_t)n.n_in * sizeof *n.in);
-        rc = n.in ? eng_graph_add_node(g, &n) : -ENOMEM;
-    }
-    if (rc < 0) {
-        if (g)
-            eng_graph_destroy(g);
-        return rc;
-    }
-    g->input = from->input;
-    g->output = from->output;
-    *ret = g;
-    return 0;
-}
-
 static int allocate(struct eng_quantizer *q)
 {
     size_t n = (size_t)q->g->n_tensors;
@@ -143,7 +118,7 @@ static int load(struct eng_quantizer *q, const char *dir, char *err, size_t errl
     if ((rc = eng_model_load(&q->whole, dir, &o, err, errlen)) < 0 ||
         (rc = eng_context_create(&q->context, q->fast, q->slots, q->slots, err, errlen)) < 0)
         return rc;
-    if (clone(&q->g, eng_plan_graph(eng_model_plan(q->whole))) < 0)
+    if (eng_graph_clone(&q->g, eng_plan_graph(eng_model_plan(q->whole))) < 0)
         return no_memory(err, errlen);
     if ((rc = eng_graph_check(q->g, err, errlen)) < 0 ||
         (rc = eng_graph_fold(q->g, err, errlen)) < 0)

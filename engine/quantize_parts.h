@@ -48,7 +48,7 @@ struct eng_quantize_job {
 /* A checked graph in u8 and i8; ret_map: tensor of g -> tensor that quantises it, or -1. */
 int eng_quantize_graph(struct eng_graph **ret, int *ret_map, const struct eng_quantize_job *job);
 
-/* The ONNX file (opset 13) of a quantised graph; free() *ret. */
+/* The ONNX file (opset 13) of a quantised graph, or of a folded float one; free() *ret. */
 int eng_onnx_write(void **ret, size_t *ret_len, const struct eng_graph *g, char *err,
                    size_t errlen);
 

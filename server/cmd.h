@@ -13,6 +13,7 @@ int srv_cmd_health(const struct cfg *cfg, FILE *out, char *err, size_t errlen);
 int srv_cmd_describe(const struct cfg *cfg, FILE *out, char *err, size_t errlen);
 int srv_cmd_quantize(const struct cfg *cfg, FILE *out, char *err, size_t errlen);
 int srv_cmd_teach(const struct cfg *cfg, FILE *out, char *err, size_t errlen);
+int srv_cmd_compress(const struct cfg *cfg, FILE *out, char *err, size_t errlen);
 int srv_cmd_version(const struct cfg *cfg, FILE *out, char *err, size_t errlen);
 int srv_cmd_config(const struct cfg *cfg, FILE *out, char *err, size_t errlen);
 

@@ -22,6 +22,7 @@ struct srv_registry_options {
     const char *default_model; /* family or model; "" = the first */
     const char *only;          /* if a folder has this name, no other is read; NULL or "" = all */
     uint32_t cpu_bits;
+    size_t max_model_file;  /* bytes; 0: 1 GiB */
     int max_batch, workers; /* of the run contexts */
     enum srv_change change;
     const char *name; /* of the model that is loaded or unloaded */

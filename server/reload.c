@@ -25,6 +25,7 @@ void srv_registry_options_of(struct srv_registry_options *ret, const struct srv 
         .dir = s->models_dir,
         .default_model = cfg->default_model,
         .cpu_bits = s->cpu_bits,
+        .max_model_file = (size_t)cfg->max_model_file,
         .max_batch = (int)cfg->max_batch,
         .workers = s->workers,
     };

@@ -171,7 +171,8 @@ static int load_model(struct srv_model **ret, const char *dir, uint64_t stamp,
 {
     struct eng_model *eng;
     struct srv_model *m;
-    struct eng_model_options options = {.cpu_bits = o->cpu_bits};
+    struct eng_model_options options = {.cpu_bits = o->cpu_bits,
+                                        .max_file_bytes = o->max_model_file};
     int rc = eng_model_load(&eng, dir, &options, err, errlen);
     if (rc < 0)
         return rc;

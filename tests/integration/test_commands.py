@@ -7,7 +7,7 @@ import pytest
 import pictures
 from daemon import BINARY, free_port
 
-COMMANDS = ["serve", "classify", "bench", "quantize", "teach", "health", "describe", "config", "version"]
+COMMANDS = ["serve", "classify", "bench", "quantize", "teach", "compress", "health", "describe", "config", "version"]
 
 
 def run(*args, timeout=120):
