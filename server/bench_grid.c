@@ -22,7 +22,7 @@ static int measure_point(struct point *p, const struct cfg *cfg, char *err, size
     struct srv_measure r = {0};
     struct cfg one = *cfg;
     struct srv_measure_options o = {.threads = (int)cfg->threads,
-                                    .tune = cfg->tune,
+                                    .tune = cfg->tuned,
                                     .batch = (int)cfg->batch,
                                     .seconds = cfg->seconds / ROUNDS,
                                     .cpu_bits = srv_allowed_cpu(cfg)};

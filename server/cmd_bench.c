@@ -101,7 +101,7 @@ static void print_text(const struct bench *b, FILE *out)
     fprintf(out, "  weights %.2f MB, context %.2f MB, peak resident %.1f MB\n",
             (double)b->info->weight_bytes / 1e6, (double)m->context_bytes / 1e6,
             (double)b->rss_kb / 1e3);
-    if (b->cfg->tune)
+    if (b->cfg->tuned)
         fprintf(out, "  tuned: %d cuts differ from the cost model's\n",
                 eng_tuning_changes(b->model));
     srv_accuracy_print(&b->accuracy, 0, out);
@@ -142,7 +142,7 @@ static int bench_one(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
                                     .batch = (int)cfg->batch,
                                     .seconds = cfg->seconds,
                                     .layers = cfg->layers || cfg->plot[0],
-                                    .tune = cfg->tune,
+                                    .tune = cfg->tuned,
                                     .cpu_bits = srv_allowed_cpu(cfg)};
     int rc = srv_open_model(&b.model, cfg, err, errlen);
     if (rc < 0)
