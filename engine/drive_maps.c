@@ -6,21 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static void split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret)
-{
-    const struct eng_blocks_params *p = s->params;
-    eng_cost_blocks(p->blocks, p->block_bytes, batch, members, ret);
-}
-
-/* Unit u: its image, and its channel blocks. */
-static int blocks_of(const struct eng_call *c, int u, int *b0, int *b1)
-{
-    const struct eng_blocks_params *p = c->step->params;
-    *b0 = u % c->split->block_groups * c->split->blocks;
-    *b1 = eng_min(*b0 + c->split->blocks, p->blocks);
-    return u / c->split->block_groups;
-}
-
 static char *block_at(const struct eng_call *c, int value, int image, int b)
 {
     return eng_value_at(c, value, image) + (size_t)b * eng_value_of(c, value)->stride;
@@ -266,7 +251,7 @@ static void run_map(void *arg, int begin, int end, int member)
     const struct eng_call *c = arg;
     (void)member;
     for (int u = begin; u < end; u++) {
-        int b0, b1, image = blocks_of(c, u, &b0, &b1);
+        int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++)
             map_block(c, c->step->params, image, b);
     }
@@ -274,7 +259,7 @@ static void run_map(void *arg, int begin, int end, int member)
 
 const struct eng_driver eng_drive_map = {
     .name = "map",
-    .split = split_blocks,
+    .split = eng_split_blocks,
     .phase = {run_map},
 };
 
@@ -287,7 +272,7 @@ static void run_dwk(void *arg, int begin, int end, int member)
     const struct eng_window *w = &p->win;
     (void)member;
     for (int u = begin; u < end; u++) {
-        int b0, b1, image = blocks_of(c, u, &b0, &b1);
+        int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++)
             p->kernel->run(&(struct eng_dwk_f32_args){
                 .in = (const float *)(const void *)block_at(c, c->step->in[0], image, b),
@@ -314,7 +299,7 @@ static void run_dwk(void *arg, int begin, int end, int member)
 
 const struct eng_driver eng_drive_dwk = {
     .name = "dwk",
-    .split = split_blocks,
+    .split = eng_split_blocks,
     .phase = {run_dwk},
 };
 
@@ -372,7 +357,7 @@ static void run_concat(void *arg, int begin, int end, int member)
     const struct eng_call *c = arg;
     (void)member;
     for (int u = begin; u < end; u++) {
-        int b0, b1, image = blocks_of(c, u, &b0, &b1);
+        int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++)
             concat_block(c, c->step->params, image, b);
     }
@@ -380,7 +365,7 @@ static void run_concat(void *arg, int begin, int end, int member)
 
 const struct eng_driver eng_drive_concat = {
     .name = "concat",
-    .split = split_blocks,
+    .split = eng_split_blocks,
     .phase = {run_concat},
 };
 
@@ -413,7 +398,7 @@ static void run_gather(void *arg, int begin, int end, int member)
     const struct eng_call *c = arg;
     (void)member;
     for (int u = begin; u < end; u++) {
-        int b0, b1, image = blocks_of(c, u, &b0, &b1);
+        int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++)
             gather_block(c, c->step->params, image, b);
     }
@@ -421,6 +406,6 @@ static void run_gather(void *arg, int begin, int end, int member)
 
 const struct eng_driver eng_drive_gather = {
     .name = "gather",
-    .split = split_blocks,
+    .split = eng_split_blocks,
     .phase = {run_gather},
 };

@@ -4,14 +4,13 @@
 #include "engine/bf16.h"
 #include "engine/kernels/ref/ref.h"
 
-static void split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret)
+void eng_split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret)
 {
     const struct eng_blocks_params *p = s->params;
     eng_cost_blocks(p->blocks, p->block_bytes, batch, members, ret);
 }
 
-/* Unit u: its image, and its channel blocks. */
-static int blocks_of(const struct eng_call *c, int u, int *b0, int *b1)
+int eng_blocks_of(const struct eng_call *c, int u, int *b0, int *b1)
 {
     const struct eng_blocks_params *p = c->step->params;
     *b0 = u % c->split->block_groups * c->split->blocks;
@@ -71,7 +70,7 @@ static void run_gap(void *arg, int begin, int end, int member)
     const struct eng_value *y = eng_value_of(c, c->step->out);
     (void)member;
     for (int u = begin; u < end; u++) {
-        int b0, b1, image = blocks_of(c, u, &b0, &b1);
+        int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++) {
             const char *in = eng_value_at(c, c->step->in[0], image) + (size_t)b * x->stride;
             char *out = eng_value_at(c, c->step->out, image) + (size_t)b * y->stride;
@@ -87,7 +86,7 @@ static void run_gap(void *arg, int begin, int end, int member)
 
 const struct eng_driver eng_drive_gap = {
     .name = "gap",
-    .split = split_blocks,
+    .split = eng_split_blocks,
     .phase = {run_gap},
 };
 
@@ -154,7 +153,7 @@ static struct piece piece_of(const struct eng_call *c, int u, int n_in, int *ret
         piece.at = (size_t)*ret_y0 * (size_t)v->w * ENG_BLOCK * eng_type_size(v->type);
         piece.n = (*ret_y1 - *ret_y0) * v->w * ENG_BLOCK;
     } else {
-        image = blocks_of(c, u, &piece.b0, &piece.b1);
+        image = eng_blocks_of(c, u, &piece.b0, &piece.b1);
     }
     for (int k = 0; k < n_in; k++)
         piece.in[k] = eng_view_of(c, c->step->in[k], image, band);
@@ -191,7 +190,7 @@ static void run_add(void *arg, int begin, int end, int member)
 
 const struct eng_driver eng_drive_add = {
     .name = "add",
-    .split = split_blocks,
+    .split = eng_split_blocks,
     .phase = {run_add},
 };
 
@@ -218,7 +217,7 @@ static void run_lut(void *arg, int begin, int end, int member)
 
 const struct eng_driver eng_drive_lut = {
     .name = "lut",
-    .split = split_blocks,
+    .split = eng_split_blocks,
     .phase = {run_lut},
 };
 

@@ -41,6 +41,10 @@ int eng_lower_geometry(const struct eng_tensor *t, int *h, int *w, int *c);
 /* Input i of a node, NULL if absent. */
 const struct eng_tensor *eng_lower_in(const struct eng_lower *l, const struct eng_node *n, int i);
 
+/* Appends a step of one node whose first n_in inputs and output are blocks. 1, or a failure. */
+int eng_lower_c16_step(struct eng_lower *l, int i, const struct eng_driver *driver,
+                       const void *params, const char *kernel, int n_in);
+
 /* Each lowers node `i` if it is of its kind: 1 = done, 0 = not for me. */
 int eng_lower_conv3(struct eng_lower *l, int i);
 int eng_lower_gemm(struct eng_lower *l, int i);

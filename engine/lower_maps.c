@@ -29,22 +29,6 @@ static void set_blocks(struct eng_blocks_params *b, const struct eng_tensor *y, 
     b->block_bytes = (size_t)b->pixels * ENG_BLOCK * eng_type_size(type);
 }
 
-static int add_step(struct eng_lower *l, int i, const struct eng_driver *driver, const void *params,
-                    const char *kernel, int n_in)
-{
-    const struct eng_node *n = &l->g->nodes[i];
-    int in[ENG_MAX_INPUTS];
-    for (int k = 0; k < n_in; k++)
-        if ((in[k] = eng_lower_need(l, n->in[k], ENG_REP_C16)) < 0)
-            return in[k];
-    struct eng_step s = {.driver = driver, .node = i, .node2 = -1, .mid = -1};
-    s.params = params;
-    s.kernel = kernel;
-    s.out = eng_lower_make(l, n->out, ENG_REP_C16);
-    int rc = s.out < 0 ? s.out : eng_lower_step(l, &s, in, n_in);
-    return rc < 0 ? rc : 1;
-}
-
 static struct eng_map_params *new_map(struct eng_lower *l, const struct eng_node *n,
                                       enum eng_map_kind kind, enum eng_type type)
 {
@@ -103,7 +87,7 @@ int eng_lower_window(struct eng_lower *l, int i)
     const char *kernel = type == ENG_U8 ? max ? "max_u8" : "average_u8"
                          : max          ? "max_f32"
                                         : "average_f32";
-    return add_step(l, i, &eng_drive_map, p, kernel, 1);
+    return eng_lower_c16_step(l, i, &eng_drive_map, p, kernel, 1);
 }
 
 /* ---- one element after the other ---- */
@@ -137,7 +121,7 @@ int eng_lower_activation(struct eng_lower *l, int i)
     p->unary = n->unary;
     p->alpha = n->alpha;
     p->beta = n->beta;
-    return add_step(l, i, &eng_drive_map, p, "activation_f32", 1);
+    return eng_lower_c16_step(l, i, &eng_drive_map, p, "activation_f32", 1);
 }
 
 /* Beside constants of one value a channel. */
@@ -160,7 +144,7 @@ int eng_lower_channels(struct eng_lower *l, int i)
     if (!p || !(p->first = spread(l, a, p->b.blocks)) ||
         (kind == ENG_MAP_SCALE && !(p->second = spread(l, b, p->b.blocks))))
         return eng_lower_no_memory(l);
-    return add_step(l, i, &eng_drive_map, p, "channels_f32", 1);
+    return eng_lower_c16_step(l, i, &eng_drive_map, p, "channels_f32", 1);
 }
 
 /* Two computed maps, or a map and one value a channel: squeeze and excite. */
@@ -194,7 +178,8 @@ int eng_lower_product(struct eng_lower *l, int i)
         p->range.lo += shift;
         p->range.hi += shift;
     }
-    return add_step(l, i, &eng_drive_map, p, type == ENG_U8 ? "product_u8" : "product_f32", 2);
+    return eng_lower_c16_step(l, i, &eng_drive_map, p,
+                              type == ENG_U8 ? "product_u8" : "product_f32", 2);
 }
 
 /* ---- depthwise of any window ---- */
@@ -230,7 +215,7 @@ int eng_lower_dwk(struct eng_lower *l, int i)
                                                .bias = b ? b->data : NULL},
                  packed);
     p->packed = packed;
-    return add_step(l, i, &eng_drive_dwk, p, kernel->name, 1);
+    return eng_lower_c16_step(l, i, &eng_drive_dwk, p, kernel->name, 1);
 }
 
 /* ---- concatenation ---- */
@@ -272,7 +257,7 @@ int eng_lower_concat(struct eng_lower *l, int i)
             return eng_lower_no_memory(l);
         p->channels += x->dim[x->rank - 1];
     }
-    return add_step(l, i, &eng_drive_concat, p, "concat", n->n_in);
+    return eng_lower_c16_step(l, i, &eng_drive_concat, p, "concat", n->n_in);
 }
 
 int eng_lower_gather(struct eng_lower *l, int i)
@@ -291,5 +276,5 @@ int eng_lower_gather(struct eng_lower *l, int i)
     p->channels = which->dim[0];
     p->element = eng_type_size(type);
     p->which = memcpy(copy, which->data, which->size);
-    return add_step(l, i, &eng_drive_gather, p, "gather", 1);
+    return eng_lower_c16_step(l, i, &eng_drive_gather, p, "gather", 1);
 }

@@ -7,11 +7,11 @@
 #include "engine/kernels/ref/ref.h"
 
 /* Appends a step that reads C16 values and makes the node's output in C16. */
-static int c16_step(struct eng_lower *l, int i, const struct eng_driver *driver, const void *params,
-                    const char *kernel, int n_in)
+int eng_lower_c16_step(struct eng_lower *l, int i, const struct eng_driver *driver,
+                       const void *params, const char *kernel, int n_in)
 {
     const struct eng_node *n = &l->g->nodes[i];
-    int in[2];
+    int in[ENG_MAX_INPUTS];
     for (int k = 0; k < n_in; k++) {
         in[k] = eng_lower_need(l, n->in[k], ENG_REP_C16);
         if (in[k] < 0)
@@ -69,11 +69,11 @@ int eng_lower_pool(struct eng_lower *l, int i)
         gp->scale = eng_quant_mean_scale(x, y, h * w);
         gp->range = eng_quant_bounds(y, n->lo, n->hi);
     }
-    return c16_step(l, i, &eng_drive_gap, gp,
-                    gp->u8                ? gp->u8->name
-                    : gp->type == ENG_F32 ? "gap_f32"
-                                          : "gap_bf16",
-                    1);
+    return eng_lower_c16_step(l, i, &eng_drive_gap, gp,
+                              gp->u8                ? gp->u8->name
+                              : gp->type == ENG_F32 ? "gap_f32"
+                                                    : "gap_bf16",
+                              1);
 }
 
 int eng_lower_add(struct eng_lower *l, int i)
@@ -106,11 +106,11 @@ int eng_lower_add(struct eng_lower *l, int i)
         ap->q.range.lo += shift;
         ap->q.range.hi += shift;
     }
-    return c16_step(l, i, &eng_drive_add, ap,
-                    ap->u8                ? ap->u8->name
-                    : ap->type == ENG_F32 ? "add_f32"
-                                          : "add_bf16",
-                    2);
+    return eng_lower_c16_step(l, i, &eng_drive_add, ap,
+                              ap->u8                ? ap->u8->name
+                              : ap->type == ENG_F32 ? "add_f32"
+                                                    : "add_bf16",
+                              2);
 }
 
 /* Runs the reference operator over all 256 quanta. */
@@ -158,7 +158,7 @@ int eng_lower_lut(struct eng_lower *l, int i)
         l->alias_u8[n->out] = n->in[0];
         return 1;
     }
-    return c16_step(l, i, &eng_drive_lut, lp, "lut_u8", 1);
+    return eng_lower_c16_step(l, i, &eng_drive_lut, lp, "lut_u8", 1);
 }
 
 int eng_lower_softmax(struct eng_lower *l, int i)

@@ -302,6 +302,11 @@ struct eng_lut_params {
     uint8_t table[256];
 };
 
+/* For those drivers: the split, and of unit u the channel blocks *b0 .. *b1-1; returns its image.
+ */
+void eng_split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret);
+int eng_blocks_of(const struct eng_call *c, int u, int *b0, int *b1);
+
 extern const struct eng_driver eng_drive_ref;
 extern const struct eng_driver eng_drive_to_c16;
 extern const struct eng_driver eng_drive_to_nhwc;

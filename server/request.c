@@ -291,11 +291,11 @@ static int refuse_full(struct srv_req *r)
 }
 
 /* Only the loop adds to a queue: what there is room for now can be queued at once. */
-static int is_full(const struct srv_req *r, size_t bytes)
+static int is_full(const struct srv_req *r, size_t images, size_t bytes)
 {
     const struct cfg *cfg = r->srv->cfg;
     size_t waiting, n = srv_pool_queued(r->srv->pool, r->model, &waiting);
-    if (n >= (size_t)cfg->queue_limit)
+    if (n + images > (size_t)cfg->queue_limit)
         return 1;
     return n > 0 &&
            (waiting > (size_t)cfg->queue_bytes || bytes > (size_t)cfg->queue_bytes - waiting);
@@ -315,7 +315,7 @@ int srv_req_admit(struct srv_req *r, size_t bytes)
     struct srv *s = r->srv;
     if (r->sharing) /* the answer may be known: who knows before the body is here? */
         return 0;
-    if (is_full(r, bytes))
+    if (is_full(r, 1, bytes))
         return refuse_full(r);
     srv_brownout_arrive(r, 1);
     r->counted = 1;
@@ -370,7 +370,7 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
         rc = admit_jobs(r);
     r->submitted_ns = srv_now_ns();
     if (rc == 0) {
-        rc = here > 0 && is_full(r, bytes_of_jobs(r)) ? -EAGAIN : 0;
+        rc = here > 0 && is_full(r, (size_t)here, bytes_of_jobs(r)) ? -EAGAIN : 0;
         if (rc == 0)
             rc = srv_pool_submit(s->pool, r->model, r->jobs, n, (size_t)s->cfg->queue_limit);
         if (rc == -EAGAIN)

@@ -233,20 +233,31 @@ static int start_thread(struct srv *s)
 }
 
 /* Models that were unloaded before their turn came must not stay in memory for it. */
-static void drop_gone(struct srv_tune *t)
+static struct srv_tune_order *take_gone(struct srv_tune *t)
 {
-    struct srv_tune_order **at = &t->orders;
+    struct srv_tune_order **at = &t->orders, *gone = NULL;
     while (*at) {
         struct srv_tune_order *o = *at;
-        if (is_gone(o->model)) {
-            *at = o->next;
-            srv_model_unref(o->model);
-            free(o);
-        } else {
+        if (!is_gone(o->model)) {
             at = &o->next;
+            continue;
         }
+        *at = o->next;
+        o->next = gone;
+        gone = o;
     }
     t->tail = at;
+    return gone;
+}
+
+static void forget(struct srv_tune_order *list)
+{
+    while (list) {
+        struct srv_tune_order *next = list->next;
+        srv_model_unref(list->model);
+        free(list);
+        list = next;
+    }
 }
 
 static void order(struct srv_tune *t, struct srv_model *m)
@@ -257,11 +268,12 @@ static void order(struct srv_tune *t, struct srv_model *m)
     o->model = srv_model_ref(m);
     m->tuning_ordered = 1;
     pthread_mutex_lock(&t->lock);
-    drop_gone(t);
+    struct srv_tune_order *gone = take_gone(t);
     *t->tail = o;
     t->tail = &o->next;
     pthread_cond_signal(&t->changed);
     pthread_mutex_unlock(&t->lock);
+    forget(gone); /* outside: a model is much to free */
 }
 
 void srv_tune_models(struct srv *s)
@@ -282,11 +294,7 @@ void srv_tune_finish(struct srv *s)
         pthread_cond_broadcast(&t->changed);
         pthread_mutex_unlock(&t->lock);
         pthread_join(t->thread, NULL);
-        for (struct srv_tune_order *o = t->orders, *next; o; o = next) {
-            next = o->next;
-            srv_model_unref(o->model);
-            free(o);
-        }
+        forget(t->orders);
         pthread_mutex_destroy(&t->lock);
         pthread_cond_destroy(&t->changed);
     }
