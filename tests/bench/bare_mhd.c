@@ -1,5 +1,6 @@
 /* libmicrohttpd and nothing else: bare_mhd PORT answers every request with the body of
- * /v2/health/live, on one thread with epoll, as the daemon's loop does. Ends with its input. */
+ * /v2/health/live, on one thread with epoll, as the daemon's loop does. Says which port that
+ * is, which matters for port 0. Ends with its input. */
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <stdio.h>
@@ -43,7 +44,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "bare_mhd: cannot listen\n");
         return 1;
     }
-    puts("ready");
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT);
+    printf("ready %u\n", info ? (unsigned)info->port : 0);
     fflush(stdout);
     while (read(0, &byte, 1) > 0)
         ;

@@ -1,4 +1,6 @@
 """A daemon under test, and the few ways in which the tests talk to it."""
+import contextlib
+import glob
 import hashlib
 import http.client
 import json
@@ -19,10 +21,22 @@ SANDBOX = "off" if SANITIZED else "on"  # sanitizers make calls that the filter 
 SANITIZER_REPORT = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:)")
 
 
-def free_port():
+READY = re.compile(r"ready: http (\S+), grpc ([^\s,]+)")
+ANY_PORT = "127.0.0.1:0"  # the kernel chooses it in bind(): nobody can take it in between
+
+
+@contextlib.contextmanager
+def refusing_address():
+    """An address on which nobody listens, and nobody else can: it is held."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+        yield "127.0.0.1:%d" % s.getsockname()[1]
+
+
+def port_of(address):
+    """None if it is not one of TCP."""
+    port = address.rpartition(":")[2]
+    return int(port) if port.isdigit() else None
 
 
 def keys_file(folder, *lines):
@@ -61,36 +75,63 @@ def slower(flags):
 
 
 class Daemon:
-    """`mobilenetd serve` on free ports. stop() demands exit status 0 and a log without sanitizer reports."""
+    """`mobilenetd serve` on ports that it chooses and logs. stop() demands exit status 0 and a log without
+    sanitizer reports."""
 
-    def __init__(self, models, *flags, env=None, grpc=None, http=None, wrap=None):
-        self.port, self.grpc_port = free_port(), free_port()
-        self.address = f"127.0.0.1:{self.port}"
-        self.url = f"http://{self.address}"
+    scheme = "http"
+
+    def __init__(self, models, *flags, env=None, grpc=ANY_PORT, http=ANY_PORT, wrap=None):
+        self.address = None  # and port, grpc_port, url: known when it is ready
         self.log_file = tempfile.NamedTemporaryFile(prefix="mobilenetd-", suffix=".log")
         self.process = subprocess.Popen(
-            [*(wrap or []), BINARY, "serve", "--models", str(models), "--http", http or self.address,
-             "--grpc", f"127.0.0.1:{self.grpc_port}" if grpc is None else grpc,
-             *untuned(flags), *slower(flags), *flags],
+            [*(wrap or []), BINARY, "serve", "--models", str(models), "--http", http,
+             "--grpc", grpc, *untuned(flags), *slower(flags), *flags],
             stdout=self.log_file, stderr=subprocess.STDOUT, env=dict(os.environ, **(env or {})),
             stdin=subprocess.DEVNULL)
         self.wait_ready()
 
     def wait_ready(self, seconds=60 if SANITIZED else 20):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
+        waited, last = 0, time.monotonic()
+        while waited < seconds:
+            running = self.process.poll() is None
+            if not self.address:
+                self.read_addresses()
+            if not running:
                 break
             try:
-                if self.request("GET", "/v2/health/ready").status == 200:
+                if self.address and self.request("GET", "/v2/health/ready").status == 200:
                     return
             except OSError:
                 pass
             time.sleep(0.02)
-        log = self.log()
+            now = time.monotonic()
+            waited, last = waited + min(now - last, 1), now  # a machine that stood still does not count
+        threads = self.threads()
         self.process.kill()
         self.process.wait()
-        raise AssertionError(f"not ready; exit status {self.process.returncode}; log:\n{log}")
+        log = self.log()[-3000:]
+        raise AssertionError(f"not ready; exit status {self.process.returncode}; waited {waited:.0f} s; "
+                             f"load {os.getloadavg()[0]:.1f}; last words: {''.join(log.splitlines()[-1:])}\n"
+                             f"{threads}log:\n{log}")
+
+    def read_addresses(self):
+        m = READY.search(self.log())
+        if m:
+            self.address, self.port, self.grpc_port = m[1], port_of(m[1]), port_of(m[2])
+            self.url = f"{self.scheme}://{self.address}"
+
+    def threads(self):
+        """What each thread does, one a line, if it still runs."""
+        lines = []
+        for task in sorted(glob.glob(f"/proc/{self.process.pid}/task/*")):
+            try:
+                with open(task + "/stat") as f:
+                    name, _, fields = f.read().partition("(")[2].rpartition(")")
+                with open(task + "/wchan") as f:
+                    lines.append(f"{name} {fields.split()[0]} {fields.split()[11]} ticks in {f.read()}\n")
+            except OSError:
+                pass
+        return "threads:\n" + "".join(lines) if lines else ""
 
     def connect(self, timeout=30):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)

@@ -43,10 +43,11 @@ class Authority:
 
 
 class Secure(Daemon):
+    scheme = "https"
+
     def __init__(self, ca, models, *flags, client=None):
         self.ca, self.client = ca, client
         super().__init__(models, *flags)
-        self.url = f"https://{self.address}"
 
     def context(self, client=None):
         context = ssl.create_default_context(cafile=self.ca.cert)

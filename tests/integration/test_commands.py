@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 import pictures
-from daemon import BINARY, free_port
+from daemon import BINARY, refusing_address
 
 COMMANDS = ["serve", "classify", "bench", "quantize", "teach", "compress", "health", "describe", "config", "version"]
 
@@ -41,7 +41,8 @@ def test_wrong_use(args):
 def test_health(start):
     d = start()
     assert run("health", "--http", d.address).returncode == 0
-    assert run("health", "--http", f"127.0.0.1:{free_port()}").returncode != 0
+    with refusing_address() as nobody:
+        assert run("health", "--http", nobody).returncode != 0
 
 
 def test_classify(tiny_models, tmp_path):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from daemon import BINARY, Daemon, free_port, SANDBOX, SANITIZED
+from daemon import ANY_PORT, BINARY, SANDBOX, SANITIZED, Daemon, port_of, refusing_address
 
 PATIENCE = 60 if SANITIZED else 20
 
@@ -54,15 +54,14 @@ def activated(models, fd, flags, names=""):
 
 
 def test_serves_on_a_socket_that_was_opened_for_it(tiny_models):
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client, refusing_address() as unused:
         client.settimeout(PATIENCE)
         client.connect(listener.getsockname())  # before there is a daemon
         client.sendall(b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        unused = free_port()
-        p = activated(tiny_models, listener.fileno(), ["--http", f"127.0.0.1:{unused}", "--grpc", ""], "http")
+        p = activated(tiny_models, listener.fileno(), ["--http", unused, "--grpc", ""], "http")
         assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", unused))
+            socket.create_connection(("127.0.0.1", port_of(unused)))
         p.send_signal(signal.SIGTERM)
         assert p.wait(PATIENCE) == 0
         assert f"http 127.0.0.1:{listener.getsockname()[1]}," in p.stderr.read()
@@ -70,7 +69,7 @@ def test_serves_on_a_socket_that_was_opened_for_it(tiny_models):
 
 def test_refuses_a_descriptor_that_is_no_listener(tiny_models):
     with socket.socket() as s:
-        p = activated(tiny_models, s.fileno(), ["--http", f"127.0.0.1:{free_port()}", "--grpc", ""])
+        p = activated(tiny_models, s.fileno(), ["--http", ANY_PORT, "--grpc", ""])
         assert p.wait(PATIENCE) == 1
         assert "descriptor 3 of the service manager is not a listening stream socket" in p.stderr.read()
 
@@ -82,8 +81,7 @@ def test_grpc_on_a_unix_socket_that_was_opened_for_it(tiny_models, tmp_path):
         client.settimeout(PATIENCE)
         client.connect(str(tmp_path / "grpc"))
         client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")  # preface, empty SETTINGS
-        p = activated(tiny_models, listener.fileno(),
-                      ["--http", f"127.0.0.1:{free_port()}", "--grpc", f"127.0.0.1:{free_port()}"], "grpc")
+        p = activated(tiny_models, listener.fileno(), ["--http", ANY_PORT, "--grpc", ANY_PORT], "grpc")
         assert client.recv(9)[3] == 4  # its SETTINGS
         p.send_signal(signal.SIGTERM)
         assert p.wait(PATIENCE) == 0

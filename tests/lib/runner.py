@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Runs suites of tests and counts: one line a suite, every failure with its output, and at the end
-`N passed, N failed, N skipped`. Called by tests/run, which has installed and built everything.
+"""Runs suites of tests and counts: one line a suite, every failure with its output, and at the end the
+names of what failed and `N passed, N failed, N skipped`. Called by tests/run, which has installed and
+built everything.
 
 A suite is a list of programs that print TAP, found by meson introspection, or pytest (junit xml)."""
 import concurrent.futures
@@ -15,6 +16,7 @@ import xml.etree.ElementTree as ET
 import tap
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+REASON = "=> "  # begins the last line of a failure's text
 SLOW = {"build-test": 1, "build-asan": 5, "build-tsan": 8}  # factor on every time limit
 
 
@@ -55,12 +57,26 @@ def script(title, command, timeout, build="build-test"):
     return tap.run(title, command, timeout, environment(build), ROOT)
 
 
+def shortened(text, most=5000):
+    """Its beginning, where a sanitizer's report has its stack, and its end, where a log says what happened last."""
+    text = text.strip("\n")
+    if len(text) <= most:
+        return text
+    return text[:most // 2] + f"\n[… {len(text) - most} characters …]\n" + text[-(most // 2):]
+
+
+def explained(bad):
+    """The text of a failure in a junit file, and in the last line what it comes down to."""
+    reason = (bad.get("message") or "").strip().split("\n")[0]
+    return shortened(bad.text or "") + (f"\n{REASON}{reason[:300]}" if reason else "")
+
+
 def pytest(build, *args):
     out = tap.Outcome()
     env = environment(build)
     with tempfile.NamedTemporaryFile(suffix=".xml") as xml:
         try:
-            p = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+            p = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
                                 f"--junitxml={xml.name}", *args, "tests/integration"], cwd=ROOT, env=env,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900,
                                stdin=subprocess.DEVNULL)
@@ -77,7 +93,7 @@ def pytest(build, *args):
             bad = [e for e in case if e.tag in ("failure", "error")]
             skip = case.find("skipped")
             if bad:
-                out.fail(title, "\n".join((e.text or e.get("message") or "")[-6000:] for e in bad))
+                out.fail(title, "\n".join(explained(e) for e in bad))
             elif skip is not None:
                 out.skip(f"{title}: {skip.get('message')}")
             else:
@@ -125,10 +141,15 @@ SUITES = {
 def report(suite, out, seconds, verbose):
     if out.passed + out.failed + out.skipped == 0:
         out.fail(f"{suite}: the suite has no tests")
+    by_text = {}  # a fixture that fails does so in the same words for each of its tests
     for title, text in out.failures:
-        print(f"\nFAILED {suite}: {title}")
+        by_text.setdefault(text.strip("\n"), []).append(title)
+    for text, titles in by_text.items():
+        print(f"\nFAILED {suite}: {titles[0]}")
+        for title in titles[1:]:
+            print(f"   and in the same way: {title}")
         if text.strip():
-            print("    " + text.strip("\n").replace("\n", "\n    "))
+            print("    " + text.replace("\n", "\n    "))
     print(f"{suite:12} {out.passed:5} passed {out.failed:4} failed {out.skipped:4} skipped {seconds:8.1f} s",
           flush=True)
     for line in sorted(set(out.skips)) if verbose or len(out.skips) <= 3 else []:
@@ -139,7 +160,7 @@ def report(suite, out, seconds, verbose):
 
 def main(args):
     verbose = "--verbose" in args
-    total = tap.Outcome()
+    total, failed = tap.Outcome(), []
     for suite in [a for a in args if a != "--verbose"]:
         start = time.monotonic()
         try:
@@ -149,6 +170,10 @@ def main(args):
             out.fail(f"{suite}: the runner failed: {e}")
         report(suite, out, time.monotonic() - start, verbose)
         total.add(out)
+        failed += [(f"{suite}: {title}", text) for title, text in out.failures]
+    for title, text in failed:
+        _, found, reason = text.rpartition(REASON)
+        print(f"failed: {title}" + (f" ({reason[:200]})" if found else ""))
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
     return 1 if total.failed or not total.passed else 0
 
