@@ -1,18 +1,22 @@
-/* First convolution 3x3, u8, AVX2: the 27 values under each pixel of a row side by side, then the
- * tiles of the pointwise with 28 of 32 k. */
+/* First convolution 3x3, u8, AVX2. A row of the image becomes words of int16 once; a window row is
+ * then nine neighbours of it, which vpmaddwd takes in pairs: no window is put together. */
 #include "engine/kernels/avx2/tile.h"
 
 enum {
-    TAPS = 27,
-    WINDOW = 32, /* bytes; what stands behind the taps has weights of 0 */
-    WINDOW_BLOCKS = WINDOW / ENG_BLOCK,
-    TAIL = 3,    /* steps of the second block */
-    GROUP = 128, /* pixels at a time */
+    TAPS = 9,  /* of a window row */
+    PAIRS = 5, /* the last one has a weight of 0 */
+    WINDOW = 3,
+    WIDTH = 4,        /* output pixels of a tile of 16 channels */
+    WIDTH_NARROW = 8, /* of 8 */
+    GROUP = 128,      /* output pixels at a time */
+    SPAN = ((GROUP - 1) * 2 + WINDOW) * 3 +
+           LANES * 4, /* values under them, and what is written behind */
+    WORDS = LANES * 2,
 };
 
 struct packed {
     struct panel p;
-    int16_t w[WINDOW_BLOCKS * BLOCK_WEIGHTS];
+    int16_t w[WINDOW][PAIRS][NR / LANES][WORDS];
 };
 
 static size_t packed_bytes(int n)
@@ -26,117 +30,160 @@ static void pack(const struct eng_conv3_u8_weights *w, void *dst)
     memset(blocks, 0, packed_bytes(w->n));
     for (int n = 0; n < w->n; n++) {
         struct packed *b = &blocks[n / NR];
-        struct channel c = {.w = w->w + (size_t)n * TAPS,
-                            .k = TAPS,
+        struct channel c = {.w = w->w + (size_t)n * TAPS * WINDOW,
+                            .k = TAPS * WINDOW,
                             .zw = w->zw[n],
                             .zx = w->zx,
                             .bias = w->bias ? w->bias[n] : 0,
                             .scale = w->scale[n]};
-        pack_channel(&b->p, n % NR, &c, 1);
-        for (int k = 0; k < TAPS; k++)
-            b->w[weight_at(n % NR, k)] = (int16_t)(c.w[k] - c.zw);
+        b->p.narrow = is_narrow(w->n - n / NR * NR);
+        int lane = pack_channel(&b->p, n % NR, &c, 0);
+        for (int k = 0; k < TAPS * WINDOW; k++)
+            b->w[k / TAPS][k % TAPS / 2][lane / LANES][lane % LANES * 2 + k % TAPS % 2] =
+                (int16_t)(c.w[k] - c.zw);
     }
 }
 
 struct group {
-    int16_t x[GROUP * WINDOW] __attribute__((aligned(64)));
+    int16_t rows[WINDOW][SPAN] __attribute__((aligned(64))); /* row y of the image: (y + top) % 3 */
     vec sums[GROUP][NR / LANES];
-    int32_t cross[GROUP];
+    int ix, columns; /* of the image; some may be outside */
 };
 
-/* The window whose first pixel is (iy, ix), where some of it is outside the image. */
-static void edge_window(const struct eng_conv3_u8_args *a, int iy, int ix, uint8_t v[WINDOW])
+/* Row iy of the image. */
+static void lay_row(struct group *g, const struct eng_conv3_u8_args *a, int iy)
 {
-    memset(v, a->zx, WINDOW);
-    for (int r = 0; r < 3; r++)
-        for (int c = 0; c < 3; c++)
-            if (iy + r >= 0 && iy + r < a->in_h && ix + c >= 0 && ix + c < a->in_w)
-                memcpy(v + (r * 3 + c) * 3, a->in + ((ptrdiff_t)(iy + r) * a->in_w + ix + c) * 3,
-                       3);
+    int16_t *to = g->rows[(iy + a->top) % WINDOW];
+    int from = g->ix < 0 ? -g->ix : 0, inside = a->in_w - g->ix;
+    inside = inside < g->columns ? inside : g->columns;
+    if (iy < 0 || iy >= a->in_h || inside < from)
+        inside = from;
+    const uint8_t *at = a->in + ((ptrdiff_t)iy * a->in_w + g->ix + from) * 3;
+    for (int i = from * 3; i < inside * 3; i += WORDS, at += WORDS)
+        _mm256_storeu_si256((vec *)(void *)(to + i), _mm256_cvtepu8_epi16(_mm_loadu_si128(
+                                                         (const __m128i *)(const void *)at)));
+    for (int i = 0; i < from * 3; i++)
+        to[i] = a->zx;
+    for (int i = inside * 3; i < g->columns * 3 + 1; i++)
+        to[i] = a->zx;
 }
 
-INLINE __m128i load16(const uint8_t *p)
+/* Sums of n neighbouring outputs; row: the words of their first window. Volatile assembly, for gcc
+ * 12 moves products away from their sums and spills. */
+INLINE void tile(vec (*sums)[NR / LANES], const struct packed *p, const int16_t *const row[WINDOW],
+                 int n, int stride, int vecs)
 {
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-/* Windows of MR pixels: what tiles take as channel blocks. */
-struct windows {
-    uint8_t at[WINDOW_BLOCKS][MR][ENG_BLOCK];
-};
-
-INLINE void set_window(struct windows *w, int i, __m128i lower, __m128i upper)
-{
-    const __m128i seen = _mm_setr_epi32(-1, -1, -1, 0); /* by TAIL steps */
-    _mm_store_si128((__m128i *)(void *)w->at[0][i], lower);
-    _mm_store_si128((__m128i *)(void *)w->at[1][i], _mm_and_si128(upper, seen));
-}
-
-/* `at`: its first pixel; all of it is inside the image. */
-INLINE void inner_window(struct windows *w, int i, const uint8_t *at, size_t row)
-{
-    const __m128i nine = _mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0);
-    __m128i r0 = load16(at), r1 = load16(at + row), r2 = load16(at + 2 * row);
-    set_window(w, i, _mm_or_si128(_mm_and_si128(r0, nine), _mm_slli_si128(r1, 9)),
-               _mm_blend_epi16(_mm_srli_si128(r1, 7), _mm_slli_si128(r2, 2), 0xfe));
-}
-
-/* Output pixels x .. x+n-1 of row y. */
-static void lay_windows(struct group *g, const struct eng_conv3_u8_args *a, int y, int x, int n)
-{
-    struct windows w __attribute__((aligned(32))) = {0};
-    int iy = y * a->stride - a->top, ix = x * a->stride - a->left;
-    int rows = iy >= 0 && iy + 3 <= a->in_h;
-    memset(g->cross, 0, sizeof g->cross);
-    for (int i = 0; i < n; i += MR, ix += MR * a->stride) {
-        int16_t *to = g->x + i * WINDOW;
-        vec cross[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-        if (rows && ix >= 0 && ix + (MR - 1) * a->stride + 3 <= a->in_w) {
-            const uint8_t *at = a->in + ((ptrdiff_t)iy * a->in_w + ix) * 3;
-#pragma GCC unroll 4
-            for (int r = 0; r < MR; r++)
-                inner_window(&w, r, at + (ptrdiff_t)(r * a->stride * 3), (size_t)a->in_w * 3);
-        } else {
-            for (int r = 0; r < MR && i + r < n; r++) {
-                uint8_t v[WINDOW];
-                edge_window(a, iy, ix + r * a->stride, v);
-                set_window(&w, r, load16(v), load16(v + ENG_BLOCK));
+    vec acc[WIDTH_NARROW][NR / LANES];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++)
+            acc[i][v] = v_load(p->p.bias + v * LANES);
+#pragma GCC unroll 3
+    for (int r = 0; r < WINDOW; r++)
+#pragma GCC unroll 5
+        for (int j = 0; j < PAIRS; j++) {
+            const vec w0 = v_load(p->w[r][j][0]), w1 = vecs > 1 ? v_load(p->w[r][j][1]) : w0;
+#pragma GCC unroll 8
+            for (int i = 0; i < n; i++) {
+                const int16_t *x = row[r] + i * stride * 3 + j * 2;
+                vec t0, t1;
+                if (vecs > 1)
+                    __asm__ volatile(
+                        "vpbroadcastd %[x], %[t0]\n\t"
+                        "vpmaddwd %[w1], %[t0], %[t1]\n\t"
+                        "vpmaddwd %[w0], %[t0], %[t0]\n\t"
+                        "vpaddd %[t1], %[c1], %[c1]\n\t"
+                        "vpaddd %[t0], %[c0], %[c0]"
+                        : [c0] "+x"(acc[i][0]), [c1] "+x"(acc[i][1]), [t0] "=&x"(t0), [t1] "=&x"(t1)
+                        : [x] "m"(*(const int32_t *)(const void *)x), [w0] "x"(w0), [w1] "x"(w1));
+                else
+                    __asm__ volatile("vpbroadcastd %[x], %[t0]\n\t"
+                                     "vpmaddwd %[w0], %[t0], %[t0]\n\t"
+                                     "vpaddd %[t0], %[c0], %[c0]"
+                                     : [c0] "+x"(acc[i][0]), [t0] "=&x"(t0)
+                                     : [x] "m"(*(const int32_t *)(const void *)x), [w0] "x"(w0));
             }
         }
-        lay_pixels(to, w.at[0][0], cross);
-        lay_pixels(to + BLOCK_CELLS, w.at[1][0], cross);
-        add_parts(g->cross + i, cross);
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++)
+            sums[i][v] = acc[i][v];
+}
+
+/* What tiles of one row of outputs see. */
+struct row_tiles {
+    const struct packed *p;
+    const int16_t *rows[WINDOW]; /* the first window's */
+    vec (*sums)[NR / LANES];
+    int pixels;
+};
+
+INLINE void tiles(const struct row_tiles *t, int stride, int vecs)
+{
+    int width = vecs > 1 ? WIDTH : WIDTH_NARROW, i = 0;
+    const int16_t *row[WINDOW] = {t->rows[0], t->rows[1], t->rows[2]};
+    for (; i + width <= t->pixels; i += width) {
+        tile(t->sums + i, t->p, row, width, stride, vecs);
+        for (int r = 0; r < WINDOW; r++)
+            row[r] += width * stride * 3;
+    }
+    for (; i < t->pixels; i++) {
+        tile(t->sums + i, t->p, row, 1, stride, vecs);
+        for (int r = 0; r < WINDOW; r++)
+            row[r] += stride * 3;
     }
 }
 
-static __attribute__((noinline)) void run_tiles(const struct tiles *t)
+#define TILES(stride, vecs)                                                                        \
+    static __attribute__((noinline)) void tiles_##stride##_##vecs(const struct row_tiles *t)       \
+    {                                                                                              \
+        tiles(t, stride, vecs);                                                                    \
+    }
+TILES(1, 1)
+TILES(1, 2)
+TILES(2, 1)
+TILES(2, 2)
+
+static void run_tiles(struct group *g, const struct eng_conv3_u8_args *a, const struct packed *p,
+                      int iy, int n)
 {
-    tiles_run(t, TAIL);
+    struct row_tiles t = {.p = p, .sums = g->sums, .pixels = n};
+    for (int r = 0; r < WINDOW; r++)
+        t.rows[r] = g->rows[(iy + r + a->top) % WINDOW];
+    if (p->p.narrow)
+        (a->stride == 1 ? tiles_1_1 : tiles_2_1)(&t);
+    else
+        (a->stride == 1 ? tiles_1_2 : tiles_2_2)(&t);
+}
+
+/* Output pixels x .. x+n-1 of all rows. */
+static void run_group(struct group *g, const struct eng_conv3_u8_args *a, const struct finish *f,
+                      int x, int n)
+{
+    int next = a->y0 * a->stride - a->top; /* the first row that is not laid out */
+    g->ix = x * a->stride - a->left;
+    g->columns = (n - 1) * a->stride + WINDOW;
+    for (int y = a->y0; y < a->y1; y++) {
+        int iy = y * a->stride - a->top;
+        for (; next < iy + WINDOW; next++)
+            lay_row(g, a, next);
+        uint8_t *out = a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * ENG_BLOCK;
+        for (int b = 0; b < a->n_blocks; b++) {
+            const struct packed *p = (const struct packed *)a->packed + b;
+            run_tiles(g, a, p, iy, n);
+            finish(&p->p, g->sums, NULL, n, f, out + (size_t)b * a->out_stride);
+        }
+    }
 }
 
 static void run(const struct eng_conv3_u8_args *a)
 {
     struct group g;
     struct finish f = finish_load(&a->rq);
-    for (int y = a->y0; y < a->y1; y++)
-        for (int x = 0; x < a->out_w; x += GROUP) {
-            int n = a->out_w - x < GROUP ? a->out_w - x : GROUP;
-            lay_windows(&g, a, y, x, n);
-            for (int b = 0; b < a->n_blocks; b++) {
-                const struct packed *p = (const struct packed *)a->packed + b;
-                struct tiles t = {.x = g.x,
-                                  .w = p->w,
-                                  .cells = WINDOW_BLOCKS * BLOCK_CELLS,
-                                  .blocks = WINDOW_BLOCKS - 1,
-                                  .pixels = n,
-                                  .bias = p->p.bias,
-                                  .sums = g.sums};
-                run_tiles(&t);
-                finish(&p->p, g.sums, g.cross, n, &f,
-                       a->out + (size_t)b * a->out_stride + (size_t)(y - a->y0) * a->out_row +
-                           (size_t)x * ENG_BLOCK);
-            }
-        }
+    for (int x = 0; x < a->out_w; x += GROUP)
+        run_group(&g, a, &f, x, a->out_w - x < GROUP ? a->out_w - x : GROUP);
 }
 
 const struct eng_conv3_u8_kernel eng_conv3_u8_avx2 = {

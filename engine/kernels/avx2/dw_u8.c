@@ -4,17 +4,17 @@
 #include "engine/kernels/avx2/tile.h"
 
 enum {
-    WIDTH = 8,              /* output pixels of a tile */
-    SEGMENT = 56,           /* of a run of tiles */
-    SPAN = SEGMENT * 2 + 1, /* columns that those see, at stride 2 */
-    COLUMN_CELLS = ENG_BLOCK * 2,
-    HALF = LANES * 2, /* cells of the words of a vector */
+    WIDTH = 8,               /* output pixels of a tile */
+    SEGMENT = 56,            /* of a run of tiles */
+    SPAN = SEGMENT * 2 + 1,  /* columns that those see, at stride 2 */
+    HALF = LANES * 2,        /* cells of the words of a vector */
+    COLUMN_CELLS = HALF * 2, /* of a column; of 8 channels HALF */
 };
 
 struct block {
     struct panel p;
-    /* [first row of the window is the first of a pair, is its second][pair][column] */
-    int16_t w[2][2][3][COLUMN_CELLS];
+    /* [first row of the window is the first of a pair, is its second][pair][column][vector] */
+    int16_t w[2][2][3][NR / LANES][HALF];
 };
 
 static void pack_block(const struct eng_dw_u8_weights *w, struct block *b, int c)
@@ -26,15 +26,16 @@ static void pack_block(const struct eng_dw_u8_weights *w, struct block *b, int c
                          .zx = w->zx,
                          .bias = w->bias ? w->bias[c] : 0,
                          .scale = w->scale[c]};
-    for (int t = 0; t < 9; t++) {
+    for (int t = 0; t < 9; t++)
         taps[t] = w->w[(size_t)t * (size_t)w->channels + (size_t)c];
+    b->p.narrow = is_narrow(w->channels - c / ENG_BLOCK * ENG_BLOCK);
+    int lane = pack_channel(&b->p, c % ENG_BLOCK, &ch, 0);
+    for (int t = 0; t < 9; t++)
         for (int second = 0; second < 2; second++) {
             int row = t / 3 + second;
-            b->w[second][row / 2][t % 3][place_of(c % ENG_BLOCK) * 2 + row % 2] =
+            b->w[second][row / 2][t % 3][lane / LANES][lane % LANES * 2 + row % 2] =
                 (int16_t)(taps[t] - ch.zw);
         }
-    }
-    pack_channel(&b->p, c % ENG_BLOCK, &ch, 0);
 }
 
 static void pack(const struct eng_dw_u8_weights *w, void *dst)
@@ -53,15 +54,23 @@ struct segment {
     int rows;        /* that outputs need */
 };
 
-INLINE void lay_column(int16_t *to, __m128i upper, __m128i lower)
+/* Column c of a pair of rows. */
+INLINE void lay_column(int16_t *to, int c, __m128i upper, __m128i lower, int vecs)
 {
+    if (vecs == 1) {
+        vec words = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(upper, lower));
+        _mm256_store_si256((vec *)(void *)(to + c * HALF), words);
+        return;
+    }
     vec a = _mm256_cvtepu8_epi16(upper), b = _mm256_cvtepu8_epi16(lower);
+    to += c * COLUMN_CELLS;
     _mm256_store_si256((vec *)(void *)to, _mm256_unpacklo_epi16(a, b));
     _mm256_store_si256((vec *)(void *)(to + HALF), _mm256_unpackhi_epi16(a, b));
 }
 
 /* Rows y and y + 1 of the input. */
-static void lay_pair(struct segment *s, const struct eng_dw_u8_args *a, int y, int16_t *to)
+INLINE void lay_pair(const struct segment *s, const struct eng_dw_u8_args *a, int y, int16_t *to,
+                     int vecs)
 {
     const __m128i zx = _mm_set1_epi8((char)a->zx);
     int from = s->ix < 0 ? -s->ix : 0;
@@ -78,11 +87,11 @@ static void lay_pair(struct segment *s, const struct eng_dw_u8_args *a, int y, i
     }
     int c = 0;
     for (; c < from && c < s->columns; c++)
-        lay_column(to + c * COLUMN_CELLS, zx, zx);
+        lay_column(to, c, zx, zx, vecs);
     for (; c < inside; c++, row[0] += step[0], row[1] += step[1])
-        lay_column(to + c * COLUMN_CELLS, _mm_loadu_si128(row[0]), _mm_loadu_si128(row[1]));
+        lay_column(to, c, _mm_loadu_si128(row[0]), _mm_loadu_si128(row[1]), vecs);
     for (; c < s->columns; c++)
-        lay_column(to + c * COLUMN_CELLS, zx, zx);
+        lay_column(to, c, zx, zx, vecs);
 }
 
 /* Volatile assembly, for gcc 12 moves products away from their sums and spills. */
@@ -97,21 +106,22 @@ INLINE void tap(vec *acc, vec x, vec w)
 
 /* Sums of n neighbouring outputs; `pair`: the pairs of rows at the first column that they see. */
 INLINE void tile(vec (*sums)[NR / LANES], const struct block *b, int second,
-                 const int16_t *const pair[2], int n, int stride)
+                 const int16_t *const pair[2], int n, int stride, int vecs)
 {
-    for (int v = 0; v < NR / LANES; v++) {
+    int cells = vecs * HALF;
+    for (int v = 0; v < vecs; v++) {
         vec acc[WIDTH];
 #pragma GCC unroll 8
         for (int i = 0; i < n; i++)
             acc[i] = v_load(b->p.bias + v * LANES);
 #pragma GCC unroll 2
         for (int r = 0; r < 2; r++) {
-            const int16_t *w = b->w[second][r][0] + v * HALF, *x = pair[r] + v * HALF;
-            const vec w0 = v_load(w), w1 = v_load(w + COLUMN_CELLS),
-                      w2 = v_load(w + 2 * COLUMN_CELLS);
+            const int16_t *x = pair[r] + v * HALF;
+            const vec w0 = v_load(b->w[second][r][0][v]), w1 = v_load(b->w[second][r][1][v]),
+                      w2 = v_load(b->w[second][r][2][v]);
 #pragma GCC unroll 17
             for (int c = 0; c < (n - 1) * stride + 3; c++) {
-                const vec column = v_load(x + c * COLUMN_CELLS);
+                const vec column = v_load(x + c * cells);
 #pragma GCC unroll 8
                 for (int i = 0; i < n; i++) {
                     if (c == i * stride)
@@ -130,23 +140,30 @@ INLINE void tile(vec (*sums)[NR / LANES], const struct block *b, int second,
 }
 
 typedef void dw_tile_fn(vec (*)[NR / LANES], const struct block *, int, const int16_t *const[2]);
-#define DW_TILE(n, stride)                                                                         \
-    static __attribute__((noinline)) void tile_##n##_##stride(                                     \
+#define DW_TILE(n, stride, vecs)                                                                   \
+    static __attribute__((noinline)) void tile_##n##_##stride##_##vecs(                            \
         vec(*sums)[NR / LANES], const struct block *b, int second, const int16_t *const pair[2])   \
     {                                                                                              \
-        tile(sums, b, second, pair, n, stride);                                                    \
+        tile(sums, b, second, pair, n, stride, vecs);                                              \
     }
-#define DW_NAME(n, stride) tile_##n##_##stride,
-#define DW_ALL(X, stride)                                                                          \
-    X(1, stride)                                                                                   \
-    X(2, stride) X(3, stride) X(4, stride) X(5, stride) X(6, stride) X(7, stride) X(8, stride)
-DW_ALL(DW_TILE, 1)
-DW_ALL(DW_TILE, 2)
-static dw_tile_fn *const dw_tiles[2][WIDTH] = {{DW_ALL(DW_NAME, 1)}, {DW_ALL(DW_NAME, 2)}};
+#define DW_NAME(n, stride, vecs) tile_##n##_##stride##_##vecs,
+#define DW_ALL(X, stride, vecs)                                                                    \
+    X(1, stride, vecs)                                                                             \
+    X(2, stride, vecs)                                                                             \
+    X(3, stride, vecs)                                                                             \
+    X(4, stride, vecs)                                                                             \
+    X(5, stride, vecs) X(6, stride, vecs) X(7, stride, vecs) X(8, stride, vecs)
+DW_ALL(DW_TILE, 1, 1)
+DW_ALL(DW_TILE, 2, 1)
+DW_ALL(DW_TILE, 1, 2)
+DW_ALL(DW_TILE, 2, 2)
+static dw_tile_fn *const dw_tiles[2][2][WIDTH] = {
+    {{DW_ALL(DW_NAME, 1, 1)}, {DW_ALL(DW_NAME, 2, 1)}},
+    {{DW_ALL(DW_NAME, 1, 2)}, {DW_ALL(DW_NAME, 2, 2)}}};
 
 /* Output pixels x .. x+n-1 of all rows. */
-static void run_segment(struct segment *s, const struct eng_dw_u8_args *a, const struct finish *f,
-                        int x, int n)
+INLINE void run_segment(struct segment *s, const struct eng_dw_u8_args *a, const struct finish *f,
+                        int x, int n, int vecs)
 {
     const struct block *b = a->block;
     int iy = a->y0 * a->stride - a->top, pairs = 0;
@@ -155,13 +172,13 @@ static void run_segment(struct segment *s, const struct eng_dw_u8_args *a, const
     for (int y = a->y0; y < a->y1; y++) {
         int row = (y - a->y0) * a->stride;
         for (; pairs <= row / 2 + 1; pairs++)
-            lay_pair(s, a, iy + pairs * 2, s->pairs[pairs % 2]);
+            lay_pair(s, a, iy + pairs * 2, s->pairs[pairs % 2], vecs);
         for (int i = 0, count; i < n; i += count) {
             int left = (n - i + WIDTH - 1) / WIDTH;
-            size_t at = (size_t)(i * a->stride * COLUMN_CELLS);
+            size_t at = (size_t)(i * a->stride * vecs * HALF);
             const int16_t *pair[2] = {s->pairs[row / 2 % 2] + at, s->pairs[(row / 2 + 1) % 2] + at};
             count = (n - i + left - 1) / left;
-            dw_tiles[a->stride - 1][count - 1](s->sums + i, b, row % 2, pair);
+            dw_tiles[vecs - 1][a->stride - 1][count - 1](s->sums + i, b, row % 2, pair);
         }
         finish(&b->p, s->sums, NULL, n, f,
                a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * ENG_BLOCK);
@@ -170,12 +187,18 @@ static void run_segment(struct segment *s, const struct eng_dw_u8_args *a, const
 
 static void run(const struct eng_dw_u8_args *a)
 {
+    const struct block *b = a->block;
     struct segment s;
     struct finish f = finish_load(&a->rq);
     int needed = (a->y1 - 1) * a->stride - a->top + 3;
     s.rows = needed < a->in_h ? needed : a->in_h;
-    for (int x = 0; x < a->out_w; x += SEGMENT)
-        run_segment(&s, a, &f, x, a->out_w - x < SEGMENT ? a->out_w - x : SEGMENT);
+    for (int x = 0; x < a->out_w; x += SEGMENT) {
+        int n = a->out_w - x < SEGMENT ? a->out_w - x : SEGMENT;
+        if (b->p.narrow)
+            run_segment(&s, a, &f, x, n, 1);
+        else
+            run_segment(&s, a, &f, x, n, 2);
+    }
 }
 
 const struct eng_dw_u8_kernel eng_dw_u8_avx2 = {

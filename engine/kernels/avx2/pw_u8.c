@@ -6,6 +6,7 @@ enum {
     CHUNK_BLOCKS = 32,   /* channel blocks of a panel used at a time: 16 KB */
     GROUP = 224,         /* pixels */
     CELLS = GROUP * 512, /* activations laid out at a time */
+    FEW = 8,             /* so many k are multiplied as they are */
 };
 
 static int needs_sum(const struct eng_pw_u8_weights *w)
@@ -34,8 +35,8 @@ static void pack(const struct eng_pw_u8_weights *w, void *dst)
                             .bias = w->bias ? w->bias[n] : 0,
                             .scale = w->scale[n]};
         if (n % NR == 0)
-            *p = (struct panel){.zw = w->zw};
-        pack_channel(p, n % NR, &c, 1);
+            *p = (struct panel){.zw = w->zw, .few = w->k <= FEW};
+        pack_channel(p, n % NR, &c, w->k > FEW);
         for (int k = 0; k < w->k; k++)
             at[sizeof *p + (size_t)weight_at(n % NR, k)] = (char)c.w[k];
     }
@@ -123,6 +124,46 @@ static void run_panel(struct group *g, const struct eng_pw_u8_args *a, int pixel
     }
 }
 
+/* ---- few k: making crosses and taking them off would cost what they save ---- */
+
+/* Words of even k and words of odd k of each pixel. */
+static void lay_out_few(struct group *g, const uint8_t *a)
+{
+    const vec split = _mm256_setr_epi8(0, -1, 2, -1, 4, -1, 6, -1, 1, -1, 3, -1, 5, -1, 7, -1, 0,
+                                       -1, 2, -1, 4, -1, 6, -1, 1, -1, 3, -1, 5, -1, 7, -1);
+    for (int i = 0; i < g->pixels; i += 2)
+        _mm256_store_si256((vec *)(void *)(g->x + i * FEW),
+                           _mm256_shuffle_epi8(v_load(a + (size_t)i * ENG_BLOCK), split));
+}
+
+/* All weights stay in registers. */
+static __attribute__((noinline)) void tiles_few(const struct tiles *t)
+{
+    vec w[FEW];
+#pragma GCC unroll 8
+    for (int i = 0; i < FEW; i++)
+        w[i] = v_load(t->w + i * LANES * 2);
+    const int16_t *x = t->x;
+    for (int i = 0; i < t->pixels; i++, x += FEW) {
+        vec even0 = v_word(x), even1 = v_word(x + 2), odd0 = v_word(x + 4), odd1 = v_word(x + 6);
+#pragma GCC unroll 2
+        for (int v = 0; v < NR / LANES; v++) {
+            vec s0 =
+                v_add(_mm256_madd_epi16(odd0, w[v * 2]), _mm256_madd_epi16(even0, w[v * 2 + 1]));
+            vec s1 = v_add(_mm256_madd_epi16(odd1, w[v * 2 + 4]),
+                           _mm256_madd_epi16(even1, w[v * 2 + 5]));
+            t->sums[i][v] = v_add(v_add(s0, s1), v_load(t->bias + v * LANES));
+        }
+    }
+}
+
+static void run_few(struct group *g, const struct panel *p)
+{
+    widen_weights(g->w, p, 0, 1);
+    tiles_few(&(struct tiles){
+        .x = g->x, .w = g->w, .pixels = g->pixels, .bias = p->bias, .sums = g->sums});
+}
+
 static void run(const struct eng_pw_u8_args *a)
 {
     struct group g;
@@ -130,15 +171,21 @@ static void run(const struct eng_pw_u8_args *a)
     size_t bytes = panel_bytes(a->k_blocks * ENG_BLOCK);
     int fit = CELLS / (a->k_blocks * BLOCK_CELLS) * MR, whole = fit > 0;
     int most = !whole || fit > GROUP ? GROUP : fit;
+    int few = ((const struct panel *)a->panels)->few;
     for (int pixel = 0; pixel < a->pixels; pixel += most) {
         g.pixels = a->pixels - pixel < most ? a->pixels - pixel : most;
-        if (whole)
+        if (few)
+            lay_out_few(&g, a->a + (size_t)pixel * ENG_BLOCK);
+        else if (whole)
             lay_out(&g, a, pixel, 0, a->k_blocks);
         for (int n = 0; n < a->n_panels && n < a->n_blocks; n++) {
             const char *at = (const char *)a->panels + (size_t)n * bytes;
             const struct panel *p = (const struct panel *)(const void *)at;
-            run_panel(&g, a, pixel, whole, p);
-            finish(p, g.sums, g.cross, g.pixels, &f,
+            if (few)
+                run_few(&g, p);
+            else
+                run_panel(&g, a, pixel, whole, p);
+            finish(p, g.sums, few ? NULL : g.cross, g.pixels, &f,
                    a->out + (size_t)n * a->out_stride + (size_t)pixel * ENG_BLOCK);
         }
     }

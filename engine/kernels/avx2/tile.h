@@ -1,4 +1,5 @@
-/* Register tiles of the u8 pointwise and first convolution on AVX2: 1 to 4 pixels x 16 channels.
+/* What the u8 kernels share on AVX2: panels, requantisation, and the register tiles of the
+ * pointwise, 1 to 4 pixels x 16 channels.
  *
  * Words of int16, as bytes would saturate in vpmaddubsw. A vpmaddwd and the vpaddd behind it
  * compete for the same pipes on Zen, which leaves 80 % of the products that vpmaddwd alone could
@@ -32,8 +33,15 @@ struct panel {
     float scale[NR];
     int32_t far; /* some scale may take a sum out of int32 */
     int32_t zw;
-    int32_t unused[14];
+    int32_t narrow; /* at most LANES channels exist: one vector of them, in their own order */
+    int32_t few;    /* pointwise: so few k that tiles take products as they are */
+    int32_t unused[12];
 };
+
+static inline int is_narrow(int channels)
+{
+    return channels <= LANES;
+}
 
 /* Where channel c of a block stands among its lanes. */
 static inline int place_of(int c)
@@ -61,10 +69,11 @@ struct channel {
     float scale;
 };
 
-/* with_cross: takes off the products of neighbours that tiles add. */
-static inline void pack_channel(struct panel *p, int n, const struct channel *c, int with_cross)
+/* with_cross: takes off the products of neighbours that tiles add. Returns the lane of the channel.
+ */
+static inline int pack_channel(struct panel *p, int n, const struct channel *c, int with_cross)
 {
-    int lane = place_of(n);
+    int lane = p->narrow ? n : place_of(n);
     int32_t bias = c->bias;
     for (int k = 0; k < c->k; k++)
         bias = eng_add32(bias, -c->zx * (c->w[k] - c->zw));
@@ -73,6 +82,7 @@ static inline void pack_channel(struct panel *p, int n, const struct channel *c,
     p->bias[lane] = bias;
     p->scale[lane] = c->scale;
     p->far |= !(c->scale < 1 && c->scale > -1);
+    return lane;
 }
 
 /* 16 activations of each of MR neighbouring pixels as cells; ret_cross += their products of
@@ -247,14 +257,48 @@ INLINE void finish_pixels(const struct panel *p, vec (*sums)[NR / LANES], const 
     }
 }
 
+/* One vector of sums of each pixel. A pixel's other eight lanes repeat these. */
+INLINE void finish_narrow(const struct panel *p, vec (*sums)[NR / LANES], int pixels,
+                          const struct finish *f, uint8_t *out, enum level level)
+{
+    const __m256 scale = _mm256_loadu_ps(p->scale);
+    const vec twice = _mm256_setr_epi32(0, 4, 0, 4, 1, 5, 1, 5);
+    for (int i = 0; i < pixels; i += 2, out += 2 * ENG_BLOCK) {
+        int two = i + 1 < pixels;
+        __m256 a = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[i][0]), scale);
+        __m256 b = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[i + two][0]), scale);
+        if (level == FAR) {
+            a = _mm256_min_ps(a, f->hi);
+            b = _mm256_min_ps(b, f->hi);
+        }
+        vec both = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
+        if (level != PLAIN)
+            both = _mm256_adds_epi16(both, f->zero);
+        vec u = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(both, both), twice);
+        if (level != PLAIN)
+            u = _mm256_min_epu8(_mm256_max_epu8(u, f->least), f->most);
+        if (two)
+            _mm256_storeu_si256((vec *)(void *)out, u);
+        else
+            _mm_storeu_si128((__m128i *)(void *)out, _mm256_castsi256_si128(u));
+    }
+}
+
 /* Requantises the sums of many pixels: behind each tile alone, its latency would show. cross: what
  * is taken off each pixel's sums, NULL if nothing. */
 INLINE void finish(const struct panel *p, vec (*sums)[NR / LANES], const int32_t *cross, int pixels,
                    const struct finish *f, uint8_t *out)
 {
-    if (p->far)
+    enum level level = p->far ? FAR : f->level;
+    if (p->narrow && level == FAR)
+        finish_narrow(p, sums, pixels, f, out, FAR);
+    else if (p->narrow && level == PLAIN)
+        finish_narrow(p, sums, pixels, f, out, PLAIN);
+    else if (p->narrow)
+        finish_narrow(p, sums, pixels, f, out, BOUNDED);
+    else if (level == FAR)
         finish_pixels(p, sums, cross, pixels, f, out, FAR);
-    else if (f->level == PLAIN)
+    else if (level == PLAIN)
         finish_pixels(p, sums, cross, pixels, f, out, PLAIN);
     else
         finish_pixels(p, sums, cross, pixels, f, out, BOUNDED);
