@@ -273,3 +273,9 @@ NETS = {
     "resizes": resizes,
     "qlinear": qlinear,
 }
+
+# Those that are also written as TFLite files, once for each list of idioms of tflite_net.py.
+TFLITE = {
+    "mobilenet_v3_small": [(), ("words", "dense", "pool")],
+    "mobilenet_v3_large": [("words", "pool")],
+}
