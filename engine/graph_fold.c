@@ -116,17 +116,18 @@ static int as_affine(const struct fold *f, const struct eng_node *n, struct affi
     return 1;
 }
 
+/* Of floats or of int32; its data are to be filled in. */
 static int new_constant(struct fold *f, const struct eng_tensor *like, const char *name,
-                        float **ret_data)
+                        void **ret_data)
 {
     struct eng_tensor t = *like;
-    size_t n = eng_tensor_elements(&t);
-    *ret_data = eng_graph_alloc_constant(f->g, n, sizeof(float));
+    size_t n = eng_tensor_elements(&t), unit = eng_type_size(t.type);
+    *ret_data = eng_graph_alloc_constant(f->g, n, unit);
     if (!*ret_data)
         return -ENOMEM;
     t.name = name;
     t.data = *ret_data;
-    t.size = n * sizeof(float);
+    t.size = n * unit;
     int index = eng_graph_add_tensor(f->g, &t);
     if (index < 0)
         return index;
@@ -153,15 +154,16 @@ static int scale_weights(struct fold *f, struct eng_node *conv, const struct aff
     const float *old = w->data, *old_bias = NULL;
     if (conv->n_in > 2 && conv->in[2] >= 0)
         old_bias = tensor(f, conv->in[2])->data;
-    float *data, *bias;
+    void *made[2];
     int *in = eng_graph_alloc(f->g, 3, sizeof *in);
     if (!in)
         return -ENOMEM;
     struct eng_tensor shape = {.type = ENG_F32, .rank = 1, .dim = {outputs}};
-    int wi = new_constant(f, w, w->name, &data);
-    int bi = wi < 0 ? wi : new_constant(f, &shape, conv->name, &bias);
+    int wi = new_constant(f, w, w->name, &made[0]);
+    int bi = wi < 0 ? wi : new_constant(f, &shape, conv->name, &made[1]);
     if (bi < 0)
         return bi;
+    float *data = made[0], *bias = made[1];
     for (size_t i = 0; i < n; i++) {
         size_t ch = depthwise ? i % (size_t)outputs : i / per_output;
         data[i] = a->scale ? old[i] * a->scale[ch * (size_t)a->stride] : old[i];
@@ -282,6 +284,47 @@ static void fold_reshape(struct fold *f, struct eng_node *n)
     f->dead[n - g->nodes] = 1;
 }
 
+/* Does t exchange the last two axes, and nothing else? */
+static int exchanges_last(const struct eng_node *t, int rank)
+{
+    for (int i = 0; i < rank - 2; i++)
+        if (t->perm[i] != i)
+            return 0;
+    return rank > 2 && t->perm[rank - 2] == rank - 1 && t->perm[rank - 1] == rank - 2;
+}
+
+/* A channel shuffle: channels reshaped to groups, the two axes exchanged, reshaped back. */
+static int fold_shuffle(struct fold *f, struct eng_node *n)
+{
+    struct eng_node *t = n->op == ENG_OP_RESHAPE ? sole_producer(f, n->in[0]) : NULL;
+    struct eng_node *r = t && t->op == ENG_OP_TRANSPOSE ? sole_producer(f, t->in[0]) : NULL;
+    if (!r || r->op != ENG_OP_RESHAPE)
+        return 0;
+    const struct eng_tensor *x = tensor(f, r->in[0]), *in = tensor(f, r->out);
+    if (!exchanges_last(t, in->rank) || x->rank < 1 || !eng_same_shape(x, tensor(f, n->out)))
+        return 0;
+    int groups = in->dim[in->rank - 2], each = in->dim[in->rank - 1], c = x->dim[x->rank - 1];
+    if ((int64_t)groups * each != c)
+        return 0;
+    struct eng_tensor shape = {.type = ENG_I32, .rank = 1, .dim = {c}};
+    void *made;
+    int *inputs = eng_graph_alloc(f->g, 2, sizeof *inputs);
+    int list = inputs ? new_constant(f, &shape, n->name, &made) : -ENOMEM;
+    if (list < 0)
+        return list;
+    for (int i = 0; i < c; i++)
+        ((int32_t *)made)[i] = i % groups * each + i / groups;
+    inputs[0] = r->in[0];
+    inputs[1] = list;
+    f->uses[n->in[0]] = f->uses[t->in[0]] = 0;
+    f->reader[r->in[0]] = (int)(n - f->g->nodes);
+    f->dead[t - f->g->nodes] = f->dead[r - f->g->nodes] = 1;
+    n->op = ENG_OP_GATHER;
+    n->in = inputs;
+    n->n_in = 2;
+    return 0;
+}
+
 /* ---- the pass ---- */
 
 static void drop_unreachable(struct fold *f)
@@ -309,6 +352,8 @@ static int run_rules(struct fold *f)
         struct eng_node *n = &f->g->nodes[i];
         int rc = fold_affine(f, n);
         if (rc < 0)
+            return rc;
+        if (!f->dead[i] && (rc = fold_shuffle(f, n)) < 0)
             return rc;
         if (!f->dead[i])
             fold_clamp(f, n);

@@ -44,6 +44,7 @@ struct eng_onnx {
     struct eng_graph *scratch;      /* memory until the import ends */
     struct eng_onnx_value **values; /* sorted by name */
     int n_values;
+    int chosen; /* channels in the lists of all choices so far */
     char *err;
     size_t errlen;
 };

@@ -30,12 +30,28 @@ static int gather(struct eng_onnx_op *op, const int32_t *which, int n)
     return eng_onnx_emit(op, order, moved ? &like : NULL);
 }
 
+/* Memory for a list of channels; NULL, and *rc says why. */
+static int32_t *new_list(struct eng_onnx_op *op, int n, int *rc)
+{
+    enum { MAX_CHOSEN = 1 << 24 };
+    if (n > MAX_CHOSEN - op->f->chosen) {
+        *rc = eng_onnx_fail(op, ENG_E_LIMIT, "the file chooses among too many channels");
+        return NULL;
+    }
+    op->f->chosen += n;
+    int32_t *which = eng_graph_alloc(op->f->scratch, (size_t)n, sizeof *which);
+    if (!which)
+        *rc = eng_onnx_no_memory(op);
+    return which;
+}
+
 /* Channels from, from + step, ... */
 static int range(struct eng_onnx_op *op, int from, int step, int n)
 {
-    int32_t *which = eng_graph_alloc(op->f->scratch, (size_t)n, sizeof *which);
+    int rc = 0;
+    int32_t *which = new_list(op, n, &rc);
     if (!which)
-        return eng_onnx_no_memory(op);
+        return rc;
     for (int i = 0; i < n; i++)
         which[i] = from + i * step;
     return gather(op, which, n);
@@ -111,9 +127,9 @@ int eng_onnx_gather_channels(struct eng_onnx_op *op)
         return rc;
     if (n < 1 || n > ENG_MAX_DIM)
         return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "its indices are not a constant list");
-    int32_t *which = eng_graph_alloc(op->f->scratch, n, sizeof *which);
+    int32_t *which = new_list(op, (int)n, &rc);
     if (!which)
-        return eng_onnx_no_memory(op);
+        return rc;
     for (size_t i = 0; i < n; i++) {
         int64_t at = ((const int64_t *)v->data)[i], c = op->v[0]->dim[1];
         if (at < -c || at >= c)
@@ -163,14 +179,14 @@ int eng_onnx_shuffle(struct eng_onnx_op *op, int rank, const int32_t *dim)
         turned->dim[2] != split->dim[1] || turned->dim[3] != x->dim[2] ||
         turned->dim[4] != x->dim[3] || !eng_onnx_exchanges(op, t))
         return 0;
-    int groups = split->dim[1], each = split->dim[2], c = x->dim[1];
-    int32_t *which = eng_graph_alloc(op->f->scratch, (size_t)c, sizeof *which);
+    int groups = split->dim[1], each = split->dim[2], c = x->dim[1], rc = 0;
+    int32_t *which = new_list(op, c, &rc);
     if (!which)
-        return eng_onnx_no_memory(op);
+        return rc;
     for (int i = 0; i < c; i++)
         which[i] = i % groups * each + i / groups;
     op->v[0] = x;
-    int rc = gather(op, which, c);
+    rc = gather(op, which, c);
     return rc < 0 ? rc : 1;
 }
 

@@ -225,13 +225,15 @@ static int read_op(struct eng_tfl *f, const struct eng_fb_vector *ops, uint32_t 
     op.options = eng_fb_table(&f->fb, &table, 4);
     if (f->fb.bad)
         return broken(f);
-    if (in.n > ENG_MAX_INPUTS || out.n != 1)
+    if (in.n > ENG_MAX_INPUTS || out.n < 1 || out.n > ENG_MAX_INPUTS)
         return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
                         "operator %u has %u inputs and %u outputs", index, in.n, out.n);
     op.n_in = (int)in.n;
     for (uint32_t i = 0; i < in.n; i++)
         op.in[i] = eng_fb_vector_i32(&f->fb, &in, i);
-    op.out = eng_fb_vector_i32(&f->fb, &out, 0);
+    op.n_out = (int)out.n;
+    for (uint32_t i = 0; i < out.n; i++)
+        op.out[i] = eng_fb_vector_i32(&f->fb, &out, i);
     return eng_tfl_add(f, &op);
 }
 

@@ -1,4 +1,4 @@
-/* What the two halves of the TFLite importer share. Internal to import_tflite*.c. */
+/* What the parts of the TFLite importer share. Internal to import_tflite*.c. */
 #ifndef ENG_IMPORT_TFLITE_H
 #define ENG_IMPORT_TFLITE_H
 
@@ -10,18 +10,30 @@ struct eng_tfl {
     struct eng_graph *g;
     struct eng_fb_vector codes, buffers, tensors; /* of the file */
     int *map;                                     /* file tensor -> graph tensor, -1: not yet */
+    int chosen;                                   /* channels in the lists of all choices so far */
     char *err;
     size_t errlen;
 };
+
+enum { ENG_TFL_MAX_CHOSEN = 1 << 24 };
 
 /* One operator of the file. */
 struct eng_tfl_op {
     int index; /* in the file */
     int code;  /* tflite::BuiltinOperator */
     int n_in;
-    int in[ENG_MAX_INPUTS]; /* file tensors, -1 = absent */
-    int out;                /* file tensor */
+    int in[ENG_MAX_INPUTS];  /* file tensors, -1 = absent */
+    int n_out;               /* at least 1 */
+    int out[ENG_MAX_INPUTS]; /* file tensors */
     struct eng_fb_table options;
+};
+
+/* A node under construction, with the tensors that its family needs. */
+struct eng_tfl_build {
+    struct eng_tfl *f;
+    const struct eng_tfl_op *op;
+    struct eng_node n;
+    int in[ENG_MAX_INPUTS];
 };
 
 /* The graph's tensor for a file tensor, read when first asked for; negative: failure. */
@@ -30,7 +42,29 @@ int eng_tfl_tensor(struct eng_tfl *f, int file_index);
 int eng_tfl_integers(struct eng_tfl *f, int file_index, int64_t *ret, int max);
 /* Turns a constant into float in place (from fp16, or quantised). */
 int eng_tfl_to_float(struct eng_tfl *f, struct eng_tensor *t);
-/* Adds what the operator becomes: usually one node, sometimes none. */
+/* Adds what the operator becomes: usually one node, sometimes none, of a SPLIT one for each output.
+ */
 int eng_tfl_add(struct eng_tfl *f, const struct eng_tfl_op *op);
+
+/* "operator 3 (CONV_2D name): sentence"; returns code. */
+int eng_tfl_fail(const struct eng_tfl_build *b, int code, const char *what);
+struct eng_tensor *eng_tfl_at(const struct eng_tfl_build *b, int index);
+/* The first n inputs of the operator become the node's, its first output too, which names it. */
+int eng_tfl_begin(struct eng_tfl_build *b, enum eng_op op, int n);
+/* Another output for the node. */
+int eng_tfl_output(struct eng_tfl_build *b, int file_index);
+int eng_tfl_finish(struct eng_tfl_build *b);
+/* Of the operator's options: an int32, a bool. */
+int eng_tfl_option(const struct eng_tfl_build *b, int field, int otherwise);
+int eng_tfl_flag(const struct eng_tfl_build *b, int field);
+
+/* ---- import_tflite_channels.c ---- */
+
+int eng_tfl_shape_arithmetic(struct eng_tfl_build *b);
+int eng_tfl_split(struct eng_tfl_build *b);
+int eng_tfl_split_v(struct eng_tfl_build *b);
+int eng_tfl_slice(struct eng_tfl_build *b);
+int eng_tfl_strided_slice(struct eng_tfl_build *b);
+int eng_tfl_gather(struct eng_tfl_build *b);
 
 #endif

@@ -29,17 +29,21 @@ enum {
     SOFTMAX = 25,
     TANH = 28,
     PAD = 34,
+    GATHER = 36,
     TRANSPOSE = 39,
     MEAN = 40,
     SQUEEZE = 43,
     STRIDED_SLICE = 45,
+    SPLIT = 49,
     PRELU = 54,
     PADV2 = 60,
+    SLICE = 65,
     EXPAND_DIMS = 70,
     SHAPE = 77,
     PACK = 83,
     RESIZE_NEAREST_NEIGHBOR = 97,
     LEAKY_RELU = 98,
+    SPLIT_V = 102,
     QUANTIZE = 114,
     HARD_SWISH = 117,
     RELU_0_TO_1 = 152,
@@ -78,49 +82,46 @@ static const char *const builtin_names[N_BUILTIN] = {
 };
 /* clang-format on */
 
-/* A node under construction, with the tensors that its family needs. */
-struct build {
-    struct eng_tfl *f;
-    const struct eng_tfl_op *op;
-    struct eng_node n;
-    int in[ENG_MAX_INPUTS];
-};
-
 static const char *name_of(const struct eng_tfl_op *op)
 {
     return op->code >= 0 && op->code < N_BUILTIN ? builtin_names[op->code] : "unknown operator";
 }
 
-static int fail(const struct build *b, int code, const char *what)
+int eng_tfl_fail(const struct eng_tfl_build *b, int code, const char *what)
 {
     const char *name = b->n.name ? b->n.name : "";
     return eng_fail(b->f->err, b->f->errlen, code, "operator %d (%s %.80s): %s", b->op->index,
                     name_of(b->op), name, what);
 }
 
-static struct eng_tensor *tensor(const struct build *b, int index)
+struct eng_tensor *eng_tfl_at(const struct eng_tfl_build *b, int index)
 {
     return &b->f->g->tensors[index];
 }
 
-/* Inputs first .. first+n-1 of the operator become the node's; the output is named. */
-static int begin(struct build *b, enum eng_op op, int n)
+int eng_tfl_output(struct eng_tfl_build *b, int file_index)
+{
+    int rc = eng_tfl_tensor(b->f, file_index);
+    if (rc < 0)
+        return rc;
+    b->n.out = rc;
+    /* Converters join the names of all that they fused with ';': the first says it. */
+    const char *name = eng_tfl_at(b, rc)->name;
+    b->n.name = eng_graph_strdup(b->f->g, name, strcspn(name, ";"));
+    return b->n.name ? 0 : eng_tfl_fail(b, -ENOMEM, "not enough memory");
+}
+
+int eng_tfl_begin(struct eng_tfl_build *b, enum eng_op op, int n)
 {
     b->n.op = op;
     b->n.lo = -INFINITY;
     b->n.hi = INFINITY;
     b->n.n_in = n;
     if (b->op->n_in < n && !(n == 3 && b->op->n_in == 2))
-        return fail(b, ENG_E_DATA, "it lacks an input");
-    int rc = eng_tfl_tensor(b->f, b->op->out);
+        return eng_tfl_fail(b, ENG_E_DATA, "it lacks an input");
+    int rc = eng_tfl_output(b, b->op->out[0]);
     if (rc < 0)
         return rc;
-    b->n.out = rc;
-    /* Converters join the names of all that they fused with ';': the first says it. */
-    const char *name = tensor(b, rc)->name;
-    b->n.name = eng_graph_strdup(b->f->g, name, strcspn(name, ";"));
-    if (!b->n.name)
-        return fail(b, -ENOMEM, "not enough memory");
     for (int i = 0; i < n; i++) {
         b->in[i] = -1;
         if (i >= b->op->n_in || b->op->in[i] == -1)
@@ -129,20 +130,20 @@ static int begin(struct build *b, enum eng_op op, int n)
             return rc;
         b->in[i] = rc;
     }
-    return n > 0 && b->in[0] < 0 ? fail(b, ENG_E_DATA, "it lacks an input") : 0;
+    return n > 0 && b->in[0] < 0 ? eng_tfl_fail(b, ENG_E_DATA, "it lacks an input") : 0;
 }
 
-static int finish(struct build *b)
+int eng_tfl_finish(struct eng_tfl_build *b)
 {
     b->n.in = eng_graph_alloc(b->f->g, (size_t)b->n.n_in + 1, sizeof *b->n.in);
     if (!b->n.in)
-        return fail(b, -ENOMEM, "not enough memory");
+        return eng_tfl_fail(b, -ENOMEM, "not enough memory");
     memcpy(b->n.in, b->in, (size_t)b->n.n_in * sizeof *b->n.in);
     int rc = eng_graph_add_node(b->f->g, &b->n);
-    return rc < 0 ? fail(b, rc, "the graph has too many nodes") : 0;
+    return rc < 0 ? eng_tfl_fail(b, rc, "the graph has too many nodes") : 0;
 }
 
-static int activation(struct build *b, int field)
+static int activation(struct eng_tfl_build *b, int field)
 {
     switch (eng_fb_i8(&b->f->fb, &b->op->options, field, 0)) {
     case 0:
@@ -159,48 +160,53 @@ static int activation(struct build *b, int field)
         b->n.hi = 6;
         return 0;
     default:
-        return fail(b, ENG_E_UNSUPPORTED, "its fused activation is not supported");
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "its fused activation is not supported");
     }
 }
 
-static int option(const struct build *b, int field, int otherwise)
+int eng_tfl_option(const struct eng_tfl_build *b, int field, int otherwise)
 {
     return eng_fb_i32(&b->f->fb, &b->op->options, field, otherwise);
+}
+
+int eng_tfl_flag(const struct eng_tfl_build *b, int field)
+{
+    return eng_fb_i8(&b->f->fb, &b->op->options, field, 0) != 0;
 }
 
 /* ---- windows ---- */
 
 /* b->n.win has its window, stride and dilation; the input must be an image. */
-static int padding(struct build *b)
+static int padding(struct eng_tfl_build *b)
 {
     struct eng_window *w = &b->n.win;
-    const struct eng_tensor *x = tensor(b, b->in[0]);
+    const struct eng_tensor *x = eng_tfl_at(b, b->in[0]);
     int8_t scheme = eng_fb_i8(&b->f->fb, &b->op->options, 0, 0);
     if (x->rank != 4)
-        return fail(b, ENG_E_UNSUPPORTED, "its input is not one image");
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "its input is not one image");
     const int numbers[] = {w->kh, w->kw, w->sh, w->sw, w->dh, w->dw};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (numbers[i] < 1 || numbers[i] > ENG_MAX_WINDOW)
-            return fail(b, ENG_E_DATA, "its window, stride or dilation is out of range");
+            return eng_tfl_fail(b, ENG_E_DATA, "its window, stride or dilation is out of range");
     if (scheme == 1)
         return 0;
     if (scheme != 0)
-        return fail(b, ENG_E_UNSUPPORTED, "unknown padding scheme");
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "unknown padding scheme");
     if (eng_same_padding(x->dim[1], w->kh, w->sh, w->dh, &w->top, &w->bottom) < 0 ||
         eng_same_padding(x->dim[2], w->kw, w->sw, w->dw, &w->left, &w->right) < 0)
-        return fail(b, ENG_E_LIMIT, "its window is too large");
+        return eng_tfl_fail(b, ENG_E_LIMIT, "its window is too large");
     return 0;
 }
 
 /* Weights stored small beside float activations are a form of compression: undone here. */
-static int float_weights(struct build *b)
+static int float_weights(struct eng_tfl_build *b)
 {
-    if (tensor(b, b->in[0])->type != ENG_F32)
+    if (eng_tfl_at(b, b->in[0])->type != ENG_F32)
         return 0;
     for (int i = 1; i < b->n.n_in; i++) {
         if (b->in[i] < 0)
             continue;
-        struct eng_tensor *t = tensor(b, b->in[i]);
+        struct eng_tensor *t = eng_tfl_at(b, b->in[i]);
         int small = t->type == ENG_F16 || t->type == ENG_I8 || t->type == ENG_U8;
         int rc = t->data && small ? eng_tfl_to_float(b->f, t) : 0;
         if (rc < 0)
@@ -209,24 +215,24 @@ static int float_weights(struct build *b)
     return 0;
 }
 
-static int add_conv(struct build *b)
+static int add_conv(struct eng_tfl_build *b)
 {
     int depthwise = b->op->code == DEPTHWISE_CONV_2D;
-    int rc = begin(b, depthwise ? ENG_OP_DEPTHWISE : ENG_OP_CONV, 3);
+    int rc = eng_tfl_begin(b, depthwise ? ENG_OP_DEPTHWISE : ENG_OP_CONV, 3);
     if (rc < 0)
         return rc;
     if (b->in[1] < 0)
-        return fail(b, ENG_E_DATA, "it has no weights");
-    const struct eng_tensor *x = tensor(b, b->in[0]), *w = tensor(b, b->in[1]);
+        return eng_tfl_fail(b, ENG_E_DATA, "it has no weights");
+    const struct eng_tensor *x = eng_tfl_at(b, b->in[0]), *w = eng_tfl_at(b, b->in[1]);
     if (w->rank != 4)
-        return fail(b, ENG_E_DATA, "its weights have another shape");
+        return eng_tfl_fail(b, ENG_E_DATA, "its weights have another shape");
     int first = depthwise ? 5 : 4;
     b->n.win = (struct eng_window){.kh = w->dim[1],
                                    .kw = w->dim[2],
-                                   .sw = option(b, 1, 0),
-                                   .sh = option(b, 2, 0),
-                                   .dw = option(b, first, 1),
-                                   .dh = option(b, first + 1, 1)};
+                                   .sw = eng_tfl_option(b, 1, 0),
+                                   .sh = eng_tfl_option(b, 2, 0),
+                                   .dw = eng_tfl_option(b, first, 1),
+                                   .dh = eng_tfl_option(b, first + 1, 1)};
     if ((rc = padding(b)) < 0 || (rc = activation(b, depthwise ? 4 : 3)) < 0 ||
         (rc = float_weights(b)) < 0)
         return rc;
@@ -234,68 +240,68 @@ static int add_conv(struct build *b)
         b->n.multiplier = w->dim[3] / x->dim[3];
     else
         b->n.groups = x->dim[3] % w->dim[3] == 0 ? x->dim[3] / w->dim[3] : 0;
-    return finish(b);
+    return eng_tfl_finish(b);
 }
 
-static int add_fc(struct build *b)
+static int add_fc(struct eng_tfl_build *b)
 {
-    int rc = begin(b, ENG_OP_FC, 3);
+    int rc = eng_tfl_begin(b, ENG_OP_FC, 3);
     if (rc < 0)
         return rc;
     if (b->in[1] < 0)
-        return fail(b, ENG_E_DATA, "it has no weights");
+        return eng_tfl_fail(b, ENG_E_DATA, "it has no weights");
     if (eng_fb_i8(&b->f->fb, &b->op->options, 1, 0) != 0)
-        return fail(b, ENG_E_UNSUPPORTED, "its weights are shuffled");
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "its weights are shuffled");
     if ((rc = activation(b, 0)) < 0 || (rc = float_weights(b)) < 0)
         return rc;
-    return finish(b);
+    return eng_tfl_finish(b);
 }
 
-static int add_pool(struct build *b)
+static int add_pool(struct eng_tfl_build *b)
 {
-    int rc = begin(b, b->op->code == MAX_POOL_2D ? ENG_OP_MAXPOOL : ENG_OP_AVGPOOL, 1);
+    int rc = eng_tfl_begin(b, b->op->code == MAX_POOL_2D ? ENG_OP_MAXPOOL : ENG_OP_AVGPOOL, 1);
     if (rc < 0)
         return rc;
-    b->n.win = (struct eng_window){.sw = option(b, 1, 0),
-                                   .sh = option(b, 2, 0),
-                                   .kw = option(b, 3, 0),
-                                   .kh = option(b, 4, 0),
+    b->n.win = (struct eng_window){.sw = eng_tfl_option(b, 1, 0),
+                                   .sh = eng_tfl_option(b, 2, 0),
+                                   .kw = eng_tfl_option(b, 3, 0),
+                                   .kh = eng_tfl_option(b, 4, 0),
                                    .dh = 1,
                                    .dw = 1};
     if ((rc = padding(b)) < 0 || (rc = activation(b, 5)) < 0)
         return rc;
-    return finish(b);
+    return eng_tfl_finish(b);
 }
 
 /* ---- the others ---- */
 
-static int add_pad(struct build *b)
+static int add_pad(struct eng_tfl_build *b)
 {
     int64_t pads[2 * ENG_MAX_RANK];
-    int rc = begin(b, ENG_OP_PAD, 1);
+    int rc = eng_tfl_begin(b, ENG_OP_PAD, 1);
     if (rc < 0)
         return rc;
     if (b->op->n_in < 2 || b->op->code == PADV2)
-        return fail(b, ENG_E_UNSUPPORTED, "only constant padding with zeros is supported");
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "only constant padding with zeros is supported");
     int n = eng_tfl_integers(b->f, b->op->in[1], pads, 2 * ENG_MAX_RANK);
     if (n < 0)
         return n;
     if (n != 8 || pads[0] || pads[1] || pads[6] || pads[7])
-        return fail(b, ENG_E_UNSUPPORTED, "only height and width can be padded");
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "only height and width can be padded");
     for (int i = 2; i < 6; i++)
         if (pads[i] < 0 || pads[i] > ENG_MAX_WINDOW)
-            return fail(b, ENG_E_DATA, "its padding is out of range");
+            return eng_tfl_fail(b, ENG_E_DATA, "its padding is out of range");
     b->n.win.top = (int)pads[2];
     b->n.win.bottom = (int)pads[3];
     b->n.win.left = (int)pads[4];
     b->n.win.right = (int)pads[5];
-    return finish(b);
+    return eng_tfl_finish(b);
 }
 
-static int add_mean(struct build *b)
+static int add_mean(struct eng_tfl_build *b)
 {
     int64_t axes[ENG_MAX_RANK];
-    int rc = begin(b, ENG_OP_MEAN, 1), seen = 0;
+    int rc = eng_tfl_begin(b, ENG_OP_MEAN, 1), seen = 0;
     if (rc < 0)
         return rc;
     int n = b->op->n_in < 2 ? 0 : eng_tfl_integers(b->f, b->op->in[1], axes, ENG_MAX_RANK);
@@ -305,96 +311,97 @@ static int add_mean(struct build *b)
         int64_t axis = axes[i] < 0 ? axes[i] + 4 : axes[i];
         seen |= axis == 1 ? 1 : axis == 2 ? 2 : 4;
     }
-    if (seen != 3 || tensor(b, b->in[0])->rank != 4)
-        return fail(b, ENG_E_UNSUPPORTED, "only the mean over height and width is supported");
-    return finish(b);
+    if (seen != 3 || eng_tfl_at(b, b->in[0])->rank != 4)
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED,
+                            "only the mean over height and width is supported");
+    return eng_tfl_finish(b);
 }
 
-static int add_transpose(struct build *b)
+static int add_transpose(struct eng_tfl_build *b)
 {
     int64_t perm[ENG_MAX_RANK];
-    int rc = begin(b, ENG_OP_TRANSPOSE, 1);
+    int rc = eng_tfl_begin(b, ENG_OP_TRANSPOSE, 1);
     if (rc < 0)
         return rc;
     int n = b->op->n_in < 2 ? 0 : eng_tfl_integers(b->f, b->op->in[1], perm, ENG_MAX_RANK);
     if (n < 0)
         return n;
-    if (n != tensor(b, b->in[0])->rank)
-        return fail(b, ENG_E_DATA, "its permutation is none");
+    if (n != eng_tfl_at(b, b->in[0])->rank)
+        return eng_tfl_fail(b, ENG_E_DATA, "its permutation is none");
     for (int i = 0; i < n; i++)
         b->n.perm[i] = perm[i] >= 0 && perm[i] < n ? (int)perm[i] : -1;
-    return finish(b);
+    return eng_tfl_finish(b);
 }
 
-static int add_concat(struct build *b)
+static int add_concat(struct eng_tfl_build *b)
 {
-    int rc = begin(b, ENG_OP_CONCAT, b->op->n_in);
+    int rc = eng_tfl_begin(b, ENG_OP_CONCAT, b->op->n_in);
     if (rc < 0 || (rc = activation(b, 1)) < 0)
         return rc;
-    int axis = option(b, 0, 0), rank = b->n.n_in > 0 ? tensor(b, b->in[0])->rank : 0;
+    int axis = eng_tfl_option(b, 0, 0), rank = b->n.n_in > 0 ? eng_tfl_at(b, b->in[0])->rank : 0;
     b->n.axis = axis < 0 && axis >= -rank ? axis + rank : axis;
-    return finish(b);
+    return eng_tfl_finish(b);
 }
 
-static int add_binary(struct build *b)
+static int add_binary(struct eng_tfl_build *b)
 {
-    int rc = begin(b, b->op->code == ADD ? ENG_OP_ADD : ENG_OP_MUL, 2);
+    int rc = eng_tfl_begin(b, b->op->code == ADD ? ENG_OP_ADD : ENG_OP_MUL, 2);
     if (rc < 0 || (rc = activation(b, 0)) < 0)
         return rc;
-    return finish(b);
+    return eng_tfl_finish(b);
 }
 
-static int add_resize(struct build *b)
+static int add_resize(struct eng_tfl_build *b)
 {
-    int rc = begin(b, ENG_OP_RESIZE, 1);
+    int rc = eng_tfl_begin(b, ENG_OP_RESIZE, 1);
     int nearest = b->op->code == RESIZE_NEAREST_NEIGHBOR, first = nearest ? 0 : 2;
     if (rc < 0)
         return rc;
     b->n.nearest = nearest;
     b->n.align_corners = eng_fb_i8(&b->f->fb, &b->op->options, first, 0) != 0;
     b->n.half_pixel = eng_fb_i8(&b->f->fb, &b->op->options, first + 1, 0) != 0;
-    return finish(b);
+    return eng_tfl_finish(b);
 }
 
-static int add_softmax(struct build *b)
+static int add_softmax(struct eng_tfl_build *b)
 {
-    int rc = begin(b, ENG_OP_SOFTMAX, 1);
+    int rc = eng_tfl_begin(b, ENG_OP_SOFTMAX, 1);
     if (rc < 0)
         return rc;
     b->n.beta = eng_fb_f32(&b->f->fb, &b->op->options, 0, 0);
-    return finish(b);
+    return eng_tfl_finish(b);
 }
 
 /* The shape that the file states for the output is the one wanted. */
-static int add_reshape(struct build *b)
+static int add_reshape(struct eng_tfl_build *b)
 {
-    int rc = begin(b, ENG_OP_RESHAPE, 1);
-    return rc < 0 ? rc : finish(b);
+    int rc = eng_tfl_begin(b, ENG_OP_RESHAPE, 1);
+    return rc < 0 ? rc : eng_tfl_finish(b);
 }
 
-static int add_prelu(struct build *b)
+static int add_prelu(struct eng_tfl_build *b)
 {
-    int rc = begin(b, ENG_OP_PRELU, 2);
-    return rc < 0 || (rc = float_weights(b)) < 0 ? rc : finish(b);
+    int rc = eng_tfl_begin(b, ENG_OP_PRELU, 2);
+    return rc < 0 || (rc = float_weights(b)) < 0 ? rc : eng_tfl_finish(b);
 }
 
-static int add_quantize(struct build *b)
+static int add_quantize(struct eng_tfl_build *b)
 {
-    int rc = begin(b, ENG_OP_QUANTIZE, 1);
-    return rc < 0 ? rc : finish(b);
+    int rc = eng_tfl_begin(b, ENG_OP_QUANTIZE, 1);
+    return rc < 0 ? rc : eng_tfl_finish(b);
 }
 
-static int add_dequantize(struct build *b)
+static int add_dequantize(struct eng_tfl_build *b)
 {
-    int rc = begin(b, ENG_OP_DEQUANTIZE, 1);
+    int rc = eng_tfl_begin(b, ENG_OP_DEQUANTIZE, 1);
     if (rc < 0)
         return rc;
-    const struct eng_tensor *x = tensor(b, b->in[0]);
-    struct eng_tensor *y = tensor(b, b->n.out);
+    const struct eng_tensor *x = eng_tfl_at(b, b->in[0]);
+    struct eng_tensor *y = eng_tfl_at(b, b->n.out);
     if (!x->data)
-        return finish(b);
+        return eng_tfl_finish(b);
     if (y->data || y->type != ENG_F32 || eng_tensor_elements(x) != eng_tensor_elements(y))
-        return fail(b, ENG_E_DATA, "its output does not fit its input");
+        return eng_tfl_fail(b, ENG_E_DATA, "its output does not fit its input");
     struct eng_tensor as_float = *x;
     if ((rc = eng_tfl_to_float(b->f, &as_float)) < 0)
         return rc;
@@ -403,9 +410,9 @@ static int add_dequantize(struct build *b)
     return 0;
 }
 
-static int add_unary(struct build *b)
+static int add_unary(struct eng_tfl_build *b)
 {
-    int rc = begin(b, ENG_OP_UNARY, 1);
+    int rc = eng_tfl_begin(b, ENG_OP_UNARY, 1);
     if (rc < 0)
         return rc;
     b->n.unary = ENG_UNARY_CLAMP;
@@ -439,25 +446,14 @@ static int add_unary(struct build *b)
         b->n.unary = ENG_UNARY_HARD_SWISH;
         break;
     }
-    return finish(b);
+    return eng_tfl_finish(b);
 }
 
-/* Converters compute the argument of a reshape at run time; the file states its result. */
-static int shape_arithmetic(struct build *b)
-{
-    int rc = begin(b, ENG_OP_RESHAPE, 0);
-    if (rc < 0)
-        return rc;
-    if (tensor(b, b->n.out)->type != ENG_I32 && tensor(b, b->n.out)->type != ENG_I64)
-        return fail(b, ENG_E_UNSUPPORTED, "it is supported for shapes alone");
-    return 0;
-}
-
-static int (*builder_of(int code))(struct build *)
+static int (*builder_of(int code))(struct eng_tfl_build *)
 {
     static const struct {
         int code;
-        int (*add)(struct build *);
+        int (*add)(struct eng_tfl_build *);
     } table[] = {
         {ADD, add_binary},
         {AVERAGE_POOL_2D, add_pool},
@@ -488,9 +484,13 @@ static int (*builder_of(int code))(struct build *)
         {LEAKY_RELU, add_unary},
         {QUANTIZE, add_quantize},
         {HARD_SWISH, add_unary},
-        {SHAPE, shape_arithmetic},
-        {STRIDED_SLICE, shape_arithmetic},
-        {PACK, shape_arithmetic},
+        {SHAPE, eng_tfl_shape_arithmetic},
+        {PACK, eng_tfl_shape_arithmetic},
+        {STRIDED_SLICE, eng_tfl_strided_slice},
+        {SLICE, eng_tfl_slice},
+        {GATHER, eng_tfl_gather},
+        {SPLIT, eng_tfl_split},
+        {SPLIT_V, eng_tfl_split_v},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].code == code)
@@ -500,11 +500,14 @@ static int (*builder_of(int code))(struct build *)
 
 int eng_tfl_add(struct eng_tfl *f, const struct eng_tfl_op *op)
 {
-    struct build b = {.f = f, .op = op};
-    int (*add)(struct build *) = builder_of(op->code);
-    if (add)
+    struct eng_tfl_build b = {.f = f, .op = op};
+    int (*add)(struct eng_tfl_build *) = builder_of(op->code);
+    int parts = op->code == SPLIT || op->code == SPLIT_V;
+    if (add && (parts || op->n_out == 1))
         return add(&b);
-    int out = eng_tfl_tensor(f, op->out);
+    int out = eng_tfl_tensor(f, op->out[0]);
     b.n.name = out >= 0 ? f->g->tensors[out].name : "";
-    return fail(&b, ENG_E_UNSUPPORTED, "the operator is not supported");
+    if (add)
+        return eng_tfl_fail(&b, ENG_E_UNSUPPORTED, "it has several outputs");
+    return eng_tfl_fail(&b, ENG_E_UNSUPPORTED, "the operator is not supported");
 }

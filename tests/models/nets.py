@@ -278,4 +278,5 @@ NETS = {
 TFLITE = {
     "mobilenet_v3_small": [(), ("words", "dense", "pool")],
     "mobilenet_v3_large": [("words", "pool")],
+    "shufflenet_v2": [(), ("slices",)],
 }

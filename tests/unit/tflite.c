@@ -191,8 +191,8 @@ static void truncated(void **state)
 {
     (void)state;
     static void (*const samples[])(struct tfw_model *) = {tfw_sample, tfw_sample_float,
-                                                          tfw_sample_zoo};
-    for (size_t i = 0; i < 3; i++) {
+                                                          tfw_sample_zoo, tfw_sample_channels};
+    for (size_t i = 0; i < 4; i++) {
         struct tfw_model m;
         samples[i](&m);
         size_t len = tfw_write(&m, whole);

@@ -103,13 +103,13 @@ static void write_tensor(struct writer *w, size_t slot, const struct tfw_tensor 
 static void write_op(struct writer *w, size_t slot, const struct tfw_op *op, int code_index)
 {
     size_t at = table(w, slot, 6);
-    int32_t in[4], out = op->out;
+    int32_t in[4], out[3] = {op->out, op->more[0], op->more[1]};
     for (int i = 0; i < op->n_in; i++)
         in[i] = op->in[i];
     scalar(w, at, 0, (uint64_t)code_index, 4);
     scalar(w, at, 3, 1, 1);
     vector(w, at, 1, (size_t)op->n_in, 4, in);
-    vector(w, at, 2, 1, 4, &out);
+    vector(w, at, 2, 1 + (size_t)op->n_more, 4, out);
     size_t options = table(w, field(w, at, 4), 8);
     for (int i = 0; i < op->n_options; i++) {
         const struct tfw_option *o = &op->option[i];
@@ -318,4 +318,51 @@ void tfw_sample_zoo(struct tfw_model *ret)
     zoo_op(m, 25, -1, zoo_tensor(m, "softmax", 1, 6, 0), 1, beta);
     m->tensor[m->output].rank = 2;
     m->tensor[m->output].dim[1] = 6;
+}
+
+static const int32_t last_axis[1] = {3}, one_three[2] = {1, -1}, from[4] = {0, 0, 0, 1};
+static const int32_t to[4] = {0, 0, 0, -1}, steps[4] = {1, 1, 1, 2}, start[4] = {0, 0, 0, 2};
+static const int32_t rest[4] = {1, -1, 4, -1}, chosen[3] = {7, 0, 7};
+static const int32_t groups[5] = {1, 4, 4, 3, 4}, exchange[5] = {0, 1, 2, 4, 3};
+static const int32_t image[4] = {1, 4, 4, 12};
+
+static int five(struct tfw_model *m, const char *name, int last, int least)
+{
+    int t = zoo_tensor(m, name, 4, 4, last);
+    m->tensor[t].rank = 5;
+    m->tensor[t].dim[4] = least;
+    return t;
+}
+
+void tfw_sample_channels(struct tfw_model *ret)
+{
+    struct tfw_model *m = ret;
+    *m = (struct tfw_model){.version = 3, .n_subgraphs = 1, .n_inputs = 1};
+    int x = zoo_tensor(m, "input", 4, 4, 8), axis = zoo_constant(m, "axis", 2, 1, 0, last_axis, 4);
+    int a = zoo_tensor(m, "a", 4, 4, 4), b = zoo_tensor(m, "b", 4, 4, 4);
+    int c = zoo_tensor(m, "c", 4, 4, 1), d = zoo_tensor(m, "d", 4, 4, 3);
+    int e = zoo_tensor(m, "e", 4, 4, 2), f = zoo_tensor(m, "f", 4, 4, 6);
+    int g = zoo_tensor(m, "g", 4, 4, 3),
+        lengths = zoo_constant(m, "lengths", 2, 2, 0, one_three, 4);
+    m->input = x;
+    int k[4] = {zoo_constant(m, "from", 2, 4, 0, from, 4), zoo_constant(m, "to", 2, 4, 0, to, 4),
+                zoo_constant(m, "steps", 2, 4, 0, steps, 4),
+                zoo_constant(m, "start", 2, 4, 0, start, 4)};
+    int size = zoo_constant(m, "rest", 2, 4, 0, rest, 4);
+    int which = zoo_constant(m, "which", 2, 3, 0, chosen, 4);
+    struct tfw_op *op = m->op;
+    op[TFW_OP_SPLIT] = (struct tfw_op){49, 2, {axis, x}, a, 1, {{0, 'i', 2}}, 1, {b}};
+    op[TFW_OP_SPLIT_V] = (struct tfw_op){102, 3, {a, lengths, axis}, c, 1, {{0, 'i', 2}}, 1, {d}};
+    op[TFW_OP_STRIDED] =
+        (struct tfw_op){45, 4, {b, k[0], k[1], k[2]}, e, 2, {{0, 'i', 7}, {1, 'i', 15}}};
+    op[TFW_OP_SLICE] = (struct tfw_op){65, 3, {x, k[3], size}, f, 0, {{0}}};
+    op[TFW_OP_GATHER] = (struct tfw_op){36, 2, {x, which}, g, 1, {{0, 'i', -1}}};
+    m->output = zoo_tensor(m, "joined", 4, 4, 12);
+    op[TFW_OP_JOIN] = (struct tfw_op){2, 4, {c, e, f, g}, m->output, 1, {{0, 'i', 3}}};
+    m->n_ops = TFW_OP_JOIN + 1;
+    zoo_op(m, 22, zoo_constant(m, "groups", 2, 5, 0, groups, 4), five(m, "grouped", 3, 4), 0, NULL);
+    zoo_op(m, 39, zoo_constant(m, "exchange", 2, 5, 0, exchange, 4), five(m, "turned", 4, 3), 0,
+           NULL);
+    zoo_op(m, 22, zoo_constant(m, "image", 2, 4, 0, image, 4), zoo_tensor(m, "output", 4, 4, 12), 0,
+           NULL);
 }

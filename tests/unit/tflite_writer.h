@@ -31,6 +31,7 @@ struct tfw_op {
     int n_in, in[4], out;
     int n_options;
     struct tfw_option option[8];
+    int n_more, more[2]; /* outputs behind the first */
 };
 
 struct tfw_model {
@@ -51,6 +52,10 @@ void tfw_sample_float(struct tfw_model *ret);
 
 /* Float, one of every other operator that the importer knows, in a row. */
 void tfw_sample_zoo(struct tfw_model *ret);
+
+/* Float, [1,4,4,8]: every way to choose channels, joined, then a shuffle of 3 groups of 4. */
+void tfw_sample_channels(struct tfw_model *ret);
+enum { TFW_OP_SPLIT, TFW_OP_SPLIT_V, TFW_OP_STRIDED, TFW_OP_SLICE, TFW_OP_GATHER, TFW_OP_JOIN };
 
 /* Tensors and operators of the first two samples. */
 enum {
