@@ -37,7 +37,7 @@ static void pack(const struct eng_conv3_u8_weights *w, void *dst)
                             .bias = w->bias ? w->bias[n] : 0,
                             .scale = w->scale[n]};
         b->p.narrow = is_narrow(w->n - n / NR * NR);
-        int lane = pack_channel(&b->p, n % NR, &c, 0);
+        int lane = pack_channel(&b->p, n % NR, &c);
         for (int k = 0; k < TAPS * WINDOW; k++)
             b->w[k / TAPS][k % TAPS / 2][lane / LANES][lane % LANES * 2 + k % TAPS % 2] =
                 (int16_t)(c.w[k] - c.zw);
@@ -70,8 +70,8 @@ static void lay_row(struct group *g, const struct eng_conv3_u8_args *a, int iy)
 
 /* Sums of n neighbouring outputs; row: the words of their first window. Volatile assembly, for gcc
  * 12 moves products away from their sums and spills. */
-INLINE void tile(vec (*sums)[NR / LANES], const struct packed *p, const int16_t *const row[WINDOW],
-                 int n, int stride, int vecs)
+INLINE void tile(vec *sums, const struct packed *p, const int16_t *const row[WINDOW], int n,
+                 int stride, int vecs)
 {
     vec acc[WIDTH_NARROW][NR / LANES];
 #pragma GCC unroll 8
@@ -109,14 +109,14 @@ INLINE void tile(vec (*sums)[NR / LANES], const struct packed *p, const int16_t 
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < vecs; v++)
-            sums[i][v] = acc[i][v];
+            sums[i * vecs + v] = acc[i][v];
 }
 
 /* What tiles of one row of outputs see. */
 struct row_tiles {
     const struct packed *p;
     const int16_t *rows[WINDOW]; /* the first window's */
-    vec (*sums)[NR / LANES];
+    vec *sums;                   /* [pixel][vector] */
     int pixels;
 };
 
@@ -125,12 +125,12 @@ INLINE void tiles(const struct row_tiles *t, int stride, int vecs)
     int width = vecs > 1 ? WIDTH : WIDTH_NARROW, i = 0;
     const int16_t *row[WINDOW] = {t->rows[0], t->rows[1], t->rows[2]};
     for (; i + width <= t->pixels; i += width) {
-        tile(t->sums + i, t->p, row, width, stride, vecs);
+        tile(t->sums + i * vecs, t->p, row, width, stride, vecs);
         for (int r = 0; r < WINDOW; r++)
             row[r] += width * stride * 3;
     }
     for (; i < t->pixels; i++) {
-        tile(t->sums + i, t->p, row, 1, stride, vecs);
+        tile(t->sums + i * vecs, t->p, row, 1, stride, vecs);
         for (int r = 0; r < WINDOW; r++)
             row[r] += stride * 3;
     }
@@ -149,7 +149,7 @@ TILES(2, 2)
 static void run_tiles(struct group *g, const struct eng_conv3_u8_args *a, const struct packed *p,
                       int iy, int n)
 {
-    struct row_tiles t = {.p = p, .sums = g->sums, .pixels = n};
+    struct row_tiles t = {.p = p, .sums = g->sums[0], .pixels = n};
     for (int r = 0; r < WINDOW; r++)
         t.rows[r] = g->rows[(iy + r + a->top) % WINDOW];
     if (p->p.narrow)
@@ -173,7 +173,7 @@ static void run_group(struct group *g, const struct eng_conv3_u8_args *a, const 
         for (int b = 0; b < a->n_blocks; b++) {
             const struct packed *p = (const struct packed *)a->packed + b;
             run_tiles(g, a, p, iy, n);
-            finish(&p->p, g->sums, NULL, n, f, out + (size_t)b * a->out_stride);
+            finish(&p->p, g->sums, n, f, out + (size_t)b * a->out_stride);
         }
     }
 }

@@ -29,7 +29,7 @@ static void pack_block(const struct eng_dw_u8_weights *w, struct block *b, int c
     for (int t = 0; t < 9; t++)
         taps[t] = w->w[(size_t)t * (size_t)w->channels + (size_t)c];
     b->p.narrow = is_narrow(w->channels - c / ENG_BLOCK * ENG_BLOCK);
-    int lane = pack_channel(&b->p, c % ENG_BLOCK, &ch, 0);
+    int lane = pack_channel(&b->p, c % ENG_BLOCK, &ch);
     for (int t = 0; t < 9; t++)
         for (int second = 0; second < 2; second++) {
             int row = t / 3 + second;
@@ -105,8 +105,8 @@ INLINE void tap(vec *acc, vec x, vec w)
 }
 
 /* Sums of n neighbouring outputs; `pair`: the pairs of rows at the first column that they see. */
-INLINE void tile(vec (*sums)[NR / LANES], const struct block *b, int second,
-                 const int16_t *const pair[2], int n, int stride, int vecs)
+INLINE void tile(vec *sums, const struct block *b, int second, const int16_t *const pair[2], int n,
+                 int stride, int vecs)
 {
     int cells = vecs * HALF;
     for (int v = 0; v < vecs; v++) {
@@ -135,14 +135,14 @@ INLINE void tile(vec (*sums)[NR / LANES], const struct block *b, int second,
         }
 #pragma GCC unroll 8
         for (int i = 0; i < n; i++)
-            sums[i][v] = acc[i];
+            sums[i * vecs + v] = acc[i];
     }
 }
 
-typedef void dw_tile_fn(vec (*)[NR / LANES], const struct block *, int, const int16_t *const[2]);
+typedef void dw_tile_fn(vec *, const struct block *, int, const int16_t *const[2]);
 #define DW_TILE(n, stride, vecs)                                                                   \
     static __attribute__((noinline)) void tile_##n##_##stride##_##vecs(                            \
-        vec(*sums)[NR / LANES], const struct block *b, int second, const int16_t *const pair[2])   \
+        vec *sums, const struct block *b, int second, const int16_t *const pair[2])                \
     {                                                                                              \
         tile(sums, b, second, pair, n, stride, vecs);                                              \
     }
@@ -178,9 +178,9 @@ INLINE void run_segment(struct segment *s, const struct eng_dw_u8_args *a, const
             size_t at = (size_t)(i * a->stride * vecs * HALF);
             const int16_t *pair[2] = {s->pairs[row / 2 % 2] + at, s->pairs[(row / 2 + 1) % 2] + at};
             count = (n - i + left - 1) / left;
-            dw_tiles[vecs - 1][a->stride - 1][count - 1](s->sums + i, b, row % 2, pair);
+            dw_tiles[vecs - 1][a->stride - 1][count - 1](s->sums[0] + i * vecs, b, row % 2, pair);
         }
-        finish(&b->p, s->sums, NULL, n, f,
+        finish(&b->p, s->sums, n, f,
                a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * ENG_BLOCK);
     }
 }

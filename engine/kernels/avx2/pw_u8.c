@@ -15,7 +15,8 @@ static int needs_sum(const struct eng_pw_u8_weights *w)
     return 0;
 }
 
-/* A struct panel and its weights as bytes: zw is taken off where they are widened. */
+/* A struct panel and its weights as signed bytes, w - 128: zw - 128 is taken off where they are
+ * widened. */
 static size_t panel_bytes(int k)
 {
     return sizeof(struct panel) + ((size_t)k + 15) / 16 * BLOCK_WEIGHTS;
@@ -24,7 +25,7 @@ static size_t panel_bytes(int k)
 static void pack(const struct eng_pw_u8_weights *w, void *dst)
 {
     size_t bytes = panel_bytes(w->k);
-    memset(dst, w->zw, bytes * (size_t)((w->n + NR - 1) / NR));
+    memset(dst, w->zw ^ 0x80, bytes * (size_t)((w->n + NR - 1) / NR));
     for (int n = 0; n < w->n; n++) {
         char *at = (char *)dst + (size_t)(n / NR) * bytes;
         struct panel *p = (struct panel *)(void *)at;
@@ -35,10 +36,10 @@ static void pack(const struct eng_pw_u8_weights *w, void *dst)
                             .bias = w->bias ? w->bias[n] : 0,
                             .scale = w->scale[n]};
         if (n % NR == 0)
-            *p = (struct panel){.zw = w->zw, .few = w->k <= FEW};
-        pack_channel(p, n % NR, &c, w->k > FEW);
+            *p = (struct panel){.zw = w->zw - 128, .few = w->k <= FEW};
+        pack_channel(p, n % NR, &c);
         for (int k = 0; k < w->k; k++)
-            at[sizeof *p + (size_t)weight_at(n % NR, k)] = (char)c.w[k];
+            at[sizeof *p + (size_t)weight_at(n % NR, k)] = (char)(c.w[k] ^ 0x80);
     }
 }
 
@@ -54,8 +55,7 @@ struct group {
 static void lay_out(struct group *g, const struct eng_pw_u8_args *a, int pixel, int from, int to)
 {
     int16_t *x = g->x;
-    if (from == 0)
-        memset(g->cross, 0, sizeof g->cross);
+    memset(g->cross, 0, sizeof g->cross);
     for (int i = 0; i < g->pixels; i += MR) {
         const uint8_t *at = a->a + (size_t)from * a->a_stride + (size_t)(pixel + i) * ENG_BLOCK;
         vec cross[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
@@ -72,32 +72,93 @@ static void widen_weights(int16_t *to, const struct panel *p, int from, int n_bl
 #pragma GCC unroll 8
     for (int i = 0; i < n_blocks * BLOCK_WEIGHTS / 16; i++)
         _mm256_store_si256((vec *)(void *)(to + i * 16),
-                           _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_load_si128(w + i)), zw));
+                           _mm256_sub_epi16(_mm256_cvtepi8_epi16(_mm_load_si128(w + i)), zw));
 }
 
-/* One pixel: widened weights would be stored to be loaded once. */
-static void tile_single(const struct tiles *t, const struct panel *p, int from)
+/* ---- one pixel: widened weights would be stored to be loaded once ----
+ *
+ * Weights stay bytes: upper and lower halves of activations, at most 15, do not saturate
+ * vpmaddubsw, and SINGLE_STEPS of them not its sums. */
+
+enum {
+    SINGLE_STEPS = 8, /* 8 * 2 * 15 * 128 < 2^15 */
+    STEP_BYTES = 2 * sizeof(vec),
+    SINGLE_BLOCKS = CELLS * 2 / (ENG_BLOCK / STEP * STEP_BYTES),
+};
+
+/* For each step its words as weights have them, odd k and then even k, of upper halves and of lower
+ * halves. Returns the sum of the pixel. */
+static int32_t lay_out_single(struct group *g, const struct eng_pw_u8_args *a, int pixel)
 {
-    const vec zw = _mm256_set1_epi16((short)p->zw);
-    const int16_t *x = t->x;
-    const __m128i *bytes =
-        (const __m128i *)(const void *)(p + 1) + (size_t)from * BLOCK_WEIGHTS / 16;
-    vec acc[2][NR / LANES];
-    for (int v = 0; v < NR / LANES; v++) {
-        acc[0][v] = t->bias ? v_load(t->bias + v * LANES) : t->sums[0][v];
-        acc[1][v] = _mm256_setzero_si256();
-    }
-    for (int b = t->blocks; b > 0; b--, x += BLOCK_CELLS)
-#pragma GCC unroll 4
-        for (int s = 0; s < ENG_BLOCK / STEP; s++, bytes += 4) {
-            const vec w0 = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes[0]), zw),
-                      w1 = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes[1]), zw),
-                      w2 = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes[2]), zw),
-                      w3 = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes[3]), zw);
-            TILE_PIXEL(acc[s % 2], x + s * 2);
+    const __m128i half = _mm_set1_epi8(15);
+    const vec odd_even = _mm256_setr_m128i(_mm_set1_epi16(0x0301), _mm_set1_epi16(0x0200));
+    vec *to = (vec *)(void *)g->x;
+    __m128i sum = _mm_setzero_si128();
+    for (int b = 0; b < a->k_blocks; b++) {
+        const uint8_t *at = a->a + (size_t)b * a->a_stride + (size_t)pixel * ENG_BLOCK;
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)at);
+        vec upper = _mm256_broadcastsi128_si256(_mm_and_si128(_mm_srli_epi16(x, 4), half));
+        vec lower = _mm256_broadcastsi128_si256(_mm_and_si128(x, half));
+        sum = _mm_add_epi32(sum, _mm_sad_epu8(x, _mm_setzero_si128()));
+        for (int s = 0; s < ENG_BLOCK / STEP; s++) {
+            vec order = _mm256_add_epi8(odd_even, _mm256_set1_epi8((char)(s * STEP)));
+            *to++ = _mm256_shuffle_epi8(upper, order);
+            *to++ = _mm256_shuffle_epi8(lower, order);
         }
+    }
+    return _mm_cvtsi128_si32(sum) + _mm_extract_epi32(sum, 2);
+}
+
+/* sums[0], sums[1] += lanes 0-3 and lanes 4-7, odd k and even k side by side. */
+INLINE void add_halves(vec sums[2], vec upper, vec lower)
+{
+    const vec parts = _mm256_set1_epi32(1 << 16 | 16);
+    sums[0] = v_add(sums[0], _mm256_madd_epi16(_mm256_unpacklo_epi16(upper, lower), parts));
+    sums[1] = v_add(sums[1], _mm256_madd_epi16(_mm256_unpackhi_epi16(upper, lower), parts));
+}
+
+INLINE void single_steps(vec sums[NR / LANES][2], const vec *x, const vec *w, int steps)
+{
+    vec upper[NR / LANES] = {0}, lower[NR / LANES] = {0};
+#pragma GCC unroll 8
+    for (int s = 0; s < steps; s++)
+#pragma GCC unroll 2
+        for (int v = 0; v < NR / LANES; v++) {
+            vec products, others;
+            __asm__ volatile(
+                "vpmaddubsw %[w], %[x0], %[products]\n\t"
+                "vpmaddubsw %[w], %[x1], %[others]\n\t"
+                "vpaddw %[products], %[upper], %[upper]\n\t"
+                "vpaddw %[others], %[lower], %[lower]"
+                : [upper] "+x"(upper[v]), [lower] "+x"(lower[v]), [products] "=&x"(products),
+                  [others] "=&x"(others)
+                : [x0] "x"(x[s * 2]), [x1] "x"(x[s * 2 + 1]), [w] "x"(w[s * (NR / LANES) + v]));
+        }
+#pragma GCC unroll 2
     for (int v = 0; v < NR / LANES; v++)
-        t->sums[0][v] = v_add(acc[0][v], acc[1][v]);
+        add_halves(sums[v], upper[v], lower[v]);
+}
+
+static void run_single(struct group *g, const struct panel *p, int k_blocks, int32_t sum)
+{
+    const vec *w = (const vec *)(const void *)(p + 1), *x = (const vec *)(const void *)g->x;
+    vec sums[NR / LANES][2] = {0};
+    int steps = k_blocks * ENG_BLOCK / STEP;
+    for (; steps >= SINGLE_STEPS; steps -= SINGLE_STEPS) {
+        single_steps(sums, x, w, SINGLE_STEPS);
+        x += SINGLE_STEPS * 2;
+        w += SINGLE_STEPS * (NR / LANES);
+    }
+    if (steps > 0)
+        single_steps(sums, x, w, SINGLE_STEPS / 2);
+    vec zero = v_set1(eng_mul32(p->zw, sum));
+#pragma GCC unroll 2
+    for (int v = 0; v < NR / LANES; v++) {
+        vec odd = _mm256_permute2x128_si256(sums[v][0], sums[v][1], 0x20);
+        vec even = _mm256_permute2x128_si256(sums[v][0], sums[v][1], 0x31);
+        g->sums[0][v] =
+            v_add(_mm256_sub_epi32(v_load(p->bias + v * LANES), zero), v_add(odd, even));
+    }
 }
 
 /* One panel for a group; `whole`: all k are laid out. */
@@ -111,14 +172,11 @@ static void run_panel(struct group *g, const struct eng_pw_u8_args *a, int pixel
                           .cells = (size_t)(whole ? a->k_blocks : n) * BLOCK_CELLS,
                           .blocks = n,
                           .pixels = g->pixels,
-                          .bias = b == 0 ? p->bias : NULL,
+                          .bias = b == 0 ? p->bias_of_tiles : NULL,
+                          .cross = b == 0 || !whole ? g->cross : NULL,
                           .sums = g->sums};
         if (!whole)
             lay_out(g, a, pixel, b, b + n);
-        if (g->pixels == 1) {
-            tile_single(&t, p, b);
-            continue;
-        }
         widen_weights(g->w, p, b, n);
         tiles_run(&t, 0);
     }
@@ -174,18 +232,24 @@ static void run(const struct eng_pw_u8_args *a)
     int few = ((const struct panel *)a->panels)->few;
     for (int pixel = 0; pixel < a->pixels; pixel += most) {
         g.pixels = a->pixels - pixel < most ? a->pixels - pixel : most;
-        if (few)
+        int32_t sum = 0;
+        int single = g.pixels == 1 && a->k_blocks <= SINGLE_BLOCKS;
+        if (single)
+            sum = lay_out_single(&g, a, pixel);
+        else if (few)
             lay_out_few(&g, a->a + (size_t)pixel * ENG_BLOCK);
         else if (whole)
             lay_out(&g, a, pixel, 0, a->k_blocks);
         for (int n = 0; n < a->n_panels && n < a->n_blocks; n++) {
             const char *at = (const char *)a->panels + (size_t)n * bytes;
             const struct panel *p = (const struct panel *)(const void *)at;
-            if (few)
+            if (single)
+                run_single(&g, p, a->k_blocks, sum);
+            else if (few)
                 run_few(&g, p);
             else
                 run_panel(&g, a, pixel, whole, p);
-            finish(p, g.sums, few ? NULL : g.cross, g.pixels, &f,
+            finish(p, g.sums, g.pixels, &f,
                    a->out + (size_t)n * a->out_stride + (size_t)pixel * ENG_BLOCK);
         }
     }

@@ -29,7 +29,8 @@ enum {
 
 /* What a panel needs beside its weights, in order of lanes. */
 struct panel {
-    int32_t bias[NR];
+    int32_t bias[NR]; /* for products as they are */
+    int32_t bias_of_tiles[NR];
     float scale[NR];
     int32_t far; /* some scale may take a sum out of int32 */
     int32_t zw;
@@ -69,17 +70,17 @@ struct channel {
     float scale;
 };
 
-/* with_cross: takes off the products of neighbours that tiles add. Returns the lane of the channel.
- */
-static inline int pack_channel(struct panel *p, int n, const struct channel *c, int with_cross)
+/* Returns the lane of the channel. */
+static inline int pack_channel(struct panel *p, int n, const struct channel *c)
 {
     int lane = p->narrow ? n : place_of(n);
     int32_t bias = c->bias;
     for (int k = 0; k < c->k; k++)
         bias = eng_add32(bias, -c->zx * (c->w[k] - c->zw));
-    for (int k = 0; with_cross && k + 1 < c->k; k += 2)
-        bias = eng_add32(bias, -(c->w[k] - c->zw) * (c->w[k + 1] - c->zw));
     p->bias[lane] = bias;
+    for (int k = 0; k + 1 < c->k; k += 2) /* what tiles add */
+        bias = eng_add32(bias, -(c->w[k] - c->zw) * (c->w[k + 1] - c->zw));
+    p->bias_of_tiles[lane] = bias;
     p->scale[lane] = c->scale;
     p->far |= !(c->scale < 1 && c->scale > -1);
     return lane;
@@ -121,7 +122,8 @@ struct tiles {
     const int16_t *x, *w; /* the first of `blocks` channel blocks */
     size_t cells;         /* of a tile */
     int blocks, pixels;
-    const int32_t *bias; /* sums start from it; NULL: they go on */
+    const int32_t *bias;  /* sums start from it; NULL: they go on */
+    const int32_t *cross; /* of each pixel, taken off; NULL: not now */
     vec (*sums)[NR / LANES];
 };
 
@@ -162,16 +164,21 @@ INLINE void tile_steps(vec acc[MR][NR / LANES], const int16_t *x, const int16_t 
 }
 
 /* `tail`: steps behind the last whole block. */
-INLINE void tile_run(const struct tiles *t, const int16_t *x, vec (*sums)[NR / LANES], int mr,
-                     int tail)
+INLINE void tile_run(const struct tiles *t, const int16_t *x, int pixel, int mr, int tail)
 {
     const int16_t *w = t->w;
-    vec acc[MR][NR / LANES];
+    vec acc[MR][NR / LANES], (*sums)[NR / LANES] = t->sums + pixel;
 #pragma GCC unroll 4
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < NR / LANES; v++)
             acc[i][v] = t->bias ? v_load(t->bias + v * LANES) : sums[i][v];
+    if (t->cross)
+#pragma GCC unroll 4
+        for (int i = 0; i < mr; i++)
+#pragma GCC unroll 2
+            for (int v = 0; v < NR / LANES; v++)
+                acc[i][v] = _mm256_sub_epi32(acc[i][v], v_set1(t->cross[pixel + i]));
     for (int b = t->blocks; b > 0; b--, x += BLOCK_CELLS, w += BLOCK_WEIGHTS)
         tile_steps(acc, x, w, mr, ENG_BLOCK / STEP);
     tile_steps(acc, x, w, mr, tail);
@@ -188,13 +195,13 @@ INLINE void tiles_run(const struct tiles *t, int tail)
     const int16_t *x = t->x;
     int i = 0;
     for (; i + MR <= t->pixels; i += MR, x += t->cells)
-        tile_run(t, x, t->sums + i, MR, tail);
+        tile_run(t, x, i, MR, tail);
     if (t->pixels - i == 1)
-        tile_run(t, x, t->sums + i, 1, tail);
+        tile_run(t, x, i, 1, tail);
     else if (t->pixels - i == 2)
-        tile_run(t, x, t->sums + i, 2, tail);
+        tile_run(t, x, i, 2, tail);
     else if (t->pixels - i == 3)
-        tile_run(t, x, t->sums + i, 3, tail);
+        tile_run(t, x, i, 3, tail);
 }
 
 /* What follows a sum: nothing beyond the saturation of packs (zero point 0, all of u8), a zero
@@ -218,13 +225,12 @@ static inline struct finish finish_load(const struct eng_requant *rq)
 }
 
 /* 16 channels of a pixel as int16, in order of lanes. */
-INLINE vec finish_pixel(const vec sums[2], const int32_t *cross, const __m256 scale[2],
-                        const struct finish *f, enum level level)
+INLINE vec finish_pixel(const vec sums[2], const __m256 scale[2], const struct finish *f,
+                        enum level level)
 {
     __m256 y[2];
     for (int v = 0; v < 2; v++) {
-        vec sum = cross ? _mm256_sub_epi32(sums[v], v_set1(*cross)) : sums[v];
-        y[v] = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale[v]);
+        y[v] = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[v]), scale[v]);
         if (level == FAR)
             y[v] = _mm256_min_ps(y[v], f->hi);
     }
@@ -239,69 +245,76 @@ INLINE vec finish_pair(vec a, vec b, const struct finish *f, enum level level)
     return level == PLAIN ? u : _mm256_min_epu8(_mm256_max_epu8(u, f->least), f->most);
 }
 
-INLINE void finish_pixels(const struct panel *p, vec (*sums)[NR / LANES], const int32_t *cross,
-                          int pixels, const struct finish *f, uint8_t *out, enum level level)
+INLINE void finish_pixels(const struct panel *p, vec (*sums)[NR / LANES], int pixels,
+                          const struct finish *f, uint8_t *out, enum level level)
 {
     const __m256 scale[2] = {_mm256_loadu_ps(p->scale), _mm256_loadu_ps(p->scale + LANES)};
     int i = 0;
     for (; i + 2 <= pixels; i += 2) {
-        vec u = finish_pair(
-            finish_pixel(sums[i], cross ? cross + i : NULL, scale, f, level),
-            finish_pixel(sums[i + 1], cross ? cross + i + 1 : NULL, scale, f, level), f, level);
+        vec u = finish_pair(finish_pixel(sums[i], scale, f, level),
+                            finish_pixel(sums[i + 1], scale, f, level), f, level);
         _mm256_storeu_si256((vec *)(void *)(out + i * ENG_BLOCK), u);
     }
     if (i < pixels) {
-        vec y = finish_pixel(sums[i], cross ? cross + i : NULL, scale, f, level);
+        vec y = finish_pixel(sums[i], scale, f, level);
         _mm_storeu_si128((__m128i *)(void *)(out + i * ENG_BLOCK),
                          _mm256_castsi256_si128(finish_pair(y, y, f, level)));
     }
 }
 
-/* One vector of sums of each pixel. A pixel's other eight lanes repeat these. */
-INLINE void finish_narrow(const struct panel *p, vec (*sums)[NR / LANES], int pixels,
+/* One vector of sums of each pixel, these side by side: neighbours i .. i+3, in order of lanes. */
+INLINE vec finish_four(const vec *sums, __m256 scale, const struct finish *f, enum level level)
+{
+    vec y[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[i]), scale);
+        y[i] = _mm256_cvtps_epi32(level == FAR ? _mm256_min_ps(v, f->hi) : v);
+    }
+    vec a = _mm256_packs_epi32(y[0], y[1]), b = _mm256_packs_epi32(y[2], y[3]);
+    if (level == PLAIN)
+        return _mm256_packus_epi16(a, b);
+    vec u = _mm256_packus_epi16(_mm256_adds_epi16(a, f->zero), _mm256_adds_epi16(b, f->zero));
+    return _mm256_min_epu8(_mm256_max_epu8(u, f->least), f->most);
+}
+
+/* Of 8 channels; the other lanes of a pixel repeat them. Sums behind the last are read. */
+INLINE void finish_narrow(const struct panel *p, const vec *sums, int pixels,
                           const struct finish *f, uint8_t *out, enum level level)
 {
+    const vec first = _mm256_setr_epi32(0, 4, 0, 4, 1, 5, 1, 5);
+    const vec second = _mm256_setr_epi32(2, 6, 2, 6, 3, 7, 3, 7);
     const __m256 scale = _mm256_loadu_ps(p->scale);
-    const vec twice = _mm256_setr_epi32(0, 4, 0, 4, 1, 5, 1, 5);
-    for (int i = 0; i < pixels; i += 2, out += 2 * ENG_BLOCK) {
-        int two = i + 1 < pixels;
-        __m256 a = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[i][0]), scale);
-        __m256 b = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[i + two][0]), scale);
-        if (level == FAR) {
-            a = _mm256_min_ps(a, f->hi);
-            b = _mm256_min_ps(b, f->hi);
+    for (int left = pixels; left > 0; left -= 4, sums += 4, out += 4 * ENG_BLOCK) {
+        vec u = finish_four(sums, scale, f, level);
+        vec two[2] = {_mm256_permutevar8x32_epi32(u, first),
+                      _mm256_permutevar8x32_epi32(u, second)};
+        if (left >= 4) {
+            _mm256_storeu_si256((vec *)(void *)out, two[0]);
+            _mm256_storeu_si256((vec *)(void *)(out + 2 * ENG_BLOCK), two[1]);
+        } else {
+            memcpy(out, two, (size_t)left * ENG_BLOCK);
         }
-        vec both = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
-        if (level != PLAIN)
-            both = _mm256_adds_epi16(both, f->zero);
-        vec u = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(both, both), twice);
-        if (level != PLAIN)
-            u = _mm256_min_epu8(_mm256_max_epu8(u, f->least), f->most);
-        if (two)
-            _mm256_storeu_si256((vec *)(void *)out, u);
-        else
-            _mm_storeu_si128((__m128i *)(void *)out, _mm256_castsi256_si128(u));
     }
 }
 
-/* Requantises the sums of many pixels: behind each tile alone, its latency would show. cross: what
- * is taken off each pixel's sums, NULL if nothing. */
-INLINE void finish(const struct panel *p, vec (*sums)[NR / LANES], const int32_t *cross, int pixels,
+/* Requantises the sums of many pixels: behind each tile alone, its latency would show. */
+INLINE void finish(const struct panel *p, vec (*sums)[NR / LANES], int pixels,
                    const struct finish *f, uint8_t *out)
 {
     enum level level = p->far ? FAR : f->level;
     if (p->narrow && level == FAR)
-        finish_narrow(p, sums, pixels, f, out, FAR);
+        finish_narrow(p, sums[0], pixels, f, out, FAR);
     else if (p->narrow && level == PLAIN)
-        finish_narrow(p, sums, pixels, f, out, PLAIN);
+        finish_narrow(p, sums[0], pixels, f, out, PLAIN);
     else if (p->narrow)
-        finish_narrow(p, sums, pixels, f, out, BOUNDED);
+        finish_narrow(p, sums[0], pixels, f, out, BOUNDED);
     else if (level == FAR)
-        finish_pixels(p, sums, cross, pixels, f, out, FAR);
+        finish_pixels(p, sums, pixels, f, out, FAR);
     else if (level == PLAIN)
-        finish_pixels(p, sums, cross, pixels, f, out, PLAIN);
+        finish_pixels(p, sums, pixels, f, out, PLAIN);
     else
-        finish_pixels(p, sums, cross, pixels, f, out, BOUNDED);
+        finish_pixels(p, sums, pixels, f, out, BOUNDED);
 }
 
 #endif
