@@ -111,17 +111,19 @@ static void run_panels(const struct eng_pw *pw, const struct panel *a, int q0, i
             .hi = pw->hi});
         return;
     }
-    pw->f32->run(&(struct eng_pw_f32_args){.a = (const float *)(const void *)a->a,
-                                           .a_stride = a->stride / sizeof(float),
-                                           .pixels = a->pixels,
-                                           .k_blocks = pw->k_blocks,
-                                           .panels = panels,
-                                           .n_panels = q1 - q0,
-                                           .n_blocks = blocks,
-                                           .out = (float *)(void *)out,
-                                           .out_stride = out_stride / sizeof(float),
-                                           .lo = pw->lo,
-                                           .hi = pw->hi});
+    (pw->spw ? pw->spw->run
+             : pw->f32->run)(&(struct eng_pw_f32_args){.a = (const float *)(const void *)a->a,
+                                                       .a_stride = a->stride / sizeof(float),
+                                                       .pixels = a->pixels,
+                                                       .k_blocks = pw->k_blocks,
+                                                       .panels = panels,
+                                                       .n_panels = q1 - q0,
+                                                       .n_blocks = blocks,
+                                                       .out = (float *)(void *)out,
+                                                       .out_stride = out_stride / sizeof(float),
+                                                       .lo = pw->lo,
+                                                       .hi = pw->hi,
+                                                       .taps = pw->taps});
 }
 
 static void add_sums(const struct eng_pw *pw, struct panel *a, int32_t *sum)

@@ -183,6 +183,7 @@ struct eng_pw_f32_args {
     float *out;
     size_t out_stride;
     float lo, hi;
+    int taps; /* spw_f32 alone: as it was packed */
 };
 struct eng_pw_f32_kernel {
     const char *name;
@@ -190,6 +191,20 @@ struct eng_pw_f32_kernel {
     int mr, nr;
     size_t (*panel_bytes)(int k);
     void (*pack)(const struct eng_pw_f32_weights *w, void *dst);
+    void (*run)(const struct eng_pw_f32_args *a);
+};
+/* Block-sparse pointwise: a panel lists the input channels for which any of its 16 outputs has a
+ * weight, its taps, and nothing else (blocks of 16 outputs x 1 input; Elsen et al. 2020, "Fast
+ * Sparse ConvNets", section 3.1, whose activations, too, stay dense). The sums are those of pw_f32
+ * of the same ISA without the terms of weights that are 0: equal in every bit for finite inputs and
+ * no bias of -0. */
+struct eng_spw_f32_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    int mr, nr;
+    int (*taps)(const struct eng_pw_f32_weights *w); /* of the panel that has most of them */
+    size_t (*panel_bytes)(int taps);
+    void (*pack)(const struct eng_pw_f32_weights *w, int taps, void *dst);
     void (*run)(const struct eng_pw_f32_args *a);
 };
 struct eng_dw_f32_weights {
@@ -325,6 +340,7 @@ struct eng_conv3_bf16_kernel {
     X(gap_u8)                                                                                      \
     X(add_u8)                                                                                      \
     X(pw_f32)                                                                                      \
+    X(spw_f32)                                                                                     \
     X(dw_f32)                                                                                      \
     X(dwk_f32)                                                                                     \
     X(conv3_f32)                                                                                   \

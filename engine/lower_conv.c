@@ -61,7 +61,9 @@ static int is_1x1(const struct eng_node *n)
 
 static const char *pw_name(const struct eng_pw *pw)
 {
-    return pw->u8 ? pw->u8->name : pw->bf16 ? pw->bf16->name : pw->f32->name;
+    if (pw->u8)
+        return pw->u8->name;
+    return pw->bf16 ? pw->bf16->name : pw->spw ? pw->spw->name : pw->f32->name;
 }
 
 /* Packs the weights; taps of (kh, kw) over `channels`. FC is a window as large as its input. */

@@ -125,6 +125,30 @@ static int pack_gemm_u8(struct eng_lower *l, const struct eng_node *n, int taps,
     return packed ? 1 : eng_lower_no_memory(l);
 }
 
+/* Fewer taps than inputs must outweigh that panels are not taken in pairs. */
+static int is_sparse(int taps, int k)
+{
+    return taps <= k - k / 8;
+}
+
+static void choose_float(struct eng_pw *pw, const struct eng_pw_f32_weights *w,
+                         const struct eng_kernels *kernels)
+{
+    if (pw->type == ENG_BF16) {
+        pw->bf16 = kernels->pw_bf16;
+        pw_shape(pw, w->k, w->n, pw->bf16->mr, pw->bf16->nr, pw->bf16->panel_bytes(w->k));
+        return;
+    }
+    pw->taps = kernels->spw_f32->taps(w);
+    if (is_sparse(pw->taps, w->k)) {
+        pw->spw = kernels->spw_f32;
+        pw_shape(pw, w->k, w->n, pw->spw->mr, pw->spw->nr, pw->spw->panel_bytes(pw->taps));
+        return;
+    }
+    pw->f32 = kernels->pw_f32;
+    pw_shape(pw, w->k, w->n, pw->f32->mr, pw->f32->nr, pw->f32->panel_bytes(w->k));
+}
+
 /* f32 or bf16: the same canonical weights. */
 static int pack_gemm_f32(struct eng_lower *l, const struct eng_node *n, int taps, int taps_c,
                          int taps_k, struct eng_pw *pw)
@@ -147,17 +171,13 @@ static int pack_gemm_f32(struct eng_lower *l, const struct eng_node *n, int taps
     }
     struct eng_pw_f32_weights canon = {
         .k = k, .n = outputs, .w = padded ? padded : from, .bias = b ? b->data : NULL};
-    if (pw->type == ENG_BF16) {
-        pw->bf16 = kernels->pw_bf16;
-        pw_shape(pw, k, outputs, pw->bf16->mr, pw->bf16->nr, pw->bf16->panel_bytes(k));
-    } else {
-        pw->f32 = kernels->pw_f32;
-        pw_shape(pw, k, outputs, pw->f32->mr, pw->f32->nr, pw->f32->panel_bytes(k));
-    }
+    choose_float(pw, &canon, kernels);
     pw->lo = n->lo;
     pw->hi = n->hi;
     void *packed = eng_plan_alloc_packed(l->p, pw->panel_bytes * (size_t)pw->n_panels);
-    if (packed)
+    if (packed && pw->spw)
+        pw->spw->pack(&canon, pw->taps, packed);
+    else if (packed)
         (pw->bf16 ? pw->bf16->pack : pw->f32->pack)(&canon, packed);
     pw->packed = packed;
     free(padded);

@@ -101,9 +101,10 @@ static double pw_cycles(const struct eng_gemm_params *p, int pixels, int panels,
 {
     const struct eng_pw *pw = &p->pw;
     double k = pw->k_blocks * ENG_BLOCK, weights = (double)pw->panel_bytes * panels;
+    double taps = pw->spw ? pw->taps : k;
     int tile_rows = eng_ceil_div(pixels, eng_ceil_div(pixels, pw->mr));
     double rounded = (double)eng_ceil_div(pixels, tile_rows) * tile_rows;
-    double macs = rounded * k * pw->nr * panels;
+    double macs = rounded * taps * pw->nr * panels;
     double stores = rounded * panels * (pw->nr / ENG_BLOCK) * 3;
     double a_bytes = (double)pixels * k * (double)element(p);
     double cycles = (macs / gemm_rate(pw) + stores) * images;

@@ -221,12 +221,14 @@ struct eng_pw {
     enum eng_type type; /* ENG_U8, ENG_F32 or ENG_BF16: of the A-panel */
     int out_f32;        /* bf16: the sums leave as they are */
     int k, n, k_blocks, n_blocks, n_panels, mr, nr;
+    int taps; /* spw: input channels of the fullest panel, in place of k */
     size_t panel_bytes;
     int needs_sum;
     const char *packed;
     const struct eng_pw_u8_kernel *u8;
     const struct eng_sum_u8_kernel *sum;
     const struct eng_pw_f32_kernel *f32;
+    const struct eng_spw_f32_kernel *spw; /* block-sparse weights; f32 is NULL then */
     const struct eng_pw_bf16_kernel *bf16;
     struct eng_requant rq;
     float lo, hi;

@@ -38,6 +38,80 @@ static inline void f32_pw_pack(const struct eng_pw_f32_weights *w, void *dst)
     }
 }
 
+/* ---- block-sparse ---- */
+
+/* Where a tap finds the channel in an A-panel: block, and bytes in it. */
+struct f32_tap {
+    uint16_t block, lane;
+};
+
+/* Panel of 16 output channels, as long as the one with most taps: bias[16], then the number of its
+ * own taps in a line of 64 bytes, [tap][16], the taps, by rising channels. */
+enum { F32_SPW_WEIGHTS = 2 * ENG_ALIGN };
+
+static inline size_t f32_spw_taps_at(int taps)
+{
+    return F32_SPW_WEIGHTS + (size_t)taps * ENG_BLOCK * sizeof(float);
+}
+
+static inline size_t f32_spw_panel_bytes(int taps)
+{
+    size_t list = (size_t)taps * sizeof(struct f32_tap);
+    return f32_spw_taps_at(taps) + (list + ENG_ALIGN - 1) / ENG_ALIGN * ENG_ALIGN;
+}
+
+/* Whether any of the outputs from n on, up to a block, has a weight for input k. */
+static inline int f32_spw_has(const struct eng_pw_f32_weights *w, int n, int k)
+{
+    for (int end = n + ENG_BLOCK < w->n ? n + ENG_BLOCK : w->n; n < end; n++)
+        if (w->w[(size_t)n * (size_t)w->k + (size_t)k] != 0)
+            return 1;
+    return 0;
+}
+
+static inline int f32_spw_taps(const struct eng_pw_f32_weights *w)
+{
+    int most = 0;
+    for (int n = 0; n < w->n; n += ENG_BLOCK) {
+        int taps = 0;
+        for (int k = 0; k < w->k; k++)
+            taps += f32_spw_has(w, n, k);
+        most = taps > most ? taps : most;
+    }
+    return most;
+}
+
+static inline void f32_spw_pack_panel(const struct eng_pw_f32_weights *w, int n, int taps,
+                                      char *panel)
+{
+    struct f32_tap *tap = (struct f32_tap *)(void *)(panel + f32_spw_taps_at(taps));
+    float *bias = (float *)(void *)panel, *to = bias + F32_SPW_WEIGHTS / sizeof(float);
+    int outputs = w->n - n < ENG_BLOCK ? w->n - n : ENG_BLOCK;
+    int32_t count = 0;
+
+    for (int o = 0; w->bias && o < outputs; o++)
+        bias[o] = w->bias[n + o];
+    for (int k = 0; k < w->k; k++) {
+        if (!f32_spw_has(w, n, k))
+            continue;
+        tap[count].block = (uint16_t)(k / ENG_BLOCK);
+        tap[count].lane = (uint16_t)((size_t)(k % ENG_BLOCK) * sizeof(float));
+        for (int o = 0; o < outputs; o++)
+            to[count * ENG_BLOCK + o] = w->w[(size_t)(n + o) * (size_t)w->k + (size_t)k];
+        count++;
+    }
+    memcpy(panel + ENG_ALIGN, &count, sizeof(count));
+}
+
+static inline void f32_spw_pack(const struct eng_pw_f32_weights *w, int taps, void *dst)
+{
+    size_t panel = f32_spw_panel_bytes(taps);
+
+    memset(dst, 0, panel * (size_t)(f32_round16(w->n) / ENG_BLOCK));
+    for (int n = 0; n < w->n; n += ENG_BLOCK)
+        f32_spw_pack_panel(w, n, taps, (char *)dst + panel * (size_t)(n / ENG_BLOCK));
+}
+
 /* Block of 16 channels: bias[16], then [ky][kx][16]. */
 static inline void f32_dw_pack(const struct eng_dw_f32_weights *w, void *dst)
 {

@@ -355,6 +355,40 @@ static void run_dwk_f32(struct job *j)
     }
 }
 
+/* ---- block-sparse pointwise: every other input channel, in other places for each panel ---- */
+
+static void pack_spw_f32(struct job *j)
+{
+    const struct eng_spw_f32_kernel *k = j->kernel;
+    size_t c = (size_t)j->s->c, count = c * (size_t)j->s->n;
+    float *w = fresh(count * sizeof(*w), 0);
+    for (size_t i = 0; i < count; i++)
+        w[i] = (i % c + i / c / 16) % 2 ? ((const float *)(const void *)j->weights)[i] : 0;
+    struct eng_pw_f32_weights weights = {j->s->c, j->s->n, w, (const void *)j->bias};
+    int taps = k->taps(&weights);
+    j->packed = fresh(k->panel_bytes(taps) * (size_t)((j->s->n + 15) / 16), 0);
+    k->pack(&weights, taps, j->packed);
+    free(w);
+}
+
+static void run_spw_f32(struct job *j)
+{
+    const struct eng_spw_f32_kernel *k = j->kernel;
+    size_t pixels = (size_t)(j->s->hw * j->s->hw);
+    struct eng_pw_f32_args a = {.a = (float *)(void *)j->in,
+                                .a_stride = pixels * 16,
+                                .pixels = (int)pixels,
+                                .k_blocks = (j->s->c + 15) / 16,
+                                .panels = j->packed,
+                                .n_panels = (j->s->n + 15) / 16,
+                                .n_blocks = (j->s->n + 15) / 16,
+                                .out = (float *)(void *)j->out,
+                                .out_stride = pixels * 16,
+                                .hi = 6,
+                                .taps = (j->s->c + 1) / 2};
+    k->run(&a);
+}
+
 /* ---- tables ---- */
 
 struct op {
@@ -375,6 +409,7 @@ static const struct op ops[] = {
     {"gap_u8", SHAPES(gap_shapes), 0, pack_nothing, run_gap_u8, 1},
     {"add_u8", SHAPES(gap_shapes), 0, pack_nothing, run_add_u8, 1},
     {"pw_f32", SHAPES(pw_shapes), 1, pack_pw_f32, run_pw_f32, 0},
+    {"spw_f32", SHAPES(pw_shapes), 1, pack_spw_f32, run_spw_f32, 0},
     {"dw_f32", SHAPES(dw_shapes), 1, pack_dw_f32, run_dw_f32, 9},
     {"dwk_f32", SHAPES(dwk_shapes), 1, pack_dwk_f32, run_dwk_f32, 25},
     {"conv3_f32", SHAPES(conv3_shapes), 1, pack_conv3_f32, run_conv3_f32, 27},

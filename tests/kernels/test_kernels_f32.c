@@ -104,6 +104,100 @@ static void dwk_one(const struct eng_dwk_f32_kernel *kernel, struct eng_dwk_f32_
         kt_free(&bufs[i]);
 }
 
+/* ---- block-sparse pointwise ---- */
+
+/* Most blocks of 16 outputs x 1 input become zero; some panels keep nothing. */
+static void thin_out(float *w, int k, int n, int keep_of_16)
+{
+    for (int o = 0; o < n; o += 16)
+        for (int i = 0, panel = kt_range(0, 9) ? keep_of_16 : 0; i < k; i++)
+            for (int r = o, drop = kt_range(0, 15) >= panel; drop && r < n && r < o + 16; r++)
+                w[(size_t)r * (size_t)k + (size_t)i] = 0;
+}
+
+static void spw_run_split(const struct eng_spw_f32_kernel *kernel,
+                          const struct eng_pw_f32_args *whole, int panels)
+{
+    int step = kt_range(1, panels);
+    for (int j = 0; j < panels; j += step)
+        for (int p = 0, rows; p < whole->pixels; p += rows) {
+            struct eng_pw_f32_args g = *whole;
+            rows = kt_range(1, whole->pixels - p);
+            g.a += (size_t)p * 16;
+            g.pixels = rows;
+            g.panels = (const char *)g.panels + (size_t)j * kernel->panel_bytes(g.taps);
+            g.n_panels = g.n_blocks = panels - j < step ? panels - j : step;
+            g.out += (size_t)j * g.out_stride + (size_t)p * 16;
+            kernel->run(&g);
+        }
+}
+
+/* Against the dense kernel of the same ISA, whose own test is against exact sums. */
+static void spw_one(const struct eng_spw_f32_kernel *kernel, int k, int n, int pixels, int keep)
+{
+    struct eng_kernels same;
+    eng_kernels_choose(&same, kernel->cpu_bits);
+    int panels = (n + 15) / 16, k_blocks = (k + 15) / 16;
+    size_t a_stride = ((size_t)pixels + (size_t)kt_range(0, 2)) * 16;
+    size_t out_stride = (size_t)pixels * 16;
+    size_t a_size = (size_t)(k_blocks - 1) * a_stride + (size_t)pixels * 16;
+    size_t out_bytes = (size_t)panels * out_stride * sizeof(float);
+    struct eng_pw_f32_weights w = {.k = k, .n = n};
+    float *weights = fill_new((size_t)n * (size_t)k);
+    thin_out(weights, k, n, keep);
+    w.w = weights;
+    w.bias = kt_range(0, 3) ? fill_new((size_t)n) : NULL;
+    int taps = kernel->taps(&w);
+    struct kt_buf bufs[5];
+    float *a = alloc_input(&bufs[0], a_size * sizeof(float));
+    void *packed = alloc_input(&bufs[1], (size_t)panels * kernel->panel_bytes(taps));
+    void *dense = alloc_input(&bufs[2], (size_t)panels * same.pw_f32->panel_bytes(k));
+    float *out = alloc_output(&bufs[3], out_bytes), *want = alloc_output(&bufs[4], out_bytes);
+    struct eng_pw_f32_args g = {.a = a,
+                                .a_stride = a_stride,
+                                .pixels = pixels,
+                                .k_blocks = k_blocks,
+                                .n_panels = panels,
+                                .n_blocks = panels,
+                                .out_stride = out_stride};
+
+    fill(a, a_size);
+    pick_clamp(&g.lo, &g.hi);
+    assert_true(taps >= 0 && taps <= k);
+    assert_int_equal(kernel->panel_bytes(taps) % ENG_ALIGN, 0);
+    same.pw_f32->pack(&w, dense);
+    kernel->pack(&w, taps, packed);
+    g.panels = dense;
+    g.out = want;
+    same.pw_f32->run(&g);
+    g.panels = packed;
+    g.out = out;
+    g.taps = taps;
+    kernel->run(&g);
+    assert_memory_equal(out, want, out_bytes);
+    outside_untouched(&bufs[3], out_bytes);
+    memset(out, SENTINEL, out_bytes);
+    spw_run_split(kernel, &g, panels);
+    assert_memory_equal(out, want, out_bytes);
+    test_free(weights);
+    test_free((void *)w.bias);
+    for (int i = 0; i < 5; i++)
+        kt_free(&bufs[i]);
+}
+
+static void check_spw(const void *row)
+{
+    const struct eng_spw_f32_kernel *kernel = row;
+    for (int pixels = 1; pixels <= 3 * kernel->mr + 2; pixels++)
+        for (int i = 0; i < 4; i++)
+            spw_one(kernel, kt_range(1, 130), kt_range(1, 70), pixels, kt_range(0, 16));
+    spw_one(kernel, 1024, 70, 1, 6);
+    spw_one(kernel, 512, 40, 49, 8);
+    spw_one(kernel, 40, 40, 20, 0);
+}
+
+/* ---- depthwise of any window ---- */
+
 /* Padding up to more than the window, so that some windows see nothing of the image. */
 static void check_dwk(const void *row)
 {
@@ -134,6 +228,7 @@ static void check_dwk(const void *row)
 #define ROW_gap_u8(isa, bits)
 #define ROW_add_u8(isa, bits)
 #define ROW_pw_f32(isa, bits) {"pw_f32 " #isa, bits, &eng_pw_f32_##isa, check_pw},
+#define ROW_spw_f32(isa, bits) {"spw_f32 " #isa, bits, &eng_spw_f32_##isa, check_spw},
 #define ROW_dw_f32(isa, bits) {"dw_f32 " #isa, bits, &eng_dw_f32_##isa, check_dw},
 #define ROW_dwk_f32(isa, bits) {"dwk_f32 " #isa, bits, &eng_dwk_f32_##isa, check_dwk},
 #define ROW_conv3_f32(isa, bits) {"conv3_f32 " #isa, bits, &eng_conv3_f32_##isa, check_conv3},

@@ -6,6 +6,7 @@
 #define TILE_V __m256
 #define TILE_LANES 8
 #define TILE_MR 6
+#define TILE_ROWS(M) M(0) M(1) M(2) M(3) M(4) M(5)
 #define TILE_VECTORS_OF(M, r) M(r, 0) M(r, 1)
 
 /* One broadcast feeds two FMAs. Assembly, because gcc 12 hoists broadcasts and then spills. */
@@ -32,6 +33,8 @@ static inline void tile_store(float *p, __m256 acc, const float *lo, const float
 
 #include "engine/kernels/f32_tile.inc"
 
+#include "engine/kernels/spw_f32.inc"
+
 const struct eng_pw_f32_kernel eng_pw_f32_avx2 = {
     .name = "pw_f32_avx2",
     .cpu_bits = ENG_CPU_AVX2,
@@ -41,6 +44,8 @@ const struct eng_pw_f32_kernel eng_pw_f32_avx2 = {
     .pack = f32_pw_pack,
     .run = pw_run,
 };
+
+SPW_KERNEL(avx2, ENG_CPU_AVX2);
 
 const struct eng_conv3_f32_kernel eng_conv3_f32_avx2 = {
     .name = "conv3_f32_avx2",

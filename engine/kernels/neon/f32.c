@@ -9,6 +9,7 @@
 #define TILE_V float32x4_t
 #define TILE_LANES 4
 #define TILE_MR 6
+#define TILE_ROWS(M) M(0) M(1) M(2) M(3) M(4) M(5)
 #define TILE_VECTORS_OF(M, r) M(r, 0) M(r, 1) M(r, 2) M(r, 3)
 /* Volatile, so that no scheduler hoists broadcasts until accumulators spill. */
 #define TILE_STEP(r, x)                                                                            \
@@ -32,6 +33,8 @@ INLINE void tile_store(float *p, float32x4_t acc, const float *lo, const float *
 }
 
 #include "engine/kernels/f32_tile.inc"
+
+#include "engine/kernels/spw_f32.inc"
 
 #define DW_T float
 #define DW_V float32x4_t
@@ -83,6 +86,8 @@ const struct eng_dw_f32_kernel eng_dw_f32_neon = {
     .pack = f32_dw_pack,
     .run = dw_run,
 };
+
+SPW_KERNEL(neon, ENG_CPU_NEON);
 
 const struct eng_conv3_f32_kernel eng_conv3_f32_neon = {
     .name = "conv3_f32_neon",
