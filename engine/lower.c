@@ -293,7 +293,7 @@ static int lower_node(struct eng_lower *l, int i)
     return eng_lower_ref(l, i);
 }
 
-static void count_uses(struct eng_lower *l)
+static void count_uses(struct eng_lower *l, const struct eng_plan_options *opts)
 {
     const struct eng_graph *g = l->g;
     for (int t = 0; t < g->n_tensors; t++)
@@ -308,21 +308,32 @@ static void count_uses(struct eng_lower *l)
     l->uses[g->logits]++;
     if (g->embedding >= 0)
         l->uses[g->embedding]++;
+    for (int i = 0; i < opts->n_keep; i++)
+        l->uses[opts->keep[i]]++;
+}
+
+static int keep(struct eng_lower *l, const int *tensors, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int v = tensors[i] < 0 ? -1 : eng_lower_need(l, tensors[i], ENG_REP_FILE);
+        if (v >= 0)
+            l->p->values[v].keep = 1;
+        else if (tensors[i] >= 0)
+            return v;
+    }
+    return 0;
 }
 
 /* Logits, output and embedding in the file's own form, kept after the run. */
-static int keep_results(struct eng_lower *l)
+static int keep_results(struct eng_lower *l, const struct eng_plan_options *opts)
 {
     const struct eng_graph *g = l->g;
     int kept[] = {g->input, g->logits, g->output, g->embedding};
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-        if (kept[i] < 0)
-            continue;
-        int v = eng_lower_need(l, kept[i], ENG_REP_FILE);
-        if (v < 0)
-            return v;
-        l->p->values[v].keep = 1;
-    }
+    int rc = keep(l, kept, sizeof kept / sizeof *kept);
+    if (rc == 0)
+        rc = keep(l, opts->keep, opts->n_keep);
+    if (rc < 0)
+        return rc;
     for (int v = 0; l->p->reference && v < l->p->n_values; v++)
         l->p->values[v].keep = 1;
     return 0;
@@ -330,7 +341,7 @@ static int keep_results(struct eng_lower *l)
 
 static int lower_all(struct eng_lower *l, const struct eng_plan_options *opts)
 {
-    count_uses(l);
+    count_uses(l, opts);
     int rc = eng_lower_make(l, l->g->input, ENG_REP_FILE);
     for (int i = 0; rc >= 0 && i < l->g->n_nodes; i++) {
         if (!l->done[i])
@@ -338,7 +349,7 @@ static int lower_all(struct eng_lower *l, const struct eng_plan_options *opts)
         if (rc >= 0 && opts->packed)
             opts->packed(opts->arg, i);
     }
-    return rc < 0 ? rc : keep_results(l);
+    return rc < 0 ? rc : keep_results(l, opts);
 }
 
 int eng_lower(struct eng_plan *p, const struct eng_plan_options *opts, char *err, size_t errlen)

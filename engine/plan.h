@@ -22,7 +22,9 @@ struct eng_plan;
 struct eng_plan_options {
     uint32_t cpu_bits; /* kernels may use these */
     int reference;
-    int bf16; /* fast plan: float activations in blocks and pointwise weights are bf16 */
+    int bf16;        /* fast plan: float activations in blocks and pointwise weights are bf16 */
+    const int *keep; /* computed tensors that a fast plan keeps beside its results */
+    int n_keep;
     /* Called (unless NULL) when nodes 0 .. node are packed: constants that no later node reads may
      * go, if it is no reference plan. */
     void (*packed)(void *arg, int node);
@@ -69,7 +71,7 @@ void *eng_run_input(struct eng_run *r, int slot);
 int eng_run_exec(struct eng_run *r, int batch, struct eng_team *team);
 
 /* A graph tensor after a run, NHWC, in the file's own type; NULL if the plan did not keep it.
- * Always kept: input, logits, output, embedding. */
+ * Always kept: input, logits, output, embedding, and what the options ask for. */
 const void *eng_run_tensor(const struct eng_run *r, int tensor, int slot);
 
 /* Until called with choice < 0: every step is cut in the cost model's choice-th way, and strips are

@@ -11,7 +11,7 @@
 #include "engine/folder.h"
 #include "engine/manifest.h"
 #include "engine/plan.h"
-#include "engine/press.h"
+#include "engine/press_parts.h"
 #include "engine/quantize_parts.h"
 
 enum { MAX_FILE = 1 << 30 };
@@ -182,9 +182,39 @@ static int write_network(struct job *j, const struct eng_graph *g)
     return rc;
 }
 
+int eng_press_network(struct eng_press_sizes *ret, const char *from, const char *to,
+                      const struct eng_model *like, const struct eng_graph *g, const char *source,
+                      char *err, size_t errlen)
+{
+    struct eng_manifest mf;
+    struct job j = {.from = from, .to = to, .err = err, .errlen = errlen};
+    const struct eng_model_info *info = eng_model_info(like);
+    struct eng_folder_manifest f = {.format = "onnx",
+                                    .file = "model.onnx" ENG_PRESS_SUFFIX,
+                                    .source = source,
+                                    .class_offset = info->class_offset,
+                                    .preprocess = &info->preprocess,
+                                    .like = info};
+    int rc = eng_manifest_load(&mf, from, err, errlen);
+    if (rc < 0)
+        return rc;
+    rc = write_network(&j, g);
+    for (int i = 0; rc == 0 && i < mf.n_files + mf.n_head; i++)
+        rc = add_size(&j, i < mf.n_files ? mf.files[i] : mf.head[i - mf.n_files]);
+    if (rc == 0)
+        rc = eng_folder_manifest(to, &f, err, errlen);
+    if (rc == 0)
+        rc = eng_folder_labels(to, like, err, errlen);
+    eng_manifest_finish(&mf);
+    if (rc == 0)
+        *ret = j.sizes;
+    return rc;
+}
+
 static int few_values(struct job *j, const struct eng_model *m, int codebook)
 {
     struct eng_graph *g;
+    char source[400];
     if (eng_graph_clone(&g, eng_plan_graph(eng_model_plan(m))) < 0)
         return no_memory(j);
     int rc = eng_codebook_graph(g, codebook);
@@ -192,40 +222,26 @@ static int few_values(struct job *j, const struct eng_model *m, int codebook)
         eng_fail(j->err, j->errlen, rc, "no room for the codebooks of the model");
     if (rc == 0)
         rc = eng_graph_check(g, j->err, j->errlen);
+    snprintf(source, sizeof source, "%.200s, with %d values a layer by mobilenetd",
+             eng_model_info(m)->name, codebook);
     if (rc == 0)
-        rc = write_network(j, g);
+        rc = eng_press_network(&j->sizes, j->from, j->to, m, g, source, j->err, j->errlen);
     eng_graph_destroy(g);
     return rc;
 }
 
-static int press_codebook(struct job *j, const struct eng_manifest *mf, int codebook)
+static int press_codebook(struct job *j, int codebook)
 {
     struct eng_model *m;
     struct eng_model_options o = {.reference = 1};
-    char source[400];
     int rc = eng_model_load(&m, j->from, &o, j->err, j->errlen);
     if (rc < 0)
         return rc;
-    const struct eng_model_info *info = eng_model_info(m);
-    snprintf(source, sizeof source, "%.200s, with %d values a layer by mobilenetd", info->name,
-             codebook);
-    struct eng_folder_manifest f = {.format = "onnx",
-                                    .file = "model.onnx" ENG_PRESS_SUFFIX,
-                                    .source = source,
-                                    .class_offset = info->class_offset,
-                                    .preprocess = &info->preprocess,
-                                    .like = info};
-    if (strcmp(info->precision, "fp32") != 0)
-        rc = eng_fail(j->err, j->errlen, -EINVAL,
-                      "the model is %s: only a float model gets a codebook", info->precision);
-    if (rc == 0)
-        rc = few_values(j, m, codebook);
-    for (int i = 0; rc == 0 && i < mf->n_files + mf->n_head; i++)
-        rc = add_size(j, i < mf->n_files ? mf->files[i] : mf->head[i - mf->n_files]);
-    if (rc == 0)
-        rc = eng_folder_manifest(j->to, &f, j->err, j->errlen);
-    if (rc == 0)
-        rc = eng_folder_labels(j->to, m, j->err, j->errlen);
+    rc = strcmp(eng_model_info(m)->precision, "fp32") != 0
+             ? eng_fail(j->err, j->errlen, -EINVAL,
+                        "the model is %s: only a float model gets a codebook",
+                        eng_model_info(m)->precision)
+             : few_values(j, m, codebook);
     eng_model_unref(m);
     return rc;
 }
@@ -238,7 +254,7 @@ int eng_press_folder(struct eng_press_sizes *ret, const char *from, const char *
     int rc = eng_manifest_load(&m, from, err, errlen);
     if (rc < 0)
         return rc;
-    rc = codebook ? press_codebook(&j, &m, codebook) : press_all(&j, &m);
+    rc = codebook ? press_codebook(&j, codebook) : press_all(&j, &m);
     eng_manifest_finish(&m);
     if (rc == 0)
         *ret = j.sizes;

@@ -84,6 +84,22 @@ int srv_album_list(struct srv_album *ret, const char *dir, int limit, char *err,
     return 0;
 }
 
+int srv_album_halve(struct srv_album *p, struct srv_album *ret)
+{
+    int kept = 0;
+    *ret = (struct srv_album){.path = malloc(((size_t)p->n / 2 + 1) * sizeof(*ret->path))};
+    if (!ret->path)
+        return -ENOMEM;
+    for (int i = 0; i < p->n; i++) {
+        if (i % 2)
+            ret->path[ret->n++] = p->path[i];
+        else
+            p->path[kept++] = p->path[i];
+    }
+    p->n = kept;
+    return 0;
+}
+
 void srv_album_finish(struct srv_album *p)
 {
     for (int i = 0; i < p->n; i++)

@@ -12,6 +12,8 @@ struct srv_album {
 /* Regular files below dir, in its folders too, but not hidden ones; at most `limit`, spread evenly
  * over the sorted list. -ENOENT with a sentence if there is none. */
 int srv_album_list(struct srv_album *ret, const char *dir, int limit, char *err, size_t errlen);
+/* Every other picture, from the second on, moves from p to ret. */
+int srv_album_halve(struct srv_album *p, struct srv_album *ret);
 void srv_album_finish(struct srv_album *p);
 
 /* One file into the tensor. */

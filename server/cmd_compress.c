@@ -7,6 +7,7 @@
 #include "server/cmd.h"
 #include "server/new_model.h"
 #include "server/open_model.h"
+#include "server/prune.h"
 #include "server/table.h"
 
 #include <errno.h>
@@ -29,8 +30,9 @@ struct session {
     struct eng_press_sizes sizes;
     struct side side[2]; /* original, compressed */
     struct eng_decoder *decoder;
-    struct srv_album pictures;
-    int *truth; /* of each picture; -1: not known */
+    struct srv_prune prune;
+    struct srv_album pictures, lesson; /* lesson: what is pruned by */
+    int *truth;                        /* of each picture; -1: not known */
     int seen, known, same, same_logits;
 };
 
@@ -89,12 +91,14 @@ static int list_pictures(struct session *s, char *err, size_t errlen)
     if (!s->cfg->images[0])
         return 0;
     int rc = srv_album_list(&s->pictures, s->cfg->images, (int)s->cfg->limit, err, errlen);
+    if (rc == 0 && s->cfg->prune > 0)
+        rc = srv_album_halve(&s->pictures, &s->lesson);
     if (rc < 0)
         return rc;
     size_t n = (size_t)s->pictures.n;
-    s->truth = malloc(n * sizeof(*s->truth));
+    s->truth = malloc((n + 1) * sizeof(*s->truth));
     for (int i = 0; i < 2; i++)
-        s->side[i].run = calloc(n, sizeof(*s->side[i].run));
+        s->side[i].run = calloc(n + 1, sizeof(*s->side[i].run));
     if (!s->truth || !s->side[0].run || !s->side[1].run)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
@@ -200,6 +204,8 @@ static void print_text(struct session *s, FILE *out)
     if (s->seen > 0)
         fprintf(out, "same best class on %d of %d pictures, logits equal in every bit on %d\n",
                 s->same, s->seen, s->same_logits);
+    if (s->prune.pruner)
+        srv_prune_text(&s->prune, out);
 }
 
 static void print_json(struct session *s, FILE *out)
@@ -216,20 +222,42 @@ static void print_json(struct session *s, FILE *out)
                 names[i], (unsigned long long)side->bytes, info->digest,
                 median_ms(side->load, LOADS), median_ms(side->run, s->seen), side->right);
     }
+    if (s->prune.pruner) {
+        fputs(",\n ", out);
+        srv_prune_json(&s->prune, out);
+    }
     fprintf(out, ",\n \"images\":%d,\"known\":%d,\"same_top1\":%d,\"same_logits\":%d}\n", s->seen,
             s->known, s->same, s->same_logits);
+}
+
+/* Options that do not go together. */
+static int check_options(const struct cfg *cfg, char *err, size_t errlen)
+{
+    const char *why = NULL;
+    if (cfg->prune > 0 && !cfg->images[0])
+        why = "--prune learns from pictures: --images names no folder of them";
+    else if (cfg->prune > 0 && cfg->codebook > 0)
+        why = "--prune and --codebook exclude each other";
+    if (why)
+        snprintf(err, errlen, "%s", why);
+    return why ? -EINVAL : 0;
 }
 
 static int compress(struct session *s, char *err, size_t errlen)
 {
     char dir[4096];
     const struct cfg *cfg = s->cfg;
-    int rc = srv_model_dir(dir, sizeof(dir), cfg, err, errlen);
+    int rc = check_options(cfg, err, errlen);
+    if (rc == 0)
+        rc = srv_model_dir(dir, sizeof(dir), cfg, err, errlen);
     if (rc == 0)
         rc = list_pictures(s, err, errlen);
     if (rc == 0)
         rc = srv_new_model_begin(&s->made, cfg->output, dir, "_small", err, errlen);
-    if (rc == 0)
+    if (rc == 0 && cfg->prune > 0)
+        rc = srv_prune_run(&s->prune, &s->sizes, dir, s->made.made, cfg->prune, &s->lesson,
+                           s->decoder, err, errlen);
+    else if (rc == 0)
         rc = eng_press_folder(&s->sizes, dir, s->made.made, (int)cfg->codebook, err, errlen);
     if (rc == 0)
         rc = compare(s, dir, err, errlen);
@@ -252,6 +280,8 @@ int srv_cmd_compress(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
     }
     free(s.truth);
     eng_decoder_destroy(s.decoder);
+    srv_prune_finish(&s.prune);
     srv_album_finish(&s.pictures);
+    srv_album_finish(&s.lesson);
     return rc;
 }

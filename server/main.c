@@ -35,7 +35,7 @@ static const struct command {
      "mobilenetd teach MODEL --images DIR_OF_FOLDERS [-o NEW] [OPTION…]",
      "make a model of new classes from pictures, one folder a class"},
     {"compress", CFG_COMPRESS, srv_cmd_compress, 1,
-     "mobilenetd compress MODEL [--codebook N] [--images DIR] [-o OUT] [OPTION…]",
+     "mobilenetd compress MODEL [--codebook N] [--prune SHARE] [--images DIR] [-o OUT] [OPTION…]",
      "make the files of a model smaller, and say what it costs"},
     {"health", CFG_HEALTH, srv_cmd_health, 0, "mobilenetd health [--http HOST:PORT]",
      "exit 0 if the daemon at that address is ready"},

@@ -61,10 +61,21 @@ def test_serve_bounds_what_comes_out(tmp_path, start, tiny_models):
     (["--images", "/nowhere"], "/nowhere"),
     (["--codebook", "16"], "only a float model"),
     (["--codebook", "300"], "codebook"),
+    (["--prune", "0.3"], "--images names no folder"),
+    (["--prune", "0.3", "--images", "/nowhere"], "/nowhere"),
+    (["--prune", "0.3", "--codebook", "16", "--images", "/tmp"], "exclude each other"),
+    (["--prune", "0.95"], "0.95"),
 ])
 def test_wrong_use(tiny_models, tmp_path, args, says):
     p = run("compress", "--models", tiny_models, "-o", tmp_path / "x", *args)
     assert p.returncode != 0 and says in p.stderr and not (tmp_path / "x" / "1").exists()
+
+
+def test_only_floats_are_pruned(tiny_models, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(pictures.RED)
+    p = run("compress", "--models", tiny_models, "--prune", "0.3", "--images", tmp_path, "-o", tmp_path / "x")
+    assert p.returncode != 0 and "only a float model is pruned" in p.stderr and not (tmp_path / "x" / "1").exists()
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +86,15 @@ def real_float(shared, tmp_path_factory):
     return path
 
 
-def compare(shared, model, out, *args):
+def compare(shared, model, out, *args, images=100):
+    expected = images
     images = os.path.join(shared, "images")
     p = run("compress", model, "-o", out, "--json", "--images", os.path.join(images, "imagenet100"),
             "--truth", os.path.join(images, "labels.tsv"), *args)
     assert p.returncode == 0, p.stderr
     report = json.loads(p.stdout)
     print(args, report)
-    assert report["images"] == report["known"] == 100
+    assert report["images"] == report["known"] == expected
     return report
 
 
@@ -99,3 +111,18 @@ def test_a_codebook(real_float, shared, tmp_path):
     report = compare(shared, real_float / "v1" / "1", tmp_path / "few", "--codebook", "256")
     assert report["same_top1"] >= 86 and report["compressed"]["right"] >= report["original"]["right"] - 3
     assert report["compressed"]["bytes"] < 0.30 * report["original"]["bytes"]
+
+
+@pytest.mark.slow
+def test_pruning(real_float, shared, tmp_path):
+    report = compare(shared, real_float / "v1" / "1", tmp_path / "v1", "--prune", "0.2", images=50)
+    assert 0.19 <= report["pruned"] < 0.23 and report["learned_from"] == 50
+    assert report["same_top1"] >= 28 and report["compressed"]["bytes"] < 0.86 * report["original"]["bytes"]
+    assert all(layer["kept"] <= layer["inputs"] for layer in report["layers"])
+    photo = sorted((p for p in os.scandir(os.path.join(shared, "images", "imagenet100"))), key=lambda p: p.name)[0].path
+    answers = []
+    for isa in ("native", "c"):  # each with a kernel of its own
+        p = run("classify", "--models", tmp_path, "--isa", isa, "--json", photo)
+        assert p.returncode == 0, p.stderr
+        answers.append(json.loads(p.stdout)["predictions"])
+    assert [a["class"] for a in answers[0]] == [b["class"] for b in answers[1]]
