@@ -52,15 +52,17 @@ static struct srv_model *variant_of_first(struct srv_model *m)
     return r->family ? srv_family_variant(r->family, r->floor) : m;
 }
 
-/* Until when its jobs wait for company; 0: no longer. Never so long that the most urgent is late.
- */
+/* Until when its jobs wait for company; 0: no longer. The most urgent one spends no more than half
+ * of the time that it has, and is not made late: what runs next to us may want the processor. */
 static uint64_t held_until(const struct srv_pool *p, struct srv_model *m, uint64_t now)
 {
     if (p->max_delay_ns == 0 || m->queue.n >= (size_t)batch_limit(p, variant_of_first(m)))
         return 0;
     uint64_t until = m->waiting_since_ns + p->max_delay_ns;
     uint64_t urgent = m->queue.heap[0]->deadline_ns, cost = 2 * m->queue.cost_ns;
-    uint64_t latest = urgent > cost ? urgent - cost : 0;
+    uint64_t latest = urgent > cost ? urgent - cost : 0, since = m->waiting_since_ns;
+    uint64_t half = urgent > since ? since + (urgent - since) / 2 : 0;
+    latest = latest < half ? latest : half;
     until = until < latest ? until : latest;
     return until > now ? until : 0;
 }
