@@ -546,6 +546,14 @@ void proto_h2_tick(struct proto_h2 *h)
     h->faults = h->faults + FAULTS_A_TICK > FAULTS_BURST ? FAULTS_BURST : h->faults + FAULTS_A_TICK;
 }
 
+uint64_t proto_h2_unfinished(const struct proto_h2 *h)
+{
+    for (const struct proto_h2_private *s = h->streams; s; s = s->next)
+        if (!s->opened)
+            return (uint64_t)1 << 63 | (uint32_t)s->pub.id;
+    return h->frames.skip || h->frames.head_len ? h->frames.count + 1 : 0;
+}
+
 int proto_h2_streams(const struct proto_h2 *h)
 {
     return h->n_streams;

@@ -57,6 +57,9 @@ int proto_h2_is_done(const struct proto_h2 *h);
 /* Once a second: a client's allowance of frames that bring no work grows again. */
 void proto_h2_tick(struct proto_h2 *h);
 int proto_h2_streams(const struct proto_h2 *h); /* open */
+/* What the client has begun and must not take for ever, a frame or a header section: a number that
+ * stays the same until that is complete; 0: nothing. */
+uint64_t proto_h2_unfinished(const struct proto_h2 *h);
 
 /* The way out in two steps: an announcement, and, at least one round trip later, the end of new
  * streams. Those that are open go on. */

@@ -50,6 +50,7 @@ struct connection {
     char *out; /* WRITE_SIZE; what is being written, but for TLS */
     int writing, dirty, closing, pinged;
     uint64_t heard_ns, wrote_ns;
+    uint64_t unfinished, unfinished_ns; /* proto_h2_unfinished(), since when */
     char client[64];
 };
 
@@ -363,6 +364,20 @@ static void check_idle(struct connection *c, uint64_t now)
     }
 }
 
+/* A greeting, a head, a frame of which a byte comes now and then keeps a connection from being
+ * idle. */
+static void check_unfinished(struct connection *c, uint64_t now)
+{
+    uint64_t limit = (uint64_t)c->grpc->srv->cfg->header_timeout_ms * SRV_NS_PER_MS;
+    uint64_t what = proto_h2_unfinished(c->h2);
+    if (what == 0 || what != c->unfinished) {
+        c->unfinished = what;
+        c->unfinished_ns = now;
+    } else if (now - c->unfinished_ns > limit) {
+        close_connection(c);
+    }
+}
+
 static void on_tick(uv_timer_t *t)
 {
     struct srv_grpc *g = t->data;
@@ -375,6 +390,8 @@ static void on_tick(uv_timer_t *t)
         srv_stream_tick(&c->home, now);
         srv_rest_tick(&c->home, now);
         flush(c);
+        if (!c->closing)
+            check_unfinished(c, now);
         if (!c->closing)
             check_idle(c, now);
     }

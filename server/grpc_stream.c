@@ -568,6 +568,7 @@ static void tell(struct srv_stream *st, uint64_t now)
 
 void srv_stream_tick(struct srv_stream_home *home, uint64_t now)
 {
+    uint64_t body_limit = (uint64_t)home->srv->cfg->body_timeout_ms * SRV_NS_PER_MS;
     for (struct srv_stream *st = home->streams; st; st = st->next) {
         uint64_t deadline = st->deadline_ns;
         if (st->over || !st->rpc)
@@ -578,6 +579,10 @@ void srv_stream_tick(struct srv_stream_home *home, uint64_t now)
         }
         if (!takes_many(st) && st->calls->call.req)
             deadline = st->calls->call.req->deadline_ns;
+        if (!takes_many(st) && !st->asked && now - st->opened_ns > body_limit) {
+            refuse(st, 504, "the request took longer than body_timeout_ms");
+            continue;
+        }
         int waits = !st->asked || takes_many(st); /* for the client; jobs know their deadlines */
         if (waits && deadline < now)
             refuse(st, 504, "the deadline passed before the request was here");

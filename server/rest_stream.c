@@ -214,13 +214,17 @@ static const struct proto_h2_events rest_events = {on_open, on_data, on_end, on_
 
 void srv_rest_tick(struct srv_stream_home *home, uint64_t now)
 {
-    uint64_t patience = (uint64_t)home->srv->cfg->idle_timeout_ms * SRV_NS_PER_MS;
+    const struct cfg *cfg = home->srv->cfg;
+    uint64_t patience = (uint64_t)cfg->idle_timeout_ms * SRV_NS_PER_MS;
+    uint64_t body_limit = (uint64_t)cfg->body_timeout_ms * SRV_NS_PER_MS;
     for (struct srv_rest *x = home->rests; x; x = x->next) {
         struct srv_call *c = &x->call;
         if (x->over || x->asked)
             continue;
         if (!c->reply.status && c->req && c->req->deadline_ns && c->req->deadline_ns < now)
             srv_call_error(c, 504, "the deadline passed before the whole body was here");
+        else if (!c->reply.status && now - c->started_ns > body_limit)
+            srv_call_error(c, 408, "the body took longer than body_timeout_ms");
         else if (!c->reply.status || now - c->started_ns < patience)
             continue;
         answer(x);

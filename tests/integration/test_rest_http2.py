@@ -3,13 +3,14 @@ import base64
 import gzip
 import json
 import re
+import select
 import subprocess
 import time
 
 import pytest
 
 from daemon import keys_file
-from h2raw import DATA, END_STREAM, Raw
+from h2raw import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, LIVE, Raw, block, frame
 from pictures import RED, RED_JPEG, multipart, plain
 
 SLOW = plain((200, 30, 90), (4000, 4000))
@@ -172,3 +173,39 @@ def test_lines_leave_when_they_are_ready(start):
         got.append((time.monotonic() - start_s, json.loads(line)["id"]))
     assert p.wait(30) == 0 and [i for _, i in got] == list(range(8))
     assert got[0][0] < got[-1][0] / 2
+
+
+def test_what_drips_is_ended(start):
+    """A byte now and then is no silence; a greeting, a head, a message and a body may not take for ever all the same."""
+    d = start("--header-timeout-ms", "1000", "--body-timeout-ms", "1000", "--default-timeout-ms", "60000")
+    greeting, head, data, message, body = Raw(d, b"PRI"), Raw(d), Raw(d), Raw(d), Raw(d)
+    head.write(frame(HEADERS, 0, 1, block(LIVE)) + frame(CONTINUATION, END_HEADERS, 1, b"\0\x01a\x7f", length=100))
+    data.write(frame(HEADERS, END_HEADERS, 1, block(LIVE)) + frame(DATA, 0, 1, length=1000))
+    message.headers(1)
+    message.send(DATA, 0, 1, b"\0\0\0\x03\xe8")  # of 1000 bytes
+    body.headers(1, [(b":method", b"PUT"), (b":scheme", b"http"), (b":path", b"/v1/classify"), (b":authority", b"a"),
+                     (b"content-length", b"1000")])
+    cut = [greeting, head, data]
+    open_ones = {c.socket for c in cut}
+    begun = time.monotonic()
+    for step in range(100):
+        greeting.write(b" * HTTP/2.0\r\n\r\nSM\r\n"[step // 4:step // 4 + 1] if step % 4 == 0 else b"")
+        head.write(b"a")
+        data.write(b"\0")
+        for c in (message, body):
+            c.send(DATA, 0, 1, b"\0")
+        time.sleep(0.1)
+        for c in cut:
+            try:
+                if select.select([c.socket], [], [], 0)[0] and not c.socket.recv(65536):
+                    open_ones.discard(c.socket)
+            except ConnectionError:
+                open_ones.discard(c.socket)
+        if not open_ones and step > 25:
+            break
+    assert not open_ones and time.monotonic() - begun > 0.9
+    assert message.answer(1)[0]["grpc-status"] == "4"
+    fields, text = body.answer(1)
+    assert fields[":status"] == "408" and b"body_timeout_ms" in text
+    Raw(d).live(1)
+    assert d.classify(RED).status == 200
