@@ -18,9 +18,23 @@ struct line {
     gnutls_certificate_credentials_t credentials;
 };
 
-static int start_tls(struct line *l, char *err, size_t errlen)
+/* What the server may ask for. */
+static int show_certificate(struct line *l, const struct cfg *cfg, char *err, size_t errlen)
+{
+    const char *cert = cfg->client_cert, *key = cfg->client_key[0] ? cfg->client_key : cert;
+    int rc = cert[0] ? gnutls_certificate_set_x509_key_file(l->credentials, cert, key,
+                                                            GNUTLS_X509_FMT_PEM)
+                     : 0;
+    if (rc < 0)
+        snprintf(err, errlen, "client_cert %s, client_key %s: %s", cert, key, gnutls_strerror(rc));
+    return rc < 0 ? -EINVAL : 0;
+}
+
+static int start_tls(struct line *l, const struct cfg *cfg, char *err, size_t errlen)
 {
     int rc = gnutls_certificate_allocate_credentials(&l->credentials);
+    if (rc == 0 && show_certificate(l, cfg, err, errlen) < 0)
+        return -EINVAL;
     if (rc == 0)
         rc = gnutls_init(&l->session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
     if (rc == 0)
@@ -88,8 +102,8 @@ int srv_cmd_health(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
     int rc = srv_connect(&l.fd, cfg->http, TIMEOUT_MS, err, errlen);
     if (rc < 0)
         return rc;
-    if (cfg->tls_cert[0])
-        rc = start_tls(&l, why, sizeof(why));
+    if (cfg->tls_cert[0] || cfg->client_cert[0])
+        rc = start_tls(&l, cfg, why, sizeof(why));
     if (rc == 0) {
         rc = -EPROTO;
         if (say(&l, request, sizeof(request) - 1) == (ssize_t)sizeof(request) - 1)

@@ -123,8 +123,17 @@ def test_the_command_health(secure, ca, tiny):
     assert health("--http", d.address, "--tls-cert", "any").returncode == 1
 
 
-def test_the_command_health_without_a_certificate(secure, ca):
-    """The server asks clients for one, and the command has none."""
-    d = secure("--tls-client-ca", ca.cert, client=ca.sign("client", "clientAuth"))
+def test_the_command_health_and_a_certificate(secure, ca, tmp_path):
+    """The server asks clients for one."""
+    cert, key = ca.sign("client", "clientAuth")
+    d = secure("--tls-client-ca", ca.cert, client=(cert, key))
     done = health("--http", d.address, "--tls-cert", "any")
     assert done.returncode == 1 and done.stderr
+    assert health("--http", d.address, "--client-cert", cert, "--client-key", key).returncode == 0
+    both = tmp_path / "both.pem"
+    both.write_text(open(cert).read() + open(key).read())
+    assert health("--http", d.address, "--client-cert", str(both)).returncode == 0
+    done = health("--http", d.address, "--client-cert", str(tmp_path / "none.pem"))
+    assert done.returncode == 1 and "client_cert" in done.stderr and "none.pem" in done.stderr
+    other = ca.sign("other", "serverAuth")  # signed, but not for clients
+    assert health("--http", d.address, "--client-cert", other[0], "--client-key", other[1]).returncode == 1
