@@ -580,6 +580,7 @@ int eng_model_layer(const struct eng_model *m, int index, struct eng_layer *ret)
                           .mult_adds = cost.mult_adds,
                           .parameters = cost.parameters,
                           .kernel = eng_plan_node_kernel(m->plan, index),
+                          .density = eng_plan_node_density(m->plan, index),
                           .step = eng_plan_node_step(m->plan, index)};
     extent(&m->g->tensors[n->in[0]], &l.in_h, &l.in_w, &l.in_c);
     extent(&m->g->tensors[n->out], &l.out_h, &l.out_w, &l.out_c);

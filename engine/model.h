@@ -97,6 +97,7 @@ struct eng_layer {
     uint64_t mult_adds, parameters;
     const char *kernel; /* kernel that the plan chose for it, e.g. "pw_u8_avx512vnni" */
     int step;           /* index of the plan step that runs it (fused layers share one) */
+    double density;     /* share of the mult_adds that is computed: < 1 with block-sparse weights */
 };
 int eng_model_layers(const struct eng_model *m);
 int eng_model_layer(const struct eng_model *m, int index, struct eng_layer *ret); /* -ERANGE */

@@ -256,6 +256,16 @@ const char *eng_plan_node_kernel(const struct eng_plan *p, int node)
     return node >= 0 && node < p->g->n_nodes ? p->node_kernel[node] : "";
 }
 
+double eng_plan_node_density(const struct eng_plan *p, int node)
+{
+    int at = eng_plan_node_step(p, node);
+    const struct eng_step *s = at < 0 ? NULL : &p->steps[at];
+    if (!s || s->driver != &eng_drive_gemm || (s->node2 >= 0 ? s->node2 : s->node) != node)
+        return 1;
+    const struct eng_pw *pw = &((const struct eng_gemm_params *)s->params)->pw;
+    return pw->spw ? (double)pw->taps / pw->k : 1;
+}
+
 struct eng_tuning *eng_plan_tuning(const struct eng_plan *p)
 {
     return p->tuning;

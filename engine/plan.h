@@ -45,6 +45,8 @@ const char *eng_plan_step_name(const struct eng_plan *p, int step); /* driver an
 /* Step that runs a graph node, -1 for one that costs nothing (an alias), and the kernel in it. */
 int eng_plan_node_step(const struct eng_plan *p, int node);
 const char *eng_plan_node_kernel(const struct eng_plan *p, int node);
+/* Share of a node's multiply-adds that its kernel does: less than 1 with block-sparse weights. */
+double eng_plan_node_density(const struct eng_plan *p, int node);
 /* The mutable part of a plan: which cuts its runs take (steps.h). */
 struct eng_tuning;
 struct eng_tuning *eng_plan_tuning(const struct eng_plan *p);

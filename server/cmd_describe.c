@@ -100,7 +100,10 @@ static void print_layers(const struct eng_model *m, const struct srv_predict *p,
             fprintf(out, " %9.1f", us);
         else if (r)
             fprintf(out, " %9s", l.step >= 0 ? "fused" : "");
-        fprintf(out, "  %s\n", l.kernel);
+        fprintf(out, "  %s", l.kernel);
+        if (l.density < 1)
+            fprintf(out, ", %.0f %% of the weights", 100 * l.density);
+        fputc('\n', out);
     }
 }
 
@@ -150,10 +153,10 @@ static void print_layer_json(const struct eng_layer *l, double predicted, double
     fprintf(out,
             ",\"kind\":\"%s\",\"stride\":%d,\"kernel_size\":[%d,%d],\"input\":[%d,%d,%d],"
             "\"output\":[%d,%d,%d],\"mult_adds\":%llu,\"parameters\":%llu,\"kernel\":\"%s\","
-            "\"step\":%d,\"predicted_us\":%.2f",
+            "\"step\":%d,\"density\":%.4g,\"predicted_us\":%.2f",
             l->kind, l->stride, l->kernel_h, l->kernel_w, l->in_h, l->in_w, l->in_c, l->out_h,
             l->out_w, l->out_c, (unsigned long long)l->mult_adds, (unsigned long long)l->parameters,
-            l->kernel, l->step, predicted);
+            l->kernel, l->step, l->density, predicted);
     if (us > 0)
         fprintf(out, ",\"us\":%.2f", us);
     fputs("}", out);

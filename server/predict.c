@@ -67,10 +67,10 @@ double srv_predict_layer_us(const struct srv_predict *p, const struct eng_layer 
         macs = out * BLOCK * window * l->in_c;
     } else if (l->mult_adds > 0) {
         share = r->gemm;
-        macs = (double)l->mult_adds * (out * BLOCK) / (pixels * l->out_c) * blocks(l->in_c) *
-               BLOCK / l->in_c;
+        macs = (double)l->mult_adds * l->density * (out * BLOCK) / (pixels * l->out_c) *
+               blocks(l->in_c) * BLOCK / l->in_c;
     }
-    double weights = (double)l->parameters * r->bytes;
+    double weights = (double)l->parameters * l->density * r->bytes;
     if (weights > CACHED_WEIGHTS)
         cycles += weights / WEIGHT_BYTES_A_CYCLE;
     cycles += share > 0 ? out * r->store : (in + out) * r->store;

@@ -240,14 +240,14 @@ static int taps_of(const struct eng_graph *g, const struct eng_node *n)
     return most;
 }
 
-static const char *kernel_of(const struct eng_plan *plan, const char *name)
+static int node_of(const struct eng_plan *plan, const char *name)
 {
     const struct eng_graph *g = eng_plan_graph(plan);
     for (int i = 0; i < g->n_nodes; i++)
         if (strcmp(g->nodes[i].name, name) == 0)
-            return eng_plan_node_kernel(plan, i);
+            return i;
     fail_msg("no node is called %s", name);
-    return NULL;
+    return -1;
 }
 
 /* The saved model: each layer keeps what it was said to keep, runs sparse if that is less, and the
@@ -271,9 +271,13 @@ static void check_saved(const char *to, const struct eng_pruner *p)
         eng_pruner_layer(p, at++, &l);
         assert_int_equal(l.inputs, g->tensors[n->in[1]].dim[3]);
         assert_int_equal(taps_of(g, n), l.kept);
-        const char *kernel = kernel_of(eng_model_plan(fast), n->name);
+        const struct eng_plan *plan = eng_model_plan(fast);
+        int same = node_of(plan, n->name);
+        const char *kernel = eng_plan_node_kernel(plan, same);
         assert_int_equal(strncmp(kernel, "spw_f32", 7) == 0, l.kept < l.inputs);
         sparse += l.kept < l.inputs;
+        double density = eng_plan_node_density(plan, same);
+        assert_true(fabs(density - (double)l.kept / l.inputs) < 1e-9);
     }
     assert_int_equal(at, eng_pruner_layers(p));
     assert_true(sparse >= 3);
