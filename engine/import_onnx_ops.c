@@ -99,11 +99,12 @@ static int add_prelu(struct eng_onnx_op *op)
     return eng_onnx_emit(op, order, NULL);
 }
 
-/* Over one axis; before operator set 13 over all from that axis on. */
+/* Over one axis; before operator set 13 over all from that axis on. QLinearSoftmax says which one.
+ */
 static int add_softmax(struct eng_onnx_op *op)
 {
     const struct eng_onnx_value *x = given(op, 0);
-    int old = op->f->opset < 13;
+    int old = eng_onnx_int(op, "opset", op->f->opset) < 13;
     int64_t axis = eng_onnx_int(op, "axis", old ? 1 : -1);
     if (!x)
         return eng_onnx_fail(op, ENG_E_DATA, "it lacks an input");

@@ -25,6 +25,8 @@ static const struct kind {
     {"QLinearGlobalAveragePool", "GlobalAveragePool", ONE, 1},
     {"QLinearSigmoid", "Sigmoid", ONE, 1},
     {"QLinearLeakyRelu", "LeakyRelu", ONE, 1},
+    {"QLinearReduceMean", "ReduceMean", ONE, 1},
+    {"QLinearSoftmax", "Softmax", ONE, 1},
     {"QLinearConcat", "Concat", CONCAT, 1},
 };
 
