@@ -55,7 +55,6 @@ struct group {
 static void lay_out(struct group *g, const struct eng_pw_u8_args *a, int pixel, int from, int to)
 {
     int16_t *x = g->x;
-    memset(g->cross, 0, sizeof g->cross);
     for (int i = 0; i < g->pixels; i += MR) {
         const uint8_t *at = a->a + (size_t)from * a->a_stride + (size_t)(pixel + i) * ENG_BLOCK;
         vec cross[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};

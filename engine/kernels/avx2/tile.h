@@ -23,7 +23,9 @@ enum {
     MR = 4,
     STEP = 4, /* k that an int32 lane takes at once */
     PIXEL_CELLS = ENG_BLOCK,
-    BLOCK_CELLS = MR * PIXEL_CELLS, /* a channel block of a tile: [pixel][8 even, 8 odd channels] */
+    BLOCK_CELLS = MR * PIXEL_CELLS, /* a channel block of a tile: [2 pixels][8 even channels, 8 odd
+                                       channels][pixel] */
+    ODD = PIXEL_CELLS,              /* from even channels of a pixel to odd ones */
     BLOCK_WEIGHTS = ENG_BLOCK * NR,
 };
 
@@ -90,31 +92,25 @@ static inline int pack_channel(struct panel *p, int n, const struct channel *c)
  * neighbours, in parts. */
 INLINE void lay_pixels(int16_t *to, const uint8_t *from, vec ret_cross[2])
 {
-    const vec split = _mm256_setr_epi8(0, -1, 2, -1, 4, -1, 6, -1, 8, -1, 10, -1, 12, -1, 14, -1, 1,
-                                       -1, 3, -1, 5, -1, 7, -1, 9, -1, 11, -1, 13, -1, 15, -1);
+    const vec low = _mm256_set1_epi16(0xff);
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++, from += 2 * ENG_BLOCK, to += 2 * PIXEL_CELLS) {
-        __m128i x0 = _mm_loadu_si128((const __m128i *)(const void *)from);
-        __m128i x1 = _mm_loadu_si128((const __m128i *)(const void *)(from + ENG_BLOCK));
-        vec a = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(x0), split);
-        vec b = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(x1), split);
-        _mm256_store_si256((vec *)(void *)to, a);
-        _mm256_store_si256((vec *)(void *)(to + PIXEL_CELLS), b);
-        ret_cross[i] =
-            v_add(ret_cross[i], _mm256_madd_epi16(_mm256_permute2x128_si256(a, b, 0x20),
-                                                  _mm256_permute2x128_si256(a, b, 0x31)));
+        vec both = v_load(from), even = _mm256_and_si256(both, low);
+        vec odd = _mm256_srli_epi16(both, 8);
+        _mm256_store_si256((vec *)(void *)to, even);
+        _mm256_store_si256((vec *)(void *)(to + ODD), odd);
+        ret_cross[i] = v_add(ret_cross[i], _mm256_madd_epi16(even, odd));
     }
 }
 
-/* ret[i] += the parts of pixel i. */
+/* The sums of the parts of each pixel. */
 INLINE void add_parts(int32_t ret[MR], const vec cross[2])
 {
     vec sums = _mm256_hadd_epi32(cross[0], cross[1]);
     sums = _mm256_hadd_epi32(sums, sums);
-    __m128i *to = (__m128i *)(void *)ret;
     __m128i all =
         _mm_unpacklo_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-    _mm_storeu_si128(to, _mm_add_epi32(_mm_loadu_si128(to), all));
+    _mm_storeu_si128((__m128i *)(void *)ret, all);
 }
 
 /* Neighbouring pixels against one panel. */
@@ -146,7 +142,7 @@ struct tiles {
                          : [c0] "+x"((acc)[0]), [c1] "+x"((acc)[1]), [even] "=&x"(even),           \
                            [odd] "=&x"(odd), [even1] "=&x"(even1), [odd1] "=&x"(odd1)              \
                          : [x0] "m"(*(const int32_t *)(const void *)(x)),                          \
-                           [x1] "m"(*(const int32_t *)(const void *)((x) + LANES)), [w0] "x"(w0),  \
+                           [x1] "m"(*(const int32_t *)(const void *)((x) + ODD)), [w0] "x"(w0),    \
                            [w1] "x"(w1), [w2] "x"(w2), [w3] "x"(w3));                              \
     } while (0)
 
@@ -159,7 +155,7 @@ INLINE void tile_steps(vec acc[MR][NR / LANES], const int16_t *x, const int16_t 
                   w3 = v_load(w + 3 * WORDS);
 #pragma GCC unroll 4
         for (int i = 0; i < mr; i++)
-            TILE_PIXEL(acc[i], x + i * PIXEL_CELLS + s * 2);
+            TILE_PIXEL(acc[i], x + i / 2 * 2 * PIXEL_CELLS + i % 2 * LANES + s * 2);
     }
 }
 
