@@ -29,7 +29,7 @@ const char *eng_op_name(enum eng_op op)
     static const char *const names[ENG_OP_COUNT] = {
         "conv",       "depthwise", "fc",        "avgpool", "maxpool",   "mean",    "add",
         "mul",        "concat",    "pad",       "reshape", "transpose", "softmax", "quantize",
-        "dequantize", "unary",     "batchnorm", "resize",  "prelu",
+        "dequantize", "unary",     "batchnorm", "resize",  "prelu",     "gather",
     };
     return (unsigned)op < ENG_OP_COUNT ? names[op] : "?";
 }

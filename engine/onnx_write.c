@@ -16,8 +16,8 @@
 
 int eng_ow_fail(const struct eng_ow *w, const struct eng_node *n, const char *what)
 {
-    return eng_fail(w->err, w->errlen, ENG_E_UNSUPPORTED, "layer %.80s (%s): %s", n->name,
-                    eng_op_name(n->op), what);
+    return eng_fail(w->err, w->errlen, ENG_E_UNSUPPORTED, "layer %d (%s %.80s): %s",
+                    (int)(n - w->g->nodes), eng_op_name(n->op), n->name, what);
 }
 
 const struct eng_tensor *eng_ow_tensor(const struct eng_ow *w, int index)

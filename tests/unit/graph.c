@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "engine/graph_check.h"
 #include "engine/plan.h"
 #include "tests/unit/tiny_graph.h"
 
@@ -374,6 +375,20 @@ static void endless_work(void **state)
     refused(&t, ENG_E_LIMIT, "too many multiply-adds");
 }
 
+/* An operator that the list of names lacks would be "(null)" in messages. */
+static void every_operator_has_a_name(void **state)
+{
+    (void)state;
+    for (int op = 0; op < ENG_OP_COUNT; op++) {
+        assert_non_null(eng_op_name((enum eng_op)op));
+        assert_string_not_equal(eng_op_name((enum eng_op)op), "?");
+        for (int other = 0; other < op; other++)
+            assert_string_not_equal(eng_op_name((enum eng_op)op), eng_op_name((enum eng_op)other));
+    }
+    assert_string_equal(eng_op_name(ENG_OP_GATHER), "gather");
+    assert_string_equal(eng_op_name(ENG_OP_COUNT), "?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +406,7 @@ int main(void)
         cmocka_unit_test(check_refuses),
         cmocka_unit_test(what_depends_on_the_size),
         cmocka_unit_test(endless_work),
+        cmocka_unit_test(every_operator_has_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
