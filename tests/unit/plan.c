@@ -17,6 +17,23 @@
 #include "tests/unit/tiny_graph.h"
 
 enum { MAX_BATCH = 5, MAX_THREADS = 4 };
+#ifdef __SANITIZE_THREAD__
+enum { RACES = 1 }; /* are looked for: what runs on one thread has none */
+#else
+enum { RACES = 0 };
+#endif
+
+/* An instrumented build: a part of the cases. */
+static int is_quick(void)
+{
+    return getenv("MOBILENETD_QUICK") != NULL;
+}
+
+static unsigned some_of(unsigned all)
+{
+    unsigned part = RACES ? 20 : 6;
+    return is_quick() ? (all + part - 1) / part : all;
+}
 
 /* ---- runs ---- */
 
@@ -200,7 +217,7 @@ static void random_graph(struct tiny *t, enum eng_type type, unsigned seed)
 
 static void agree_on(enum eng_type type)
 {
-    unsigned n = getenv("MOBILENETD_QUICK") ? 40 : 300;
+    unsigned n = some_of(300);
     for (unsigned seed = 1; seed <= n; seed++) {
         struct tiny t;
         random_graph(&t, type, seed);
@@ -232,7 +249,7 @@ static void bf16_is_near_reference(void **state)
 {
     (void)state;
     const uint32_t bits[] = {ENG_CPU_C, eng_cpu_detect()};
-    for (unsigned seed = 1; seed <= (getenv("MOBILENETD_QUICK") ? 40u : 150u); seed++) {
+    for (unsigned seed = 1; seed <= some_of(150); seed++) {
         struct tiny t;
         struct world ref;
         random_graph(&t, ENG_F32, seed);
@@ -325,7 +342,7 @@ static void check_team(const struct world *w, int threads, int batch, unsigned c
         helpers[i] = (struct helper){.team = team, .stop = &stop};
         assert_int_equal(pthread_create(&helpers[i].thread, NULL, help, &helpers[i]), 0);
     }
-    for (int repeat = 0; repeat < 3; repeat++) {
+    for (int repeat = is_quick(); repeat < 3; repeat++) {
         eng_team_begin(team);
         run_images(w, 0, batch, team);
         eng_team_end(team);
@@ -379,6 +396,7 @@ static void same_bits_everywhere(void **state)
 {
     (void)state;
     static const enum eng_type types[] = {ENG_U8, ENG_I8, ENG_F32, ENG_F32};
+    const int step = is_quick() ? 2 : 1;
     for (int k = 0; k < 4; k++) { /* the last one in bf16 */
         struct tiny t;
         struct world w;
@@ -393,17 +411,17 @@ static void same_bits_everywhere(void **state)
             assert_non_null(want[i]);
             memcpy(want[i], eng_run_tensor(w.run, t.g->output, 0), bytes);
         }
-        for (int threads = 1; threads <= MAX_THREADS; threads++) {
+        for (int threads = step; threads <= MAX_THREADS; threads += step) {
             struct world own = {.plan = w.plan}; /* bands for as many members */
             char err[256];
             assert_int_equal(eng_run_create(&own.run, w.plan, MAX_BATCH, threads, err, sizeof err),
                              0);
             struct eng_team *empty;
             assert_int_equal(eng_team_create(&empty, threads), 0);
-            if (threads == 2 || !getenv("MOBILENETD_QUICK"))
+            if (!RACES && (threads == 2 || !is_quick()))
                 check_choices(&own, empty, want);
             eng_team_destroy(empty);
-            for (int batch = 1; batch <= MAX_BATCH; batch++) {
+            for (int batch = 1; batch <= MAX_BATCH; batch += step) {
                 check_team(&w, threads, batch, want);
                 check_team(&own, threads, batch, want);
             }
@@ -423,7 +441,7 @@ static void bands_change_no_bit(void **state)
 {
     (void)state;
     static const enum eng_type types[] = {ENG_U8, ENG_I8, ENG_F32, ENG_F32};
-    unsigned with_bands = 0, seeds = getenv("MOBILENETD_QUICK") ? 40 : 200;
+    unsigned with_bands = 0, seeds = some_of(200);
     for (unsigned seed = 1; seed <= seeds; seed++) {
         struct tiny t;
         struct world alone;
@@ -476,7 +494,7 @@ static void large_net(struct tiny *t, unsigned seed)
 static void strips_change_no_bit(void **state)
 {
     (void)state;
-    unsigned with_strips = 0, seeds = 12;
+    unsigned with_strips = 0, seeds = RACES ? 1 : is_quick() ? 3 : 12;
     for (unsigned seed = 1; seed <= seeds; seed++) {
         struct tiny t;
         struct world whole;
