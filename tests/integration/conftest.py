@@ -16,6 +16,7 @@ from secure import Authority, Secure  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out under sanitizers")
+    config.addinivalue_line("markers", "patient: tells no time, so that it may run niced beside those that do")
 
 
 @pytest.fixture(scope="session")
@@ -65,9 +66,9 @@ def tiny(tiny_models):
     yield from serve(tiny_models, "--log-format", "json")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def real(real_models):
-    """A daemon with real MobileNets."""
+    """A daemon with real MobileNets, shared by all tests: to load them takes a sanitizer long."""
     yield from serve(real_models)
 
 

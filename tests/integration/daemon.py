@@ -90,7 +90,7 @@ class Daemon:
             stdin=subprocess.DEVNULL)
         self.wait_ready()
 
-    def wait_ready(self, seconds=60 if SANITIZED else 20):
+    def wait_ready(self, seconds=60):
         waited, last = 0, time.monotonic()
         while waited < seconds:
             running = self.process.poll() is None

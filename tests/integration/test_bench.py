@@ -11,7 +11,8 @@ from daemon import BINARY
 PAPER = [
     (1.0, 224, "separable", 569, 4.2), (0.75, 224, "separable", 325, 2.6), (0.5, 224, "separable", 149, 1.3),
     (0.25, 224, "separable", 41, 0.5), (1.0, 192, "separable", 418, 4.2), (1.0, 160, "separable", 290, 4.2),
-    (1.0, 128, "separable", 186, 4.2), (1.0, 224, "full", 4866, 29.3), (1.0, 224, "shallow", 307, 2.9),
+    (1.0, 128, "separable", 186, 4.2), (1.0, 224, "shallow", 307, 2.9),
+    pytest.param(1.0, 224, "full", 4866, 29.3, marks=pytest.mark.slow),
 ]
 
 

@@ -9,6 +9,8 @@ import pytest
 import pictures
 from daemon import BINARY
 
+pytestmark = pytest.mark.patient
+
 
 def run(*args, timeout=300):
     return subprocess.run([BINARY, *map(str, args)], capture_output=True, text=True, timeout=timeout)

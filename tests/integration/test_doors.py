@@ -15,6 +15,8 @@ from daemon import BINARY
 from test_grpc import Client, grpc, pb, texts  # noqa: F401
 from test_oip import elements, split
 
+pytestmark = pytest.mark.patient
+
 
 
 def reddish(width=300, height=200):

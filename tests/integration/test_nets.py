@@ -15,7 +15,8 @@ NETS = ["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_larg
         "xception", "resnet50", "efficientnet_lite0", "mnasnet", "shufflenet_v2", "resizes", "qlinear"]
 TFLITE = {"mobilenet_v3_small", "mobilenet_v3_large", "shufflenet_v2"}
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not importlib.util.find_spec("onnx"), reason="no python3-onnx")]
+pytestmark = [pytest.mark.slow, pytest.mark.patient,
+              pytest.mark.skipif(not importlib.util.find_spec("onnx"), reason="no python3-onnx")]
 
 
 @pytest.mark.parametrize("name", NETS)

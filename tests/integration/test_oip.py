@@ -12,6 +12,8 @@ import pictures
 import tinymodel
 from pictures import BLUE, GREEN, RED, RED_JPEG
 
+pytestmark = pytest.mark.patient
+
 COLOUR = (200, 30, 90)
 PICTURE = pictures.plain(COLOUR, (16, 16))
 INFER = "/v2/models/colour_16/infer"

@@ -6,6 +6,8 @@ import pytest
 from daemon import keys_file
 from pictures import RED
 
+pytestmark = pytest.mark.patient
+
 
 def get(d, path, status=200):
     r = d.request("GET", path)

@@ -13,6 +13,8 @@ import reference
 from test_grpc import Client, grpc, pb  # noqa: F401
 from test_real import ANY_CLASS, PENGUIN, PHOTOS, photo, statuses
 
+pytestmark = pytest.mark.patient
+
 MODEL, OFFSET = "mobilenet_v1_0.25_128", 1
 BEST = "mobilenet_v1_1.0_224"
 JSON = {"Content-Type": "application/json"}

@@ -11,6 +11,8 @@ import reference
 import tinymodel
 from daemon import SANITIZED, Daemon
 
+pytestmark = pytest.mark.patient
+
 SIDE = 48
 FILTERS = [*reference.FILTERS, "tf_bilinear"]
 WAYS = list(itertools.product(reference.MODES, FILTERS))

@@ -8,6 +8,8 @@ import pytest
 
 from daemon import BINARY, ROOT
 
+pytestmark = pytest.mark.patient
+
 PULL = os.path.join(ROOT, "deploy", "pull")
 NAME = "mobilenet_v1_0.25_128"
 

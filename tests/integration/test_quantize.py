@@ -9,7 +9,7 @@ from PIL import Image
 
 from daemon import BINARY, ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.patient]
 
 
 def run(*args, timeout=300):

@@ -9,7 +9,7 @@ import pytest
 
 from daemon import ROOT, SANITIZED
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.patient]
 
 
 def quickstart(shared, *args):

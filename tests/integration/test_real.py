@@ -6,6 +6,8 @@ import pytest
 
 from daemon import SANITIZED, Daemon
 
+pytestmark = pytest.mark.patient
+
 PENGUIN = 145
 OK, REFUSED = 200, "refused"
 # The table of the photos' own README. A tuple of statuses means that policy may choose.

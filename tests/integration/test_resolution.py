@@ -6,6 +6,8 @@ import pytest
 
 from daemon import Daemon
 
+pytestmark = pytest.mark.patient
+
 NAME = "mobilenet_v1_1.0_224"
 
 

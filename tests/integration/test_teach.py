@@ -8,7 +8,7 @@ import pytest
 
 from daemon import BINARY
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.patient]
 
 
 def run(*args, timeout=300):

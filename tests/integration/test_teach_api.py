@@ -8,6 +8,8 @@ import pytest
 import pictures
 from daemon import SANITIZED, Daemon, keys_file
 
+pytestmark = pytest.mark.patient
+
 MODEL = "mobilenet_v1_0.25_128"
 KEY = {"X-API-Key": "root"}
 COLOURS = {"red": (220, 30, 20), "green": (20, 200, 40), "blue": (30, 40, 210)}
