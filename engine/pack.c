@@ -128,7 +128,7 @@ static int pack_gemm_u8(struct eng_lower *l, const struct eng_node *n, int taps,
 /* Fewer taps than inputs must outweigh that panels are not taken in pairs. */
 static int is_sparse(int taps, int k)
 {
-    return taps <= k - k / 8;
+    return 8 * taps <= 7 * k;
 }
 
 static void choose_float(struct eng_pw *pw, const struct eng_pw_f32_weights *w,
