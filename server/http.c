@@ -172,7 +172,7 @@ static enum MHD_Result at_headers(struct exchange *x, const char *method, const 
         name_client(x);
     srv_call_start(c);
     srv_peer_enter(x->peer, SRV_PEER_BODY);
-    int status = srv_http_check(x->connection, method, version, &framing, &sentence);
+    int status = srv_http_check(x->connection, version, &framing, &sentence);
     if (status) {
         srv_call_error(c, status, "%s", sentence);
         return queue_reply(x);

@@ -98,11 +98,10 @@ static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const ch
     return w->wrong ? MHD_NO : MHD_YES;
 }
 
-int srv_http_check(struct MHD_Connection *connection, const char *method, const char *version,
+int srv_http_check(struct MHD_Connection *connection, const char *version,
                    struct srv_http_framing *ret, const char **ret_sentence)
 {
     struct walk w = {0};
-    int sends = strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0;
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, check_header, &w);
     if (!w.wrong && w.lengths && w.codings)
         w.wrong = "Content-Length and Transfer-Encoding exclude each other";
@@ -111,10 +110,6 @@ int srv_http_check(struct MHD_Connection *connection, const char *method, const 
     if (w.wrong) {
         *ret_sentence = w.wrong;
         return 400;
-    }
-    if (sends && !w.lengths && !w.codings) {
-        *ret_sentence = "a Content-Length or a chunked body is needed";
-        return 411;
     }
     ret->declared = w.codings ? -1 : w.declared;
     ret->expects = w.expects;

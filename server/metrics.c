@@ -21,7 +21,7 @@
 #define WINDOW_NS (30ull * 1000000000u)
 
 /* The last stands for all others. */
-static const int codes[SRV_CODES] = {200, 304, 400, 401, 403, 404, 405, 408, 411, 413,
+static const int codes[SRV_CODES] = {200, 304, 400, 401, 403, 404, 405, 408, 409, 413,
                                      415, 422, 429, 499, 500, 501, 503, 504, 505, 0};
 
 static int code_index(int status)

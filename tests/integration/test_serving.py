@@ -212,7 +212,6 @@ def test_reload_that_fails_changes_nothing(start, repository, tmp_path):
 # ---- framing ----
 
 @pytest.mark.parametrize("head, status", [
-    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\n\r\n", 411),
     (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nHost: y\r\nContent-Length: 3\r\n\r\nabc", 400),
     (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\nContent-Length: 3\r\n\r\nabc", 400),
     (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nX-A:\r\n b\r\nContent-Length: 3\r\n\r\nabc", 400),
@@ -235,6 +234,19 @@ def test_ambiguous_framing(tiny, head, status):
             assert stream.read() == b""
         except ConnectionResetError:
             pass
+
+
+@pytest.mark.parametrize("head, status", [
+    (b"POST /v2/repository/index HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+    (b"POST /v2/repository/index HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200),
+    (b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\n\r\n", 422)])
+def test_neither_length_nor_coding_is_no_body(tiny, head, status):
+    """RFC 9112 6.3; curl -X POST and many clients of POST calls without arguments send none."""
+    with tiny.socket(5) as s:
+        stream = s.makefile("rb")
+        for _ in range(2):  # the connection goes on, at the right byte
+            s.sendall(head)
+            assert read_response(stream)[0] == status
 
 
 def test_odd_but_clear_headers_pass(tiny):
