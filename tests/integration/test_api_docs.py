@@ -1,15 +1,5 @@
-"""The documents that describe the API are held to it: OpenAPI, and the examples of docs/API.md."""
-import os
+"""The document that describes the API is held to it: OpenAPI. Examples: test_documented_curl.py."""
 import re
-import shutil
-import subprocess
-
-import pytest
-
-from daemon import ROOT, Daemon, keys_file
-from pictures import BLUE, RED, RED_JPEG
-
-REAL = "mobilenet_v1_0.25_128"  # the tiny models have no embedding
 
 
 def test_openapi_is_the_table_of_routes(tiny):
@@ -45,34 +35,3 @@ def test_openapi_against_live_answers(tiny):
             assert r.status == (501 if "sharedmemory" in path or "trace" in path else 200), (live, r.body)
         else:
             assert tiny.request("GET", live).status == 405
-
-
-def examples():
-    with open(os.path.join(ROOT, "docs", "API.md")) as f:
-        text = f.read()
-    return [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines() if line]
-
-
-@pytest.fixture(scope="module")
-def administered(real_models, tmp_path_factory):
-    """A daemon that may be changed, on a repository of its own."""
-    path = tmp_path_factory.mktemp("administered")
-    shutil.copytree(real_models / REAL, path / "models" / REAL)
-    d = Daemon(path / "models", "--admin", "--api-keys", keys_file(path, "root infer,admin"))
-    yield d
-    d.stop()
-
-
-@pytest.mark.parametrize("command", examples())
-def test_example(request, tiny, tmp_path, command):
-    keyed = "$KEY" in command
-    d, model = (request.getfixturevalue("administered"), REAL) if keyed else (tiny, "colour_16")
-    (tmp_path / "photo.jpg").write_bytes(RED_JPEG)
-    for i, (name, picture) in enumerate((("red", RED), ("red", RED_JPEG), ("blue", BLUE), ("blue", BLUE))):
-        (tmp_path / f"{name}{i % 2 + 1}.png").write_bytes(picture)
-    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, timeout=30,
-                          env=dict(os.environ, URL=d.url, MODEL=model, KEY="root"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout or list(tmp_path.glob("*.npy")) or list(tmp_path.glob("*.bin"))
-    if "classif" in command or ":predict" in command:
-        assert b"red" in done.stdout or b"predictions" in done.stdout

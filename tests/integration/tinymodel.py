@@ -71,8 +71,9 @@ def operator(b, opcode, inputs, outputs, options_type, options):
     return Table(b, 9).u32(0, opcode).ref(1, ins).ref(2, outs).i8(3, options_type).ref(4, options).end()
 
 
-def colour_model(side, weights=WEIGHTS):
-    """The bytes of the model for pictures of side x side pixels."""
+def colour_model(side, weights=WEIGHTS, embeds=False):
+    """The bytes of the model for pictures of side x side pixels. With `embeds` it pools before it multiplies, so
+    that there is a vector in front of the classes: the mean colour."""
     b = flatbuffers.Builder(4096)
     weights = np.clip(np.rint(weights / W_SCALE) + W_ZERO, 0, 255).astype(np.uint8)
     blobs = [b"", weights.tobytes(), np.zeros(4, "<i4").tobytes(), np.array([1, 4], "<i4").tobytes()]
@@ -85,6 +86,7 @@ def colour_model(side, weights=WEIGHTS):
         tensor(b, "input", grid + [3], U8, 0, IN_SCALE, IN_ZERO),
         tensor(b, "weights", [4, 1, 1, 3], U8, 1, W_SCALE, W_ZERO),
         tensor(b, "bias", [4], I32, 2, IN_SCALE * W_SCALE, 0),
+        tensor(b, "mean", [1, 1, 1, 3], U8, 0, IN_SCALE, IN_ZERO) if embeds else
         tensor(b, "features", grid + [4], U8, 0, OUT_SCALE, OUT_ZERO),
         tensor(b, "pooled", [1, 1, 1, 4], U8, 0, OUT_SCALE, OUT_ZERO),
         tensor(b, "shape", [2], I32, 3, 0, 0),
@@ -96,8 +98,9 @@ def colour_model(side, weights=WEIGHTS):
     new_shape = numbers(b, [1, 4], np.int32)
     reshape = Table(b, 1).ref(0, new_shape).end()
     softmax = Table(b, 1).f32(0, 1.0).end()
-    operators = [operator(b, 0, [0, 1, 2], [3], 1, conv), operator(b, 1, [3], [4], 5, pool),
-                 operator(b, 2, [4, 5], [6], 17, reshape), operator(b, 3, [6], [7], 9, softmax)]
+    first = [operator(b, 1, [0], [3], 5, pool), operator(b, 0, [3, 1, 2], [4], 1, conv)] if embeds else [
+        operator(b, 0, [0, 1, 2], [3], 1, conv), operator(b, 1, [3], [4], 5, pool)]
+    operators = first + [operator(b, 2, [4, 5], [6], 17, reshape), operator(b, 3, [6], [7], 9, softmax)]
     codes = [Table(b, 4).i8(0, c).i32(2, 1).i32(3, c).end()
              for c in (CONV_2D, AVERAGE_POOL_2D, RESHAPE, SOFTMAX)]
     lists = offsets(b, tensors), numbers(b, [0], np.int32), numbers(b, [7], np.int32), offsets(b, operators)
@@ -111,12 +114,13 @@ def colour_model(side, weights=WEIGHTS):
     return bytes(b.Output())
 
 
-def write(repository, name, side, family=None, variant=None, labels=LABELS, version=1, weights=WEIGHTS):
+def write(repository, name, side, family=None, variant=None, labels=LABELS, version=1, weights=WEIGHTS,
+          embeds=False):
     """Makes NAME/VERSION in a repository folder."""
     folder = os.path.join(repository, name, str(version))
     os.makedirs(folder)
     with open(os.path.join(folder, "model.tflite"), "wb") as f:
-        f.write(colour_model(side, weights))
+        f.write(colour_model(side, weights, embeds))
     with open(os.path.join(folder, "labels.txt"), "w") as f:
         f.write("".join(label + "\n" for label in labels))
     manifest = {
