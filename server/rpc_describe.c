@@ -19,31 +19,42 @@ void srv_rpc_server_metadata(struct srv_call *c)
     srv_rpc_reply(c, message, len);
 }
 
+/* -EBADMSG: answered; else as of srv_infer_find(). ret_asked: the request. */
+static int look_up(struct srv_call *c, struct proto_rpc_model *ret_asked, struct srv_choice *ret,
+                   char *err, size_t errlen)
+{
+    int rc = proto_rpc_parse_model(c->req->body, c->req->body_len, ret_asked);
+    if (rc < 0) {
+        srv_rpc_malformed(c, rc);
+        return -EBADMSG;
+    }
+    return srv_infer_find(c->srv, (struct proto_span){ret_asked->name, strlen(ret_asked->name)},
+                          (struct proto_span){ret_asked->version, strlen(ret_asked->version)}, ret,
+                          err, errlen);
+}
+
 /* -1: answered. ret_asked: the request. */
 static int find_model(struct srv_call *c, struct proto_rpc_model *ret_asked, struct srv_choice *ret)
 {
     char err[256];
-    int rc = proto_rpc_parse_model(c->req->body, c->req->body_len, ret_asked);
-    if (rc < 0) {
-        srv_rpc_malformed(c, rc);
-        return -1;
-    }
-    rc = srv_infer_find(c->srv, (struct proto_span){ret_asked->name, strlen(ret_asked->name)},
-                        (struct proto_span){ret_asked->version, strlen(ret_asked->version)}, ret,
-                        err, sizeof(err));
-    if (rc < 0)
+    int rc = look_up(c, ret_asked, ret, err, sizeof(err));
+    if (rc < 0 && rc != -EBADMSG)
         srv_call_error(c, 404, "%s", err);
     return rc < 0 ? -1 : 0;
 }
 
+/* A model that there is not is not ready, which is an answer and no error: so clients read it, that
+ * wait for a model, and so Triton gives it (core, src/server.cc, InferenceServer::ModelIsReady). */
 void srv_rpc_model_ready(struct srv_call *c)
 {
     struct proto_rpc_model asked;
     struct srv_choice chosen;
+    char err[256];
     size_t len = 0;
-    if (find_model(c, &asked, &chosen) < 0)
+    int rc = look_up(c, &asked, &chosen, err, sizeof(err));
+    if (rc == -EBADMSG)
         return;
-    char *message = proto_rpc_flag(c->srv->phase == SRV_SERVING, &len);
+    char *message = proto_rpc_flag(rc == 0 && c->srv->phase == SRV_SERVING, &len);
     srv_rpc_reply(c, message, len);
 }
 

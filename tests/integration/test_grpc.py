@@ -153,7 +153,10 @@ def test_model_metadata_and_ready(client, tiny):
     assert metadata.inputs[0].shape[1:] == [16, 16, 3]
     assert metadata.properties["precision"]
     assert client.call("ModelReady", name=MODEL, version="1").ready is True
-    for method in ("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics"):
+    # Triton's server.cc, InferenceServer::ModelIsReady(): what it does not find is not ready, and that is no error
+    for unknown in ({"name": "no"}, {"name": MODEL, "version": "9"}, {"name": MODEL, "version": "no"}):
+        assert client.call("ModelReady", **unknown).ready is False
+    for method in ("ModelMetadata", "ModelConfig", "ModelStatistics"):
         assert code_of(client.call, method, name="no") == (
             grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'no' is not found")
         assert code_of(client.call, method, name=MODEL, version="9")[0] == grpc.StatusCode.NOT_FOUND
