@@ -126,7 +126,9 @@ char *proto_infer_reply_json(const struct proto_infer_reply *r, size_t *ret_len,
 
 /* A malloc'ed ModelInferResponse, its tensors in raw_output_contents. NULL: out of memory. */
 char *proto_infer_reply_grpc(const struct proto_infer_reply *r, size_t *ret_len);
-/* ModelStreamInferResponse around such a message, or around a failure. NULL: out of memory. */
+/* ModelStreamInferResponse around such a message, or around a failure. Both say that nothing more
+ * comes for the request (triton_final_response, as Triton's src/grpc/stream_infer_handler.cc does),
+ * so that a client which asks for empty final answers need not wait. NULL: out of memory. */
 char *proto_infer_stream_reply(const char *message, size_t len, size_t *ret_len);
 /* `id` of a ModelInferRequest that may be malformed; s == NULL: there is none. */
 struct proto_span proto_infer_id(const void *message, size_t len);

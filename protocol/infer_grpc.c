@@ -113,8 +113,14 @@ static int request_parameter(struct parser *p, const struct proto_field *f)
         return count_of(p, &a, &p->r->priority);
     if (proto_span_is(a.key, "timeout"))
         return count_of(p, &a, &p->r->timeout_us);
+    if (proto_span_is(a.key, "triton_enable_empty_final_response"))
+        return a.kind == 1
+                   ? 0
+                   : fail(p, "parameters.triton_enable_empty_final_response", "must be a boolean");
     if (a.key.len >= 7 && !memcmp(a.key.s, "triton_", 7))
-        return fail(p, "parameters", "names that begin with 'triton_' are reserved");
+        return fail(p, "parameters",
+                    "names that begin with 'triton_' are reserved; "
+                    "triton_enable_empty_final_response alone is known");
     return 0;
 }
 
@@ -424,19 +430,28 @@ static size_t put_varint(unsigned char *to, uint64_t v)
     return n;
 }
 
+/* `parameters` of a ModelInferResponse, as Triton's streams have it: {"triton_final_response":
+ * true}. One message gets one answer, which is so its last. A field may stand behind all others. */
+static const char final_response[] = "\x22\x1b"
+                                     "\x0a\x15"
+                                     "triton_final_response"
+                                     "\x12\x02\x08\x01";
+enum { FINAL_LEN = sizeof(final_response) - 1 };
+
 char *proto_infer_stream_reply(const char *message, size_t len, size_t *ret_len)
 {
     unsigned char head[16];
     size_t n = 0;
     head[n++] = 2 << 3 | PROTO_WIRE_BYTES; /* infer_response */
-    n += put_varint(head + n, len);
-    char *ret = malloc(n + len + 1);
+    n += put_varint(head + n, len + FINAL_LEN);
+    char *ret = malloc(n + len + FINAL_LEN);
     if (!ret)
         return NULL;
     memcpy(ret, head, n);
     if (len)
         memcpy(ret + n, message, len);
-    *ret_len = n + len;
+    memcpy(ret + n + len, final_response, FINAL_LEN);
+    *ret_len = n + len + FINAL_LEN;
     return ret;
 }
 
@@ -457,12 +472,22 @@ char *proto_infer_stream_error(const char *sentence, struct proto_span id, size_
 {
     Inference__ModelStreamInferResponse m = INFERENCE__MODEL_STREAM_INFER_RESPONSE__INIT;
     Inference__ModelInferResponse inside = INFERENCE__MODEL_INFER_RESPONSE__INIT;
+    Inference__InferParameter yes = INFERENCE__INFER_PARAMETER__INIT;
+    Inference__ModelInferResponse__ParametersEntry entry =
+        INFERENCE__MODEL_INFER_RESPONSE__PARAMETERS_ENTRY__INIT;
+    Inference__ModelInferResponse__ParametersEntry *entries[] = {&entry};
+    char key[] = "triton_final_response";
     char *copy = id.s ? strndup(id.s, id.len) : NULL;
-    m.error_message = (char *)(uintptr_t)sentence;
-    if (copy) {
+    yes.parameter_choice_case = INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_BOOL_PARAM;
+    yes.bool_param = 1;
+    entry.key = key;
+    entry.value = &yes;
+    inside.parameters = entries;
+    inside.n_parameters = 1;
+    if (copy)
         inside.id = copy;
-        m.infer_response = &inside;
-    }
+    m.error_message = (char *)(uintptr_t)sentence;
+    m.infer_response = &inside;
     char *ret = id.s && !copy ? NULL : proto_pack(&m, ret_len);
     free(copy);
     return ret;

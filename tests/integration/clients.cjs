@@ -77,6 +77,38 @@ const scenarios = {
             s.end();
         });
     },
+    // As perf_analyzer asks, by Triton's C++ client: what the model looks like, then the tensor alone in raw contents, with
+    // the parameter that this client puts into every request; then the same on one stream.
+    async perf_analyzer() {
+        const c = service("inference.proto");
+        const server = await call(c, "ServerMetadata", {});
+        const model = await call(c, "ModelMetadata", { name: asked.model });
+        const config = await call(c, "ModelConfig", { name: asked.model });
+        const before = await call(c, "ModelStatistics", { name: asked.model });
+        const [input, output] = [model.inputs[0], model.outputs[0]];
+        const shape = input.shape.map((n) => (n === "-1" ? 1 : Number(n)));
+        const bytes = shape.reduce((a, b) => a * b, 1) * (input.datatype === "FP32" ? 4 : 1);
+        const request = (id, final) => ({
+            model_name: asked.model,
+            id,
+            parameters: { triton_enable_empty_final_response: { bool_param: final } },
+            inputs: [{ name: input.name, datatype: input.datatype, shape }],
+            outputs: [{ name: output.name }],
+            raw_input_contents: [Buffer.alloc(bytes, 1)],
+        });
+        const unary = await call(c, "ModelInfer", request("", false));
+        const stream = c.ModelStreamInfer();
+        const got = [];
+        const code = await new Promise((resolve) => {
+            stream.on("data", (a) => got.push({ error: a.error_message, final: a.infer_response.parameters, ...answer(a.infer_response) }));
+            stream.on("error", (e) => resolve(e.code));
+            stream.on("end", () => resolve(0));
+            for (let i = 0; i < asked.count; i++) stream.write(request(String(i), i % 2 === 1));
+            stream.end();
+        });
+        return { server, model, config, before, after: await call(c, "ModelStatistics", { name: asked.model }),
+            unary: "code" in unary ? unary : { parameters: unary.parameters, ...answer(unary) }, code, got };
+    },
     async deadline() {
         const c = service("inference.proto");
         const late = await infer(c, question(picture), null, { deadline: Date.now() + asked.ms });

@@ -105,6 +105,19 @@ def test_node_stream(node, tiny):
         assert one["error"] if i % 5 == 3 else equal(one, want)
 
 
+def test_node_as_perf_analyzer(node, tiny):
+    """One answer for each message, marked as its last whether or not empty ones are asked for; none where there is no
+    stream (Triton: src/grpc/stream_infer_handler.cc, infer_handler.cc)."""
+    a = ask(node, tiny, "perf_analyzer", count=20)
+    assert "scores" in a["unary"] and a["unary"]["parameters"] == {} and a["unary"]["id"] == ""
+    assert a["code"] == 0 and [one["id"] for one in a["got"]] == [str(i) for i in range(20)]
+    for one in a["got"]:
+        assert one["error"] == "" and one["scores"] == a["unary"]["scores"]
+        assert one["final"]["triton_final_response"]["bool_param"] is True
+    count = [int(a[when]["model_stats"][0]["inference_count"]) for when in ("before", "after")]
+    assert count[1] - count[0] >= 21
+
+
 def test_node_deadline(node, start):
     a = ask(node, start("--workers", "1"), "deadline", SLOW, ms=30)
     assert a["late"]["code"] == 4 and a["live"] == {"live": True}

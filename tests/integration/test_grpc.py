@@ -474,11 +474,29 @@ def test_stream_answers_in_order(client, pb):
     assert len(answers) == n
     for i, a in enumerate(answers):
         assert a.infer_response.id == str(i)
+        assert a.infer_response.parameters["triton_final_response"].bool_param is True
         if i % 10 == 7:
             assert a.error_message
         else:
             assert not a.error_message
             assert floats(a.infer_response).argmax() == i % 3 + 1
+
+
+def test_parameters_that_are_tritons_own(client, pb):
+    """One is known; Triton refuses the others (src/grpc/infer_handler.cc), and so do we."""
+    request = picture_request(pb, pictures.GREEN)
+    request.parameters["triton_enable_empty_final_response"].bool_param = False
+    assert floats(client.infer(request)).argmax() == 2
+    request.parameters["triton_enable_empty_final_response"].bool_param = True
+    assert floats(client.infer(request)).argmax() == 2
+    first, = client.stream_infer(iter([request]), timeout=30)
+    assert not first.error_message and first.infer_response.outputs
+    request.parameters["triton_enable_empty_final_response"].int64_param = 1
+    assert code_of(client.infer, request)[0] == grpc.StatusCode.INVALID_ARGUMENT
+    del request.parameters["triton_enable_empty_final_response"]
+    request.parameters["triton_other"].bool_param = True
+    code, sentence = code_of(client.infer, request)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT and "triton_enable_empty_final_response" in sentence
 
 
 def test_stream_goes_both_ways(client, pb):

@@ -300,6 +300,70 @@ static void an_answer(void **state)
     free(whole);
 }
 
+static void check_final(const Inference__ModelInferResponse *m)
+{
+    assert_int_equal(m->n_parameters, 1);
+    assert_string_equal(m->parameters[0]->key, "triton_final_response");
+    assert_int_equal(m->parameters[0]->value->parameter_choice_case,
+                     INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_BOOL_PARAM);
+    assert_true(m->parameters[0]->value->bool_param);
+}
+
+static void answers_of_a_stream_are_final(void **state)
+{
+    (void)state;
+    static const struct proto_span ids[] = {{"7", 1}, {NULL, 0}};
+    const struct proto_infer_reply reply = {.model_name = "tiny", .model_version = "1"};
+    size_t len = 0, whole_len = 0;
+    char *bytes = proto_infer_reply_grpc(&reply, &len);
+    char *whole = proto_infer_stream_reply(bytes, len, &whole_len);
+    Inference__ModelStreamInferResponse *m =
+        inference__model_stream_infer_response__unpack(NULL, whole_len, (uint8_t *)whole);
+    assert_non_null(m);
+    assert_string_equal(m->infer_response->model_name, "tiny");
+    check_final(m->infer_response);
+    inference__model_stream_infer_response__free_unpacked(m, NULL);
+    free(whole);
+    free(bytes);
+    for (int i = 0; i < 2; i++) {
+        whole = proto_infer_stream_error("no", ids[i], &whole_len);
+        m = inference__model_stream_infer_response__unpack(NULL, whole_len, (uint8_t *)whole);
+        assert_non_null(m);
+        assert_string_equal(m->infer_response->id, ids[i].s ? ids[i].s : "");
+        check_final(m->infer_response);
+        inference__model_stream_infer_response__free_unpacked(m, NULL);
+        free(whole);
+    }
+}
+
+/* What Triton's C++ client puts into every request; another name of that kind, and a wrong type. */
+static void reserved_parameters(void **state)
+{
+    (void)state;
+    struct proto_infer_request r;
+    char err[200];
+    struct request q = {0};
+    Inference__InferParameter no = INFERENCE__INFER_PARAMETER__INIT;
+    Inference__ModelInferRequest__ParametersEntry
+        entry = INFERENCE__MODEL_INFER_REQUEST__PARAMETERS_ENTRY__INIT,
+        *all[] = {&entry};
+    make(&q, "FP32");
+    q.m.parameters = all;
+    q.m.n_parameters = 1;
+    entry.key = text("triton_enable_empty_final_response");
+    entry.value = &no;
+    no.parameter_choice_case = INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_BOOL_PARAM;
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), 0);
+    proto_infer_finish(&r);
+    no.parameter_choice_case = INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_INT64_PARAM;
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
+    assert_string_equal(err, "parameters.triton_enable_empty_final_response: must be a boolean");
+    entry.key = text("triton_x");
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
+    assert_string_equal(err, "parameters: names that begin with 'triton_' are reserved; "
+                             "triton_enable_empty_final_response alone is known");
+}
+
 static void unpacking_has_limits(void **state)
 {
     (void)state;
@@ -349,6 +413,8 @@ int main(void)
         cmocka_unit_test(typed_contents),
         cmocka_unit_test(unpacked_numbers),
         cmocka_unit_test(parameters_and_outputs),
+        cmocka_unit_test(reserved_parameters),
+        cmocka_unit_test(answers_of_a_stream_are_final),
         cmocka_unit_test(refusals),
         cmocka_unit_test(an_answer),
         cmocka_unit_test(unpacking_has_limits),
