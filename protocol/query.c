@@ -1,10 +1,12 @@
-/* Percent-encoding and whole-string integers: strict, because both come from strangers' URLs. */
+/* Targets, percent-encoding and whole-string integers: strict, because both come from strangers'
+ * URLs. */
 #include "protocol/query.h"
 #include "protocol/utf8.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <strings.h>
 
 static int hex(char ch)
 {
@@ -40,6 +42,38 @@ int proto_percent_decode(const char *s, size_t len, char *ret, size_t retlen)
         return -EINVAL;
     ret[n] = 0;
     return (int)n;
+}
+
+static int is_authority(const char *s, size_t len)
+{
+    static const char others[] = "-._~!$&'()*+,;=%[]:"; /* no "@": RFC 9110 4.2.4 */
+    for (size_t i = 0; i < len; i++) {
+        char c = s[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr(others, c)))
+            return 0;
+    }
+    return len > 0 && s[0] != ':';
+}
+
+int proto_target_path(const char *target, const char **ret)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    if (target[0] == '/' || strcmp(target, "*") == 0) {
+        *ret = target;
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        size_t scheme = strlen(schemes[i]);
+        if (strncasecmp(target, schemes[i], scheme) != 0)
+            continue;
+        size_t len = strcspn(target + scheme, "/?#");
+        if (!is_authority(target + scheme, len))
+            return -EINVAL;
+        *ret = target + scheme + len;
+        return 0;
+    }
+    return -EINVAL;
 }
 
 int proto_parse_int(const char *s, long long min, long long max, long long *ret)

@@ -3,6 +3,7 @@
  * a large one off at the headers. */
 #include "server/http.h"
 
+#include "protocol/query.h"
 #include "server/call.h"
 #include "server/clock.h"
 #include "server/http_check.h"
@@ -64,8 +65,9 @@ struct exchange {
     size_t discarded;
     struct exchange *next_held;
     uint64_t held_until_ns;
+    int astray; /* the request target is none of ours to answer */
     char client[64];
-    char target[]; /* as it stands in the request line */
+    char target[]; /* path and query of the request line; if it has none, the whole */
 };
 
 static struct exchange *exchange_of(const struct srv_call *c)
@@ -173,6 +175,10 @@ static enum MHD_Result at_headers(struct exchange *x, const char *method, const 
     srv_call_start(c);
     srv_peer_enter(x->peer, SRV_PEER_BODY);
     int status = srv_http_check(x->connection, version, &framing, &sentence);
+    if (!status && x->astray) {
+        sentence = "the request target is neither a path nor an http URI with a host";
+        status = 400;
+    }
     if (status) {
         srv_call_error(c, status, "%s", sentence);
         return queue_reply(x);
@@ -279,15 +285,26 @@ static struct srv_peer *peer_of(struct MHD_Connection *connection)
     return i ? i->socket_context : NULL;
 }
 
+/* Of an absolute URI (RFC 9112 3.2.2: it MUST be accepted) the path counts alone: every host that
+ * leads here, named in it or in Host, is this server. Room: strlen(uri) + 2. */
+static int take_target(char *target, const char *uri)
+{
+    const char *path = uri;
+    int rc = proto_target_path(uri, &path);
+    int empty = rc == 0 && (*path == 0 || *path == '?');
+    memcpy(target, "/", (size_t)empty);
+    memcpy(target + empty, path, strlen(path) + 1);
+    return rc;
+}
+
 static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
 {
     struct srv_http *h = cls;
     struct srv_peer *peer = peer_of(connection);
-    size_t len = strlen(uri) + 1;
-    struct exchange *x = peer ? malloc(sizeof(*x) + len) : NULL;
+    struct exchange *x = peer ? malloc(sizeof(*x) + strlen(uri) + 2) : NULL;
     if (!x)
         return NULL;
-    memcpy(x->target, uri, len);
+    x->astray = take_target(x->target, uri) < 0;
     x->http = h;
     x->connection = connection;
     x->peer = peer;

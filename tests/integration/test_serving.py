@@ -1,5 +1,6 @@
 """The serving core: deadlines, clients that leave, reloads under load, framing that must be refused."""
 import concurrent.futures
+import json
 import os
 import shutil
 import signal
@@ -247,6 +248,42 @@ def test_neither_length_nor_coding_is_no_body(tiny, head, status):
         for _ in range(2):  # the connection goes on, at the right byte
             s.sendall(head)
             assert read_response(stream)[0] == status
+
+
+@pytest.mark.parametrize("line, status", [
+    ("GET http://any.example/v1/models HTTP/1.1", 200),
+    ("GET HTTPS://any.example:443/v1/models? HTTP/1.1", 200),
+    ("GET http://any.example/v1/models HTTP/1.0", 200),
+    ("GET http://any.example HTTP/1.1", 200),
+    ("GET http://any.example? HTTP/1.1", 200),
+    ("GET http://any.example/nothing HTTP/1.1", 404),
+    ("GET http:///v1/models HTTP/1.1", 400),
+    ("GET http://user@any.example/v1/models HTTP/1.1", 400),
+    ("GET ftp://any.example/v1/models HTTP/1.1", 400),
+    ("GET v1/models HTTP/1.1", 400),
+    ("CONNECT any.example:80 HTTP/1.1", 400)])
+def test_absolute_target(tiny, line, status):
+    """RFC 9112 3.2.2: it MUST be accepted; of its host and that of Host, neither matters."""
+    with tiny.socket(5) as s:
+        s.sendall(f"{line}\r\nHost: other.example\r\n\r\n".encode())
+        got, headers, body = read_response(s.makefile("rb"))
+        assert got == status, body
+        assert headers["content-type"].startswith("application/json") or body.startswith(b"mobilenetd\n")
+
+
+def test_absolute_target_needs_one_host_as_well(tiny):
+    for hosts in (b"", b"Host: any.example\r\nHost: any.example\r\n"):
+        with tiny.socket(5) as s:
+            s.sendall(b"GET http://any.example/v1/models HTTP/1.1\r\n" + hosts + b"\r\n")
+            assert read_response(s.makefile("rb"))[0] == 400
+
+
+def test_as_a_client_asks_that_thinks_it_a_proxy(tiny):
+    """curl then sends the absolute form."""
+    done = subprocess.run(["curl", "-fsS", "--noproxy", "", "-x", tiny.url, "-T", "-", "http://any.example/v1/classify?top_k=1"],
+                          input=RED, capture_output=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["predictions"][0]["label"] == "red"
 
 
 def test_odd_but_clear_headers_pass(tiny):

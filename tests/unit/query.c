@@ -55,6 +55,35 @@ static void the_buffer_bounds(void **state)
     assert_int_equal(decode("", out, 1), 0);
 }
 
+static void targets(void **state)
+{
+    (void)state;
+    static const char *const good[][2] = {
+        {"/", "/"},
+        {"/a?b=http://c/d", "/a?b=http://c/d"},
+        {"//a/b", "//a/b"},
+        {"*", "*"},
+        {"http://a.example/b?c", "/b?c"},
+        {"HTTPS://[::1]:8080/", "/"},
+        {"http://a", ""},
+        {"http://a:?b=/c", "?b=/c"},
+        {"http://%61,b/c//d", "/c//d"},
+    };
+    static const char *const bad[] = {
+        "",          "a",         "a/b",      "**",           "a:443",           "http:/a/b",
+        "http://",   "http:///a", "http://?", "ftp://a/b",    "http://:80/a",    "http://u@a/b",
+        "http://#a", "http",      "file:/a",  "http://a b/c", "http://\xc3\xa9", "http//a/b",
+    };
+    const char *path;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(proto_target_path(good[i][0], &path), 0);
+        assert_string_equal(path, good[i][1]);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (proto_target_path(bad[i], &path) != -EINVAL)
+            fail_msg("%s was taken", bad[i]);
+}
+
 static void integers(void **state)
 {
     (void)state;
@@ -106,11 +135,9 @@ static void repair_keeps_what_is_valid(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(escapes_decode),
-        cmocka_unit_test(bad_escapes_are_refused),
-        cmocka_unit_test(the_buffer_bounds),
-        cmocka_unit_test(integers),
-        cmocka_unit_test(repair_keeps_what_is_valid),
+        cmocka_unit_test(escapes_decode),    cmocka_unit_test(bad_escapes_are_refused),
+        cmocka_unit_test(the_buffer_bounds), cmocka_unit_test(targets),
+        cmocka_unit_test(integers),          cmocka_unit_test(repair_keeps_what_is_valid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
