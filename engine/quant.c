@@ -113,6 +113,17 @@ struct eng_rescale eng_rescale_init(const struct eng_tensor *x, const struct eng
     return r;
 }
 
+struct eng_rescale eng_convert_init(const struct eng_tensor *x, const struct eng_tensor *y)
+{
+    struct eng_rescale r = eng_rescale_init(x, y);
+    float ratio = eng_quant_scale(x, 0) / eng_quant_scale(y, 0);
+    if (x->type == y->type && ratio >= 0x1p-8f && ratio < 0x1p7f) {
+        r.multiplier = lrintf(256.0f * ratio);
+        r.shift = 8;
+    }
+    return r;
+}
+
 int32_t eng_rescale_round(const struct eng_rescale *r, int32_t q)
 {
     int64_t v = ((q - r->zx) * r->multiplier + ((int64_t)1 << (r->shift - 1))) >> r->shift;

@@ -62,6 +62,10 @@ struct eng_rescale {
     struct eng_quant_range range;
 };
 struct eng_rescale eng_rescale_init(const struct eng_tensor *x, const struct eng_tensor *y);
+/* The same as the operator QUANTIZE does it between two tensors of one type: XNNPACK's qu8/qs8
+ * vcvt, whose multiplier is rint(256 * sx / sy), the ratio in fp32 and within 2^-8 .. 2^7. Outside
+ * of that range, and from one type to the other, XNNPACK leaves the operator alone: as above. */
+struct eng_rescale eng_convert_init(const struct eng_tensor *x, const struct eng_tensor *y);
 int32_t eng_rescale_round(const struct eng_rescale *r, int32_t q);
 
 #endif

@@ -399,6 +399,66 @@ static void resizes(void **state)
     }
 }
 
+/* A row or a map of quanta made larger, ends on ends. */
+static void resize_quanta(enum eng_type type, int h, int w, int to_h, int to_w, const void *in,
+                          void *out)
+{
+    struct tiny t;
+    struct eng_node n = tiny_op(ENG_OP_RESIZE);
+    n.align_corners = 1;
+    begin(&t, type, h, w, 1, 0.5f, 3);
+    int o = tiny_tensor(&t, 0.5f, 3);
+    struct eng_tensor *y = &t.g->tensors[o];
+    y->rank = 4;
+    y->dim[0] = y->dim[3] = 1;
+    y->dim[1] = to_h;
+    y->dim[2] = to_w;
+    tiny_node(&t, n, &t.t, 1, o);
+    run_last(&t, in, out);
+}
+
+static void resized_quanta_are_those_of_xnnpack(void **state)
+{
+    (void)state;
+    static const int8_t below[2] = {-3, 0};
+    static const uint8_t above[2] = {4, 7};
+    int8_t s[3];
+    uint8_t u[49];
+    resize_quanta(ENG_I8, 1, 2, 1, 3, below, s);
+    assert_true(s[0] == -3 && s[1] == -1 && s[2] == 0); /* -1.5: half towards +infinity */
+    resize_quanta(ENG_U8, 1, 2, 1, 3, above, u);
+    assert_true(u[0] == 4 && u[1] == 6 && u[2] == 7); /* 5.5 */
+    /* Weights have 11 bits, so that a sixth is 341 / 2048. Exact numbers would say 42.500 here. */
+    static const uint8_t four[4] = {255, 255, 0, 0};
+    resize_quanta(ENG_U8, 2, 2, 7, 7, four, u);
+    assert_int_equal(u[5 * 7 + 3], 42);
+}
+
+/* u8 -> u8 of another scale: a multiplier of 8 fractional bits, 108 where 108.25 is exact. */
+static void converts_with_eight_bits(void **state)
+{
+    (void)state;
+    static const uint8_t in[6] = {0, 58, 77, 103, 200, 255};
+    static const uint8_t want[6] = {5, 29, 37, 48, 89, 113}; /* exact: 29.53, 37.56, 48.56, 89.57 */
+    struct tiny t;
+    uint8_t out[6];
+    begin(&t, ENG_U8, 1, 6, 1, 0.0122983968f, 0);
+    tiny_quantize_to(&t, ENG_U8, 0.0290829986f, 5);
+    run_last(&t, in, out);
+    assert_memory_equal(out, want, 6);
+    static const int8_t minus[3] = {-128, -1, 127};
+    int8_t s[3];
+    begin(&t, ENG_I8, 1, 3, 1, 0.5f, -1);
+    tiny_quantize_to(&t, ENG_I8, 1.0f, 0);
+    run_last(&t, minus, s);
+    assert_true(s[0] == -63 && s[1] == 0 && s[2] == 64); /* -63.5: half towards +infinity */
+    static const uint8_t wide[2] = {9, 10};              /* a ratio of 150 is not XNNPACK's */
+    begin(&t, ENG_U8, 1, 2, 1, 300.0f, 9);
+    tiny_quantize_to(&t, ENG_U8, 2.0f, 1);
+    run_last(&t, wide, out);
+    assert_true(out[0] == 1 && out[1] == 151);
+}
+
 static void activations(void **state)
 {
     (void)state;
@@ -469,6 +529,8 @@ int main(void)
         cmocka_unit_test(softmax_sums_to_one),
         cmocka_unit_test(moves),
         cmocka_unit_test(resizes),
+        cmocka_unit_test(resized_quanta_are_those_of_xnnpack),
+        cmocka_unit_test(converts_with_eight_bits),
         cmocka_unit_test(activations),
         cmocka_unit_test(per_channel_affine),
     };

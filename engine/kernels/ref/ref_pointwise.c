@@ -13,7 +13,7 @@ void eng_ref_quantize(const struct eng_ref_call *c)
             eng_ref_put_real(y, c->out, i, ((const float *)c->in[0])[i]);
         return;
     }
-    struct eng_rescale r = eng_rescale_init(x, y);
+    struct eng_rescale r = eng_convert_init(x, y);
     for (size_t i = 0; i < n; i++)
         eng_ref_put_q(y->type, c->out, i, eng_rescale_round(&r, eng_ref_q(x->type, c->in[0], i)));
 }
