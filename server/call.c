@@ -267,12 +267,12 @@ void srv_call_start(struct srv_call *c)
 {
     c->srv->calls_open++;
     choose_id(c);
+    srv_cors_open(c);
 }
 
 void srv_call_open(struct srv_call *c, int64_t declared)
 {
     c->declared = declared;
-    srv_cors_open(c);
     if (!c->route)
         find_route(c);
     if (!c->reply.status)

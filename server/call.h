@@ -61,7 +61,8 @@ struct srv_call {
  * fifths of a call, are not written to. */
 void srv_call_init(struct srv_call *c, struct srv *s, const struct srv_call_ops *ops);
 
-/* Counts the call and gives it its id; srv_call_close() must follow, whatever comes between. */
+/* Counts the call, gives it its id and the headers that every answer has, refusals of the transport
+ * included; srv_call_close() must follow, whatever comes between. */
 void srv_call_start(struct srv_call *c);
 /* Headers are complete and well-formed. declared: the body's length, -1 if it is not known. The
  * route is found by the target, unless the transport has set it.

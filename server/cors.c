@@ -42,8 +42,10 @@ void srv_cors_open(struct srv_call *c)
         return;
     srv_call_header(c, "Access-Control-Allow-Origin", "%s", origin);
     srv_call_header(c, "Access-Control-Expose-Headers",
-                    "X-Request-Id, Retry-After, WWW-Authenticate, ETag, X-Cache, "
-                    "Inference-Header-Content-Length");
+                    "X-Request-Id, Retry-After, WWW-Authenticate, Allow, Accept-Encoding, ETag, "
+                    "X-Cache, Server-Timing, Inference-Header-Content-Length");
+    /* Without it browsers hide Server-Timing from the page's performance entries. */
+    srv_call_header(c, "Timing-Allow-Origin", "%s", origin);
 }
 
 int srv_cors_preflight(struct srv_call *c)
@@ -56,8 +58,8 @@ int srv_cors_preflight(struct srv_call *c)
     srv_methods_text(c->route->methods, methods, sizeof(methods));
     srv_call_header(c, "Access-Control-Allow-Methods", "%s", methods);
     srv_call_header(c, "Access-Control-Allow-Headers",
-                    "Authorization, X-API-Key, Content-Type, Content-Encoding, X-Request-Id, "
-                    "X-Request-Timeout-Ms, Inference-Header-Content-Length");
+                    "Authorization, X-API-Key, Content-Type, Content-Encoding, If-None-Match, "
+                    "X-Request-Id, X-Request-Timeout-Ms, Inference-Header-Content-Length");
     srv_call_header(c, "Access-Control-Max-Age", "600");
     srv_call_reply(c, 204, NULL, strdup(""), 0);
     return 1;

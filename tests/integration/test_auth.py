@@ -178,7 +178,7 @@ def test_cors(start, tmp_path):
     r = d.request("OPTIONS", "/v1/classify", None, PREFLIGHT)
     assert r.status == 204 and r.body == b"" and r.headers["Vary"] == "Origin"
     assert cors(r)["allow-origin"] == "https://app.example" and cors(r)["allow-methods"] == "POST, PUT"
-    assert {"Authorization", "X-API-Key", "Content-Type"} <= set(cors(r)["allow-headers"].split(", "))
+    assert {"Authorization", "X-API-Key", "Content-Type", "If-None-Match"} <= set(cors(r)["allow-headers"].split(", "))
     assert "allow-credentials" not in cors(r)
     r = d.request(*CLASSIFY, RED, {"Origin": "http://localhost:3000", "X-API-Key": "alice"})
     assert r.status == 200 and cors(r)["allow-origin"] == "http://localhost:3000"
@@ -191,6 +191,34 @@ def test_cors(start, tmp_path):
         assert r.status == 200 and not cors(r)
     assert d.request("OPTIONS", "/v1/classify", None, {"Origin": "https://app.example"}).status == 405
     assert d.request("OPTIONS", "/nothing", None, PREFLIGHT).status == 404
+
+
+PAGE = "https://app.example"
+
+
+def test_a_page_can_read_everything(start):
+    d = start("--cors-origins", PAGE, "--cache-bytes", "1M", "--max-body", "10K")
+
+    def ask(method, path, body=None, **headers):
+        r = d.request(method, path, body, {"Origin": PAGE, **headers})
+        exposed = cors(r)["expose-headers"].split(", ")
+        # Fetch, "CORS-safelisted response-header name", and what is of the connection
+        hidden = {"Content-Type", "Content-Length", "Date", "Connection", "Vary", "Timing-Allow-Origin"}
+        assert {h for h in r.headers if not h.startswith("Access-Control-")} - hidden <= set(exposed)
+        assert cors(r)["allow-origin"] == r.headers["Timing-Allow-Origin"] == PAGE
+        return r
+
+    r = ask(*CLASSIFY, RED)
+    assert r.status == 200 and r.headers["Server-Timing"]
+    assert ask(*CLASSIFY, RED, **{"If-None-Match": r.headers["ETag"]}).status == 304
+    assert ask("GET", "/v2/health/ready").status == 200
+    assert ask("GET", "/v1/classify").headers["Allow"] == "POST, PUT"
+    assert ask(*CLASSIFY, RED, **{"Content-Encoding": "br"}).headers["Accept-Encoding"]
+    assert ask("GET", "/nothing").status == 404
+    assert ask(*CLASSIFY, bytes(11 << 10)).status == 413
+    assert ask(*CLASSIFY, iter([bytes(11 << 10)])).status == 413  # chunked
+    assert ask("GET", "ftp://elsewhere/").status == 400
+    assert ask("GET", "/v1/models", **{"X-Odd": "\x01"}).status == 400  # said before there is a route
 
 
 def test_no_cors(keyed):
