@@ -81,12 +81,15 @@ static int read_quant(struct eng_tfl *f, const struct eng_fb_table *table, struc
     int32_t *zero = eng_graph_alloc(f->g, scales.n, sizeof *zero);
     if (!scale || !zero)
         return no_memory(f);
+    /* Bytes have theirs among their own values; whoever takes one from the other may rely on it. */
+    int64_t lo = t->type == ENG_U8 ? 0 : t->type == ENG_I8 ? INT8_MIN : INT32_MIN;
+    int64_t hi = t->type == ENG_U8 ? UINT8_MAX : t->type == ENG_I8 ? INT8_MAX : INT32_MAX;
     for (uint32_t i = 0; i < scales.n; i++) {
         scale[i] = eng_fb_vector_f32(&f->fb, &scales, i);
         int64_t z = zeros.n ? eng_fb_vector_i64(&f->fb, &zeros, zeros.n > 1 ? i : 0) : 0;
-        if (z < INT32_MIN || z > INT32_MAX)
-            return eng_fail(f->err, f->errlen, ENG_E_DATA, "tensor %.80s has a wild zero point",
-                            t->name);
+        if (z < lo || z > hi)
+            return eng_fail(f->err, f->errlen, ENG_E_DATA, "tensor %.80s has a zero point of %lld",
+                            t->name, (long long)z);
         zero[i] = (int32_t)z;
     }
     t->quant = (struct eng_quant){(int)scales.n, eng_fb_i32(&f->fb, &q, 6, 0), scale, zero};

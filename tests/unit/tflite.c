@@ -353,6 +353,33 @@ static void wilder_zero_point(struct tfw_model *m)
 {
     m->tensor[TFW_CONV].zero[0] = INT64_MIN;
 }
+/* Bytes that are turned into floats at once: the graph never sees their zero point. */
+static void bytes_as_weights(struct tfw_model *m, int at)
+{
+    static const int8_t bytes[4 * 3 * 3 * 3];
+    struct tfw_tensor *w = &m->tensor[at];
+    w->type = 9;
+    w->data = bytes;
+    w->len = sizeof bytes;
+    w->n_scale = 1;
+    w->scale[0] = 1;
+    w->zero[0] = INT32_MIN;
+}
+static void wild_weights(struct tfw_model *m)
+{
+    bytes_as_weights(m, TFW_CONV_W);
+}
+static void wild_dequantize(struct tfw_model *m)
+{
+    int at = m->n_tensors++;
+    m->tensor[at] = m->tensor[TFW_CONV_W];
+    m->tensor[at].name = "bytes";
+    bytes_as_weights(m, at);
+    m->tensor[TFW_CONV_W].data = NULL;
+    m->tensor[TFW_CONV_W].len = 0;
+    memmove(&m->op[1], &m->op[0], (size_t)m->n_ops++ * sizeof m->op[0]);
+    m->op[0] = (struct tfw_op){.code = 6, .n_in = 1, .in = {at}, .out = TFW_CONV_W};
+}
 static void wrong_bias_scale(struct tfw_model *m)
 {
     m->tensor[TFW_CONV_B].scale[0] *= 2;
@@ -469,6 +496,8 @@ static void faults(void **state)
         {infinite_scale, 0, ENG_E_DATA, "scale of inf"},
         {wild_zero_point, 0, ENG_E_DATA, "zero point of 256"},
         {wilder_zero_point, 0, ENG_E_DATA, "zero point"},
+        {wild_weights, 1, ENG_E_DATA, "zero point of -2147483648"},
+        {wild_dequantize, 1, ENG_E_DATA, "zero point of -2147483648"},
         {wrong_bias_scale, 0, ENG_E_DATA, "bias has the scale"},
         {too_few_scales, 0, ENG_E_DATA, "3 scales"},
         {pool_changes_scale, 0, ENG_E_UNSUPPORTED, "scale or zero point"},
