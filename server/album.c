@@ -1,7 +1,7 @@
 /* See album.h. */
 #include "server/album.h"
 
-#include "server/read_file.h"
+#include "server/base/read_file.h"
 
 #include <dirent.h>
 #include <errno.h>

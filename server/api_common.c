@@ -2,7 +2,7 @@
 #include "server/api_common.h"
 
 #include "protocol/query.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/srv.h"
 
 #include <errno.h>

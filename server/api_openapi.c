@@ -2,7 +2,7 @@
 #include "server/api.h"
 #include "server/api_common.h"
 #include "server/route.h"
-#include "server/table.h"
+#include "server/base/table.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * how much of a digest was right nor where in the file it stands. */
 #include "server/auth.h"
 
-#include "server/read_file.h"
+#include "server/base/read_file.h"
 
 #include <errno.h>
 #include <gnutls/crypto.h>

@@ -2,7 +2,7 @@
  * decoded by whoever of the pool is free, and the run is led the same way. */
 #include "server/batch.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/fill.h"
 #include "server/request.h"
 

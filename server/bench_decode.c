@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "engine/image.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/open_model.h"
-#include "server/read_file.h"
-#include "server/table.h"
+#include "server/base/read_file.h"
+#include "server/base/table.h"
 
 enum { SIDE = 224, MAX_ROUNDS = 4096 };
 

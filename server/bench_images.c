@@ -3,10 +3,10 @@
 #include "server/bench_images.h"
 
 #include "engine/context.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/open_model.h"
 #include "server/pictures.h"
-#include "server/table.h"
+#include "server/base/table.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
  * degraded, so that a family comes back up when nobody asks any more. */
 #include "server/brownout.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/family.h"
 #include "server/models.h"
 #include "server/pool.h"

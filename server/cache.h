@@ -4,7 +4,7 @@
 #ifndef SRV_CACHE_H
 #define SRV_CACHE_H
 
-#include "server/siphash.h"
+#include "server/base/siphash.h"
 
 struct srv_cache;
 

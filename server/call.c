@@ -3,7 +3,7 @@
 
 #include "protocol/query.h"
 #include "protocol/reply.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/cors.h"
 #include "server/srv.h"
 

@@ -9,7 +9,7 @@
 #include "server/measure.h"
 #include "server/open_model.h"
 #include "server/plot.h"
-#include "server/table.h"
+#include "server/base/table.h"
 
 #include <errno.h>
 #include <stdlib.h>

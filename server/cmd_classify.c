@@ -3,13 +3,13 @@
 #include "engine/context.h"
 #include "engine/image.h"
 #include "protocol/reply.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/cmd.h"
 #include "server/crew.h"
 #include "server/golden.h"
 #include "server/models.h"
-#include "server/quota.h"
-#include "server/read_file.h"
+#include "server/base/quota.h"
+#include "server/base/read_file.h"
 
 #include <errno.h>
 #include <stdlib.h>

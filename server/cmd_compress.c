@@ -3,12 +3,12 @@
 #include "engine/context.h"
 #include "engine/press_folder.h"
 #include "server/album.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/cmd.h"
 #include "server/new_model.h"
 #include "server/open_model.h"
 #include "server/prune.h"
-#include "server/table.h"
+#include "server/base/table.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 #include "server/open_model.h"
 #include "server/plot.h"
 #include "server/predict.h"
-#include "server/table.h"
+#include "server/base/table.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 #include "server/crew.h"
 #include "server/new_model.h"
 #include "server/open_model.h"
-#include "server/quota.h"
-#include "server/table.h"
+#include "server/base/quota.h"
+#include "server/base/table.h"
 
 #include <errno.h>
 #include <math.h>

@@ -2,7 +2,7 @@
  * few at a time: under load most are left out, which is counted. */
 #include "server/compare.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/models.h"
 #include "server/request.h"
 #include "server/srv.h"

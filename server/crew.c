@@ -2,7 +2,7 @@
  * runs that follow each other closely they look for a while before they sleep. */
 #include "server/crew.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
  * in a row: what a client sent just before the end may still lie unread in its socket. */
 #include "server/drain.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/grpc.h"
 #include "server/http.h"
 #include "server/reload.h"

@@ -6,7 +6,7 @@
 #ifndef SRV_FAMILY_H
 #define SRV_FAMILY_H
 
-#include "server/histogram.h"
+#include "server/base/histogram.h"
 #include "server/ladder.h"
 #include "server/model.h"
 

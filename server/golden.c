@@ -2,8 +2,8 @@
  */
 #include "server/golden.h"
 
-#include "server/read_file.h"
-#include "server/table.h"
+#include "server/base/read_file.h"
+#include "server/base/table.h"
 
 #include <errno.h>
 #include <math.h>

@@ -4,7 +4,7 @@
  * and the session. */
 #include "server/grpc.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/grpc_stream.h"
 #include "server/listen.h"
 #include "server/rest_stream.h"

@@ -6,7 +6,7 @@
 #include "protocol/grpc.h"
 #include "protocol/infer.h"
 #include "server/call.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/grpc_status.h"
 #include "server/rpc.h"
 #include "server/srv.h"

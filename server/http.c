@@ -5,7 +5,7 @@
 
 #include "protocol/query.h"
 #include "server/call.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/http_check.h"
 #include "server/listen.h"
 #include "server/peers.h"

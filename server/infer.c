@@ -2,7 +2,7 @@
  * steps on a worker if they are long. */
 #include "server/infer.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/share.h"
 #include "server/srv.h"
 

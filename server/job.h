@@ -5,7 +5,7 @@
 
 #include "engine/context.h"
 #include "engine/image.h"
-#include "server/siphash.h"
+#include "server/base/siphash.h"
 
 #include <stddef.h>
 #include <stdint.h>

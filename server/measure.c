@@ -4,7 +4,7 @@
 #include "engine/tune.h"
 #include "engine/context.h"
 #include "engine/peak.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/crew.h"
 #include "server/open_model.h"
 

@@ -1,7 +1,7 @@
 /* Counts on the loop thread, so nothing here is atomic. */
 #include "server/metrics.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/http.h"
 #include "server/models.h"
 #include "server/pool.h"

@@ -2,7 +2,7 @@
 #ifndef SRV_METRICS_H
 #define SRV_METRICS_H
 
-#include "server/histogram.h"
+#include "server/base/histogram.h"
 
 #include <stddef.h>
 

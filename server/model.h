@@ -4,7 +4,7 @@
 #define SRV_MODEL_H
 
 #include "engine/context.h"
-#include "server/histogram.h"
+#include "server/base/histogram.h"
 #include "server/queue.h"
 
 #include <stdatomic.h>

@@ -2,7 +2,7 @@
  * library then sees as a client that left. */
 #include "server/peers.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/srv.h"
 
 #include <poll.h>

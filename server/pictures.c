@@ -1,7 +1,7 @@
 /* Reads whole files, by name. */
 #include "server/pictures.h"
 
-#include "server/read_file.h"
+#include "server/base/read_file.h"
 
 #include <dirent.h>
 #include <errno.h>

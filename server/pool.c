@@ -3,9 +3,9 @@
 #include "server/pool.h"
 
 #include "server/batch.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/family.h"
-#include "server/priority.h"
+#include "server/base/priority.h"
 #include "server/request.h"
 
 #include <assert.h>

@@ -2,8 +2,8 @@
 #include "server/prune.h"
 
 #include "server/crew.h"
-#include "server/quota.h"
-#include "server/table.h"
+#include "server/base/quota.h"
+#include "server/base/table.h"
 
 static int fill(struct srv_prune *p, const struct srv_album *pictures, struct eng_decoder *d,
                 int slots, int *at)

@@ -2,7 +2,7 @@
  */
 #include "server/queue.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -7,7 +7,7 @@
 #include "server/grpc.h"
 #include "server/http.h"
 #include "server/pool.h"
-#include "server/priority.h"
+#include "server/base/priority.h"
 #include "server/repository.h"
 #include "server/srv.h"
 #include "server/tls.h"

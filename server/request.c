@@ -3,7 +3,7 @@
 
 #include "config/config.h"
 #include "server/brownout.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/compare.h"
 #include "server/family.h"
 #include "server/loop.h"

@@ -8,7 +8,7 @@
 
 #include "engine/image.h"
 #include "protocol/inflate.h"
-#include "server/arena.h"
+#include "server/base/arena.h"
 #include "server/job.h"
 #include "server/model.h"
 #include "server/versions.h"

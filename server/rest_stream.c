@@ -3,7 +3,7 @@
 
 #include "protocol/query.h"
 #include "server/call.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/grpc_stream.h"
 #include "server/rpc.h"
 #include "server/srv.h"

@@ -2,7 +2,7 @@
  * wait for. */
 #include "server/share.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/family.h"
 #include "server/pool.h"
 #include "server/request.h"

@@ -5,14 +5,14 @@
 
 #include "config/config.h"
 #include "server/cost.h"
-#include "server/log.h"
+#include "server/base/log.h"
 #include "server/metrics.h"
-#include "server/quota.h"
+#include "server/base/quota.h"
 #include "server/sandbox.h"
 #include "server/share.h"
 #include "server/systemd.h"
 #include "server/tune.h"
-#include "server/wake.h"
+#include "server/base/wake.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -2,12 +2,12 @@
 #include "server/tune.h"
 
 #include "engine/tune.h"
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/crew.h"
 #include "server/models.h"
 #include "server/pool.h"
-#include "server/priority.h"
-#include "server/read_file.h"
+#include "server/base/priority.h"
+#include "server/base/read_file.h"
 #include "server/srv.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
  */
 #include "server/versions.h"
 
-#include "server/read_file.h"
+#include "server/base/read_file.h"
 
 #include <errno.h>
 #include <stdarg.h>

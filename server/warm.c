@@ -3,7 +3,7 @@
  * taken, because what else runs on the machine can only add. */
 #include "server/warm.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* The server's small parts: arena, histogram, routes. */
-#include "server/arena.h"
-#include "server/histogram.h"
+#include "server/base/arena.h"
+#include "server/base/histogram.h"
 #include "server/route.h"
 
 #include <errno.h>

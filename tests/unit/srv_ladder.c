@@ -4,7 +4,7 @@
  */
 #include "server/ladder.h"
 
-#include "server/histogram.h"
+#include "server/base/histogram.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

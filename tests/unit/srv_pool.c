@@ -2,7 +2,7 @@
  * whatever the number of threads; what nobody waits for is not computed. */
 #include "server/pool.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 #include "server/request.h"
 
 #include <errno.h>

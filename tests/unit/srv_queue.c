@@ -1,7 +1,7 @@
 /* The queue: order, bounds, leaving from the middle, expiry; the life of a job. */
 #include "server/queue.h"
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 
 #include <errno.h>
 #include <setjmp.h>

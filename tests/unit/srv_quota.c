@@ -1,5 +1,5 @@
 /* CPU quotas of cgroup v1 and v2, read from made-up trees. */
-#include "server/quota.h"
+#include "server/base/quota.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

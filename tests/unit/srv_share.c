@@ -1,6 +1,6 @@
 /* The hash against the vectors of its authors, and the store of answers: what stays, what goes. */
 #include "server/cache.h"
-#include "server/siphash.h"
+#include "server/base/siphash.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* What a thread wrote before it sent is seen by a later call, and no send is lost. */
-#include "server/wake.h"
+#include "server/base/wake.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Text and JSON as the command line tools print them. */
-#include "server/table.h"
+#include "server/base/table.h"
 
 #include <string.h>
 

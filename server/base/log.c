@@ -1,5 +1,5 @@
 /* Two buffers: callers fill one while the thread writes the other. */
-#include "server/log.h"
+#include "server/base/log.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
 /* No privileges are needed: the loop asks for shorter slices (Linux 6.12: it may interrupt those
  * with longer ones) and the workers become nicer. The weights decide who gets how much, the slice
  * how soon. */
-#include "server/priority.h"
+#include "server/base/priority.h"
 
 #include <sched.h>
 #include <stdint.h>

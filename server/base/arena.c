@@ -1,6 +1,6 @@
 /* Every allocation is a block of a doubly linked list: requests make a handful of them, so a bump
  * pointer would save nothing, and the body can be grown in place by realloc. */
-#include "server/arena.h"
+#include "server/base/arena.h"
 
 #include <stdlib.h>
 #include <string.h>

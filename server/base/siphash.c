@@ -1,5 +1,5 @@
 /* One or two bytes a cycle: a picture of 100 KB takes tens of microseconds. */
-#include "server/siphash.h"
+#include "server/base/siphash.h"
 
 #include <string.h>
 

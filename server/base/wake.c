@@ -1,5 +1,5 @@
 /* A counter of the kernel's (eventfd) under uv_poll. */
-#include "server/wake.h"
+#include "server/base/wake.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Log-linear buckets: the octave is the position of the highest bit of the microseconds, the step
  * is taken from the bits below it. */
-#include "server/histogram.h"
+#include "server/base/histogram.h"
 
 /* In sixteenths of a microsecond, so that the first octave has steps as well. */
 static int bucket_of(uint64_t ns)

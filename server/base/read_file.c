@@ -1,5 +1,5 @@
 /* Blocks: not for the loop. */
-#include "server/read_file.h"
+#include "server/base/read_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

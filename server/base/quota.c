@@ -2,7 +2,7 @@
  * group, then walks up to the mount: the tightest quota on the way holds. In a container without
  * its own cgroup namespace the group's path does not exist below the mount; the mount itself is
  * then the container's group. */
-#include "server/quota.h"
+#include "server/base/quota.h"
 
 #include <sched.h>
 #include <stdio.h>
