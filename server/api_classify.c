@@ -2,7 +2,7 @@
 #include "server/api.h"
 #include "server/api_common.h"
 #include "server/call.h"
-#include "server/models.h"
+#include "server/repository/registry.h"
 #include "server/srv.h"
 
 #include <errno.h>

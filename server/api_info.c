@@ -4,7 +4,7 @@
 #include "server/api_common.h"
 #include "server/call.h"
 #include "server/metrics.h"
-#include "server/models.h"
+#include "server/repository/registry.h"
 #include "server/srv.h"
 
 #include <stdio.h>

@@ -8,12 +8,12 @@
 #include "server/api.h"
 #include "server/api_common.h"
 #include "server/call.h"
-#include "server/models.h"
-#include "server/new_model.h"
+#include "server/repository/registry.h"
+#include "server/repository/new_version.h"
 #include "server/reload.h"
 #include "server/share.h"
 #include "server/srv.h"
-#include "server/teach_fit.h"
+#include "server/repository/teach_fit.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -7,7 +7,7 @@
 #include "server/api_common.h"
 #include "server/describe.h"
 #include "server/infer.h"
-#include "server/models.h"
+#include "server/repository/registry.h"
 #include "server/srv.h"
 
 #include <errno.h>

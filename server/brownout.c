@@ -3,8 +3,8 @@
 #include "server/brownout.h"
 
 #include "server/base/clock.h"
-#include "server/family.h"
-#include "server/models.h"
+#include "server/repository/family.h"
+#include "server/repository/registry.h"
 #include "server/pool.h"
 #include "server/request.h"
 #include "server/srv.h"

@@ -6,8 +6,8 @@
 #include "server/base/clock.h"
 #include "server/cmd.h"
 #include "server/crew.h"
-#include "server/golden.h"
-#include "server/models.h"
+#include "server/repository/golden.h"
+#include "server/repository/registry.h"
 #include "server/base/quota.h"
 #include "server/base/read_file.h"
 

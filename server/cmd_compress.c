@@ -5,7 +5,7 @@
 #include "server/album.h"
 #include "server/base/clock.h"
 #include "server/cmd.h"
-#include "server/new_model.h"
+#include "server/repository/new_version.h"
 #include "server/open_model.h"
 #include "server/prune.h"
 #include "server/base/table.h"

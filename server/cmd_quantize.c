@@ -3,7 +3,7 @@
 #include "server/album.h"
 #include "server/cmd.h"
 #include "server/crew.h"
-#include "server/new_model.h"
+#include "server/repository/new_version.h"
 #include "server/open_model.h"
 #include "server/base/quota.h"
 #include "server/base/table.h"

@@ -5,11 +5,11 @@
 #include "server/album.h"
 #include "server/cmd.h"
 #include "server/crew.h"
-#include "server/new_model.h"
+#include "server/repository/new_version.h"
 #include "server/open_model.h"
 #include "server/base/quota.h"
 #include "server/base/table.h"
-#include "server/teach_fit.h"
+#include "server/repository/teach_fit.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 #include "server/compare.h"
 
 #include "server/base/clock.h"
-#include "server/models.h"
+#include "server/repository/registry.h"
 #include "server/request.h"
 #include "server/srv.h"
 

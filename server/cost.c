@@ -1,7 +1,7 @@
 /* Prices are those of libjpeg-turbo on a current x86 core; the factors carry them to others. */
 #include "server/cost.h"
 
-#include "server/model.h"
+#include "server/repository/model.h"
 
 #define NS_PER_BYTE 8.0
 #define NS_PER_PIXEL 1.2

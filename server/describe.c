@@ -1,7 +1,7 @@
 /* Everything is read off the model; nothing is kept. */
 #include "server/describe.h"
 
-#include "server/models.h"
+#include "server/repository/registry.h"
 #include "server/srv.h"
 
 #include <stdarg.h>

@@ -9,7 +9,7 @@
 #define SRV_INFER_H
 
 #include "protocol/infer.h"
-#include "server/models.h"
+#include "server/repository/registry.h"
 #include "server/request.h"
 
 struct srv_infer;

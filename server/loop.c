@@ -8,7 +8,7 @@
 #include "server/drain.h"
 #include "server/grpc.h"
 #include "server/http.h"
-#include "server/models.h"
+#include "server/repository/registry.h"
 #include "server/pool.h"
 #include "server/base/priority.h"
 #include "server/reload.h"

@@ -3,7 +3,7 @@
 
 #include "server/base/clock.h"
 #include "server/http.h"
-#include "server/models.h"
+#include "server/repository/registry.h"
 #include "server/pool.h"
 #include "server/request.h"
 #include "server/route.h"

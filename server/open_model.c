@@ -1,7 +1,7 @@
 /* The model that a command line means. */
 #include "server/open_model.h"
 
-#include "server/models.h"
+#include "server/repository/registry.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 
 #include "server/batch.h"
 #include "server/base/clock.h"
-#include "server/family.h"
+#include "server/repository/family.h"
 #include "server/base/priority.h"
 #include "server/request.h"
 

@@ -11,7 +11,7 @@
 #define SRV_POOL_H
 
 #include "engine/image.h"
-#include "server/model.h"
+#include "server/repository/model.h"
 
 #include <pthread.h>
 

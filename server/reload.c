@@ -8,7 +8,7 @@
 #include "server/http.h"
 #include "server/pool.h"
 #include "server/base/priority.h"
-#include "server/repository.h"
+#include "server/repository/folder.h"
 #include "server/srv.h"
 #include "server/tls.h"
 #include "server/watch.h"

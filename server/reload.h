@@ -5,7 +5,7 @@
 #define SRV_RELOAD_H
 
 #include "config/config.h"
-#include "server/models.h"
+#include "server/repository/registry.h"
 
 struct srv;
 

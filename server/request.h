@@ -10,8 +10,8 @@
 #include "protocol/inflate.h"
 #include "server/base/arena.h"
 #include "server/job.h"
-#include "server/model.h"
-#include "server/versions.h"
+#include "server/repository/model.h"
+#include "server/repository/versions.h"
 
 #include <stdatomic.h>
 

@@ -3,7 +3,7 @@
 #include "server/api_common.h"
 #include "server/call.h"
 #include "server/describe.h"
-#include "server/models.h"
+#include "server/repository/registry.h"
 #include "server/rpc.h"
 #include "server/rpc_api.h"
 #include "server/srv.h"

@@ -3,7 +3,7 @@
 #include "server/share.h"
 
 #include "server/base/clock.h"
-#include "server/family.h"
+#include "server/repository/family.h"
 #include "server/pool.h"
 #include "server/request.h"
 #include "server/srv.h"

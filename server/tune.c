@@ -4,7 +4,7 @@
 #include "engine/tune.h"
 #include "server/base/clock.h"
 #include "server/crew.h"
-#include "server/models.h"
+#include "server/repository/registry.h"
 #include "server/pool.h"
 #include "server/base/priority.h"
 #include "server/base/read_file.h"

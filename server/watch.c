@@ -2,7 +2,7 @@
 #include "server/watch.h"
 
 #include "server/reload.h"
-#include "server/repository.h"
+#include "server/repository/folder.h"
 #include "server/srv.h"
 
 void srv_watch_begin(struct srv *s)

@@ -1,5 +1,5 @@
 /* A versions.conf of any bytes: refused with a sentence, or a policy within its limits. */
-#include "server/versions.h"
+#include "server/repository/versions.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * that was slow for a while is not thought slow for ever. The clock is made up. */
 #include "server/cost.h"
 
-#include "server/model.h"
+#include "server/repository/model.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

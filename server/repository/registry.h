@@ -7,8 +7,8 @@
 #ifndef SRV_MODELS_H
 #define SRV_MODELS_H
 
-#include "server/family.h"
-#include "server/versions.h"
+#include "server/repository/family.h"
+#include "server/repository/versions.h"
 
 /* What a new registry is made for. */
 enum srv_change {

@@ -1,9 +1,9 @@
 /* A broken version is a failure on the list and leaves all others in service: the next lower one
  * where the latest are asked for, and what was served before where nothing else is left. */
-#include "server/repository.h"
+#include "server/repository/folder.h"
 
-#include "server/golden.h"
-#include "server/warm.h"
+#include "server/repository/golden.h"
+#include "server/repository/warm.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -8,7 +8,7 @@
 
 #include "server/base/histogram.h"
 #include "server/ladder.h"
-#include "server/model.h"
+#include "server/repository/model.h"
 
 struct srv;
 

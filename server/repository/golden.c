@@ -1,6 +1,6 @@
 /* By the way that every picture goes, decoding and preprocessing included, without its shortcuts.
  */
-#include "server/golden.h"
+#include "server/repository/golden.h"
 
 #include "server/base/read_file.h"
 #include "server/base/table.h"

@@ -1,5 +1,5 @@
 /* Variants in the order of their multiply-adds, which is that of their accuracy. */
-#include "server/family.h"
+#include "server/repository/family.h"
 
 #include <errno.h>
 #include <stdlib.h>

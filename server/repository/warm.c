@@ -1,7 +1,7 @@
 /* A batch reuses weights but spreads activations over more memory than the cache holds, so a larger
  * one is often slower per image. Doubling goes on only while it gains; the least of a few runs is
  * taken, because what else runs on the machine can only add. */
-#include "server/warm.h"
+#include "server/repository/warm.h"
 
 #include "server/base/clock.h"
 

@@ -1,5 +1,5 @@
 /* See teach_fit.h. */
-#include "server/teach_fit.h"
+#include "server/repository/teach_fit.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef SRV_REPOSITORY_H
 #define SRV_REPOSITORY_H
 
-#include "server/models.h"
+#include "server/repository/registry.h"
 
 /* All NAMEs of the folder, or those that the change leaves and the one that it loads. Only lack of
  * memory and of the folder are errors. */

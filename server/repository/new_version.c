@@ -1,5 +1,5 @@
 /* See new_model.h. */
-#include "server/new_model.h"
+#include "server/repository/new_version.h"
 
 #include <dirent.h>
 #include <errno.h>

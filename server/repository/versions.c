@@ -3,7 +3,7 @@
  *     serve = latest N | all | VERSION VERSION …
  *     label NAME = VERSION [share PERCENT] [compare PERCENT]
  */
-#include "server/versions.h"
+#include "server/repository/versions.h"
 
 #include "server/base/read_file.h"
 

@@ -1,7 +1,7 @@
 /* Names, families, labels and the default of what repository.c has read. */
-#include "server/models.h"
+#include "server/repository/registry.h"
 
-#include "server/repository.h"
+#include "server/repository/folder.h"
 
 #include <errno.h>
 #include <stdio.h>

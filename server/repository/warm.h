@@ -2,7 +2,7 @@
 #ifndef SRV_WARM_H
 #define SRV_WARM_H
 
-#include "server/model.h"
+#include "server/repository/model.h"
 
 /* Sets m->run_ns and m->batch_limit (1..max_batch), leaves a run context for `workers` members in
  * m->contexts. Slow (milliseconds to a few hundred); not on the loop's thread. */

@@ -3,7 +3,7 @@
 #ifndef SRV_GOLDEN_H
 #define SRV_GOLDEN_H
 
-#include "server/model.h"
+#include "server/repository/model.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* References and run contexts of a model. */
-#include "server/model.h"
+#include "server/repository/model.h"
 
 #include <errno.h>
 #include <limits.h>
