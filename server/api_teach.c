@@ -11,7 +11,7 @@
 #include "server/repository/registry.h"
 #include "server/repository/new_version.h"
 #include "server/reload.h"
-#include "server/share.h"
+#include "server/scheduler/coalesce.h"
 #include "server/srv.h"
 #include "server/repository/teach_fit.h"
 

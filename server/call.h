@@ -4,7 +4,7 @@
 #define SRV_CALL_H
 
 #include "server/auth.h"
-#include "server/request.h"
+#include "server/scheduler/request.h"
 #include "server/route.h"
 
 enum { SRV_ID_MAX = 128, SRV_REPLY_HEADERS = 12 };

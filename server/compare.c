@@ -4,7 +4,7 @@
 
 #include "server/base/clock.h"
 #include "server/repository/registry.h"
-#include "server/request.h"
+#include "server/scheduler/request.h"
 #include "server/srv.h"
 
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include "server/grpc.h"
 #include "server/http.h"
 #include "server/reload.h"
-#include "server/request.h"
+#include "server/scheduler/request.h"
 #include "server/srv.h"
 
 #include <stdlib.h>

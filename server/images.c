@@ -3,7 +3,7 @@
 
 #include "server/api.h"
 #include "server/api_common.h"
-#include "server/share.h"
+#include "server/scheduler/coalesce.h"
 #include "server/srv.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 #include "server/api_common.h"
 #include "server/describe.h"
 #include "server/images.h"
-#include "server/share.h"
+#include "server/scheduler/coalesce.h"
 #include "server/srv.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 #include "server/infer.h"
 
 #include "server/base/clock.h"
-#include "server/share.h"
+#include "server/scheduler/coalesce.h"
 #include "server/srv.h"
 
 #include <errno.h>

@@ -10,7 +10,7 @@
 
 #include "protocol/infer.h"
 #include "server/repository/registry.h"
-#include "server/request.h"
+#include "server/scheduler/request.h"
 
 struct srv_infer;
 

@@ -3,10 +3,10 @@
 #include "server/reload.h"
 
 #include "server/auth.h"
-#include "server/brownout.h"
+#include "server/scheduler/brownout.h"
 #include "server/grpc.h"
 #include "server/http.h"
-#include "server/pool.h"
+#include "server/scheduler/pool.h"
 #include "server/base/priority.h"
 #include "server/repository/folder.h"
 #include "server/srv.h"

@@ -4,12 +4,12 @@
 #define SRV_SRV_H
 
 #include "config/config.h"
-#include "server/cost.h"
+#include "server/scheduler/cost.h"
 #include "server/base/log.h"
 #include "server/metrics.h"
 #include "server/base/quota.h"
 #include "server/sandbox.h"
-#include "server/share.h"
+#include "server/scheduler/coalesce.h"
 #include "server/systemd.h"
 #include "server/tune.h"
 #include "server/base/wake.h"

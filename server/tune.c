@@ -5,7 +5,7 @@
 #include "server/base/clock.h"
 #include "server/crew.h"
 #include "server/repository/registry.h"
-#include "server/pool.h"
+#include "server/scheduler/pool.h"
 #include "server/base/priority.h"
 #include "server/base/read_file.h"
 #include "server/srv.h"

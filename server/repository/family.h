@@ -7,7 +7,7 @@
 #define SRV_FAMILY_H
 
 #include "server/base/histogram.h"
-#include "server/ladder.h"
+#include "server/scheduler/ladder.h"
 #include "server/repository/model.h"
 
 struct srv;

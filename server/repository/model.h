@@ -5,7 +5,7 @@
 
 #include "engine/context.h"
 #include "server/base/histogram.h"
-#include "server/queue.h"
+#include "server/scheduler/queue.h"
 
 #include <stdatomic.h>
 

@@ -1,6 +1,6 @@
 /* Prediction: it finds the real costs and the real speed of a pool from what comes back, and a pool
  * that was slow for a while is not thought slow for ever. The clock is made up. */
-#include "server/cost.h"
+#include "server/scheduler/cost.h"
 
 #include "server/repository/model.h"
 

@@ -2,7 +2,7 @@
  * cost. The costs are those of the four V1 variants as `bench --images --threads 1` measured them
  * on 100 photos (500x375, 100 KB, decoding included) on a machine that had other work, too.
  */
-#include "server/ladder.h"
+#include "server/scheduler/ladder.h"
 
 #include "server/base/histogram.h"
 

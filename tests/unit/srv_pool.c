@@ -1,9 +1,9 @@
 /* The workers with a real, tiny network: every job comes back once, in the state that it deserves,
  * whatever the number of threads; what nobody waits for is not computed. */
-#include "server/pool.h"
+#include "server/scheduler/pool.h"
 
 #include "server/base/clock.h"
-#include "server/request.h"
+#include "server/scheduler/request.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 /* The queue: order, bounds, leaving from the middle, expiry; the life of a job. */
-#include "server/queue.h"
+#include "server/scheduler/queue.h"
 
 #include "server/base/clock.h"
 

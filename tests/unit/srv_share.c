@@ -1,5 +1,5 @@
 /* The hash against the vectors of its authors, and the store of answers: what stays, what goes. */
-#include "server/cache.h"
+#include "server/scheduler/cache.h"
 #include "server/base/siphash.h"
 
 #include <setjmp.h>

@@ -9,7 +9,7 @@
 #include "engine/image.h"
 #include "protocol/inflate.h"
 #include "server/base/arena.h"
-#include "server/job.h"
+#include "server/scheduler/job.h"
 #include "server/repository/model.h"
 #include "server/repository/versions.h"
 

@@ -1,12 +1,12 @@
 /* The law is asked at every arrival, when going down is urgent, and by a timer while something is
  * degraded, so that a family comes back up when nobody asks any more. */
-#include "server/brownout.h"
+#include "server/scheduler/brownout.h"
 
 #include "server/base/clock.h"
 #include "server/repository/family.h"
 #include "server/repository/registry.h"
-#include "server/pool.h"
-#include "server/request.h"
+#include "server/scheduler/pool.h"
+#include "server/scheduler/request.h"
 #include "server/srv.h"
 
 #include <string.h>

@@ -9,7 +9,7 @@
 #define SRV_COST_H
 
 #include "engine/image.h"
-#include "server/job.h"
+#include "server/scheduler/job.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Buckets of chains, and one list through all entries by their last use. The table's size follows
  * from the budget: nothing is ever rehashed. */
-#include "server/cache.h"
+#include "server/scheduler/cache.h"
 
 #include <errno.h>
 #include <stdlib.h>

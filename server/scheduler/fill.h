@@ -3,7 +3,7 @@
 #define SRV_FILL_H
 
 #include "engine/image.h"
-#include "server/job.h"
+#include "server/scheduler/job.h"
 
 /* j->input, pixels or floats of the network's size, into dst: height x width x 3 of p->type. Floats
  * for a quantised network are rounded as eng_preprocess (engine/image.h) says; a NaN becomes the

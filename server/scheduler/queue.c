@@ -1,6 +1,6 @@
 /* A binary heap whose members know their place, so that a vanished client's job leaves in O(log n).
  */
-#include "server/queue.h"
+#include "server/scheduler/queue.h"
 
 #include "server/base/clock.h"
 

@@ -1,10 +1,10 @@
 /* One broken image fails its own job: it is left out before the run. The images of a batch are
  * decoded by whoever of the pool is free, and the run is led the same way. */
-#include "server/batch.h"
+#include "server/scheduler/batch.h"
 
 #include "server/base/clock.h"
-#include "server/fill.h"
-#include "server/request.h"
+#include "server/scheduler/fill.h"
+#include "server/scheduler/request.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -11,8 +11,8 @@
 #ifndef SRV_SHARE_H
 #define SRV_SHARE_H
 
-#include "server/cache.h"
-#include "server/job.h"
+#include "server/scheduler/cache.h"
+#include "server/scheduler/job.h"
 
 struct srv;
 struct srv_flight;

@@ -1,7 +1,7 @@
 /* The floats of a client are normalised already: for a float network they are its input, for a
  * quantised one the value that the input stands for. They lie anywhere in a body, hence the
  * copies. */
-#include "server/fill.h"
+#include "server/scheduler/fill.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The life of a job as a table of allowed moves. */
-#include "server/job.h"
+#include "server/scheduler/job.h"
 
 #include <assert.h>
 #include <stdarg.h>

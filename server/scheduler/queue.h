@@ -3,7 +3,7 @@
 #ifndef SRV_QUEUE_H
 #define SRV_QUEUE_H
 
-#include "server/job.h"
+#include "server/scheduler/job.h"
 
 struct srv_queue {
     struct srv_job **heap;

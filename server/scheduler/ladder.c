@@ -2,7 +2,7 @@
  * offered load must fit. With clients that wait for an answer before they ask again, every variant
  * is always busy and the offered load follows the speed: there the most that ever waits is what
  * counts (Little's law), and such a load is told by its queue, which never runs empty. */
-#include "server/ladder.h"
+#include "server/scheduler/ladder.h"
 
 #define MS 1000000.0
 

@@ -1,12 +1,12 @@
 /* Threads, what they take next, and what they lend to each other. What a worker does with a batch
  * is in batch.c. */
-#include "server/pool.h"
+#include "server/scheduler/pool.h"
 
-#include "server/batch.h"
+#include "server/scheduler/batch.h"
 #include "server/base/clock.h"
 #include "server/repository/family.h"
 #include "server/base/priority.h"
-#include "server/request.h"
+#include "server/scheduler/request.h"
 
 #include <assert.h>
 #include <errno.h>

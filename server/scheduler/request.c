@@ -1,16 +1,16 @@
 /* Bytes in, jobs out, answers counted home. */
-#include "server/request.h"
+#include "server/scheduler/request.h"
 
 #include "config/config.h"
-#include "server/brownout.h"
+#include "server/scheduler/brownout.h"
 #include "server/base/clock.h"
 #include "server/compare.h"
 #include "server/repository/family.h"
 #include "server/loop.h"
 #include "server/metrics.h"
 #include "server/repository/registry.h"
-#include "server/pool.h"
-#include "server/share.h"
+#include "server/scheduler/pool.h"
+#include "server/scheduler/coalesce.h"
 #include "server/srv.h"
 
 #include <assert.h>

@@ -3,7 +3,7 @@
 #ifndef SRV_BATCH_H
 #define SRV_BATCH_H
 
-#include "server/pool.h"
+#include "server/scheduler/pool.h"
 
 /* jobs[0..n-1] of one model, QUEUED and out of the queue; all of them end in the completion list.
  */

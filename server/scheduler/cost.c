@@ -1,5 +1,5 @@
 /* Prices are those of libjpeg-turbo on a current x86 core; the factors carry them to others. */
-#include "server/cost.h"
+#include "server/scheduler/cost.h"
 
 #include "server/repository/model.h"
 

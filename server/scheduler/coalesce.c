@@ -1,11 +1,11 @@
 /* Keys, answers as bytes, and the flights: one for every image that is computed and that others may
  * wait for. */
-#include "server/share.h"
+#include "server/scheduler/coalesce.h"
 
 #include "server/base/clock.h"
 #include "server/repository/family.h"
-#include "server/pool.h"
-#include "server/request.h"
+#include "server/scheduler/pool.h"
+#include "server/scheduler/request.h"
 #include "server/srv.h"
 
 #include <errno.h>
