@@ -4,7 +4,7 @@
 
 #include "protocol/http2.h"
 #include "protocol/rpc.h"
-#include "server/call.h"
+#include "server/handlers/call.h"
 
 enum { SRV_GRPC_SENTENCE_MAX = 1024 };
 

@@ -5,10 +5,10 @@
 
 #include "protocol/grpc.h"
 #include "protocol/infer.h"
-#include "server/call.h"
+#include "server/handlers/call.h"
 #include "server/base/clock.h"
 #include "server/grpc_status.h"
-#include "server/rpc.h"
+#include "server/handlers/rpc.h"
 #include "server/srv.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include "server/http.h"
 
 #include "protocol/query.h"
-#include "server/call.h"
+#include "server/handlers/call.h"
 #include "server/base/clock.h"
 #include "server/http_check.h"
 #include "server/listen.h"

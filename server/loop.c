@@ -2,7 +2,7 @@
 #include "server/loop.h"
 
 #include "engine/engine.h"
-#include "server/auth.h"
+#include "server/handlers/auth.h"
 #include "server/scheduler/brownout.h"
 #include "server/base/clock.h"
 #include "server/drain.h"

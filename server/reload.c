@@ -2,7 +2,7 @@
  * configuration, which the loop replaces between two orders alone. */
 #include "server/reload.h"
 
-#include "server/auth.h"
+#include "server/handlers/auth.h"
 #include "server/scheduler/brownout.h"
 #include "server/grpc.h"
 #include "server/http.h"

@@ -2,10 +2,10 @@
 #include "server/rest_stream.h"
 
 #include "protocol/query.h"
-#include "server/call.h"
+#include "server/handlers/call.h"
 #include "server/base/clock.h"
 #include "server/grpc_stream.h"
-#include "server/rpc.h"
+#include "server/handlers/rpc.h"
 #include "server/srv.h"
 
 #include <ctype.h>

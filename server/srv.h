@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "server/scheduler/cost.h"
 #include "server/base/log.h"
-#include "server/metrics.h"
+#include "server/handlers/metrics.h"
 #include "server/base/quota.h"
 #include "server/sandbox.h"
 #include "server/scheduler/coalesce.h"

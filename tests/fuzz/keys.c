@@ -1,6 +1,6 @@
 /* A file of API keys of any bytes: refused with a sentence that names the line, or taken, and then
  * nobody gets in by accident. */
-#include "server/auth.h"
+#include "server/handlers/auth.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* API keys: the file's syntax, the check, and the bucket. */
-#include "server/auth.h"
-#include "server/cors.h"
+#include "server/handlers/auth.h"
+#include "server/handlers/cors.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* The server's small parts: arena, histogram, routes. */
 #include "server/base/arena.h"
 #include "server/base/histogram.h"
-#include "server/route.h"
+#include "server/handlers/route.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* Open Inference Protocol v2 over HTTP: inference. */
-#include "server/api.h"
-#include "server/api_common.h"
-#include "server/infer.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/infer.h"
 #include "server/srv.h"
 
 #include "protocol/query.h"

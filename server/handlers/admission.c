@@ -1,5 +1,5 @@
 /* Deadline and admission, the same through every HTTP door. */
-#include "server/api_common.h"
+#include "server/handlers/admission.h"
 
 #include "protocol/query.h"
 #include "server/base/clock.h"

@@ -5,7 +5,7 @@
 #define SRV_RPC_H
 
 #include "protocol/rpc.h"
-#include "server/route.h"
+#include "server/handlers/route.h"
 
 struct srv;
 

@@ -1,11 +1,11 @@
 /* Metadata, configuration, statistics, index and log settings over gRPC: what api_oip_info.c says
  * over HTTP, from the same descriptions. */
-#include "server/api_common.h"
-#include "server/call.h"
-#include "server/describe.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/call.h"
+#include "server/handlers/describe.h"
 #include "server/repository/registry.h"
-#include "server/rpc.h"
-#include "server/rpc_api.h"
+#include "server/handlers/rpc.h"
+#include "server/handlers/rpc_handlers.h"
 #include "server/srv.h"
 
 #include <errno.h>

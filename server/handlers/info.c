@@ -1,9 +1,9 @@
 /* Health, models, metrics and the list of routes. */
 #include "protocol/reply.h"
-#include "server/api.h"
-#include "server/api_common.h"
-#include "server/call.h"
-#include "server/metrics.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/call.h"
+#include "server/handlers/metrics.h"
 #include "server/repository/registry.h"
 #include "server/srv.h"
 

@@ -1,5 +1,5 @@
 /* Everything is read off the model; nothing is kept. */
-#include "server/describe.h"
+#include "server/handlers/describe.h"
 
 #include "server/repository/registry.h"
 #include "server/srv.h"

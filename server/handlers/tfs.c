@@ -3,10 +3,10 @@
  * Numbers are what the metadata says of the input. The signature chooses the output: that of
  * serving_default is `probabilities`, and each other output has a signature of its name. */
 #include "protocol/tfs.h"
-#include "server/api.h"
-#include "server/api_common.h"
-#include "server/describe.h"
-#include "server/infer.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/describe.h"
+#include "server/handlers/infer.h"
 #include "server/repository/registry.h"
 #include "server/srv.h"
 

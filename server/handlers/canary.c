@@ -1,6 +1,6 @@
 /* The comparison is a request of its own with a copy of the inputs, behind those of all clients. A
  * few at a time: under load most are left out, which is counted. */
-#include "server/compare.h"
+#include "server/handlers/canary.h"
 
 #include "server/base/clock.h"
 #include "server/repository/registry.h"

@@ -1,7 +1,7 @@
 /* Our own image API, at the headers: which model, which options. */
-#include "server/api.h"
-#include "server/api_common.h"
-#include "server/call.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/call.h"
 #include "server/repository/registry.h"
 #include "server/srv.h"
 

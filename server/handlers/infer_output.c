@@ -2,7 +2,7 @@
  * model with a background class has class c at index c + class_offset. That class ranks where a
  * client asks for a tensor's elements in order, as Triton has it, but not in `classification`. Ties
  * go to the lower index, a NaN ranks last. */
-#include "server/infer.h"
+#include "server/handlers/infer.h"
 #include "server/srv.h"
 
 #include <stdio.h>

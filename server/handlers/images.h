@@ -4,7 +4,7 @@
 #define SRV_IMAGES_H
 
 #include "protocol/reply.h"
-#include "server/call.h"
+#include "server/handlers/call.h"
 
 enum srv_images_form {
     SRV_ONE,   /* the answer is an object, or its error */

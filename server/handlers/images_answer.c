@@ -1,8 +1,8 @@
 /* One writer for classify, embed and preprocess: they differ in what a result holds. */
 #include "protocol/picture.h"
-#include "server/api_common.h"
-#include "server/describe.h"
-#include "server/images.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/describe.h"
+#include "server/handlers/images.h"
 #include "server/scheduler/coalesce.h"
 #include "server/srv.h"
 

@@ -1,8 +1,8 @@
 /* Open Inference Protocol v2 over HTTP: everything but inference. */
-#include "server/api.h"
-#include "server/api_common.h"
-#include "server/call.h"
-#include "server/describe.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/call.h"
+#include "server/handlers/describe.h"
 #include "server/repository/registry.h"
 #include "server/srv.h"
 

@@ -1,7 +1,7 @@
 /* /openapi.json: OpenAPI 3.1 written from the table of routes, so that the two cannot differ. */
-#include "server/api.h"
-#include "server/api_common.h"
-#include "server/route.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/route.h"
 #include "server/base/table.h"
 
 #include <ctype.h>

@@ -4,7 +4,7 @@
 #include "protocol/multipart.h"
 #include "protocol/ndjson.h"
 #include "protocol/picture.h"
-#include "server/images.h"
+#include "server/handlers/images.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,8 +1,8 @@
 /* Credentials mode is never allowed: keys come in headers that a page sets itself, so cookies, and
  * what others could do with them, do not exist here. */
-#include "server/cors.h"
+#include "server/handlers/cors.h"
 
-#include "server/call.h"
+#include "server/handlers/call.h"
 #include "server/srv.h"
 
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* Matching is a walk over the rows: cheaper than any structure, and the table stays the truth. What
  * is asked every second, and by load balancers without end, stands first. */
-#include "server/route.h"
+#include "server/handlers/route.h"
 
 #include "protocol/query.h"
-#include "server/api.h"
-#include "server/auth.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/auth.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,9 +3,9 @@
 #ifndef SRV_CALL_H
 #define SRV_CALL_H
 
-#include "server/auth.h"
+#include "server/handlers/auth.h"
 #include "server/scheduler/request.h"
-#include "server/route.h"
+#include "server/handlers/route.h"
 
 enum { SRV_ID_MAX = 128, SRV_REPLY_HEADERS = 12 };
 

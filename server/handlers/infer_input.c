@@ -2,7 +2,7 @@
  * are, else copies in the request's arena. Sizes are compared before anything is allocated, so what
  * a request makes us allocate is in proportion to its own length. */
 #include "protocol/base64.h"
-#include "server/infer.h"
+#include "server/handlers/infer.h"
 #include "server/srv.h"
 
 #include <errno.h>

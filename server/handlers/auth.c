@@ -1,6 +1,6 @@
 /* A key is looked for by its digest among all of them, without leaving early: the time says neither
  * how much of a digest was right nor where in the file it stands. */
-#include "server/auth.h"
+#include "server/handlers/auth.h"
 
 #include "server/base/read_file.h"
 

@@ -1,10 +1,10 @@
 /* The procedures that need no more than a line or two, and the table of all. Inference is in
  * rpc_infer.c. */
-#include "server/rpc.h"
+#include "server/handlers/rpc.h"
 
-#include "server/auth.h"
-#include "server/call.h"
-#include "server/rpc_api.h"
+#include "server/handlers/auth.h"
+#include "server/handlers/call.h"
+#include "server/handlers/rpc_handlers.h"
 #include "server/srv.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* ModelInfer: the protobuf codec in front of the inference that every door shares (infer.h). */
-#include "server/call.h"
-#include "server/infer.h"
-#include "server/rpc_api.h"
+#include "server/handlers/call.h"
+#include "server/handlers/infer.h"
+#include "server/handlers/rpc_handlers.h"
 #include "server/srv.h"
 
 #include <stdlib.h>

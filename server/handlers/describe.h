@@ -4,7 +4,7 @@
 
 #include "protocol/describe.h"
 #include "protocol/reply.h"
-#include "server/infer.h"
+#include "server/handlers/infer.h"
 
 struct srv;
 

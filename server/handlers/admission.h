@@ -2,7 +2,7 @@
 #ifndef SRV_API_COMMON_H
 #define SRV_API_COMMON_H
 
-#include "server/call.h"
+#include "server/handlers/call.h"
 
 /* At the headers, with the request's model set: takes the deadline over, and refuses what the queue
  * has no room for or what cannot be done in time. -1: it has replied. */

@@ -1,8 +1,8 @@
 /* Body -> images -> jobs -> answer: long bodies are read and long answers written on a worker. */
-#include "server/images.h"
+#include "server/handlers/images.h"
 
-#include "server/api.h"
-#include "server/api_common.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/admission.h"
 #include "server/scheduler/coalesce.h"
 #include "server/srv.h"
 

@@ -1,13 +1,13 @@
 /* Counts on the loop thread, so nothing here is atomic. */
-#include "server/metrics.h"
+#include "server/handlers/metrics.h"
 
 #include "server/base/clock.h"
 #include "server/http.h"
 #include "server/repository/registry.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/request.h"
-#include "server/route.h"
-#include "server/rpc.h"
+#include "server/handlers/route.h"
+#include "server/handlers/rpc.h"
 #include "server/srv.h"
 
 #include <malloc.h>

@@ -1,10 +1,10 @@
 /* Loading and unloading models, over HTTP and gRPC: the answer comes when the model serves. */
 #include "protocol/describe.h"
-#include "server/api.h"
-#include "server/api_common.h"
-#include "server/call.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/call.h"
 #include "server/reload.h"
-#include "server/rpc_api.h"
+#include "server/handlers/rpc_handlers.h"
 #include "server/srv.h"
 
 #include <stdlib.h>

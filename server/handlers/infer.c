@@ -1,6 +1,6 @@
 /* parse -> (find the model) -> read the tensors -> jobs -> tensors -> write: the first and the last
  * steps on a worker if they are long. */
-#include "server/infer.h"
+#include "server/handlers/infer.h"
 
 #include "server/base/clock.h"
 #include "server/scheduler/coalesce.h"

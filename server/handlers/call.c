@@ -1,10 +1,10 @@
 /* The part of an exchange that every route and every transport share. */
-#include "server/call.h"
+#include "server/handlers/call.h"
 
 #include "protocol/query.h"
 #include "protocol/reply.h"
 #include "server/base/clock.h"
-#include "server/cors.h"
+#include "server/handlers/cors.h"
 #include "server/srv.h"
 
 #include <assert.h>
