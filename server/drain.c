@@ -3,8 +3,8 @@
 #include "server/drain.h"
 
 #include "server/base/clock.h"
-#include "server/grpc.h"
-#include "server/http.h"
+#include "server/transport/http2_port.h"
+#include "server/transport/http.h"
 #include "server/reload.h"
 #include "server/scheduler/request.h"
 #include "server/srv.h"

@@ -6,8 +6,8 @@
 #include "server/scheduler/brownout.h"
 #include "server/base/clock.h"
 #include "server/drain.h"
-#include "server/grpc.h"
-#include "server/http.h"
+#include "server/transport/http2_port.h"
+#include "server/transport/http.h"
 #include "server/repository/registry.h"
 #include "server/scheduler/pool.h"
 #include "server/base/priority.h"
@@ -16,7 +16,7 @@
 #include "server/sandbox.h"
 #include "server/srv.h"
 #include "server/systemd.h"
-#include "server/tls.h"
+#include "server/transport/tls.h"
 #include "server/watch.h"
 
 #include <errno.h>

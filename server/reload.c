@@ -4,13 +4,13 @@
 
 #include "server/handlers/auth.h"
 #include "server/scheduler/brownout.h"
-#include "server/grpc.h"
-#include "server/http.h"
+#include "server/transport/http2_port.h"
+#include "server/transport/http.h"
 #include "server/scheduler/pool.h"
 #include "server/base/priority.h"
 #include "server/repository/folder.h"
 #include "server/srv.h"
-#include "server/tls.h"
+#include "server/transport/tls.h"
 #include "server/watch.h"
 
 #include <signal.h>

@@ -2,7 +2,7 @@
 #include "server/handlers/metrics.h"
 
 #include "server/base/clock.h"
-#include "server/http.h"
+#include "server/transport/http.h"
 #include "server/repository/registry.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/request.h"

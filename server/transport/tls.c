@@ -1,6 +1,6 @@
 /* Clients are verified against a list of our own and not the library's, which could not be
  * changed while the server runs. */
-#include "server/tls.h"
+#include "server/transport/tls.h"
 
 #include <errno.h>
 #include <gnutls/crypto.h>

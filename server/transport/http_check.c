@@ -1,7 +1,7 @@
 /* One walk over the headers. A folded line shows in where its spans lie: libmicrohttpd copies the
  * header away to append the fold (to its name, of all places), so the value no longer follows the
  * name as it does in every line that came in one piece. */
-#include "server/http_check.h"
+#include "server/transport/http_check.h"
 
 #include <microhttpd.h>
 #include <string.h>

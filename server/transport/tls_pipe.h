@@ -4,7 +4,7 @@
 #ifndef SRV_TLS_PIPE_H
 #define SRV_TLS_PIPE_H
 
-#include "server/tls.h"
+#include "server/transport/tls.h"
 
 #include <stddef.h>
 

@@ -2,14 +2,14 @@
  * from one of its own: first at once, the rest when the socket takes it again. What a client does
  * not read stays in its streams, where windows bound it. With TLS, a pipe lies between the socket
  * and the session. */
-#include "server/grpc.h"
+#include "server/transport/http2_port.h"
 
 #include "server/base/clock.h"
-#include "server/grpc_stream.h"
-#include "server/listen.h"
-#include "server/rest_stream.h"
+#include "server/transport/grpc_stream.h"
+#include "server/transport/listen.h"
+#include "server/transport/rest_stream.h"
 #include "server/srv.h"
-#include "server/tls_pipe.h"
+#include "server/transport/tls_pipe.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,13 +1,13 @@
 /* Bytes -> messages -> calls -> answers, in order. A stream of many messages works on a few at a
  * time; what comes beyond that stays unread, so that the client's window closes. Nothing here waits
  * and nothing is sent: both are the connection's. */
-#include "server/grpc_stream.h"
+#include "server/transport/grpc_stream.h"
 
 #include "protocol/grpc.h"
 #include "protocol/infer.h"
 #include "server/handlers/call.h"
 #include "server/base/clock.h"
-#include "server/grpc_status.h"
+#include "server/transport/grpc_status.h"
 #include "server/handlers/rpc.h"
 #include "server/srv.h"
 

@@ -1,5 +1,5 @@
 /* Addresses to sockets, one way for listening and for the health probe that follows it. */
-#include "server/listen.h"
+#include "server/transport/listen.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,5 +1,5 @@
 /* Headers of a reply become trailing metadata; Retry-After takes gRPC's own form. */
-#include "server/grpc_status.h"
+#include "server/transport/grpc_status.h"
 
 #include "protocol/grpc.h"
 

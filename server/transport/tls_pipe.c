@@ -1,5 +1,5 @@
 /* Two buffers take turns: one is being sent while the session fills the other. */
-#include "server/tls_pipe.h"
+#include "server/transport/tls_pipe.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Once a second all are looked at. A connection is ended by shutting its socket down, which its
  * library then sees as a client that left. */
-#include "server/peers.h"
+#include "server/transport/time_limits.h"
 
 #include "server/base/clock.h"
 #include "server/srv.h"

@@ -1,10 +1,10 @@
 /* A stream whose request is one of a route: header section, body, answer. */
-#include "server/rest_stream.h"
+#include "server/transport/rest_stream.h"
 
 #include "protocol/query.h"
 #include "server/handlers/call.h"
 #include "server/base/clock.h"
-#include "server/grpc_stream.h"
+#include "server/transport/grpc_stream.h"
 #include "server/handlers/rpc.h"
 #include "server/srv.h"
 

@@ -1,16 +1,16 @@
 /* libmicrohttpd gives a reply two chances: at the headers, which costs the connection, or once the
  * whole body is read. A refusal therefore discards a small body and keeps the connection, and cuts
  * a large one off at the headers. */
-#include "server/http.h"
+#include "server/transport/http.h"
 
 #include "protocol/query.h"
 #include "server/handlers/call.h"
 #include "server/base/clock.h"
-#include "server/http_check.h"
-#include "server/listen.h"
-#include "server/peers.h"
+#include "server/transport/http_check.h"
+#include "server/transport/listen.h"
+#include "server/transport/time_limits.h"
 #include "server/srv.h"
-#include "server/tls.h"
+#include "server/transport/tls.h"
 
 #include <errno.h>
 #include <microhttpd.h>
