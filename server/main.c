@@ -1,6 +1,6 @@
 /* mobilenetd: the one binary. Picks the sub-command and reads its options. */
 #include "config/config.h"
-#include "server/cmd.h"
+#include "server/cli/commands.h"
 #include "server/loop.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 
 #include "engine/tune.h"
 #include "server/base/clock.h"
-#include "server/crew.h"
+#include "server/cli/team_threads.h"
 #include "server/repository/registry.h"
 #include "server/scheduler/pool.h"
 #include "server/base/priority.h"

@@ -1,14 +1,14 @@
 /* `bench`: how fast a network runs here, against the machine's peak; one network, or the paper's
  * grid of sixteen; or, without a network, the image door. */
 #include "engine/tune.h"
-#include "server/accuracy.h"
-#include "server/bench_decode.h"
-#include "server/bench_grid.h"
-#include "server/bench_images.h"
-#include "server/cmd.h"
-#include "server/measure.h"
-#include "server/open_model.h"
-#include "server/plot.h"
+#include "server/cli/accuracy.h"
+#include "server/cli/bench_decode.h"
+#include "server/cli/bench_grid.h"
+#include "server/cli/bench_images.h"
+#include "server/cli/commands.h"
+#include "server/cli/measure.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/plot.h"
 #include "server/base/table.h"
 
 #include <errno.h>

@@ -1,12 +1,12 @@
 /* Times whole runs of one network against the machine's arithmetic peak. */
-#include "server/measure.h"
+#include "server/cli/measure.h"
 
 #include "engine/tune.h"
 #include "engine/context.h"
 #include "engine/peak.h"
 #include "server/base/clock.h"
-#include "server/crew.h"
-#include "server/open_model.h"
+#include "server/cli/team_threads.h"
+#include "server/cli/chosen_model.h"
 
 #include <errno.h>
 #include <sched.h>

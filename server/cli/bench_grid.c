@@ -1,10 +1,10 @@
 /* The paper's sixteen networks. Two rounds, the better of both: a neighbour that woke up in one of
  * them does not bend the line. */
-#include "server/bench_grid.h"
+#include "server/cli/bench_grid.h"
 
-#include "server/measure.h"
-#include "server/open_model.h"
-#include "server/plot.h"
+#include "server/cli/measure.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/plot.h"
 
 enum { ALPHAS = 4, RHOS = 4, N = ALPHAS * RHOS, ROUNDS = 2 };
 static const double alphas[ALPHAS] = {1.0, 0.75, 0.5, 0.25};

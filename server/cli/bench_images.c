@@ -1,11 +1,11 @@
 /* Each thread takes the next picture, decodes it into its own context and runs a batch when that is
  * full: no hand-over, no sharing, no waiting. Nothing that answers requests can be faster. */
-#include "server/bench_images.h"
+#include "server/cli/bench_images.h"
 
 #include "engine/context.h"
 #include "server/base/clock.h"
-#include "server/open_model.h"
-#include "server/pictures.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/picture_bytes.h"
 #include "server/base/table.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* The model that a command line means. */
-#include "server/open_model.h"
+#include "server/cli/chosen_model.h"
 
 #include "server/repository/registry.h"
 

@@ -1,9 +1,9 @@
 /* Pictures are seeded: a slope of colours under noise, each in its own mixture, so that neither
  * flat nor wild input alone decides. */
-#include "server/accuracy.h"
+#include "server/cli/accuracy.h"
 
 #include "engine/context.h"
-#include "server/open_model.h"
+#include "server/cli/chosen_model.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* `quantize`: a float model and a folder of pictures -> an int8 model, and how well it agrees. */
 #include "engine/quantize.h"
-#include "server/album.h"
-#include "server/cmd.h"
-#include "server/crew.h"
+#include "server/cli/picture_paths.h"
+#include "server/cli/commands.h"
+#include "server/cli/team_threads.h"
 #include "server/repository/new_version.h"
-#include "server/open_model.h"
+#include "server/cli/chosen_model.h"
 #include "server/base/quota.h"
 #include "server/base/table.h"
 

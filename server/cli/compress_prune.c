@@ -1,7 +1,7 @@
 /* See prune.h. */
-#include "server/prune.h"
+#include "server/cli/compress_prune.h"
 
-#include "server/crew.h"
+#include "server/cli/team_threads.h"
 #include "server/base/quota.h"
 #include "server/base/table.h"
 

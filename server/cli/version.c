@@ -1,6 +1,6 @@
 /* `version`: what was built, from what, and what this CPU gives it. */
 #include "engine/engine.h"
-#include "server/cmd.h"
+#include "server/cli/commands.h"
 
 #include <microhttpd.h>
 #include <uv.h>

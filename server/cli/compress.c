@@ -2,12 +2,12 @@
  * to load, time of a run, answers. */
 #include "engine/context.h"
 #include "engine/press_folder.h"
-#include "server/album.h"
+#include "server/cli/picture_paths.h"
 #include "server/base/clock.h"
-#include "server/cmd.h"
+#include "server/cli/commands.h"
 #include "server/repository/new_version.h"
-#include "server/open_model.h"
-#include "server/prune.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/compress_prune.h"
 #include "server/base/table.h"
 
 #include <errno.h>

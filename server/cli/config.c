@@ -1,5 +1,5 @@
 /* `config`: reads everything as `serve` would, and prints what was asked for. */
-#include "server/cmd.h"
+#include "server/cli/commands.h"
 
 int srv_cmd_config(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
 {

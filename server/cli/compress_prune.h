@@ -3,7 +3,7 @@
 #define SRV_PRUNE_H
 
 #include "engine/prune.h"
-#include "server/album.h"
+#include "server/cli/picture_paths.h"
 
 #include <stdio.h>
 

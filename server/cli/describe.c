@@ -1,12 +1,12 @@
 /* `describe`: a network as the paper describes one: layers, multiply-adds, parameters, and where
  * they go. Howard et al. 2017, equations 2 to 5 and tables 1 and 2. */
 #include "engine/model.h"
-#include "server/accuracy.h"
-#include "server/cmd.h"
-#include "server/measure.h"
-#include "server/open_model.h"
-#include "server/plot.h"
-#include "server/predict.h"
+#include "server/cli/accuracy.h"
+#include "server/cli/commands.h"
+#include "server/cli/measure.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/plot.h"
+#include "server/cli/predict.h"
 #include "server/base/table.h"
 
 #include <errno.h>

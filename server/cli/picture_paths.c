@@ -1,5 +1,5 @@
 /* See album.h. */
-#include "server/album.h"
+#include "server/cli/picture_paths.h"
 
 #include "server/base/read_file.h"
 

@@ -1,7 +1,7 @@
 /* `health`: one GET of the readiness page, for container probes. Exit 0 when ready. Over TLS the
  * certificate is not looked at: it may have been replaced in the file since the server read it, and
  * nothing but a word is believed that whoever listens there could say as well. */
-#include "server/cmd.h"
+#include "server/cli/commands.h"
 #include "server/transport/listen.h"
 
 #include <errno.h>

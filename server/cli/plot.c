@@ -1,5 +1,5 @@
 /* SVG by printf. */
-#include "server/plot.h"
+#include "server/cli/plot.h"
 
 #include <errno.h>
 #include <math.h>

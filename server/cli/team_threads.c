@@ -1,6 +1,6 @@
 /* Helpers wait on a condition for the number of the run to change, then enter the team. Between
  * runs that follow each other closely they look for a while before they sleep. */
-#include "server/crew.h"
+#include "server/cli/team_threads.h"
 
 #include "server/base/clock.h"
 

@@ -2,10 +2,10 @@
  * peak for each kind of layer; plus a price for every block that is stored, for weights that do not
  * stay in cache, and for a step. The shares were fitted once to MobileNet V1 1.0/224 on a Zen 5
  * core (docs/PERFORMANCE.md); what carries over to another network and machine is the peak. */
-#include "server/predict.h"
+#include "server/cli/predict.h"
 
 #include "engine/peak.h"
-#include "server/open_model.h"
+#include "server/cli/chosen_model.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* Rounds over all pictures, each timed on its own: what a neighbour on the machine disturbs is one
  * picture of one round, and the least and the median over rounds show through it. */
-#include "server/bench_decode.h"
+#include "server/cli/bench_decode.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "engine/image.h"
 #include "server/base/clock.h"
-#include "server/open_model.h"
+#include "server/cli/chosen_model.h"
 #include "server/base/read_file.h"
 #include "server/base/table.h"
 

@@ -1,5 +1,5 @@
 /* Reads whole files, by name. */
-#include "server/pictures.h"
+#include "server/cli/picture_bytes.h"
 
 #include "server/base/read_file.h"
 
