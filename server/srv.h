@@ -11,7 +11,7 @@
 #include "server/sandbox.h"
 #include "server/scheduler/coalesce.h"
 #include "server/systemd.h"
-#include "server/tune.h"
+#include "server/idle_tune.h"
 #include "server/base/wake.h"
 
 #include <pthread.h>

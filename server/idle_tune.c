@@ -1,5 +1,5 @@
 /* A file of what is known, a thread that waits for quiet and measures, orders from the loop. */
-#include "server/tune.h"
+#include "server/idle_tune.h"
 
 #include "engine/tune.h"
 #include "server/base/clock.h"
