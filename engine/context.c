@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 #include "engine/plan.h"
 #include "engine/quant.h"
-#include "engine/topk.h"
+#include "engine/base/topk.h"
 
 enum { HAS_LOGITS = 1, HAS_PROBABILITIES = 2, HAS_EMBEDDING = 4 };
 

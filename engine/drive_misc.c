@@ -1,7 +1,7 @@
 /* Drivers of what stands between convolutions and behind them: global average pool, sum of two
  * tensors, tables, softmax. */
 #include "engine/bands.h"
-#include "engine/bf16.h"
+#include "engine/base/bf16.h"
 #include "engine/kernels/ref/ref.h"
 
 void eng_split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret)

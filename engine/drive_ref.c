@@ -2,7 +2,7 @@
  * representations. */
 #include <string.h>
 
-#include "engine/bf16.h"
+#include "engine/base/bf16.h"
 #include "engine/kernels/ref/ref.h"
 #include "engine/steps.h"
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 int eng_folder_write(const char *dir, const char *name, const void *bytes, size_t len, char *err,
                      size_t errlen)

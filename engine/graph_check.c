@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 /* More than any network that a CPU should serve: an hour of one core. */
 static const uint64_t MAX_MULT_ADDS = (uint64_t)1 << 42;

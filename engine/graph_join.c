@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 static int check_seam(const struct eng_graph *a, const struct eng_graph *b, char *err,
                       size_t errlen)

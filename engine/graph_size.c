@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 struct size {
     int h, w;

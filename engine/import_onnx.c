@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 #include "engine/import.h"
 #include "engine/onnx.pb-c.h"
 #include "engine/onnx_wire.h"

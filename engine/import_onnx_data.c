@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "engine/fail.h"
-#include "engine/half.h"
+#include "engine/base/fail.h"
+#include "engine/base/half.h"
 #include "engine/onnx.pb-c.h"
 
 size_t eng_onnx_elements(const struct eng_onnx_value *v)

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 int eng_tfj_fail(const struct eng_tfj *f, int code, const char *format, ...)
 {

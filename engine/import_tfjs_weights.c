@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/half.h"
+#include "engine/base/half.h"
 
 enum { MAX_GROUPS = 1024, MAX_WEIGHTS = 1 << 14, CHUNK = 1024 };
 

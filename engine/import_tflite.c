@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
-#include "engine/half.h"
+#include "engine/base/fail.h"
+#include "engine/base/half.h"
 #include "engine/import_tflite.h"
 
 static int broken(struct eng_tfl *f)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 /* tflite::BuiltinOperator, those that matter here. */
 enum {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
-#include "engine/file.h"
+#include "engine/base/fail.h"
+#include "engine/base/file.h"
 
 enum { MAX_LABELS = 16 << 20 };
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 #include "engine/kernels/ref/ref.h"
 
 int eng_lower_no_memory(struct eng_lower *l)

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
-#include "engine/file.h"
+#include "engine/base/fail.h"
+#include "engine/base/file.h"
 
 enum { MAX_MANIFEST = 16 << 20 }; /* the topology of a TF.js model may be long */
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 struct builder {
     struct eng_graph *g;

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
-#include "engine/file.h"
+#include "engine/base/fail.h"
+#include "engine/base/file.h"
 #include "engine/import.h"
 #include "engine/kernel.h"
 #include "engine/manifest.h"
@@ -19,7 +19,7 @@
 #include "engine/plan.h"
 #include "engine/press.h"
 #include "engine/release.h"
-#include "engine/sha256.h"
+#include "engine/base/sha256.h"
 
 struct eng_model {
     atomic_int refs;

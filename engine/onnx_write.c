@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 int eng_ow_fail(const struct eng_ow *w, const struct eng_node *n, const char *what)
 {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 /* ---- weights: OHWI -> OIHW, [1,KH,KW,C] -> [C,1,KH,KW] ---- */
 

@@ -1,7 +1,7 @@
 /* The machine's own arithmetic peak: picks the loop, sizes it by time, runs it on every member. */
 #include "engine/peak.h"
 
-#include "engine/clock.h"
+#include "engine/base/clock.h"
 #include "engine/kernels/peak.h"
 
 /* What a compiler makes of plain C without flags, where no instruction set is known or allowed. */

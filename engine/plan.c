@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 #include "engine/arena.h"
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 /* Above this size, pages of 2 MB: fp32 weights and arenas stream through more small pages than the
  * TLB holds (3 % of the time of V1). int8 plans stay below and keep their small footprint. */

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 #include "engine/press_parts.h"
-#include "engine/sha256.h"
+#include "engine/base/sha256.h"
 
 enum { MOST_SHRUNK = 33 }; /* a word of 4 bytes in 1 bit */
 

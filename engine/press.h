@@ -11,7 +11,7 @@
 #ifndef ENG_PRESS_H
 #define ENG_PRESS_H
 
-#include "engine/file.h"
+#include "engine/base/file.h"
 
 #define ENG_PRESS_SUFFIX ".press"
 enum { ENG_PRESS_BLOCK = 1 << 17, ENG_PRESS_HEAD = 48 };

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "engine/codebook.h"
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 #include "engine/folder.h"
 #include "engine/manifest.h"
 #include "engine/plan.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "engine/press_parts.h"
-#include "engine/sha256.h"
+#include "engine/base/sha256.h"
 
 enum { CELL = 4096, SLOTS = 1024, WORDS = 256 };
 

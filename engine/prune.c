@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 #include "engine/press_parts.h"
 #include "engine/prune_parts.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 #include "engine/prune_parts.h"
 
 enum { OUTPUTS = ENG_PRUNE_OUTPUTS };

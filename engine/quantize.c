@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "engine/context.h"
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 #include "engine/plan.h"
 #include "engine/quant.h"
 #include "engine/quantize_parts.h"
-#include "engine/topk.h"
+#include "engine/base/topk.h"
 
 enum { PEAKS, HISTOGRAMS, COMPARE, DONE };
 enum {

@@ -3,7 +3,7 @@
 #ifndef ENG_RELEASE_H
 #define ENG_RELEASE_H
 
-#include "engine/file.h"
+#include "engine/base/file.h"
 #include "engine/graph.h"
 
 struct eng_release {

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "engine/bands.h"
-#include "engine/clock.h"
-#include "engine/fail.h"
+#include "engine/base/clock.h"
+#include "engine/base/fail.h"
 #include "engine/strips.h"
 
 enum { MAX_BATCH = 1024, MAX_MEMBERS = 256 };

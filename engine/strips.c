@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "engine/bands.h"
-#include "engine/clock.h"
+#include "engine/base/clock.h"
 
 struct design {
     const struct eng_plan *p;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/fail.h"
-#include "engine/file.h"
+#include "engine/base/fail.h"
+#include "engine/base/file.h"
 #include "engine/folder.h"
 #include "engine/manifest.h"
 

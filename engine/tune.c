@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/clock.h"
+#include "engine/base/clock.h"
 #include "engine/steps.h"
 #include "engine/strips.h"
 

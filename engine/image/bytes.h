@@ -2,7 +2,7 @@
 #ifndef ENG_IMAGE_BYTES_H
 #define ENG_IMAGE_BYTES_H
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 /* text may be NULL when size is 0. */
 struct eng_sentence {

@@ -7,7 +7,7 @@
 #ifndef ENG_IMAGE_SOURCE_H
 #define ENG_IMAGE_SOURCE_H
 
-#include "engine/clock.h"
+#include "engine/base/clock.h"
 #include "engine/image.h"
 #include "engine/image/buffer.h"
 #include "engine/image/bytes.h"

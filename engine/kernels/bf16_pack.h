@@ -4,7 +4,7 @@
 #ifndef ENG_KERNELS_BF16_PACK_H
 #define ENG_KERNELS_BF16_PACK_H
 
-#include "engine/bf16.h"
+#include "engine/base/bf16.h"
 #include "engine/kernels/f32_pack.h"
 
 enum {

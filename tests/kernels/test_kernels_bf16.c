@@ -1,6 +1,6 @@
 /* Every bf16 row of kernels.def: see float_rows.inc. */
 #include <math.h>
-#include "engine/bf16.h"
+#include "engine/base/bf16.h"
 #include "tests/kernels/kernel_test.h"
 
 #define pw_kernel eng_pw_bf16_kernel

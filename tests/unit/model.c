@@ -13,10 +13,10 @@
 #include <cmocka.h>
 
 #include "engine/context.h"
-#include "engine/file.h"
+#include "engine/base/file.h"
 #include "engine/manifest.h"
 #include "engine/release.h"
-#include "engine/sha256.h"
+#include "engine/base/sha256.h"
 #include "tests/unit/onnx_writer.h"
 #include "tests/unit/tflite_writer.h"
 #include "tests/unit/put_file.h"

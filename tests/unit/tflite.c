@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "engine/file.h"
+#include "engine/base/file.h"
 #include "engine/import.h"
 #include "tests/unit/tflite_writer.h"
 

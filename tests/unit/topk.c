@@ -1,5 +1,5 @@
 /* Top-k: order, ties, background outputs, caps. */
-#include "engine/topk.h"
+#include "engine/base/topk.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SHA-256 with the processor's own instructions: blocks of 64 bytes into the state. */
-#include "engine/sha256.h"
+#include "engine/base/sha256.h"
 
 #include <immintrin.h>
 

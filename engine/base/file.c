@@ -1,5 +1,5 @@
 /* A whole file in memory. */
-#include "engine/file.h"
+#include "engine/base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 static int fail_errno(const char *path, int code, char *err, size_t errlen)
 {

@@ -1,5 +1,5 @@
 /* SHA-256, straight from FIPS 180-4. */
-#include "engine/sha256.h"
+#include "engine/base/sha256.h"
 #include "engine/engine.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Top-k by insertion into a sorted list: k is small, and most values fail the first comparison. */
-#include "engine/topk.h"
+#include "engine/base/topk.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* The sentence that goes with a failure. */
-#include "engine/fail.h"
+#include "engine/base/fail.h"
 
 #include <stdarg.h>
 #include <stdio.h>
