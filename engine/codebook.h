@@ -3,7 +3,7 @@
 #ifndef ENG_CODEBOOK_H
 #define ENG_CODEBOOK_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 /* At most `n` (1 .. 256) values, ascending, for the `count` finite weights; how many, or -ENOMEM.
  */

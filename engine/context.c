@@ -8,7 +8,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/plan.h"
-#include "engine/quant.h"
+#include "engine/graph/quant.h"
 #include "engine/base/topk.h"
 
 enum { HAS_LOGITS = 1, HAS_PROBABILITIES = 2, HAS_EMBEDDING = 4 };

@@ -6,7 +6,7 @@
 #ifndef ENG_IMPORT_H
 #define ENG_IMPORT_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 /* TensorFlow Lite: float, uint8 per tensor, int8 per channel; one subgraph, one input, one output.
  * Schema: tensorflow/lite/schema/schema.fbs, version 3. */

@@ -10,7 +10,7 @@
 #ifndef ENG_IMPORT_ONNX_H
 #define ENG_IMPORT_ONNX_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 /* Of the generated onnx.pb-c.h. */
 struct Onnx__ModelProto;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/quant.h"
+#include "engine/graph/quant.h"
 
 static struct eng_tensor *tensor(const struct eng_onnx_op *op, int index)
 {

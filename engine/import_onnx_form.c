@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/graph_check.h"
+#include "engine/graph/check.h"
 #include "engine/onnx.pb-c.h"
 
 static struct eng_tensor *tensor(const struct eng_onnx_op *op, int index)

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "engine/graph_check.h"
+#include "engine/graph/check.h"
 
 /* Inputs by position. One, Two: (x, scale, zero) once or twice, then those of the output; Conv and
  * Gemm have their bias behind or before these; Concat begins with them. */

@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 #include "engine/import.h"
 
 struct eng_tfj_weights;

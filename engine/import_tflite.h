@@ -3,7 +3,7 @@
 #define ENG_IMPORT_TFLITE_H
 
 #include "engine/flatbuffer.h"
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 struct eng_tfl {
     struct eng_fb fb;

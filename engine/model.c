@@ -15,7 +15,7 @@
 #include "engine/import.h"
 #include "engine/kernel.h"
 #include "engine/manifest.h"
-#include "engine/mobilenet.h"
+#include "engine/graph/mobilenet.h"
 #include "engine/plan.h"
 #include "engine/press.h"
 #include "engine/release.h"

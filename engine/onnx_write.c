@@ -1,9 +1,9 @@
 /* A quantised graph as an ONNX file, opset 13: each operator in float, with QuantizeLinear and
  * DequantizeLinear around it (a float graph: without), which runtimes fuse into integer kernels.
  * Images become NCHW, the batch stays open. Field numbers: onnx.proto, IR version 7. */
-#include "engine/graph_check.h"
+#include "engine/graph/check.h"
 #include "engine/onnx_write.h"
-#include "engine/quant.h"
+#include "engine/graph/quant.h"
 #include "engine/quantize_parts.h"
 
 #include <errno.h>

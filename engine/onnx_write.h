@@ -2,7 +2,7 @@
 #ifndef ENG_ONNX_WRITE_H
 #define ENG_ONNX_WRITE_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 #include "engine/protobuf.h"
 
 enum { ENG_OW_FLOAT = 1, ENG_OW_UINT8 = 2, ENG_OW_INT8 = 3, ENG_OW_INT32 = 6, ENG_OW_INT64 = 7 };

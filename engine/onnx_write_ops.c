@@ -1,5 +1,5 @@
 /* The operators of the ONNX writer, in float: one function a family. */
-#include "engine/graph_check.h"
+#include "engine/graph/check.h"
 #include "engine/onnx_write.h"
 
 #include <errno.h>

@@ -13,7 +13,7 @@
 #ifndef ENG_PLAN_H
 #define ENG_PLAN_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 #include "engine/team.h"
 
 struct eng_model;

@@ -2,7 +2,7 @@
 #ifndef ENG_QUANTIZE_PARTS_H
 #define ENG_QUANTIZE_PARTS_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 #include "engine/quantize.h"
 
 enum { ENG_QSTAT_BINS = 4096 };

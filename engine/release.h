@@ -4,7 +4,7 @@
 #define ENG_RELEASE_H
 
 #include "engine/base/file.h"
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 struct eng_release {
     struct eng_graph *g;

@@ -1,6 +1,6 @@
 /* Folding keeps results, joining keeps its seam, the check refuses what the planner must not see.
  */
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engine/graph_check.h"
+#include "engine/graph/check.h"
 #include "engine/plan.h"
 #include "tests/unit/tiny_graph.h"
 

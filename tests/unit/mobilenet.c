@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "engine/mobilenet.h"
+#include "engine/graph/mobilenet.h"
 
 static struct eng_graph *build(const struct eng_mobilenet_spec *spec, enum eng_precision precision)
 {

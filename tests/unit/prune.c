@@ -16,7 +16,7 @@
 
 #include "engine/context.h"
 #include "engine/folder.h"
-#include "engine/mobilenet.h"
+#include "engine/graph/mobilenet.h"
 #include "engine/prune.h"
 #include "engine/prune_parts.h"
 #include "engine/quantize_parts.h"

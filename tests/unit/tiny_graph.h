@@ -2,7 +2,7 @@
 #ifndef TESTS_TINY_GRAPH_H
 #define TESTS_TINY_GRAPH_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 struct tiny {
     struct eng_graph *g;

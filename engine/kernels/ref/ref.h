@@ -3,7 +3,7 @@
 #ifndef ENG_KERNELS_REF_H
 #define ENG_KERNELS_REF_H
 
-#include "engine/quant.h"
+#include "engine/graph/quant.h"
 
 /* One node to run. in[i] is the data of node input i (a constant's own data for constants, NULL for
  * an absent one), out the dense output. No function allocates or fails. */

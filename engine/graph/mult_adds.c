@@ -1,5 +1,5 @@
 /* The paper's cost of a node: Howard et al. 2017, equations 2 to 5. */
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 size_t eng_tensor_elements(const struct eng_tensor *t)
 {

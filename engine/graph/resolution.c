@@ -1,6 +1,6 @@
 /* Another input size for a graph whose weights do not depend on it: the resolution multiplier of
  * the MobileNets paper, which shrinks every map and no kernel. */
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Quantised arithmetic: see quant.h. Compiled without ISA flags and without contraction. */
-#include "engine/quant.h"
+#include "engine/graph/quant.h"
 
 #include <math.h>
 

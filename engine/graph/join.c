@@ -1,6 +1,6 @@
 /* Two parts of a model become one graph: the second's input is the first's output; and a graph is
  * cut at its embedding, to be joined with another head. */
-#include "engine/graph_check.h"
+#include "engine/graph/check.h"
 
 #include <errno.h>
 #include <math.h>

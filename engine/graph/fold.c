@@ -3,7 +3,7 @@
  * One pass in topological order; each rule rewrites the node before or behind and marks the folded
  * one dead. Then dead and unreachable nodes are dropped and the whole graph is checked again: a
  * fold that broke a shape is an error, not a wrong answer. */
-#include "engine/graph_check.h"
+#include "engine/graph/check.h"
 
 #include <errno.h>
 #include <math.h>

@@ -2,7 +2,7 @@
  *
  * Small things (names, index arrays, scales) come from chunks; constants are blocks of their own,
  * so that they alone can go once the plan has packed them. */
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  *
  * The frame is here: tensors, order of nodes, input and output, logits and embedding. Shapes of
  * each operator are in graph_shape.c, types and arithmetic in graph_arith.c. */
-#include "engine/graph_check.h"
+#include "engine/graph/check.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 #ifndef ENG_GRAPH_CHECK_H
 #define ENG_GRAPH_CHECK_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 struct eng_check {
     struct eng_graph *g;

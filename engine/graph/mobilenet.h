@@ -4,7 +4,7 @@
 #ifndef ENG_MOBILENET_H
 #define ENG_MOBILENET_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 #include "engine/model.h"
 
 /* A checked graph of FP32, INT8 (int8 activations, per-channel weights) or UINT8 (per tensor,

@@ -2,7 +2,7 @@
  *
  * A convolution's int32 sum is proved here not to overflow, and its rescaled value to fit an
  * int32, whatever the pixels are: kernels of different instruction sets then cannot differ. */
-#include "engine/graph_check.h"
+#include "engine/graph/check.h"
 
 #include <math.h>
 #include <stdlib.h>

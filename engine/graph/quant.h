@@ -6,7 +6,7 @@
 #ifndef ENG_QUANT_H
 #define ENG_QUANT_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 /* Scale and zero point of channel c; per-tensor ones hold for every c. The tensor is quantised. */
 float eng_quant_scale(const struct eng_tensor *t, int c);

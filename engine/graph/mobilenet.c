@@ -4,7 +4,7 @@
  * `moment`) stays near 1 from layer to layer; quantised networks take the scales that this implies.
  * Nothing saturates and nothing dies out, as in a trained network: the arithmetic meets plausible
  * numbers, the answers mean nothing. */
-#include "engine/mobilenet.h"
+#include "engine/graph/mobilenet.h"
 
 #include <errno.h>
 #include <math.h>

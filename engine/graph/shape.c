@@ -1,6 +1,6 @@
 /* Shape inference: what each operator makes of its inputs' shapes. All sums in 64 bits, every
  * window bounded before it is used. */
-#include "engine/graph_check.h"
+#include "engine/graph/check.h"
 
 static int shape4(struct eng_tensor *ret, int64_t h, int64_t w, int64_t ch)
 {
