@@ -13,7 +13,7 @@
 #include "engine/base/fail.h"
 #include "engine/base/file.h"
 #include "engine/import.h"
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 #include "engine/manifest.h"
 #include "engine/graph/mobilenet.h"
 #include "engine/plan.h"

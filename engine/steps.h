@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 #include "engine/plan.h"
 #include "engine/graph/quant.h"
 

@@ -6,7 +6,7 @@
 #define ENG_KERNELS_F32_PACK_H
 
 #include <string.h>
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 enum {
     F32_DW_FLOATS = ENG_BLOCK * (1 + 9),

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 /* Clamps before it rounds: the bounds are whole numbers, so the result is the same, and no product
  * is too large for an int. A product that is no number counts as the upper bound, as vminps has

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 enum { ROUNDS = 60, PEAK_STEPS = 2000 };
 static const double SLICE_NS = 300e3; /* one timed run */
@@ -425,7 +425,7 @@ struct row {
 };
 #define KERNEL(op, isa, bits) {#op, #isa, bits, &eng_##op##_##isa},
 static const struct row rows[] = {
-#include "engine/kernels.def"
+#include "engine/kernels/kernels.def"
 };
 #undef KERNEL
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };

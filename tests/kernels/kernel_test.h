@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 static uint64_t kt_state;
 

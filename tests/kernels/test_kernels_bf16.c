@@ -50,7 +50,7 @@ static inline float weight_round(float x)
 int main(void)
 {
     static const struct kt_row rows[] = {
-#include "engine/kernels.def"
+#include "engine/kernels/kernels.def"
     };
 
     return kt_main("kernels_bf16", rows, sizeof(rows) / sizeof(rows[0]));

@@ -240,7 +240,7 @@ static void check_dwk(const void *row)
 int main(void)
 {
     static const struct kt_row rows[] = {
-#include "engine/kernels.def"
+#include "engine/kernels/kernels.def"
     };
 
     return kt_main("kernels_f32", rows, sizeof(rows) / sizeof(rows[0]));

@@ -566,7 +566,7 @@ static void check_picked(const void *unused)
             fail_msg("no level picks " #op " " #isa);                                              \
         assert_int_equal(eng_##op##_##isa.cpu_bits, bits);                                         \
     }
-#include "engine/kernels.def"
+#include "engine/kernels/kernels.def"
 #undef KERNEL
 }
 
@@ -589,7 +589,7 @@ static void check_picked(const void *unused)
 #define KERNEL(op, isa, bits) ROW_##op(isa, bits)
 static const struct kt_row rows[] = {
     {"every row can be picked", 0, NULL, check_picked},
-#include "engine/kernels.def"
+#include "engine/kernels/kernels.def"
 };
 
 int main(void)

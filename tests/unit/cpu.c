@@ -1,5 +1,5 @@
 /* CPU levels: names and bits agree both ways; dispatch never leaves a hole. */
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 #include <errno.h>
 #include <setjmp.h>

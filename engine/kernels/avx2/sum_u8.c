@@ -1,5 +1,5 @@
 /* Row sums and average pool, u8, AVX2. */
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 #define ISA avx2
 #define CPU_BITS ENG_CPU_AVX2

@@ -7,7 +7,7 @@
 
 #include <immintrin.h>
 
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 enum { LANES = 8, NR = 16 };
 

@@ -1,7 +1,7 @@
 /* u8 on AVX-512 without VNNI: activations and weights as int16, vpmaddwd on 512 bits. */
 #include <immintrin.h>
 
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 #define ISA avx512
 #define CPU_BITS ENG_CPU_AVX512

@@ -5,7 +5,7 @@
 
 #include <immintrin.h>
 
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 #define INLINE static inline __attribute__((always_inline))
 

@@ -5,7 +5,7 @@
 
 #include <arm_neon.h>
 
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 enum { LANES = 4, NR = 16 };
 

@@ -1,7 +1,7 @@
 /* u8 on SSE4.1: activations and weights as int16, pmaddwd. */
 #include <smmintrin.h>
 
-#include "engine/kernel.h"
+#include "engine/kernels/kernel.h"
 
 #define ISA sse41
 #define CPU_BITS ENG_CPU_SSE41

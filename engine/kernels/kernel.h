@@ -356,7 +356,7 @@ struct eng_kernels {
 void eng_kernels_choose(struct eng_kernels *ret, uint32_t cpu_bits);
 
 #define KERNEL(op, isa, bits) extern const struct eng_##op##_kernel eng_##op##_##isa;
-#include "engine/kernels.def"
+#include "engine/kernels/kernels.def"
 #undef KERNEL
 
 #endif
