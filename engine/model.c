@@ -12,12 +12,12 @@
 
 #include "engine/base/fail.h"
 #include "engine/base/file.h"
-#include "engine/import.h"
+#include "engine/importers/import.h"
 #include "engine/kernels/kernel.h"
-#include "engine/manifest.h"
+#include "engine/importers/manifest.h"
 #include "engine/graph/mobilenet.h"
 #include "engine/plan.h"
-#include "engine/press.h"
+#include "engine/importers/compressed.h"
 #include "engine/release.h"
 #include "engine/base/sha256.h"
 

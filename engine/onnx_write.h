@@ -3,7 +3,7 @@
 #define ENG_ONNX_WRITE_H
 
 #include "engine/graph/graph.h"
-#include "engine/protobuf.h"
+#include "engine/importers/protobuf.h"
 
 enum { ENG_OW_FLOAT = 1, ENG_OW_UINT8 = 2, ENG_OW_INT8 = 3, ENG_OW_INT32 = 6, ENG_OW_INT64 = 7 };
 enum { ENG_OW_NAME = 96 };

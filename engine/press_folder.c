@@ -9,9 +9,9 @@
 #include "engine/codebook.h"
 #include "engine/base/fail.h"
 #include "engine/folder.h"
-#include "engine/manifest.h"
+#include "engine/importers/manifest.h"
 #include "engine/plan.h"
-#include "engine/press_parts.h"
+#include "engine/importers/compressed_parts.h"
 #include "engine/quantize_parts.h"
 
 enum { MAX_FILE = 1 << 30 };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/press_parts.h"
+#include "engine/importers/compressed_parts.h"
 #include "engine/base/sha256.h"
 
 enum { CELL = 4096, SLOTS = 1024, WORDS = 256 };

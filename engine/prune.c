@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
-#include "engine/press_parts.h"
+#include "engine/importers/compressed_parts.h"
 #include "engine/prune_parts.h"
 
 enum {

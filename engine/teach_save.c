@@ -11,7 +11,7 @@
 #include "engine/base/fail.h"
 #include "engine/base/file.h"
 #include "engine/folder.h"
-#include "engine/manifest.h"
+#include "engine/importers/manifest.h"
 
 /* A name that our own files do not take. */
 static const char *new_name(const char *name)

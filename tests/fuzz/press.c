@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/press.h"
+#include "engine/importers/compressed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "engine/import.h"
+#include "engine/importers/import.h"
 #include "engine/plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -10,7 +10,7 @@
 #include <jansson.h>
 #include <cmocka.h>
 
-#include "engine/import.h"
+#include "engine/importers/import.h"
 
 static const char *shared(void)
 {

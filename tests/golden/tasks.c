@@ -9,8 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engine/flatbuffer.h"
-#include "engine/import.h"
+#include "engine/importers/flatbuffer.h"
+#include "engine/importers/import.h"
 
 /* tflite::BuiltinOperator */
 enum { ADD = 0, CONV_2D = 3, DEPTHWISE_CONV_2D = 4, RESIZE_BILINEAR = 23, ALL = -1, END = -2 };

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engine/import.h"
+#include "engine/importers/import.h"
 
 static const double MAX_LOGIT = 5e-4, MAX_PROBABILITY = 2e-5;
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "engine/import.h"
+#include "engine/importers/import.h"
 #include "engine/plan.h"
 #include "tests/unit/onnx_nets.h"
 #include "tests/unit/onnx_writer.h"

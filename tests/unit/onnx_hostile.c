@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "engine/import.h"
-#include "engine/onnx_wire.h"
+#include "engine/importers/import.h"
+#include "engine/importers/onnx_wire.h"
 #include "tests/unit/onnx_writer.h"
 
 static uint8_t whole[ONW_BYTES];

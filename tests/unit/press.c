@@ -16,7 +16,7 @@
 #include "engine/codebook.h"
 #include "engine/model.h"
 #include "engine/press_folder.h"
-#include "engine/press_parts.h"
+#include "engine/importers/compressed_parts.h"
 #include "tests/unit/put_file.h"
 #include "tests/unit/tflite_writer.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engine/import.h"
+#include "engine/importers/import.h"
 #include "engine/plan.h"
 
 static char err[512];

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "engine/base/file.h"
-#include "engine/import.h"
+#include "engine/importers/import.h"
 #include "tests/unit/tflite_writer.h"
 
 static _Alignas(64) uint8_t whole[TFW_BYTES];

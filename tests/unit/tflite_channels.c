@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "engine/import.h"
+#include "engine/importers/import.h"
 #include "engine/plan.h"
 #include "tests/unit/tflite_writer.h"
 

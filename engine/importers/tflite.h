@@ -2,7 +2,7 @@
 #ifndef ENG_IMPORT_TFLITE_H
 #define ENG_IMPORT_TFLITE_H
 
-#include "engine/flatbuffer.h"
+#include "engine/importers/flatbuffer.h"
 #include "engine/graph/graph.h"
 
 struct eng_tfl {

@@ -1,5 +1,5 @@
 /* ONNX operators that choose among channels (Split, Slice, a channel shuffle), and Resize. */
-#include "engine/import_onnx.h"
+#include "engine/importers/onnx.h"
 
 #include <math.h>
 #include <string.h>

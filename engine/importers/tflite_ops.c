@@ -1,6 +1,6 @@
 /* TFLite operators -> nodes. One function a family; what they may contain is checked later, by
  * eng_graph_check(), except what is needed here to resolve SAME padding and constant arguments. */
-#include "engine/import_tflite.h"
+#include "engine/importers/tflite.h"
 
 #include <errno.h>
 #include <math.h>

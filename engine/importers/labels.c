@@ -1,5 +1,5 @@
 /* Label files: one name a line. */
-#include "engine/manifest.h"
+#include "engine/importers/manifest.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* ONNX operators on elements, Concat, Softmax; and the table of all operators. */
-#include "engine/import_onnx.h"
+#include "engine/importers/onnx.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* TFLite operators that choose among channels, the last axis: SPLIT, SPLIT_V, STRIDED_SLICE, SLICE
  * and GATHER, each a list of channels. Of integers they compute shapes, which the file states. */
-#include "engine/import_tflite.h"
+#include "engine/importers/tflite.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* See protobuf.h. */
-#include "engine/protobuf.h"
+#include "engine/importers/protobuf.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Layers models: a Keras configuration -> nodes. A model may hold models (a backbone under a new
  * head is the usual one), each either a chain (Sequential) or a net with names (Functional). */
-#include "engine/import_tfjs.h"
+#include "engine/importers/tfjs.h"
 
 #include <errno.h>
 #include <math.h>

@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 #include "engine/graph/graph.h"
-#include "engine/import.h"
+#include "engine/importers/import.h"
 
 struct eng_tfj_weights;
 

@@ -1,5 +1,5 @@
 /* See onnx_wire.h. The walk knows from the generated descriptors which fields are messages. */
-#include "engine/onnx_wire.h"
+#include "engine/importers/onnx_wire.h"
 
 #include <errno.h>
 #include <stdlib.h>

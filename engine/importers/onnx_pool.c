@@ -1,5 +1,5 @@
 /* ONNX operators that slide a window over an image, and its padding. */
-#include "engine/import_onnx.h"
+#include "engine/importers/onnx.h"
 
 #include <errno.h>
 #include <string.h>

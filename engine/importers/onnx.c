@@ -2,7 +2,7 @@
  * attributes in import_onnx_data.c, the two orders of dimensions in import_onnx_form.c, operators
  * in the others. Everything is copied out of the protobuf structs, which go when the import ends.
  */
-#include "engine/import_onnx.h"
+#include "engine/importers/onnx.h"
 
 #include <errno.h>
 #include <math.h>
@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
-#include "engine/import.h"
+#include "engine/importers/import.h"
 #include "engine/onnx.pb-c.h"
-#include "engine/onnx_wire.h"
+#include "engine/importers/onnx_wire.h"
 
 enum { OLDEST_OPSET = 7, NEWEST_OPSET = 21 };
 

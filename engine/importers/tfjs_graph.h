@@ -2,7 +2,7 @@
 #ifndef ENG_IMPORT_TFJS_GRAPH_H
 #define ENG_IMPORT_TFJS_GRAPH_H
 
-#include "engine/import_tfjs.h"
+#include "engine/importers/tfjs.h"
 
 enum { ENG_TFJ_INTS = 8 };
 

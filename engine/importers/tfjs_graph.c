@@ -1,6 +1,6 @@
 /* Graph models: a GraphDef as JSON, pruned and fused by tensorflowjs_converter -> nodes. Only what
  * the one output needs is looked at. */
-#include "engine/import_tfjs_graph.h"
+#include "engine/importers/tfjs_graph.h"
 
 #include <errno.h>
 #include <stdlib.h>

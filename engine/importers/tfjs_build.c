@@ -1,6 +1,6 @@
 /* One node of our graph each, for both front ends. Shapes are inferred as nodes come: TF.js files
  * state none, and SAME padding, flattening and reshaping need them. */
-#include "engine/import_tfjs.h"
+#include "engine/importers/tfjs.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* Attributes of a GraphDef node as TF.js writes them: {"padding": {"s": "U0FNRQ=="}, "strides":
  * {"list": {"i": ["1", "2", "2", "1"]}}}. Integers may be strings (they are 64 bits wide), strings
  * are base64 or arrays of bytes. */
-#include "engine/import_tfjs_graph.h"
+#include "engine/importers/tfjs_graph.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* model.json by jansson: one row of a table per key. */
-#include "engine/manifest.h"
+#include "engine/importers/manifest.h"
 
 #include <dirent.h>
 #include <errno.h>

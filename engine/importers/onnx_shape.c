@@ -1,6 +1,6 @@
 /* ONNX operators that only give the same elements another shape, and the arithmetic on shapes that
  * exporters leave in a file (Shape, Gather, Slice, ...), which is done here. */
-#include "engine/import_onnx.h"
+#include "engine/importers/onnx.h"
 
 #include <errno.h>
 #include <string.h>

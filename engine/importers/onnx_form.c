@@ -1,6 +1,6 @@
 /* Values in the order that an operator needs, nodes with their shapes, and the quantisation that
  * DequantizeLinear and QuantizeLinear put around them. See import_onnx.h. */
-#include "engine/import_onnx.h"
+#include "engine/importers/onnx.h"
 
 #include <errno.h>
 #include <math.h>

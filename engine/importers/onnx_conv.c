@@ -1,6 +1,6 @@
 /* ONNX operators with weights: Conv, Gemm, MatMul, BatchNormalization. Weights are turned into the
  * graph's order here, once. */
-#include "engine/import_onnx.h"
+#include "engine/importers/onnx.h"
 
 #include <errno.h>
 #include <math.h>

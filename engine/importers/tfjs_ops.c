@@ -1,5 +1,5 @@
 /* The operators of a graph model, one function a family. */
-#include "engine/import_tfjs_graph.h"
+#include "engine/importers/tfjs_graph.h"
 
 #include <math.h>
 #include <string.h>

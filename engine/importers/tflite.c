@@ -2,7 +2,7 @@
  *
  * Field numbers are those of schema.fbs. Tensors are read when an operator first names them, so
  * that what no operator uses cannot hurt. Constants point into the file where alignment allows. */
-#include "engine/import.h"
+#include "engine/importers/import.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/base/half.h"
-#include "engine/import_tflite.h"
+#include "engine/importers/tflite.h"
 
 static int broken(struct eng_tfl *f)
 {

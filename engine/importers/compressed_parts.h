@@ -2,7 +2,7 @@
 #ifndef ENG_PRESS_PARTS_H
 #define ENG_PRESS_PARTS_H
 
-#include "engine/press.h"
+#include "engine/importers/compressed.h"
 
 struct eng_graph;
 struct eng_model;

@@ -2,7 +2,7 @@
  * https://www.tensorflow.org/js/guide/save_load and tfjs-core's io/types.ts (WeightsManifestEntry).
  *
  * Bytes are copied out piece by piece: a weight may straddle two shards, and none is aligned. */
-#include "engine/import_tfjs.h"
+#include "engine/importers/tfjs.h"
 
 #include <errno.h>
 #include <math.h>

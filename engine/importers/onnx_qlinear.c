@@ -1,7 +1,7 @@
 /* ONNX operators that take and give quanta, each with its scale and zero point as inputs (what ONNX
  * Runtime's quantiser writes as "QOperator"): the operator on real numbers that stands behind the
  * name, between a DequantizeLinear and a QuantizeLinear that the node itself says. */
-#include "engine/import_onnx.h"
+#include "engine/importers/onnx.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* Names of layers or graph nodes, and an order in which the wanted one can be computed: depth
  * first, without recursion (a file may chain as many as it likes), each visited once. */
-#include "engine/import_tfjs.h"
+#include "engine/importers/tfjs.h"
 
 #include <errno.h>
 #include <stdlib.h>

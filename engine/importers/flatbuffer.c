@@ -1,5 +1,5 @@
 /* A small FlatBuffers reader for untrusted bytes: one check in span() carries all the rest. */
-#include "engine/flatbuffer.h"
+#include "engine/importers/flatbuffer.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  *
  * Two kinds share the weight manifest: layers models (a Keras configuration, import_tfjs_layers.c)
  * and graph models (a TensorFlow GraphDef as JSON, import_tfjs_graph.c). */
-#include "engine/import_tfjs.h"
+#include "engine/importers/tfjs.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,13 +1,13 @@
 /* The reader of compressed model files: everything that a file says is checked before it is used.
  */
-#include "engine/press.h"
+#include "engine/importers/compressed.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/base/fail.h"
-#include "engine/press_parts.h"
+#include "engine/importers/compressed_parts.h"
 #include "engine/base/sha256.h"
 
 enum { MOST_SHRUNK = 33 }; /* a word of 4 bytes in 1 bit */

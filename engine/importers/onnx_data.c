@@ -1,5 +1,5 @@
 /* Constants and attributes of ONNX files: every count, type and size is checked here. */
-#include "engine/import_onnx.h"
+#include "engine/importers/onnx.h"
 
 #include <errno.h>
 #include <string.h>
