@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 #include "engine/graph/quant.h"
 #include "engine/base/topk.h"
 

@@ -16,9 +16,9 @@
 #include "engine/kernels/kernel.h"
 #include "engine/importers/manifest.h"
 #include "engine/graph/mobilenet.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 #include "engine/importers/compressed.h"
-#include "engine/release.h"
+#include "engine/plan/release.h"
 #include "engine/base/sha256.h"
 
 struct eng_model {

@@ -10,7 +10,7 @@
 #include "engine/base/fail.h"
 #include "engine/folder.h"
 #include "engine/importers/manifest.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 #include "engine/importers/compressed_parts.h"
 #include "engine/quantize_parts.h"
 

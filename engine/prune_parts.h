@@ -3,7 +3,7 @@
 #ifndef ENG_PRUNE_PARTS_H
 #define ENG_PRUNE_PARTS_H
 
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 
 enum { ENG_PRUNE_OUTPUTS = 16 };
 

@@ -10,7 +10,7 @@
 
 #include "engine/context.h"
 #include "engine/base/fail.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 #include "engine/graph/quant.h"
 #include "engine/quantize_parts.h"
 #include "engine/base/topk.h"

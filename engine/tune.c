@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
-#include "engine/steps.h"
-#include "engine/strips.h"
+#include "engine/plan/steps.h"
+#include "engine/plan/strips.h"
 
 enum { ROUNDS = 6, CONFIRMATIONS = 8, FORMAT = 2 };
 

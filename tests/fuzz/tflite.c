@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "engine/importers/import.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

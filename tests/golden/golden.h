@@ -2,7 +2,7 @@
 #ifndef TESTS_GOLDEN_H
 #define TESTS_GOLDEN_H
 
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 
 enum { GOLDEN_IMAGES = 8 };
 

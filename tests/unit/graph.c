@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "engine/graph/check.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 #include "tests/unit/tiny_graph.h"
 
 static char err[256];

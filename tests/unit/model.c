@@ -15,7 +15,7 @@
 #include "engine/context.h"
 #include "engine/base/file.h"
 #include "engine/importers/manifest.h"
-#include "engine/release.h"
+#include "engine/plan/release.h"
 #include "engine/base/sha256.h"
 #include "tests/unit/onnx_writer.h"
 #include "tests/unit/tflite_writer.h"

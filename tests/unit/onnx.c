@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "engine/importers/import.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 #include "tests/unit/onnx_nets.h"
 #include "tests/unit/onnx_writer.h"
 

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "engine/importers/import.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 #include "tests/unit/onnx_writer.h"
 
 static _Alignas(64) uint8_t whole[ONW_BYTES];

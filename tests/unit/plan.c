@@ -1,6 +1,6 @@
 /* The fast plan against the reference plan on random graphs: equal bits for quantised types, a
  * tolerance for float; and equal bits for every batch, slot, team and kernel set. */
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engine/bands.h"
+#include "engine/plan/bands.h"
 #include "tests/unit/tiny_graph.h"
 
 enum { MAX_BATCH = 5, MAX_THREADS = 4 };

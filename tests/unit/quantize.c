@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "engine/context.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 #include "engine/quantize_parts.h"
 #include "tests/unit/put_file.h"
 

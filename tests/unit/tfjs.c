@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "engine/importers/import.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 
 static char err[512];
 

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "engine/importers/import.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 #include "tests/unit/tflite_writer.h"
 
 static _Alignas(64) uint8_t whole[TFW_BYTES];

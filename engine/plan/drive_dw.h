@@ -2,7 +2,7 @@
 #ifndef ENG_DRIVE_DW_H
 #define ENG_DRIVE_DW_H
 
-#include "engine/steps.h"
+#include "engine/plan/steps.h"
 
 /* Output rows y0 .. y1-1 of one channel block of one image. `in`: the image's block 0, blocks
  * in_stride bytes apart; `out`: where row y0 goes, rows out_w pixels apart. */

@@ -1,7 +1,7 @@
 /* Convolutions: the first one from pixels, everything that becomes a pointwise (1x1, fully
  * connected, other kernels by gathered patches), depthwise 3x3, and depthwise fused with the
  * pointwise that follows. */
-#include "engine/lower.h"
+#include "engine/plan/lower.h"
 
 /* All of x, w, y real, or all quantised: what the kernels of the fast plan take. */
 static int types_fit(const struct eng_lower *l, const struct eng_node *n)

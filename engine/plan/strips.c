@@ -1,11 +1,11 @@
 /* Which steps go in strips, how many waves, and the waves themselves. */
-#include "engine/strips.h"
+#include "engine/plan/strips.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/bands.h"
+#include "engine/plan/bands.h"
 #include "engine/base/clock.h"
 
 struct design {

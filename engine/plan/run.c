@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/bands.h"
+#include "engine/plan/bands.h"
 #include "engine/base/clock.h"
 #include "engine/base/fail.h"
-#include "engine/strips.h"
+#include "engine/plan/strips.h"
 
 enum { MAX_BATCH = 1024, MAX_MEMBERS = 256 };
 

@@ -4,7 +4,7 @@
  * The model counts cycles of one core: multiply-adds at the kernels' rate, tiles rounded up,
  * weights and A-panels that fall out of L1 or L2 at the rate of the next level, a fixed price for a
  * unit and for a barrier. The candidate with the shortest makespan wins. */
-#include "engine/steps.h"
+#include "engine/plan/steps.h"
 
 enum {
     L1_PANEL = 28 << 10,       /* bytes of an A-panel that stay in L1 beside one panel of weights */

@@ -1,7 +1,7 @@
 /* Drivers of what works on whole channel blocks without a product of matrices: pools with windows,
  * products and sums with one value a channel, activations of floats, depthwise of any window,
  * concatenation along channels. */
-#include "engine/maps.h"
+#include "engine/plan/maps.h"
 
 #include <math.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 
 #include "engine/kernels/kernel.h"
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 #include "engine/graph/quant.h"
 
 /* How a value holds a tensor. For u8 and f32 tensors the first two are one. In a bf16 plan the last

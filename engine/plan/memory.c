@@ -1,6 +1,6 @@
 /* Life spans -> offsets in one arena: largest first into the lowest gap, within a few per cent of
  * the best for chains of layers. */
-#include "engine/arena.h"
+#include "engine/plan/memory.h"
 
 #include <errno.h>
 #include <stdlib.h>

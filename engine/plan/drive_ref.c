@@ -4,7 +4,7 @@
 
 #include "engine/base/bf16.h"
 #include "engine/kernels/ref/ref.h"
-#include "engine/steps.h"
+#include "engine/plan/steps.h"
 
 static void split_images(const struct eng_step *s, int batch, int members, struct eng_split *ret)
 {

@@ -1,5 +1,5 @@
 /* Gives constants back while they are packed. Tensors of a file may share bytes: those wait. */
-#include "engine/release.h"
+#include "engine/plan/release.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #ifndef ENG_STRIPS_H
 #define ENG_STRIPS_H
 
-#include "engine/steps.h"
+#include "engine/plan/steps.h"
 
 /* What a step of the chain makes in one wave of one band: rows y0 .. y1-1. Its buffer then holds
  * rows lo .. y1-1. */

@@ -1,6 +1,6 @@
 /* Making and asking a plan: the lowering (lower.c) appends values and steps, then life spans turn
  * into offsets. */
-#include "engine/lower.h"
+#include "engine/plan/lower.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "engine/arena.h"
+#include "engine/plan/memory.h"
 #include "engine/base/fail.h"
 
 /* Above this size, pages of 2 MB: fp32 weights and arenas stream through more small pages than the

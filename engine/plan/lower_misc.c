@@ -1,6 +1,6 @@
 /* What stands between convolutions: global pools, sums, tables for quantised activations, and
  * nodes that are only another view of the same bytes. */
-#include "engine/lower.h"
+#include "engine/plan/lower.h"
 
 #include <math.h>
 

@@ -2,7 +2,7 @@
 #ifndef ENG_LOWER_H
 #define ENG_LOWER_H
 
-#include "engine/steps.h"
+#include "engine/plan/steps.h"
 
 struct eng_lower {
     struct eng_plan *p;

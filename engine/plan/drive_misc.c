@@ -1,6 +1,6 @@
 /* Drivers of what stands between convolutions and behind them: global average pool, sum of two
  * tensors, tables, softmax. */
-#include "engine/bands.h"
+#include "engine/plan/bands.h"
 #include "engine/base/bf16.h"
 #include "engine/kernels/ref/ref.h"
 

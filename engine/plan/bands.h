@@ -8,7 +8,7 @@
 #ifndef ENG_BANDS_H
 #define ENG_BANDS_H
 
-#include "engine/steps.h"
+#include "engine/plan/steps.h"
 
 enum { ENG_MAX_BANDS = 8 };
 

@@ -1,6 +1,6 @@
 /* Drivers of the first convolution and of a depthwise that stands alone. */
-#include "engine/bands.h"
-#include "engine/drive_dw.h"
+#include "engine/plan/bands.h"
+#include "engine/plan/drive_dw.h"
 
 static void split_conv3(const struct eng_step *s, int batch, int members, struct eng_split *ret)
 {

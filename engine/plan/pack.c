@@ -1,6 +1,6 @@
 /* Weights of a node into the tile layout of the chosen kernels: from the file's type and order to
  * the canonical form that kernel.h asks for (u8 quanta, zero point + 128 for i8), then pack(). */
-#include "engine/lower.h"
+#include "engine/plan/lower.h"
 
 #include <errno.h>
 #include <stdlib.h>

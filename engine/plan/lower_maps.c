@@ -1,12 +1,12 @@
 /* Lowering to the drivers of drive_maps.c: what otherwise would leave the channel blocks for a
  * reference operator and come back. Types that these drivers lack (bf16) still do. */
-#include "engine/maps.h"
+#include "engine/plan/maps.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "engine/kernels/ref/ref.h"
-#include "engine/lower.h"
+#include "engine/plan/lower.h"
 
 /* The C16 type of all three if it is one that the drivers know, else -1. */
 static int type_of(const struct eng_lower *l, const struct eng_tensor *x,

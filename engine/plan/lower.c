@@ -1,6 +1,6 @@
 /* The frame of the lowering: values, representations and conversions between them, and the order in
  * which the lower_*.c files are asked for each node. */
-#include "engine/lower.h"
+#include "engine/plan/lower.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,13 +1,13 @@
 /* Which values go in bands, and where. A value does if its maker works by bands and so do all its
  * readers; each band holds what its part of every reader's window asks for. */
-#include "engine/bands.h"
+#include "engine/plan/bands.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/arena.h"
-#include "engine/strips.h"
+#include "engine/plan/memory.h"
+#include "engine/plan/strips.h"
 
 enum {
     LEAST_ROWS = 3,    /* of a band of a map: with fewer it would be mostly halo */

@@ -7,8 +7,8 @@
  * the traffic, or when there are more members than bands. */
 #include <string.h>
 
-#include "engine/bands.h"
-#include "engine/drive_dw.h"
+#include "engine/plan/bands.h"
+#include "engine/plan/drive_dw.h"
 
 enum { AHEAD = 6 }; /* blocks between prefetch and use */
 

@@ -2,7 +2,7 @@
 #ifndef ENG_MAPS_H
 #define ENG_MAPS_H
 
-#include "engine/steps.h"
+#include "engine/plan/steps.h"
 
 enum eng_map_kind {
     ENG_MAP_MAX, /* of windows */
