@@ -17,7 +17,7 @@
 #define ENG_PRUNE_H
 
 #include "engine/model.h"
-#include "engine/press_folder.h"
+#include "engine/compress.h"
 #include "engine/team.h"
 
 struct eng_pruner;

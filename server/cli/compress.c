@@ -1,7 +1,7 @@
 /* `compress`: a model's files made smaller, and a table of what that saves and costs: bytes, time
  * to load, time of a run, answers. */
 #include "engine/context.h"
-#include "engine/press_folder.h"
+#include "engine/compress.h"
 #include "server/cli/picture_paths.h"
 #include "server/base/clock.h"
 #include "server/cli/commands.h"

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "engine/codebook.h"
+#include "engine/optimize/codebook.h"
 #include "engine/model.h"
-#include "engine/press_folder.h"
+#include "engine/compress.h"
 #include "engine/importers/compressed_parts.h"
 #include "tests/unit/put_file.h"
 #include "tests/unit/tflite_writer.h"

@@ -15,11 +15,11 @@
 #include <cmocka.h>
 
 #include "engine/context.h"
-#include "engine/folder.h"
+#include "engine/optimize/folder.h"
 #include "engine/graph/mobilenet.h"
 #include "engine/prune.h"
-#include "engine/prune_parts.h"
-#include "engine/quantize_parts.h"
+#include "engine/optimize/prune_parts.h"
+#include "engine/optimize/quantize_parts.h"
 
 static char err[512], root[64];
 static uint32_t seed;

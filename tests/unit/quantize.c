@@ -15,7 +15,7 @@
 
 #include "engine/context.h"
 #include "engine/plan/plan.h"
-#include "engine/quantize_parts.h"
+#include "engine/optimize/quantize_parts.h"
 #include "tests/unit/put_file.h"
 
 static char err[512];

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "engine/prune_parts.h"
+#include "engine/optimize/prune_parts.h"
 
 enum {
     PIXELS = 400, /* of a picture, at most, that a layer learns from */

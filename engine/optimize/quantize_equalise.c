@@ -6,7 +6,7 @@
  * The first layer's weights have a scale a channel, so that dividing them costs nothing; what is
  * balanced is the activation against the second layer's weights. Against a depthwise layer, whose
  * channels have scales of their own too, the activation alone decides. */
-#include "engine/quantize_parts.h"
+#include "engine/optimize/quantize_parts.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,18 +1,18 @@
 /* See press_folder.h. The manifest is the old one but for the names of the files. */
-#include "engine/press_folder.h"
+#include "engine/compress.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/codebook.h"
+#include "engine/optimize/codebook.h"
 #include "engine/base/fail.h"
-#include "engine/folder.h"
+#include "engine/optimize/folder.h"
 #include "engine/importers/manifest.h"
 #include "engine/plan/plan.h"
 #include "engine/importers/compressed_parts.h"
-#include "engine/quantize_parts.h"
+#include "engine/optimize/quantize_parts.h"
 
 enum { MAX_FILE = 1 << 30 };
 

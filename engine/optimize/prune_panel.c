@@ -1,6 +1,6 @@
 /* See prune_parts.h. Taking input j away costs |w_j|^2 / inverse_jj; the others then change by
  * -inverse_ij / inverse_jj * w_j, and the inverse loses what it has in common with row j. */
-#include "engine/prune_parts.h"
+#include "engine/optimize/prune_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Histograms that widen as values come (so one pass is enough), and the ranges read off them. */
-#include "engine/quantize_parts.h"
+#include "engine/optimize/quantize_parts.h"
 
 #include <errno.h>
 #include <math.h>

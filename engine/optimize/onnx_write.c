@@ -2,9 +2,9 @@
  * DequantizeLinear around it (a float graph: without), which runtimes fuse into integer kernels.
  * Images become NCHW, the batch stays open. Field numbers: onnx.proto, IR version 7. */
 #include "engine/graph/check.h"
-#include "engine/onnx_write.h"
+#include "engine/optimize/onnx_write.h"
 #include "engine/graph/quant.h"
-#include "engine/quantize_parts.h"
+#include "engine/optimize/quantize_parts.h"
 
 #include <errno.h>
 #include <math.h>

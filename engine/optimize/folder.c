@@ -1,5 +1,5 @@
 /* See folder.h. */
-#include "engine/folder.h"
+#include "engine/optimize/folder.h"
 
 #include <errno.h>
 #include <jansson.h>

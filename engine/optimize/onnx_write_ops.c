@@ -1,6 +1,6 @@
 /* The operators of the ONNX writer, in float: one function a family. */
 #include "engine/graph/check.h"
-#include "engine/onnx_write.h"
+#include "engine/optimize/onnx_write.h"
 
 #include <errno.h>
 #include <math.h>

@@ -12,7 +12,7 @@
 #include "engine/base/fail.h"
 #include "engine/plan/plan.h"
 #include "engine/graph/quant.h"
-#include "engine/quantize_parts.h"
+#include "engine/optimize/quantize_parts.h"
 #include "engine/base/topk.h"
 
 enum { PEAKS, HISTOGRAMS, COMPARE, DONE };

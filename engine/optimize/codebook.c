@@ -1,7 +1,7 @@
 /* See codebook.h. In one dimension the clusters are intervals of the sorted weights, so that a step
  * of Lloyd's algorithm needs no pass over them: their ends by bisection, their means by sums over
  * all that is smaller. */
-#include "engine/codebook.h"
+#include "engine/optimize/codebook.h"
 
 #include <errno.h>
 #include <math.h>

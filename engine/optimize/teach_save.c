@@ -10,7 +10,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/base/file.h"
-#include "engine/folder.h"
+#include "engine/optimize/folder.h"
 #include "engine/importers/manifest.h"
 
 /* A name that our own files do not take. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
-#include "engine/prune_parts.h"
+#include "engine/optimize/prune_parts.h"
 
 enum { OUTPUTS = ENG_PRUNE_OUTPUTS };
 static const double DAMPING = 0.01, DAMPING_FEW = 0.1;

@@ -3,7 +3,7 @@
  * Every tensor that is computed gets a u8 twin; what only exists in float (the final softmax, batch
  * norms that nothing absorbed, PRELU) runs between DEQUANTIZE and QUANTIZE. Ranges of layers that
  * clamp start at their bound, so that the clamp is the type's own saturation. */
-#include "engine/quantize_parts.h"
+#include "engine/optimize/quantize_parts.h"
 
 #include <errno.h>
 #include <math.h>

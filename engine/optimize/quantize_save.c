@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
-#include "engine/folder.h"
-#include "engine/quantize_parts.h"
+#include "engine/optimize/folder.h"
+#include "engine/optimize/quantize_parts.h"
 
 int eng_quantizer_save(const struct eng_quantizer *q, const char *dir, const char *source,
                        char *err, size_t errlen)

@@ -11,7 +11,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/importers/compressed_parts.h"
-#include "engine/prune_parts.h"
+#include "engine/optimize/prune_parts.h"
 
 enum {
     LEAST = 32,      /* inputs and outputs of a layer that is worth it */
