@@ -13,7 +13,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/importers/import.h"
-#include "engine/onnx.pb-c.h"
+#include "engine/importers/onnx.pb-c.h"
 #include "engine/importers/onnx_wire.h"
 
 enum { OLDEST_OPSET = 7, NEWEST_OPSET = 21 };

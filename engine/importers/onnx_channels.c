@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/onnx.pb-c.h"
+#include "engine/importers/onnx.pb-c.h"
 
 /* ---- choosing channels ---- */
 

@@ -6,7 +6,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/base/half.h"
-#include "engine/onnx.pb-c.h"
+#include "engine/importers/onnx.pb-c.h"
 
 size_t eng_onnx_elements(const struct eng_onnx_value *v)
 {

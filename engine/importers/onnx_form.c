@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "engine/graph/check.h"
-#include "engine/onnx.pb-c.h"
+#include "engine/importers/onnx.pb-c.h"
 
 static struct eng_tensor *tensor(const struct eng_onnx_op *op, int index)
 {

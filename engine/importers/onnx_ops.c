@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/onnx.pb-c.h"
+#include "engine/importers/onnx.pb-c.h"
 
 static struct eng_onnx_value *given(const struct eng_onnx_op *op, int i)
 {

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "engine/onnx.pb-c.h"
+#include "engine/importers/onnx.pb-c.h"
 
 enum { MAX_LIST = 64 }; /* of shape arithmetic */
 

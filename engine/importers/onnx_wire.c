@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/base/fail.h"
-#include "engine/onnx.pb-c.h"
+#include "engine/importers/onnx.pb-c.h"
 
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 
