@@ -96,7 +96,7 @@ struct srv {
     struct srv_req *requests;    /* all live ones */
     atomic_size_t request_bytes; /* in their arenas */
     uint64_t calls;              /* ever; part of the ids that we give */
-    int comparisons;             /* requests of compare.h that are open */
+    int comparisons;             /* requests of canary.h that are open */
     int calls_open;              /* between request line and reply */
 
     enum srv_phase phase;

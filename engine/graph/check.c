@@ -1,7 +1,7 @@
 /* Trust: after eng_graph_check() every index, shape, constant and quantisation of a graph is sound.
  *
  * The frame is here: tensors, order of nodes, input and output, logits and embedding. Shapes of
- * each operator are in graph_shape.c, types and arithmetic in graph_arith.c. */
+ * each operator are in shape.c, types and arithmetic in arith.c. */
 #include "engine/graph/check.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* What the parts of eng_graph_check() share. Internal to graph_check.c, graph_shape.c and
- * graph_arith.c. */
+/* What the parts of eng_graph_check() share. Internal to check.c, shape.c and
+ * arith.c. */
 #ifndef ENG_GRAPH_CHECK_H
 #define ENG_GRAPH_CHECK_H
 

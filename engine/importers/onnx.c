@@ -1,5 +1,5 @@
 /* ONNX file -> graph: the frame. Names, the model's ends and the order of nodes are here; data and
- * attributes in import_onnx_data.c, the two orders of dimensions in import_onnx_form.c, operators
+ * attributes in onnx_data.c, the two orders of dimensions in onnx_form.c, operators
  * in the others. Everything is copied out of the protobuf structs, which go when the import ends.
  */
 #include "engine/importers/onnx.h"

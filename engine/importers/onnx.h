@@ -66,7 +66,7 @@ struct eng_onnx_op {
     struct eng_tensor shape; /* rank > 0: of the output, where the operator leaves it open */
 };
 
-/* ---- import_onnx.c ---- */
+/* ---- onnx.c ---- */
 
 /* NULL: no such value. */
 struct eng_onnx_value *eng_onnx_find(const struct eng_onnx *f, const char *name);
@@ -75,7 +75,7 @@ int eng_onnx_fail(const struct eng_onnx_op *op, int code, const char *format, ..
     __attribute__((format(printf, 3, 4)));
 int eng_onnx_no_memory(const struct eng_onnx_op *op);
 
-/* ---- import_onnx_data.c ---- */
+/* ---- onnx_data.c ---- */
 
 /* The constant of a file into v; `who` names it in messages. */
 int eng_onnx_load(struct eng_onnx *f, const struct Onnx__TensorProto *t, const char *who,
@@ -106,7 +106,7 @@ int eng_onnx_listed(struct eng_onnx_op *op);
 /* A graph tensor of n floats, to be filled in. */
 int eng_onnx_new_vector(struct eng_onnx_op *op, int n, float **ret_data);
 
-/* ---- import_onnx_form.c ---- */
+/* ---- onnx_form.c ---- */
 
 /* Graph tensor of a computed input, in this order; real: as floats, even if it has quanta. */
 int eng_onnx_form(struct eng_onnx_op *op, int i, enum eng_onnx_order order, int real);
@@ -130,7 +130,7 @@ int eng_onnx_alias(struct eng_onnx_op *op, const struct eng_onnx_value *v);
 /* Scale and zero point, inputs 1 and 2, of QuantizeLinear and DequantizeLinear. */
 int eng_onnx_quant(const struct eng_onnx_op *op, struct eng_quant *ret, enum eng_type *ret_type);
 
-/* ---- operators: import_onnx_conv.c, _pool.c, _shape.c, _ops.c ---- */
+/* ---- operators: onnx_conv.c, _pool.c, _shape.c, _ops.c ---- */
 
 int eng_onnx_add(struct eng_onnx_op *op);
 int eng_onnx_conv(struct eng_onnx_op *op);
@@ -149,7 +149,7 @@ int eng_onnx_transpose(struct eng_onnx_op *op);
 int eng_onnx_shape(struct eng_onnx_op *op);
 int eng_onnx_gather(struct eng_onnx_op *op);
 int eng_onnx_slice(struct eng_onnx_op *op);
-/* import_onnx_channels.c */
+/* onnx_channels.c */
 int eng_onnx_split(struct eng_onnx_op *op);
 int eng_onnx_gather_channels(struct eng_onnx_op *op);
 int eng_onnx_slice_channels(struct eng_onnx_op *op);

@@ -1,5 +1,5 @@
 /* Values in the order that an operator needs, nodes with their shapes, and the quantisation that
- * DequantizeLinear and QuantizeLinear put around them. See import_onnx.h. */
+ * DequantizeLinear and QuantizeLinear put around them. See onnx.h. */
 #include "engine/importers/onnx.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* TensorFlow.js: model.json and the shards beside it.
  *
- * Two kinds share the weight manifest: layers models (a Keras configuration, import_tfjs_layers.c)
- * and graph models (a TensorFlow GraphDef as JSON, import_tfjs_graph.c). */
+ * Two kinds share the weight manifest: layers models (a Keras configuration, tfjs_layers.c)
+ * and graph models (a TensorFlow GraphDef as JSON, tfjs_graph.c). */
 #include "engine/importers/tfjs.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* TensorFlow Lite file -> graph: tables, tensors and buffers; operators in import_tflite_ops.c.
+/* TensorFlow Lite file -> graph: tables, tensors and buffers; operators in tflite_ops.c.
  *
  * Field numbers are those of schema.fbs. Tensors are read when an operator first names them, so
  * that what no operator uses cannot hurt. Constants point into the file where alignment allows. */

@@ -58,7 +58,7 @@ int eng_tfl_finish(struct eng_tfl_build *b);
 int eng_tfl_option(const struct eng_tfl_build *b, int field, int otherwise);
 int eng_tfl_flag(const struct eng_tfl_build *b, int field);
 
-/* ---- import_tflite_channels.c ---- */
+/* ---- tflite_channels.c ---- */
 
 int eng_tfl_shape_arithmetic(struct eng_tfl_build *b);
 int eng_tfl_split(struct eng_tfl_build *b);

@@ -1,4 +1,4 @@
-/* See press_folder.h. The manifest is the old one but for the names of the files. */
+/* See compress.h. The manifest is the old one but for the names of the files. */
 #include "engine/compress.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
 /* The inside of a plan: values, steps, drivers, and the memory of a run. Shared by the planner
- * (plan.c, lower_*.c, pack.c, plan_cost.c), the drivers (drive_*.c) and run.c; nobody else.
+ * (plan.c, lower_*.c, pack.c, units.c), the drivers (drive_*.c) and run.c; nobody else.
  *
  * A *value* is a buffer that holds one representation of one graph tensor, image after image. A
  * *step* reads and writes values through a *driver*: C code without ISA flags that cuts the work
  * into units and calls micro-kernels. How many units, and how large, is a *split*: chosen by
- * plan_cost.c for a batch and a number of members; it never changes a result. */
+ * units.c for a batch and a number of members; it never changes a result. */
 #ifndef ENG_STEPS_H
 #define ENG_STEPS_H
 
@@ -321,7 +321,7 @@ extern const struct eng_driver eng_drive_add;
 extern const struct eng_driver eng_drive_lut;
 extern const struct eng_driver eng_drive_softmax;
 
-/* ---- plan_cost.c: all choices of size ---- */
+/* ---- units.c: all choices of size ---- */
 void eng_cost_images(int batch, struct eng_split *ret); /* a unit per image */
 void eng_cost_blocks(int blocks, size_t block_bytes, int batch, int members,
                      struct eng_split *ret); /* cheap, by channel block */

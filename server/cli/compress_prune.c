@@ -1,4 +1,4 @@
-/* See prune.h. */
+/* See compress_prune.h. */
 #include "server/cli/compress_prune.h"
 
 #include "server/cli/team_threads.h"

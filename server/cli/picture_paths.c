@@ -1,4 +1,4 @@
-/* See album.h. */
+/* See picture_paths.h. */
 #include "server/cli/picture_paths.h"
 
 #include "server/base/read_file.h"

@@ -1,4 +1,4 @@
-/* Metadata, configuration, statistics, index and log settings over gRPC: what api_oip_info.c says
+/* Metadata, configuration, statistics, index and log settings over gRPC: what oip_info.c says
  * over HTTP, from the same descriptions. */
 #include "server/handlers/admission.h"
 #include "server/handlers/call.h"

@@ -1,4 +1,4 @@
-/* See new_model.h. */
+/* See new_version.h. */
 #include "server/repository/new_version.h"
 
 #include <dirent.h>

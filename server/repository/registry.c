@@ -1,4 +1,4 @@
-/* Names, families, labels and the default of what repository.c has read. */
+/* Names, families, labels and the default of what folder.c has read. */
 #include "server/repository/registry.h"
 
 #include "server/repository/folder.h"

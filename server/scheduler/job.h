@@ -15,7 +15,7 @@ struct srv_model;
 struct srv_req;
 
 enum srv_job_state {
-    SRV_JOB_NEW,       /* also: waits for the answer of another one (share.h) */
+    SRV_JOB_NEW,       /* also: waits for the answer of another one (coalesce.h) */
     SRV_JOB_QUEUED,    /* in a model's queue */
     SRV_JOB_RUNNING,   /* on a worker */
     SRV_JOB_DONE,      /* has predictions */
@@ -67,7 +67,7 @@ struct srv_job {
     uint32_t width, height; /* 0: not known */
 
     struct srv_job *next; /* in a list of its holder */
-    int elsewhere;        /* is not in the queue: share.h has its answer, or will have it */
+    int elsewhere;        /* is not in the queue: coalesce.h has its answer, or will have it */
     struct srv_flight *flight;
 
     /* The answer: written by the worker, read by the loop once the job is in the completion list.

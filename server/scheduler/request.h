@@ -81,7 +81,7 @@ struct srv_req {
     int retry_after_s; /* set where admission refuses */
     int counted;       /* images that the control law knows of */
     char compare[SRV_LABEL_MAX]; /* label whose answer is to be compared; "": none */
-    int sharing;                 /* takes part in what share.h does; fixed when it is made */
+    int sharing;                 /* takes part in what coalesce.h does; fixed when it is made */
     int shadow;                  /* no client's: a comparison */
     srv_req_done_fn *done;
     srv_req_part_fn *part; /* NULL: only `done` matters */
