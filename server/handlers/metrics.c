@@ -1,6 +1,7 @@
 /* Counts on the loop thread, so nothing here is atomic. */
 #include "server/handlers/metrics.h"
 
+#include "protocol/utf8.h"
 #include "server/base/clock.h"
 #include "server/transport/http.h"
 #include "server/repository/registry.h"
@@ -11,6 +12,7 @@
 #include "server/srv.h"
 
 #include <malloc.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +164,46 @@ static void one(FILE *f, const char *name, const char *type, const char *help, d
     fprintf(f, "mobilenetd_%s %.15g\n", name, value);
 }
 
+/* What clients of the repository wrote (names of folders, members of manifests) must not end the
+ * value or the line, and must be UTF-8: one bad byte and the scraper takes nothing at all. */
+static void put_value(FILE *f, const char *s)
+{
+    size_t n = 0;
+    for (size_t left = strlen(s); left > 0; s += n, left -= n) {
+        int valid = proto_utf8_char(s, left);
+        n = valid > 0 ? (size_t)valid : 1;
+        if (!valid)
+            fputs("\xef\xbf\xbd", f);
+        else if (*s == '\n')
+            fputs("\\n", f);
+        else
+            fprintf(f, "%s%.*s", *s == '"' || *s == '\\' ? "\\" : "", (int)n, s);
+    }
+}
+
+/* `mobilenetd_NAME{KEY="VALUE",…} `, from pairs with a NULL behind the last; the sample follows. */
+static void labelled(FILE *f, const char *name, ...) __attribute__((sentinel));
+static void labelled(FILE *f, const char *name, ...)
+{
+    const char *key, *before = "{";
+    va_list ap;
+    fprintf(f, "mobilenetd_%s", name);
+    va_start(ap, name);
+    while ((key = va_arg(ap, const char *))) {
+        fprintf(f, "%s%s=\"", before, key);
+        put_value(f, va_arg(ap, const char *));
+        putc('"', f);
+        before = ",";
+    }
+    va_end(ap);
+    fputs("} ", f);
+}
+
+static void count(FILE *f, uint64_t value)
+{
+    fprintf(f, "%llu\n", (unsigned long long)value);
+}
+
 static void put_requests(FILE *f, const struct srv_metrics *m)
 {
     head(f, "requests_total", "counter",
@@ -237,17 +279,18 @@ static void put_images(FILE *f, const struct srv_registry *r)
                     {"gone", s->gone},
                     {"refused_queue", s->refused},
                     {"refused_deadline", s->hopeless}};
-        for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++)
-            fprintf(f, "mobilenetd_images_total{model=\"%s\",version=\"%s\",outcome=\"%s\"} %llu\n",
-                    r->models[i]->info->name, r->models[i]->info->version, rows[k].outcome,
-                    (unsigned long long)rows[k].n);
+        for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+            labelled(f, "images_total", "model", r->models[i]->info->name, "version",
+                     r->models[i]->info->version, "outcome", rows[k].outcome, NULL);
+            count(f, rows[k].n);
+        }
     }
 }
 
 static void of_model(FILE *f, const char *name, const struct srv_model *m, double value)
 {
-    fprintf(f, "mobilenetd_%s{model=\"%s\",version=\"%s\"} %.15g\n", name, m->info->name,
-            m->info->version, value);
+    labelled(f, name, "model", m->info->name, "version", m->info->version, NULL);
+    fprintf(f, "%.15g\n", value);
 }
 
 /* Versions beside the standard one that have a name. */
@@ -273,9 +316,9 @@ static void put_labels(FILE *f, const struct srv_registry *r)
                 const struct srv_label *l = &r->services[i].labels[n];
                 uint64_t value;
                 memcpy(&value, (const char *)l + rows[k].at, sizeof(value));
-                fprintf(f, "mobilenetd_%s{model=\"%s\",label=\"%s\",version=\"%s\"} %llu\n",
-                        rows[k].name, r->services[i].name, l->name, l->model->info->version,
-                        (unsigned long long)value);
+                labelled(f, rows[k].name, "model", r->services[i].name, "label", l->name, "version",
+                         l->model->info->version, NULL);
+                count(f, value);
             }
     }
 }
@@ -305,10 +348,9 @@ static void put_models(FILE *f, struct srv *s)
     head(f, "model_info", "gauge", "1 for every model that is served.");
     for (int i = 0; i < r->n; i++) {
         const struct eng_model_info *m = r->models[i]->info;
-        fprintf(f,
-                "mobilenetd_model_info{model=\"%s\",version=\"%s\",family=\"%s\",variant=\"%s\","
-                "precision=\"%s\",isa=\"%s\"} 1\n",
-                m->name, m->version, m->family, m->variant, m->precision, m->isa);
+        labelled(f, "model_info", "model", m->name, "version", m->version, "family", m->family,
+                 "variant", m->variant, "precision", m->precision, "isa", m->isa, NULL);
+        count(f, 1);
     }
 }
 
@@ -323,28 +365,30 @@ static void put_families(FILE *f, const struct srv_registry *r)
                 {SRV_LADDER_OFF, "up", "off"}};
     head(f, "family_level", "gauge",
          "Place of the variant that runs now, 0 = the best, by family.");
-    for (int i = 0; i < r->n_families; i++)
-        fprintf(
-            f, "mobilenetd_family_level{family=\"%s\",variant=\"%s\"} %d\n", r->families[i]->name,
-            r->families[i]->variants[r->families[i]->level]->info->variant, r->families[i]->level);
+    for (int i = 0; i < r->n_families; i++) {
+        const struct srv_family *y = r->families[i];
+        labelled(f, "family_level", "family", y->name, "variant",
+                 y->variants[y->level]->info->variant, NULL);
+        fprintf(f, "%d\n", y->level);
+    }
     head(f, "family_switches_total", "counter", "Changes of the variant, by family and reason.");
     for (int i = 0; i < r->n_families; i++)
-        for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++)
-            fprintf(
-                f,
-                "mobilenetd_family_switches_total{family=\"%s\",direction=\"%s\",reason=\"%s\"} "
-                "%llu\n",
-                r->families[i]->name, rows[k].direction, rows[k].name,
-                (unsigned long long)r->families[i]->law.switches[rows[k].reason]);
+        for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+            labelled(f, "family_switches_total", "family", r->families[i]->name, "direction",
+                     rows[k].direction, "reason", rows[k].name, NULL);
+            count(f, r->families[i]->law.switches[rows[k].reason]);
+        }
     head(f, "family_degraded_total", "counter", "Images answered by a lower variant, by family.");
-    for (int i = 0; i < r->n_families; i++)
-        fprintf(f, "mobilenetd_family_degraded_total{family=\"%s\"} %llu\n", r->families[i]->name,
-                (unsigned long long)r->families[i]->degraded);
+    for (int i = 0; i < r->n_families; i++) {
+        labelled(f, "family_degraded_total", "family", r->families[i]->name, NULL);
+        count(f, r->families[i]->degraded);
+    }
     head(f, "family_opted_out_total", "counter",
          "Requests refused because they would not be degraded, by family.");
-    for (int i = 0; i < r->n_families; i++)
-        fprintf(f, "mobilenetd_family_opted_out_total{family=\"%s\"} %llu\n", r->families[i]->name,
-                (unsigned long long)r->families[i]->opted_out);
+    for (int i = 0; i < r->n_families; i++) {
+        labelled(f, "family_opted_out_total", "family", r->families[i]->name, NULL);
+        count(f, r->families[i]->opted_out);
+    }
 }
 
 static double resident_bytes(void)

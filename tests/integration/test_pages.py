@@ -1,10 +1,12 @@
 """What operators read: health, the list of models, metrics, the log."""
 import json
+import os
 import re
 import time
 
 import pytest
 
+import tinymodel
 from pictures import RED
 
 SAMPLE = re.compile(r'[a-zA-Z_:][\w:]*(?:\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? (?:-?[\d.]+(?:e[-+]?\d+)?|\+Inf|NaN)')
@@ -27,9 +29,8 @@ def test_models(tiny):
     assert any(m["default"] for m in models.values())
 
 
-def test_metrics_are_prometheus_text(tiny):
-    tiny.classify(RED)
-    r = tiny.request("GET", "/metrics")
+def check_metrics(d):
+    r = d.request("GET", "/metrics")
     assert r.status == 200 and r.headers["Content-Type"].startswith("text/plain")
     typed = set()
     for line in r.body.decode().splitlines():
@@ -42,6 +43,31 @@ def test_metrics_are_prometheus_text(tiny):
             name = re.match(r"[\w:]+", line).group(0)
             assert name in typed or re.sub(r"_(bucket|sum|count)$", "", name) in typed, f"{name} has no type"
     assert typed and all(name.startswith("mobilenetd_") for name in typed), typed
+    return r.body.decode()
+
+
+def test_metrics_are_prometheus_text(tiny):
+    tiny.classify(RED)
+    check_metrics(tiny)
+
+
+def test_names_of_models_forge_no_metrics(start, tmp_path):
+    name, family, variant = 'a"} 1\nmobilenetd_ready 0\n{x="\\', 'f"} 7\nmobilenetd_ready 0\n#\\', "caf\u00e9\t"
+    tinymodel.write(str(tmp_path), name, 16, family, variant)
+    bad = os.path.join(os.fsencode(tmp_path), b"bytes\xff\xc3")
+    tinymodel.write(str(tmp_path), "b", 16)
+    os.rename(tmp_path / "b", bad)
+    d = start("--default-model", family, models=tmp_path)
+    d.classify(RED)
+    text = check_metrics(d)
+
+    def values(label):
+        found = set(re.findall(rf'[{{,]{label}="((?:[^"\\]|\\.)*)"', text))
+        return {re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], v) for v in found}
+
+    assert values("model") == {name, "bytes\ufffd\ufffd"}
+    assert values("family") == {family, ""} and values("variant") == {variant, ""}
+    assert re.findall("^mobilenetd_ready .*", text, re.M) == ["mobilenetd_ready 1"]
 
 
 def numbers(d):
