@@ -62,6 +62,9 @@ struct cfg_sources {
  * sentence. argv must outlive the result; envp need not. Loading again with the same sources is how
  * a reload reads file and environment anew. */
 int cfg_load(struct cfg **ret, const struct cfg_sources *src, char *err, size_t errlen);
+/* Is log_format json? Also where cfg_load() fails, for the sentence about that: of a file, what
+ * stands before its first mistake counts. */
+int cfg_wants_json_log(const struct cfg_sources *src);
 void cfg_destroy(struct cfg *c);
 
 /* `next` differs from `now` in rows that are not reloadable: names of those rows, comma-separated,

@@ -318,6 +318,40 @@ int cfg_load(struct cfg **ret, const struct cfg_sources *src, char *err, size_t 
     return 0;
 }
 
+/* The command line is not read to its end once it has a mistake. */
+static const char *flag_of(const struct cfg_sources *src, int row)
+{
+    for (int i = 0; i < src->argc; i++) {
+        const char *arg = src->argv[i];
+        size_t len = strcspn(arg, "=");
+        if (strncmp(arg, "--", 2) || cfg_row_find(arg + 2, len - 2) != row)
+            continue;
+        return arg[len] ? arg + len + 1 : i + 1 < src->argc ? src->argv[i + 1] : NULL;
+    }
+    return NULL;
+}
+
+int cfg_wants_json_log(const struct cfg_sources *src)
+{
+    char err[256];
+    const char **args;
+    struct loader l = {.src = src, .err = err, .errlen = sizeof err};
+    l.c = create(src->argc, &args);
+    if (!l.c)
+        return 0;
+    l.flag[CFG_ROW_config] = flag_of(src, CFG_ROW_config);
+    (void)apply_file(&l);
+    const char *later[] = {from_environment(&l, ENV_PREFIX "LOG_FORMAT"),
+                           flag_of(src, CFG_ROW_log_format)};
+    for (int i = 0; i < 2; i++) {
+        if (later[i])
+            (void)cfg_set(l.c, CFG_ROW_log_format, later[i], err, sizeof err);
+    }
+    int json = strcmp(l.c->log_format, "json") == 0;
+    cfg_destroy(l.c);
+    return json;
+}
+
 void cfg_destroy(struct cfg *c)
 {
     if (!c)

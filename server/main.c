@@ -1,5 +1,6 @@
 /* mobilenetd: the one binary. Picks the sub-command and reads its options. */
 #include "config/config.h"
+#include "server/base/log.h"
 #include "server/cli/commands.h"
 #include "server/loop.h"
 
@@ -70,6 +71,21 @@ static int print_help(const struct command *c)
     return 0;
 }
 
+/* What reads the log of a daemon finds the reason of its end there, in the form of all its lines.
+ */
+static void say(const struct command *c, const struct cfg_sources *sources, const char *sentence)
+{
+    struct srv_log *log = NULL;
+    int json = !c->run && cfg_wants_json_log(sources);
+    if (!json || srv_log_create(&log, STDERR_FILENO) < 0) {
+        fprintf(stderr, "mobilenetd %s: %s\n", c->name, sentence);
+        return;
+    }
+    srv_log_configure(log, "error", "json");
+    srv_log(log, SRV_ERROR, "%s", sentence);
+    srv_log_destroy(log);
+}
+
 static int run(const struct command *c, int argc, char **argv)
 {
     struct cfg_sources sources = {
@@ -90,7 +106,7 @@ static int run(const struct command *c, int argc, char **argv)
         rc = -1;
     }
     if (rc < 0) {
-        fprintf(stderr, "mobilenetd %s: %s\n", c->name, err);
+        say(c, &sources, err);
         return 2;
     }
     if (c->run) {
@@ -100,7 +116,7 @@ static int run(const struct command *c, int argc, char **argv)
         rc = srv_serve(cfg, &sources, err, sizeof(err));
     }
     if (rc < 0)
-        fprintf(stderr, "mobilenetd %s: %s\n", c->name, err[0] ? err : strerror(-rc));
+        say(c, &sources, err[0] ? err : strerror(-rc));
     return rc < 0 ? EXIT_FAILURE : rc;
 }
 

@@ -151,10 +151,11 @@ static void put(struct line *out, const char *fmt, ...)
         out->n += (size_t)k < room ? (size_t)k : room - 1;
 }
 
-/* What clients send must not break the line or the terminal that shows it. */
-static void put_escaped(struct line *out, const char *s)
+/* What clients send must not break the line or the terminal that shows it, nor fill it: it ends
+ * where the line is `most` long. */
+static void put_escaped(struct line *out, const char *s, size_t most)
 {
-    for (; *s && out->n < LINE / 2; s++) {
+    for (; *s && out->n < most; s++) {
         unsigned char c = (unsigned char)*s;
         if (c == '"' || c == '\\')
             put(out, "\\%c", c);
@@ -165,13 +166,18 @@ static void put_escaped(struct line *out, const char *s)
     }
 }
 
-static void put_string(struct line *out, const char *key, const char *value)
+static void put_up_to(struct line *out, const char *key, const char *value, size_t most)
 {
     if (!value)
         return;
     put(out, out->json ? ",\"%s\":\"" : " %s=\"", key);
-    put_escaped(out, value);
+    put_escaped(out, value, most);
     put(out, "\"");
+}
+
+static void put_string(struct line *out, const char *key, const char *value)
+{
+    put_up_to(out, key, value, LINE / 2);
 }
 
 static void put_number(struct line *out, const char *key, uint64_t value)
@@ -230,7 +236,7 @@ void srv_log(struct srv_log *l, enum srv_log_level level, const char *fmt, ...)
         put_string(&out, "message", message);
     else {
         put(&out, " ");
-        put_escaped(&out, message);
+        put_escaped(&out, message, LINE / 2);
     }
     end_line(l, &out);
 }
@@ -263,6 +269,6 @@ void srv_log_request(struct srv_log *l, const struct srv_log_request *r)
         put_ms(&out, "inference", r->inference_ns);
     }
     put_ms(&out, "total", r->total_ns);
-    put_string(&out, "error", r->error);
+    put_up_to(&out, "error", r->error, LINE - 16); /* behind a long path, too */
     end_line(l, &out);
 }

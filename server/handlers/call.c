@@ -84,11 +84,13 @@ void srv_call_stream_end(struct srv_call *c)
 
 void srv_call_error(struct srv_call *c, int status, const char *fmt, ...)
 {
-    char sentence[512];
+    char sentence[SRV_ERROR_MAX];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(sentence, sizeof(sentence), fmt, ap);
     va_end(ap);
+    if (!c->reply.status)
+        memcpy(c->error, sentence, strlen(sentence) + 1);
     size_t len = strlen(sentence);
     char *body = c->plain ? strdup(sentence) : proto_reply_error(sentence, &len);
     srv_call_reply(c, status, c->plain ? "text/plain" : "application/json", body, len);
@@ -255,7 +257,7 @@ void srv_call_init(struct srv_call *c, struct srv *s, const struct srv_call_ops 
 {
     memset(c, 0, offsetof(struct srv_call, id));
     memset(&c->reply, 0, offsetof(struct srv_reply, headers));
-    c->id[0] = 0;
+    c->id[0] = c->error[0] = 0;
     for (int i = 0; i < SRV_PARAMS; i++)
         c->params[i][0] = 0;
     c->srv = s;
@@ -377,6 +379,8 @@ static void log_call(const struct srv_call *c, uint64_t total_ns)
             if (j->error[0])
                 l.error = j->error;
         }
+    if (c->error[0])
+        l.error = c->error;
     srv_log_request(c->srv->log, &l);
 }
 

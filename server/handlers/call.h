@@ -7,7 +7,7 @@
 #include "server/scheduler/request.h"
 #include "server/handlers/route.h"
 
-enum { SRV_ID_MAX = 128, SRV_REPLY_HEADERS = 12 };
+enum { SRV_ID_MAX = 128, SRV_ERROR_MAX = 512, SRV_REPLY_HEADERS = 12 };
 
 struct srv_header {
     const char *name;
@@ -53,6 +53,7 @@ struct srv_call {
     int plain;        /* errors are bare sentences, not JSON */
     int64_t declared; /* length of the body; -1 = chunked */
     char id[SRV_ID_MAX + 1];
+    char error[SRV_ERROR_MAX];              /* the sentence of a refusal, for the log; else "" */
     char params[SRV_PARAMS][SRV_PARAM_MAX]; /* what stands for {} in the route's pattern; else "" */
     struct srv_reply reply;
 };

@@ -2,11 +2,13 @@
 import json
 import os
 import re
+import subprocess
 import time
 
 import pytest
 
 import tinymodel
+from daemon import BINARY
 from pictures import RED
 
 SAMPLE = re.compile(r'[a-zA-Z_:][\w:]*(?:\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? (?:-?[\d.]+(?:e[-+]?\d+)?|\+Inf|NaN)')
@@ -113,6 +115,56 @@ def test_log_has_a_json_line_for_each_request(tiny):
     assert [(e["id"], e["status"]) for e in lines] == [(ids[0], 200), (ids[1], 404)]
     assert lines[0]["model"] in ("colour", "colour_32")
     assert any(k.startswith("inference") for k in lines[0]), lines[0]
+
+
+@pytest.mark.parametrize("method, path, body", [
+    ("PUT", "/v1/classify?model=nobody", RED), ("PUT", "/v1/classify", b"text"), ("PUT", "/v1/classify", RED[:60]),
+    ("GET", "/v1/classify", None), ("GET", "/nothing" + "/more" * 600, None), ("GET", "ftp://x/", None),
+    ("GET", "/v2/models/nobody", None), ("POST", "/v1/models/colour_16:predict", b"{}"),
+    ("POST", "/v2/repository/models/x/load", b"")], ids=range(9))
+def test_the_log_says_why_a_request_is_refused(tiny, method, path, body):
+    name = f"why-{method}-{len(path)}-{len(body or b'')}"
+    r = tiny.request(method, path, body, {"X-Request-Id": name})
+    assert r.status >= 400
+    end, lines = time.monotonic() + 20, []
+    while time.monotonic() < end and not lines:
+        lines = [e for e in entries(tiny) if e.get("id") == name]
+    assert (lines[0]["status"], lines[0]["error"]) == (r.status, r.json["error"])
+
+
+def refused_start(models, *flags, env=None):
+    p = subprocess.run([BINARY, "serve", "--models", str(models), "--grpc", "", *flags], capture_output=True, text=True,
+                       timeout=60, env=dict(os.environ, **(env or {})))
+    assert p.returncode in (1, 2), p.stderr
+    return p.stderr.splitlines()
+
+
+JSON_LOG = ("--log-format", "json")
+
+
+@pytest.mark.parametrize("flags, env, reason", [
+    ((*JSON_LOG, "--http", "127.0.0.1"), {}, "--http"),
+    (("--http", "127.0.0.1", "--log-format=json"), {}, "--http"),
+    (("--htp", "127.0.0.1:0", *JSON_LOG), {}, "did you mean --http?"),
+    (("stray", *JSON_LOG), {}, "stray"),
+    (("--http", "127.0.0.1"), {"MOBILENETD_LOG_FORMAT": "json"}, "--http"),
+    ((), {"MOBILENETD_LOG_FORMAT": "json", "MOBILENETD_HTTP": "x"}, "MOBILENETD_HTTP"),
+    ((*JSON_LOG, "--default-model", "nobody", "--http", "127.0.0.1:0"), {}, "nobody"),
+    ((*JSON_LOG, "--api-keys", "/nowhere/keys", "--http", "127.0.0.1:0"), {"MOBILENETD_LOG_FORMAT": "text"}, "/nowhere/keys")],
+    ids=range(8))
+def test_the_reason_of_no_start_is_a_line_of_the_log(tiny_models, flags, env, reason):
+    lines = [json.loads(line) for line in refused_start(tiny_models, *flags, env=env)]
+    assert lines[-1]["level"] == "error" and reason in lines[-1]["message"] and lines[-1]["time"]
+
+
+def test_the_reason_of_no_start_with_the_format_in_a_file(tiny_models, tmp_path):
+    conf = tmp_path / "a.conf"
+    conf.write_text("log_format = json\nmax_batch = many\n")
+    for flags, env in ((("--config", str(conf)), {}), ((), {"MOBILENETD_CONFIG": str(conf)})):
+        line, = refused_start(tiny_models, *flags, env=env)
+        assert "max_batch" in json.loads(line)["message"]
+    line, = refused_start(tiny_models, "--config", str(conf), "--log-format", "text")
+    assert line.startswith("mobilenetd serve: ") and "max_batch" in line
 
 
 def test_text_log_and_its_switch(start):
