@@ -164,7 +164,7 @@ def report(suite, out, seconds, verbose):
           flush=True)
     for line in sorted(set(out.skips)) if verbose or len(out.skips) <= 3 else []:
         print(f"             skipped {line}")
-    for line in out.notes if suite in ("docker", "load") or verbose else []:
+    for line in out.notes if suite in ("lint", "docker", "load") or verbose else []:
         print(f"             {line}")
 
 
