@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/inside.h"
 #include "engine/plan/plan.h"
 #include "engine/graph/quant.h"
 #include "engine/base/topk.h"
@@ -77,7 +78,7 @@ size_t eng_context_bytes(const struct eng_context *c)
     return eng_run_bytes(c->run) + views;
 }
 
-struct eng_run *eng_context_inside(struct eng_context *c)
+struct eng_run *eng_context_run_inside(struct eng_context *c)
 {
     return c->run;
 }
@@ -164,44 +165,6 @@ int eng_context_topk(struct eng_context *c, int slot, int k, struct eng_predicti
     if (!logits || !p || k < 1)
         return 0;
     return eng_topk(logits, p, (int)c->outputs, eng_model_info(c->model)->class_offset, k, ret);
-}
-
-/* ---- raw tensors ---- */
-
-static int tensor_view(struct eng_context *c, int tensor, int slot, struct eng_tensor_view *ret)
-{
-    const void *data = slot < c->batch ? eng_run_tensor(c->run, tensor, slot) : NULL;
-    if (!data)
-        return -ENOENT;
-    const struct eng_tensor *t = &c->g->tensors[tensor];
-    *ret = (struct eng_tensor_view){.name = t->name,
-                                    .type = t->type,
-                                    .rank = t->rank,
-                                    .data = data,
-                                    .bytes = eng_tensor_elements(t) * eng_type_size(t->type)};
-    memcpy(ret->dim, t->dim, sizeof ret->dim);
-    if (t->quant.n > 0) {
-        ret->scale = eng_quant_scale(t, 0);
-        ret->zero_point = eng_quant_zero(t, 0);
-    }
-    return 0;
-}
-
-int eng_context_node_output(struct eng_context *c, int node, int slot, struct eng_tensor_view *ret)
-{
-    if (node < 0 || node >= c->g->n_nodes)
-        return -ENOENT;
-    return tensor_view(c, c->g->nodes[node].out, slot, ret);
-}
-
-int eng_context_raw_logits(struct eng_context *c, int slot, struct eng_tensor_view *ret)
-{
-    return tensor_view(c, c->g->logits, slot, ret);
-}
-
-int eng_context_raw_output(struct eng_context *c, int slot, struct eng_tensor_view *ret)
-{
-    return tensor_view(c, c->g->output, slot, ret);
 }
 
 /* ---- profile ---- */

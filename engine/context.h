@@ -39,23 +39,6 @@ struct eng_prediction {
 };
 int eng_context_topk(struct eng_context *c, int slot, int k, struct eng_prediction *ret);
 
-/* For tests: the bytes of a graph tensor after a run, NHWC, in the file's own type. `name` NULL
- * with node >= 0: output of that node of the unfolded order. Only with options.reference (else only
- * the "logits" and "output" tensors). -ENOENT if it was not kept. */
-struct eng_tensor_view {
-    const char *name;
-    enum eng_type type;
-    int rank;
-    int32_t dim[6];
-    const void *data;
-    size_t bytes;
-    float scale;
-    int32_t zero_point;
-};
-int eng_context_node_output(struct eng_context *c, int node, int slot, struct eng_tensor_view *ret);
-int eng_context_raw_logits(struct eng_context *c, int slot, struct eng_tensor_view *ret);
-int eng_context_raw_output(struct eng_context *c, int slot, struct eng_tensor_view *ret);
-
 /* Where the time of the last run went, by plan step, in nanoseconds; off until enabled. */
 void eng_context_profile(struct eng_context *c, int enable);
 int eng_context_step_ns(const struct eng_context *c, int step, uint64_t *ret_ns); /* -ERANGE */

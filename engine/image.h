@@ -18,7 +18,6 @@ enum eng_image_format {
     ENG_IMAGE_AVIF,
 };
 enum eng_image_format eng_image_sniff(const void *bytes, size_t len);
-const char *eng_image_format_name(enum eng_image_format f); /* "jpeg", ... */
 
 /* Limits; 0 in any field = the default given here. */
 struct eng_image_limits {
@@ -102,10 +101,6 @@ size_t eng_decoder_bytes(const struct eng_decoder *d); /* held between images */
 int eng_decoder_run(struct eng_decoder *d, const void *bytes, size_t len,
                     const struct eng_preprocess *p, const struct eng_image_options *opts, void *dst,
                     struct eng_image_report *ret, char *err, size_t errlen);
-
-/* Raw pixels the same way: src is h x w x 3, u8, RGB, row by row. */
-int eng_decoder_pixels(struct eng_decoder *d, const uint8_t *src, uint32_t w, uint32_t h,
-                       const struct eng_preprocess *p, void *dst, char *err, size_t errlen);
 
 /* Turns height x width x 3 RGB pixels, already of the final size, into the tensor. */
 void eng_preprocess_pixels(const struct eng_preprocess *p, const uint8_t *rgb, void *dst);

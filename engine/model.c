@@ -12,6 +12,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/base/file.h"
+#include "engine/inside.h"
 #include "engine/importers/import.h"
 #include "engine/kernels/kernel.h"
 #include "engine/importers/manifest.h"

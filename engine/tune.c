@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
+#include "engine/inside.h"
 #include "engine/plan/steps.h"
 #include "engine/plan/strips.h"
 
@@ -56,7 +57,7 @@ int eng_tuner_create(struct eng_tuner **ret, struct eng_model *model_ref, int me
         return rc;
     }
     t->least_strips = t->least + (size_t)ENG_CHOICES * (size_t)t->n_steps;
-    t->run = eng_context_inside(t->context);
+    t->run = eng_context_run_inside(t->context);
     begin_way(t, ENG_ALONE);
     *ret = t;
     return 0;

@@ -72,7 +72,7 @@ static void compress_all(uint32_t state[8], const uint8_t *p, size_t blocks)
 {
 #if defined(__x86_64__)
     if (blocks >= 64 && eng_cpu_detect() & ENG_CPU_SHA) {
-        eng_sha256_blocks_sha(state, p, blocks, k);
+        eng_sha256_blocks_ni(state, p, blocks, k);
         return;
     }
 #endif

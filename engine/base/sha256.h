@@ -15,7 +15,7 @@ void eng_sha256_init(struct eng_sha256 *s);
 void eng_sha256_add(struct eng_sha256 *s, const void *bytes, size_t len);
 void eng_sha256_hex(struct eng_sha256 *s, char ret[65]); /* ends the sum */
 
-/* kernels/sha: `blocks` of 64 bytes into the state; k are the 64 constants. Wants ENG_CPU_SHA. */
-void eng_sha256_blocks_sha(uint32_t state[8], const uint8_t *p, size_t blocks, const uint32_t *k);
+/* sha256_ni.c: `blocks` of 64 bytes into the state; k are the 64 constants. Wants ENG_CPU_SHA. */
+void eng_sha256_blocks_ni(uint32_t state[8], const uint8_t *p, size_t blocks, const uint32_t *k);
 
 #endif

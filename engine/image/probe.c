@@ -58,16 +58,6 @@ enum eng_image_format eng_image_sniff(const void *bytes, size_t len)
     return ENG_IMAGE_UNKNOWN;
 }
 
-const char *eng_image_format_name(enum eng_image_format f)
-{
-    static const char *const names[] = {
-        [ENG_IMAGE_UNKNOWN] = "unknown", [ENG_IMAGE_JPEG] = "jpeg", [ENG_IMAGE_PNG] = "png",
-        [ENG_IMAGE_WEBP] = "webp",       [ENG_IMAGE_GIF] = "gif",   [ENG_IMAGE_BMP] = "bmp",
-        [ENG_IMAGE_PNM] = "pnm",         [ENG_IMAGE_AVIF] = "avif",
-    };
-    return names[f];
-}
-
 struct eng_image_limits eng_image_limits_fill(const struct eng_image_limits *given)
 {
     static const struct eng_image_limits defaults = {

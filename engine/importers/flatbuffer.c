@@ -92,12 +92,6 @@ int8_t eng_fb_i8(struct eng_fb *fb, const struct eng_fb_table *t, int id, int8_t
     return at ? (int8_t)(uint8_t)number(fb, at, 1) : otherwise;
 }
 
-uint64_t eng_fb_u64(struct eng_fb *fb, const struct eng_fb_table *t, int id, uint64_t otherwise)
-{
-    size_t at = field(fb, t, id, 8);
-    return at ? number(fb, at, 8) : otherwise;
-}
-
 static float to_float(uint32_t bits)
 {
     float f;

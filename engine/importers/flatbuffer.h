@@ -37,7 +37,6 @@ struct eng_fb_table eng_fb_root(struct eng_fb *fb);
 int eng_fb_has(struct eng_fb *fb, const struct eng_fb_table *t, int id);
 int32_t eng_fb_i32(struct eng_fb *fb, const struct eng_fb_table *t, int id, int32_t otherwise);
 int8_t eng_fb_i8(struct eng_fb *fb, const struct eng_fb_table *t, int id, int8_t otherwise);
-uint64_t eng_fb_u64(struct eng_fb *fb, const struct eng_fb_table *t, int id, uint64_t otherwise);
 float eng_fb_f32(struct eng_fb *fb, const struct eng_fb_table *t, int id, float otherwise);
 
 struct eng_fb_table eng_fb_table(struct eng_fb *fb, const struct eng_fb_table *t, int id);

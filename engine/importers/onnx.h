@@ -155,7 +155,6 @@ int eng_onnx_gather_channels(struct eng_onnx_op *op);
 int eng_onnx_slice_channels(struct eng_onnx_op *op);
 /* Whether a Reshape to dim ends a channel shuffle; 1: it is added. */
 int eng_onnx_shuffle(struct eng_onnx_op *op, int rank, const int32_t *dim);
-int eng_onnx_exchanges(const struct eng_onnx_op *op, const struct Onnx__NodeProto *transpose);
 int eng_onnx_resize(struct eng_onnx_op *op);
 int eng_onnx_cast(struct eng_onnx_op *op);
 int eng_onnx_concat_lists(struct eng_onnx_op *op); /* of constant integers */

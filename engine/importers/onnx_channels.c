@@ -165,6 +165,16 @@ static const Onnx__NodeProto *maker(const struct eng_onnx *f, const struct eng_o
     return p && p->op_type && p->n_input > 0 && strcmp(p->op_type, type) == 0 ? p : NULL;
 }
 
+/* Whether a Transpose exchanges groups and channels of a group. */
+static int exchanges(const struct eng_onnx_op *op, const Onnx__NodeProto *transpose)
+{
+    static const int64_t want[5] = {0, 2, 1, 3, 4};
+    struct eng_onnx_op at = {.f = op->f, .p = transpose, .index = op->index, .type = "Transpose"};
+    int64_t perm[ENG_MAX_RANK];
+    return eng_onnx_ints(&at, "perm", perm, ENG_MAX_RANK) == 5 &&
+           memcmp(perm, want, sizeof want) == 0;
+}
+
 /* Reshape to groups, exchange of the two axes, Reshape back: the third is asked. 1: done. */
 int eng_onnx_shuffle(struct eng_onnx_op *op, int rank, const int32_t *dim)
 {
@@ -177,7 +187,7 @@ int eng_onnx_shuffle(struct eng_onnx_op *op, int rank, const int32_t *dim)
         memcmp(dim, x->dim, sizeof x->dim[0] * 4) != 0 || split->dim[3] != x->dim[2] ||
         split->dim[4] != x->dim[3] || split->dim[0] != 1 || turned->dim[1] != split->dim[2] ||
         turned->dim[2] != split->dim[1] || turned->dim[3] != x->dim[2] ||
-        turned->dim[4] != x->dim[3] || !eng_onnx_exchanges(op, t))
+        turned->dim[4] != x->dim[3] || !exchanges(op, t))
         return 0;
     int groups = split->dim[1], each = split->dim[2], c = x->dim[1], rc = 0;
     int32_t *which = new_list(op, c, &rc);
@@ -188,15 +198,6 @@ int eng_onnx_shuffle(struct eng_onnx_op *op, int rank, const int32_t *dim)
     op->v[0] = x;
     rc = gather(op, which, c);
     return rc < 0 ? rc : 1;
-}
-
-int eng_onnx_exchanges(const struct eng_onnx_op *op, const Onnx__NodeProto *transpose)
-{
-    static const int64_t want[5] = {0, 2, 1, 3, 4};
-    struct eng_onnx_op at = {.f = op->f, .p = transpose, .index = op->index, .type = "Transpose"};
-    int64_t perm[ENG_MAX_RANK];
-    return eng_onnx_ints(&at, "perm", perm, ENG_MAX_RANK) == 5 &&
-           memcmp(perm, want, sizeof want) == 0;
 }
 
 /* ---- Resize ---- */

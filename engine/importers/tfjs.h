@@ -99,9 +99,6 @@ struct eng_tfj_window {
 const struct eng_tensor *eng_tfj_tensor(const struct eng_tfj *f, int index);
 int eng_tfj_input(struct eng_tfj *f, const json_t *shape);
 int eng_tfj_constant(struct eng_tfj *f, int rank, const int32_t *dim, const float *data);
-/* Adds the node; its output is a new tensor named after f->what, of that shape (NULL: inferred). */
-int eng_tfj_add(struct eng_tfj *f, struct eng_node *n, const int *in, int n_in,
-                const struct eng_tensor *shape);
 /* Kernel as the file has it: [KH,KW,I/groups,O]; depthwise [KH,KW,C,multiplier]. bias may be
  * NULL. */
 int eng_tfj_conv(struct eng_tfj *f, int x, const struct eng_tfj_weight *kernel,

@@ -49,8 +49,9 @@ int eng_tfj_constant(struct eng_tfj *f, int rank, const int32_t *dim, const floa
     return add_tensor(f, &t);
 }
 
-int eng_tfj_add(struct eng_tfj *f, struct eng_node *n, const int *in, int n_in,
-                const struct eng_tensor *shape)
+/* Adds the node; its output is a new tensor named after f->what, of that shape (NULL: inferred). */
+static int add_node(struct eng_tfj *f, struct eng_node *n, const int *in, int n_in,
+                    const struct eng_tensor *shape)
 {
     struct eng_tensor out = shape ? *shape : (struct eng_tensor){.type = ENG_F32};
     n->n_in = n_in;
@@ -141,7 +142,7 @@ static int add_with_bias(struct eng_tfj *f, struct eng_node *n, int x, int weigh
         return weights;
     if (bias && (in[2] = vector(f, bias)) < 0)
         return in[2];
-    return eng_tfj_add(f, n, in, bias ? 3 : 2, NULL);
+    return add_node(f, n, in, bias ? 3 : 2, NULL);
 }
 
 int eng_tfj_conv(struct eng_tfj *f, int x, const struct eng_tfj_weight *kernel,
@@ -205,7 +206,7 @@ int eng_tfj_pool(struct eng_tfj *f, int x, enum eng_op op, const struct eng_tfj_
 {
     struct eng_node n = new_node(op);
     int rc = set_window(f, &n, x, w);
-    return rc < 0 ? rc : eng_tfj_add(f, &n, &x, 1, NULL);
+    return rc < 0 ? rc : add_node(f, &n, &x, 1, NULL);
 }
 
 int eng_tfj_pad(struct eng_tfj *f, int x, const int pads[4])
@@ -213,7 +214,7 @@ int eng_tfj_pad(struct eng_tfj *f, int x, const int pads[4])
     struct eng_node n = new_node(ENG_OP_PAD);
     n.win =
         (struct eng_window){.top = pads[0], .bottom = pads[1], .left = pads[2], .right = pads[3]};
-    return eng_tfj_add(f, &n, &x, 1, NULL);
+    return add_node(f, &n, &x, 1, NULL);
 }
 
 int eng_tfj_mean(struct eng_tfj *f, int x, int keep_dims)
@@ -223,7 +224,7 @@ int eng_tfj_mean(struct eng_tfj *f, int x, int keep_dims)
     struct eng_tensor flat = {.type = ENG_F32, .rank = 2, .dim = {1, in->dim[3]}};
     if (in->rank != 4)
         return eng_tfj_fail(f, ENG_E_UNSUPPORTED, "its input is not one image");
-    return eng_tfj_add(f, &n, &x, 1, keep_dims ? NULL : &flat);
+    return add_node(f, &n, &x, 1, keep_dims ? NULL : &flat);
 }
 
 /* ---- per channel ---- */
@@ -258,7 +259,7 @@ int eng_tfj_batchnorm(struct eng_tfj *f, int x, const struct eng_tfj_weight *con
     int in[3] = {x, eng_tfj_constant(f, 1, dim, v[3]), -1};
     if (in[1] < 0 || (in[2] = eng_tfj_constant(f, 1, dim, v[2])) < 0)
         return in[1] < 0 ? in[1] : in[2];
-    return eng_tfj_add(f, &n, in, 3, NULL);
+    return add_node(f, &n, in, 3, NULL);
 }
 
 int eng_tfj_prelu(struct eng_tfj *f, int x, const struct eng_tfj_weight *slope)
@@ -267,7 +268,7 @@ int eng_tfj_prelu(struct eng_tfj *f, int x, const struct eng_tfj_weight *slope)
     if (!slope)
         return eng_tfj_fail(f, ENG_E_DATA, "its slopes are not in the manifest");
     int in[2] = {x, vector(f, slope)};
-    return in[1] < 0 ? in[1] : eng_tfj_add(f, &n, in, 2, NULL);
+    return in[1] < 0 ? in[1] : add_node(f, &n, in, 2, NULL);
 }
 
 /* ---- shapes ---- */
@@ -297,7 +298,7 @@ int eng_tfj_reshape(struct eng_tfj *f, int x, const int64_t *dim, int rank)
         return eng_tfj_fail(f, ENG_E_DATA, "its shape does not fit its input");
     if (free_axis >= 0)
         shape.dim[free_axis] = (int32_t)(elements / known);
-    return eng_tfj_add(f, &n, &x, 1, &shape);
+    return add_node(f, &n, &x, 1, &shape);
 }
 
 int eng_tfj_resize(struct eng_tfj *f, int x, int64_t h, int64_t w, const struct eng_node *how)
@@ -311,7 +312,7 @@ int eng_tfj_resize(struct eng_tfj *f, int x, int64_t h, int64_t w, const struct 
     n.nearest = how->nearest;
     n.align_corners = how->align_corners;
     n.half_pixel = how->half_pixel;
-    return eng_tfj_add(f, &n, &x, 1, &shape);
+    return add_node(f, &n, &x, 1, &shape);
 }
 
 int eng_tfj_concat(struct eng_tfj *f, const int *in, int n, int64_t axis)
@@ -321,7 +322,7 @@ int eng_tfj_concat(struct eng_tfj *f, const int *in, int n, int64_t axis)
     if (axis < 0)
         axis += rank;
     node.axis = axis >= 0 && axis < rank ? (int)axis : -1;
-    return eng_tfj_add(f, &node, in, n, NULL);
+    return add_node(f, &node, in, n, NULL);
 }
 
 /* ---- element by element ---- */
@@ -329,7 +330,7 @@ int eng_tfj_concat(struct eng_tfj *f, const int *in, int n, int64_t axis)
 int eng_tfj_binary(struct eng_tfj *f, enum eng_op op, int a, int b)
 {
     struct eng_node n = new_node(op);
-    return eng_tfj_add(f, &n, (int[]){a, b}, 2, NULL);
+    return add_node(f, &n, (int[]){a, b}, 2, NULL);
 }
 
 int eng_tfj_unary(struct eng_tfj *f, int x, enum eng_unary unary, float alpha, float beta)
@@ -338,7 +339,7 @@ int eng_tfj_unary(struct eng_tfj *f, int x, enum eng_unary unary, float alpha, f
     n.unary = unary;
     n.alpha = alpha;
     n.beta = beta;
-    return eng_tfj_add(f, &n, &x, 1, NULL);
+    return add_node(f, &n, &x, 1, NULL);
 }
 
 int eng_tfj_clamp(struct eng_tfj *f, int x, float lo, float hi)
@@ -347,13 +348,13 @@ int eng_tfj_clamp(struct eng_tfj *f, int x, float lo, float hi)
     n.unary = ENG_UNARY_CLAMP;
     n.lo = lo;
     n.hi = hi;
-    return eng_tfj_add(f, &n, &x, 1, NULL);
+    return add_node(f, &n, &x, 1, NULL);
 }
 
 int eng_tfj_softmax(struct eng_tfj *f, int x)
 {
     struct eng_node n = new_node(ENG_OP_SOFTMAX);
-    return eng_tfj_add(f, &n, &x, 1, NULL);
+    return add_node(f, &n, &x, 1, NULL);
 }
 
 static int one_number(struct eng_tfj *f, double v)

@@ -9,6 +9,7 @@
 #include "engine/optimize/codebook.h"
 #include "engine/base/fail.h"
 #include "engine/optimize/folder.h"
+#include "engine/inside.h"
 #include "engine/importers/manifest.h"
 #include "engine/plan/plan.h"
 #include "engine/importers/compressed_parts.h"

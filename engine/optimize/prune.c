@@ -11,6 +11,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/importers/compressed_parts.h"
+#include "engine/inside.h"
 #include "engine/optimize/prune_parts.h"
 
 enum {

@@ -10,6 +10,7 @@
 
 #include "engine/context.h"
 #include "engine/base/fail.h"
+#include "engine/inside.h"
 #include "engine/plan/plan.h"
 #include "engine/graph/quant.h"
 #include "engine/optimize/quantize_parts.h"

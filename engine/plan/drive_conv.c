@@ -101,7 +101,6 @@ static void run_conv3(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_conv3 = {
-    .name = "conv3",
     .split = split_conv3,
     .phase = {run_conv3},
 };
@@ -216,7 +215,6 @@ static void run_dw(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_dw = {
-    .name = "dw",
     .split = split_dw,
     .phase = {run_dw},
 };

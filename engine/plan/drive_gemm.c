@@ -347,7 +347,6 @@ static void run_second(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_gemm = {
-    .name = "gemm",
     .split = split_gemm,
     .scratch = scratch_gemm,
     .phase = {run_first, run_second},

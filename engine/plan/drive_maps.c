@@ -258,7 +258,6 @@ static void run_map(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_map = {
-    .name = "map",
     .split = eng_split_blocks,
     .phase = {run_map},
 };
@@ -298,7 +297,6 @@ static void run_dwk(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_dwk = {
-    .name = "dwk",
     .split = eng_split_blocks,
     .phase = {run_dwk},
 };
@@ -364,7 +362,6 @@ static void run_concat(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_concat = {
-    .name = "concat",
     .split = eng_split_blocks,
     .phase = {run_concat},
 };
@@ -405,7 +402,6 @@ static void run_gather(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_gather = {
-    .name = "gather",
     .split = eng_split_blocks,
     .phase = {run_gather},
 };

@@ -85,7 +85,6 @@ static void run_gap(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_gap = {
-    .name = "gap",
     .split = eng_split_blocks,
     .phase = {run_gap},
 };
@@ -189,7 +188,6 @@ static void run_add(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_add = {
-    .name = "add",
     .split = eng_split_blocks,
     .phase = {run_add},
 };
@@ -216,7 +214,6 @@ static void run_lut(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_lut = {
-    .name = "lut",
     .split = eng_split_blocks,
     .phase = {run_lut},
 };
@@ -259,7 +256,6 @@ static void run_softmax(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_softmax = {
-    .name = "softmax",
     .split = split_softmax,
     .phase = {run_softmax},
 };

@@ -28,7 +28,6 @@ static void run_ref(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_ref = {
-    .name = "ref",
     .split = split_images,
     .phase = {run_ref},
 };
@@ -50,7 +49,6 @@ static void run_flip(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_flip = {
-    .name = "flip",
     .split = split_images,
     .phase = {run_flip},
 };
@@ -168,7 +166,6 @@ static void run_to_c16(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_to_c16 = {
-    .name = "to_c16",
     .split = split_layout,
     .phase = {run_to_c16},
 };
@@ -180,7 +177,6 @@ static void run_to_nhwc(void *arg, int begin, int end, int member)
 }
 
 const struct eng_driver eng_drive_to_nhwc = {
-    .name = "to_nhwc",
     .split = split_layout,
     .phase = {run_to_nhwc},
 };

@@ -227,7 +227,8 @@ int eng_lower_need(struct eng_lower *l, int tensor, enum eng_rep rep)
 
 /* ---- nodes ---- */
 
-int eng_lower_ref(struct eng_lower *l, int i)
+/* Always 1 or a failure. */
+static int lower_ref(struct eng_lower *l, int i)
 {
     const struct eng_node *n = &l->g->nodes[i];
     int in[ENG_MAX_INPUTS];
@@ -290,7 +291,7 @@ static int lower_node(struct eng_lower *l, int i)
                 return rc;
         }
     }
-    return eng_lower_ref(l, i);
+    return lower_ref(l, i);
 }
 
 static void count_uses(struct eng_lower *l, const struct eng_plan_options *opts)

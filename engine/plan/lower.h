@@ -62,11 +62,8 @@ int eng_lower_dwk(struct eng_lower *l, int i);
 int eng_lower_concat(struct eng_lower *l, int i);
 int eng_lower_gather(struct eng_lower *l, int i);
 int eng_lower_alias(struct eng_lower *l, int i);
-int eng_lower_ref(struct eng_lower *l, int i); /* always 1 or a failure */
 
 /* ---- pack.c ---- */
-/* The requantisation of a node's output in u8 quanta. */
-struct eng_requant eng_pack_requant(const struct eng_tensor *y, float lo, float hi);
 /* 128 for i8, 0 for u8: what turns quanta of the type into u8 ones. */
 int eng_pack_shift(enum eng_type type);
 /* Packs a convolution of any kernel, no groups, as a pointwise over k = taps * in_blocks * 16 (one

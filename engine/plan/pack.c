@@ -11,7 +11,8 @@ int eng_pack_shift(enum eng_type type)
     return type == ENG_I8 ? 128 : 0;
 }
 
-struct eng_requant eng_pack_requant(const struct eng_tensor *y, float lo, float hi)
+/* The requantisation of a node's output in u8 quanta. */
+static struct eng_requant requant_of(const struct eng_tensor *y, float lo, float hi)
 {
     struct eng_quant_range r = eng_quant_bounds(y, lo, hi);
     int shift = eng_pack_shift(y->type);
@@ -116,7 +117,7 @@ static int pack_gemm_u8(struct eng_lower *l, const struct eng_node *n, int taps,
     pw->u8 = kernel;
     pw->sum = l->p->kernels.sum_u8;
     pw->needs_sum = kernel->needs_sum(&canon);
-    pw->rq = eng_pack_requant(&l->g->tensors[n->out], n->lo, n->hi);
+    pw->rq = requant_of(&l->g->tensors[n->out], n->lo, n->hi);
     void *packed = eng_plan_alloc_packed(l->p, pw->panel_bytes * (size_t)pw->n_panels);
     if (packed)
         kernel->pack(&canon, packed);
@@ -217,7 +218,7 @@ int eng_pack_dw(struct eng_lower *l, const struct eng_node *n, struct eng_dw *re
     } else {
         ret->u8 = l->p->kernels.dw_u8;
         ret->block_bytes = ret->u8->block_bytes;
-        ret->rq = eng_pack_requant(&l->g->tensors[n->out], n->lo, n->hi);
+        ret->rq = requant_of(&l->g->tensors[n->out], n->lo, n->hi);
     }
     void *packed = eng_plan_alloc_packed(l->p, ret->block_bytes * (size_t)ret->blocks);
     ret->packed = packed;
@@ -278,7 +279,7 @@ int eng_pack_conv3(struct eng_lower *l, const struct eng_node *n, struct eng_con
     if (ret->type != ENG_U8)
         return pack_conv3_f32(l, n, outputs, ret);
     ret->u8 = l->p->kernels.conv3_u8;
-    ret->rq = eng_pack_requant(&l->g->tensors[n->out], n->lo, n->hi);
+    ret->rq = requant_of(&l->g->tensors[n->out], n->lo, n->hi);
     void *packed = eng_plan_alloc_packed(l->p, ret->u8->packed_bytes(outputs));
     if (!packed)
         return eng_lower_no_memory(l);

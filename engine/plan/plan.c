@@ -137,19 +137,11 @@ static int make_tuning(struct eng_plan *p)
     return 0;
 }
 
-static int name_steps(struct eng_plan *p)
+/* What runs each node. */
+static void note_steps(struct eng_plan *p)
 {
     for (int i = 0; i < p->n_steps; i++) {
-        struct eng_step *s = &p->steps[i];
-        const char *node = s->node >= 0 ? p->g->nodes[s->node].name : "";
-        char name[160];
-        int len =
-            snprintf(name, sizeof name, "%s%s%.120s", s->driver->name, *node ? " " : "", node);
-        char *copy = eng_plan_alloc(p, (size_t)len + 1);
-        if (!copy)
-            return -ENOMEM;
-        memcpy(copy, name, strlen(name) + 1);
-        s->name = copy;
+        const struct eng_step *s = &p->steps[i];
         if (s->node >= 0) {
             p->node_step[s->node] = i;
             p->node_kernel[s->node] = s->kernel;
@@ -159,7 +151,6 @@ static int name_steps(struct eng_plan *p)
             p->node_kernel[s->node2] = s->kernel2;
         }
     }
-    return 0;
 }
 
 static int allocate(struct eng_plan *p)
@@ -196,11 +187,10 @@ int eng_plan_create(struct eng_plan **ret, const struct eng_graph *g,
         rc = eng_lower(p, opts, err, errlen);
     if (rc == 0)
         rc = make_tuning(p);
-    if (rc == 0)
-        rc = name_steps(p);
     if (rc == -ENOMEM)
         eng_fail(err, errlen, rc, "out of memory");
     if (rc == 0) {
+        note_steps(p);
         find_life_spans(p);
         rc = assign_offsets(p, err, errlen);
     }
@@ -239,11 +229,6 @@ const char *eng_plan_isa(const struct eng_plan *p)
 int eng_plan_steps(const struct eng_plan *p)
 {
     return p->n_steps;
-}
-
-const char *eng_plan_step_name(const struct eng_plan *p, int step)
-{
-    return step >= 0 && step < p->n_steps ? p->steps[step].name : "";
 }
 
 int eng_plan_node_step(const struct eng_plan *p, int node)

@@ -16,7 +16,6 @@
 #include "engine/graph/graph.h"
 #include "engine/team.h"
 
-struct eng_model;
 struct eng_plan;
 
 struct eng_plan_options {
@@ -41,7 +40,6 @@ void eng_plan_destroy(struct eng_plan *p);
 size_t eng_plan_weight_bytes(const struct eng_plan *p); /* packed copies only */
 const char *eng_plan_isa(const struct eng_plan *p);     /* level of the kernels: eng_cpu_name() */
 int eng_plan_steps(const struct eng_plan *p);
-const char *eng_plan_step_name(const struct eng_plan *p, int step); /* driver and node */
 /* Step that runs a graph node, -1 for one that costs nothing (an alias), and the kernel in it. */
 int eng_plan_node_step(const struct eng_plan *p, int node);
 const char *eng_plan_node_kernel(const struct eng_plan *p, int node);
@@ -53,9 +51,6 @@ struct eng_tuning *eng_plan_tuning(const struct eng_plan *p);
 const struct eng_graph *eng_plan_graph(const struct eng_plan *p);
 /* 0: the plan holds all that it needs of the constants (eng_graph_drop_constants() may follow). */
 int eng_plan_needs_constants(const struct eng_plan *p);
-
-/* The model's own plan (model.c). */
-const struct eng_plan *eng_model_plan(const struct eng_model *m);
 
 /* Memory of one run: arena for up to max_batch images, scratch for up to max_members members. One
  * caller at a time; the plan must outlive it. */
@@ -82,9 +77,6 @@ void eng_run_try(struct eng_run *r, int choice, int no_strips);
 /* What a way to run (ENG_ALONE, ENG_TOGETHER) would do in strips; NULL: nothing. */
 struct eng_strips;
 const struct eng_strips *eng_run_strips(const struct eng_run *r, int way);
-/* The run inside a context. */
-struct eng_context;
-struct eng_run *eng_context_inside(struct eng_context *c);
 void eng_run_profile(struct eng_run *r, int enable);
 /* Nanoseconds of a step in the last profiled run; -ERANGE, or -ENODATA before one. */
 int eng_run_step_ns(const struct eng_run *r, int step, uint64_t *ret_ns);

@@ -70,7 +70,6 @@ struct eng_call {
 };
 
 struct eng_driver {
-    const char *name;
     void (*split)(const struct eng_step *s, int batch, int members, struct eng_split *ret);
     size_t (*scratch)(const struct eng_step *s,
                       int max_batch); /* per member, at most; NULL: none */
@@ -86,7 +85,6 @@ struct eng_step {
     int mid; /* value between the two halves of a fused step, or -1 */
     const void *params;
     const char *kernel, *kernel2; /* what runs node and node2, for people */
-    const char *name;
 };
 
 struct eng_slab {

@@ -17,6 +17,7 @@
 #include "engine/context.h"
 #include "engine/optimize/folder.h"
 #include "engine/graph/mobilenet.h"
+#include "engine/inside.h"
 #include "engine/prune.h"
 #include "engine/optimize/prune_parts.h"
 #include "engine/optimize/quantize_parts.h"

@@ -17,7 +17,7 @@ static inline __m128i next_words(const __m128i w[4])
     return _mm_sha256msg2_epu32(t, w[3]);
 }
 
-void eng_sha256_blocks_sha(uint32_t state[8], const uint8_t *p, size_t blocks, const uint32_t *k)
+void eng_sha256_blocks_ni(uint32_t state[8], const uint8_t *p, size_t blocks, const uint32_t *k)
 {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
     __m128i dcba = _mm_loadu_si128((const __m128i *)(const void *)state);
