@@ -2,7 +2,8 @@
  * certificate is not looked at: it may have been replaced in the file since the server read it, and
  * nothing but a word is believed that whoever listens there could say as well. */
 #include "server/cli/commands.h"
-#include "server/transport/listen.h"
+
+#include "server/base/address.h"
 
 #include <errno.h>
 #include <gnutls/gnutls.h>

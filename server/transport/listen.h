@@ -1,4 +1,4 @@
-/* Listening sockets: "HOST:PORT", "[IPv6]:PORT", ":PORT" (every address) or "unix:PATH". */
+/* Listening sockets, by the addresses of address.h. */
 #ifndef SRV_LISTEN_H
 #define SRV_LISTEN_H
 
@@ -8,7 +8,5 @@
  * open_take: a socket that listens already and is taken in place of the address; -1 = none. */
 int srv_listen(int *ret_fd, int open_take, const char *address, char *ret_bound, size_t bound_len,
                char *err, size_t errlen);
-/* Connects (blocking, with a time limit) to such an address; 0.0.0.0 and [::] mean this host. */
-int srv_connect(int *ret_fd, const char *address, int timeout_ms, char *err, size_t errlen);
 
 #endif
