@@ -3,6 +3,7 @@
 
 #include "engine/engine.h"
 #include "server/handlers/auth.h"
+#include "server/scheduler/batch.h"
 #include "server/scheduler/brownout.h"
 #include "server/base/clock.h"
 #include "server/drain.h"
@@ -159,6 +160,7 @@ static int start_pool(struct srv *s, char *err, size_t errlen)
         .max_batch = (int)s->cfg->max_batch,
         .max_delay_ns = (uint64_t)s->cfg->max_delay_us * 1000,
         .cpu_bits = s->cpu_bits,
+        .run = srv_batch_run,
         .notify = notify,
         .arg = s,
     };

@@ -4,6 +4,7 @@
 #include "server/handlers/describe.h"
 #include "server/handlers/images.h"
 #include "server/scheduler/coalesce.h"
+#include "server/scheduler/fill.h"
 #include "server/srv.h"
 
 #include <errno.h>

@@ -103,7 +103,7 @@ void srv_brownout_arrive(struct srv_req *r, int images)
         control(r->srv, r->family, images);
 }
 
-void srv_brownout_price(struct srv_req *r, struct srv_job *j)
+static void price_variants(struct srv_req *r, struct srv_job *j)
 {
     struct srv_family *f = r->family;
     for (int v = 0; v < f->n; v++) {
@@ -112,6 +112,16 @@ void srv_brownout_price(struct srv_req *r, struct srv_job *j)
         f->cost_ns[v] = f->cost_ns[v] > 0 ? f->cost_ns[v] + (cost - f->cost_ns[v]) * LEARN : cost;
     }
     srv_cost_price(&r->srv->cost, srv_family_variant(f, r->floor), j);
+}
+
+void srv_brownout_price(struct srv_job *j)
+{
+    struct srv_req *r = j->req;
+    srv_cost_look(j);
+    if (r->family)
+        price_variants(r, j);
+    else
+        srv_cost_price(&r->srv->cost, r->model, j);
 }
 
 void srv_brownout_answered(struct srv_req *r)

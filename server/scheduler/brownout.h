@@ -10,8 +10,8 @@ struct srv_req;
 void srv_brownout_init(struct srv *s);
 /* `images` of a family ask to be served, whether they will be or not. */
 void srv_brownout_arrive(struct srv_req *r, int images);
-/* A job of a family is priced for every variant. */
-void srv_brownout_price(struct srv_req *r, struct srv_job *j);
+/* What this job will cost, before it is queued: one of a family is priced for every variant. */
+void srv_brownout_price(struct srv_job *j);
 /* A request of a family has its answer. */
 void srv_brownout_answered(struct srv_req *r);
 /* The registry is about to take the place of the present one. */

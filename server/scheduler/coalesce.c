@@ -3,6 +3,7 @@
 #include "server/scheduler/coalesce.h"
 
 #include "server/base/clock.h"
+#include "server/scheduler/brownout.h"
 #include "server/repository/family.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/request.h"
@@ -329,7 +330,7 @@ static void lead_next(struct srv *s, struct srv_flight *f)
         struct srv_job *j = f->waiting;
         unlink_waiting(f, &f->waiting);
         j->elsewhere = 0;
-        srv_req_price(j);
+        srv_brownout_price(j);
         if (srv_pool_submit(s->pool, j->req->model, j, 1, (size_t)s->cfg->queue_limit) == 0) {
             srv_cost_enter(&s->cost, j, srv_now_ns());
             j->flight = f;

@@ -41,3 +41,8 @@ void srv_fill(const struct srv_job *j, const struct eng_preprocess *p, void *dst
     else
         fill_floats(j->input.data, p, dst);
 }
+
+size_t srv_tensor_bytes(const struct eng_preprocess *p)
+{
+    return (size_t)p->height * (size_t)p->width * 3 * eng_type_size(p->type);
+}

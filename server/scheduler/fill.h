@@ -10,4 +10,7 @@
  * zero point. Any thread. */
 void srv_fill(const struct srv_job *j, const struct eng_preprocess *p, void *dst);
 
+/* Bytes of the network's input tensor, of one image. */
+size_t srv_tensor_bytes(const struct eng_preprocess *p);
+
 #endif

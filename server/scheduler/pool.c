@@ -1,8 +1,7 @@
 /* Threads, what they take next, and what they lend to each other. What a worker does with a batch
- * is in batch.c. */
+ * is not its own: batch.c. */
 #include "server/scheduler/pool.h"
 
-#include "server/scheduler/batch.h"
 #include "server/base/clock.h"
 #include "server/repository/family.h"
 #include "server/base/priority.h"
@@ -210,7 +209,7 @@ static void *worker_main(void *arg)
         if (t)
             run_task(w->pool, t);
         else
-            srv_batch_run(w, m, w->jobs, n);
+            w->pool->options.run(w, m, w->jobs, n);
     }
     return NULL;
 }

@@ -34,6 +34,9 @@ struct srv_pool_options {
     int max_batch;         /* 1..SRV_BATCH_MAX */
     uint64_t max_delay_ns; /* that jobs wait for company, where a batch is not full */
     uint32_t cpu_bits;     /* of the decoders */
+    /* On a worker: jobs[0..n-1] of one model, QUEUED and out of the queue; all of them must end in
+     * srv_pool_complete(). srv_batch_run() */
+    void (*run)(struct srv_worker *w, struct srv_model *m, struct srv_job **jobs, int n);
     /* Called on a worker when the completion list stops being empty; must not block. */
     void (*notify)(void *arg);
     void *arg;

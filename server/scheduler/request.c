@@ -3,6 +3,7 @@
 
 #include "config/config.h"
 #include "server/scheduler/brownout.h"
+#include "server/scheduler/fill.h"
 #include "server/base/clock.h"
 #include "server/handlers/canary.h"
 #include "server/repository/family.h"
@@ -178,11 +179,6 @@ void srv_req_choose(struct srv_req *r, struct srv_choice *c)
         srv_req_set_model(r, c->model, c->called);
 }
 
-size_t srv_tensor_bytes(const struct eng_preprocess *p)
-{
-    return (size_t)p->height * (size_t)p->width * 3 * eng_type_size(p->type);
-}
-
 /* Rows for n jobs, all in one block, so that a batch's answer is one tensor. */
 static int make_rows(struct srv_req *r, void *ret, unsigned want, size_t n, size_t bytes)
 {
@@ -324,23 +320,13 @@ int srv_req_admit(struct srv_req *r, size_t bytes)
     return admit_cost(r, cost, cost);
 }
 
-void srv_req_price(struct srv_job *j)
-{
-    struct srv_req *r = j->req;
-    srv_cost_look(j);
-    if (r->family)
-        srv_brownout_price(r, j);
-    else
-        srv_cost_price(&r->srv->cost, r->model, j);
-}
-
 static int admit_jobs(struct srv_req *r)
 {
     uint64_t total = 0, piece = 0;
     for (int i = 0; i < r->n_jobs; i++) {
         if (r->jobs[i].elsewhere)
             continue;
-        srv_req_price(&r->jobs[i]);
+        srv_brownout_price(&r->jobs[i]);
         total += r->jobs[i].cost_ns;
         piece = r->jobs[i].cost_ns > piece ? r->jobs[i].cost_ns : piece;
     }

@@ -113,16 +113,10 @@ void srv_req_choose(struct srv_req *r, struct srv_choice *c);
  * Both set retry_after_s. A server that has nothing to do refuses nothing. */
 int srv_req_admit(struct srv_req *r, size_t bytes);
 
-/* What this job will cost, before it is queued. */
-void srv_req_price(struct srv_job *j);
-
 /* One job an input. 0: `done` will be called, later and never from here. -EAGAIN: the queue is
  * full; -ETIME as above; -ENOMEM. On failure the request is as before. Every input's length is that
  * of its kind. */
 int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n);
-
-/* Bytes of the network's input tensor, of one image. */
-size_t srv_tensor_bytes(const struct eng_preprocess *p);
 
 /* Lends the request to a worker: `run` there, then `back` on the loop, later and never from here.
  * After a cancel `back` is not called, and `run` may not be. One at a time, and no job may be out.

@@ -3,6 +3,7 @@
 #include "server/scheduler/pool.h"
 
 #include "server/base/clock.h"
+#include "server/scheduler/batch.h"
 #include "server/scheduler/request.h"
 
 #include <errno.h>
@@ -44,7 +45,7 @@ static void set_up(struct bench *b, int workers, int max_batch)
     struct eng_mobilenet_spec spec = {1, 0.25, 32, 10, ENG_FORM_SEPARABLE, 7};
     struct eng_model_options mo = {.precision = ENG_PRECISION_FP32};
     struct srv_pool_options po = {
-        .workers = workers, .max_batch = max_batch, .notify = wake, .arg = b};
+        .workers = workers, .max_batch = max_batch, .run = srv_batch_run, .notify = wake, .arg = b};
     struct eng_model *eng;
     char err[256] = "";
     memset(b, 0, sizeof(*b));
