@@ -47,28 +47,15 @@ static void on_jobs_done(void *arg)
     srv_grpc_pump(s->grpc);
 }
 
-static void on_expiry(uv_timer_t *t)
+static void on_expiry(void *arg)
 {
-    struct srv *s = t->data;
+    struct srv *s = arg;
     uint64_t next;
-    s->expiry_ns = SRV_NEVER;
     srv_req_jobs_expired(s, srv_pool_expire(s->pool, srv_now_ns(), &next));
     srv_req_jobs_back(s, srv_share_expire(s, srv_now_ns(), &next));
-    if (next != SRV_NEVER)
-        srv_loop_watch_deadline(s, next);
+    srv_alarm_watch(&s->expiry, next);
     srv_http_pump(s->http);
     srv_grpc_pump(s->grpc);
-}
-
-void srv_loop_watch_deadline(struct srv *s, uint64_t deadline_ns)
-{
-    if (deadline_ns >= s->expiry_ns)
-        return;
-    uint64_t now = srv_now_ns();
-    uint64_t wait = deadline_ns > now ? (deadline_ns - now) / SRV_NS_PER_MS + 1 : 1;
-    s->expiry_ns = deadline_ns;
-    uv_update_time(&s->loop);
-    uv_timer_start(&s->expiry, on_expiry, wait, 0);
 }
 
 static void on_signal(uv_signal_t *h, int number)
@@ -171,10 +158,8 @@ static int start_handles(struct srv *s, char *err, size_t errlen)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     int rc = srv_wake_init(&s->jobs_done, &s->loop, on_jobs_done, s);
-    s->expiry.data = s;
-    uv_timer_init(&s->loop, &s->expiry);
+    srv_alarm_init(&s->expiry, &s->loop, on_expiry, s);
     uv_timer_init(&s->loop, &s->drain_timer);
-    s->expiry_ns = SRV_NEVER;
     for (int i = 0; i < 3 && rc == 0; i++) {
         rc = uv_signal_init(&s->loop, &s->signals[i]);
         s->signals[i].data = s;
@@ -208,7 +193,7 @@ static int start(struct srv *s, char *err, size_t errlen)
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
     mallopt(M_TOP_PAD, 1 << 20);
-    s->metrics.started_ns = s->metrics.window_ns = srv_now_ns();
+    s->metrics.started_ns = s->counters.window_ns = srv_now_ns();
     int rc = srv_log_create(&s->log, STDERR_FILENO);
     if (rc < 0) {
         snprintf(err, errlen, "the log cannot start: %s", strerror(-rc));

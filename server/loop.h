@@ -13,7 +13,4 @@ struct cfg_sources;
  * negative errno with a sentence. */
 int srv_serve(struct cfg *cfg_take, const struct cfg_sources *sources, char *err, size_t errlen);
 
-/* A job with this deadline waits now. */
-void srv_loop_watch_deadline(struct srv *s, uint64_t deadline_ns);
-
 #endif

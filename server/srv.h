@@ -4,7 +4,9 @@
 #define SRV_SRV_H
 
 #include "config/config.h"
+#include "server/base/alarm.h"
 #include "server/scheduler/cost.h"
+#include "server/scheduler/counters.h"
 #include "server/base/log.h"
 #include "server/handlers/metrics.h"
 #include "server/base/quota.h"
@@ -66,6 +68,7 @@ struct srv {
     struct srv_log *log;
     const char *log_level; /* in force: the option's, or one that an admin call set */
     struct srv_metrics metrics;
+    struct srv_counters counters;
     struct srv_quota quota;
     struct srv_sandbox sandbox;
     struct srv_systemd systemd;
@@ -82,10 +85,9 @@ struct srv {
     uv_loop_t loop;
     int teaching; /* one lesson at a time: its folder has one name */
     struct srv_wake jobs_done;
-    uv_timer_t expiry; /* the next deadline of a waiting job */
-    uint64_t expiry_ns;
-    uv_timer_t watchdog; /* tells the service manager that the loop turns */
-    uv_timer_t brownout; /* runs while a family is degraded */
+    struct srv_alarm expiry; /* the next deadline of a waiting job */
+    uv_timer_t watchdog;     /* tells the service manager that the loop turns */
+    uv_timer_t brownout;     /* runs while a family is degraded */
     uv_signal_t signals[3];
     struct srv_reload reload;
     struct srv_watch watch;

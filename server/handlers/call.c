@@ -388,7 +388,7 @@ void srv_call_close(struct srv_call *c)
 {
     uint64_t total = srv_now_ns() - c->started_ns;
     c->srv->calls_open--;
-    srv_metrics_request(&c->srv->metrics, srv_metrics_row(c->route),
+    srv_metrics_request(&c->srv->metrics, &c->srv->counters, srv_metrics_row(c->route),
                         c->reply.status ? c->reply.status : 499, total);
     if (c->srv->cfg->log_requests)
         log_call(c, total);

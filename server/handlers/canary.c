@@ -17,13 +17,26 @@ struct comparison {
     int classes[IMAGES_MAX];              /* what the label said */
 };
 
-void srv_compare_choose(struct srv_req *r, struct srv_label *l)
+static void choose_comparison(struct srv_req *r, struct srv_label *l)
 {
     l->compare_due += l->compare;
     if (l->compare_due < 1)
         return;
     l->compare_due -= 1;
     snprintf(r->compare, sizeof(r->compare), "%s", l->name);
+}
+
+void srv_canary_choose(struct srv_req *r, struct srv_choice *c)
+{
+    srv_registry_share(c);
+    if (c->label) {
+        c->label->requests++;
+        choose_comparison(r, c->label);
+    }
+    if (c->family)
+        srv_req_set_family(r, c->family);
+    else
+        srv_req_set_model(r, c->model, c->called);
 }
 
 static int best_of(const float *scores, int from, int outputs)
@@ -117,7 +130,7 @@ static int submit(struct srv_req *r, const struct srv_req *from, const char *nam
     return 0;
 }
 
-void srv_compare_begin(struct srv_req *r)
+static void begin(struct srv_req *r)
 {
     struct srv *s = r->srv;
     const char *name = r->model->info->name;
@@ -132,4 +145,10 @@ void srv_compare_begin(struct srv_req *r)
             return;
     }
     l->uncompared += (uint64_t)r->n_jobs;
+}
+
+void srv_canary_compare(struct srv_req *r)
+{
+    if (r->compare[0])
+        begin(r);
 }

@@ -1,15 +1,16 @@
 /* Is a canary right? Of the requests that a label answers, the share that its rule says is asked of
  * the standard version, too, when nobody waits for it any more; counted is how often the best class
  * differs. Loop thread. */
-#ifndef SRV_COMPARE_H
-#define SRV_COMPARE_H
+#ifndef SRV_CANARY_H
+#define SRV_CANARY_H
 
-struct srv_label;
+struct srv_choice;
 struct srv_req;
 
-/* The request goes to this label: is it one to compare? */
-void srv_compare_choose(struct srv_req *r, struct srv_label *l);
-/* Its jobs are back; the request is only read. */
-void srv_compare_begin(struct srv_req *r);
+/* The request goes to what is meant, or to a label that has a share in it, and may be one to
+ * compare. */
+void srv_canary_choose(struct srv_req *r, struct srv_choice *c);
+/* Its jobs are back: begins the comparison if it is one to compare; the request is only read. */
+void srv_canary_compare(struct srv_req *r);
 
 #endif

@@ -2,6 +2,7 @@
 #include "server/handlers/handlers.h"
 #include "server/handlers/admission.h"
 #include "server/handlers/call.h"
+#include "server/handlers/canary.h"
 #include "server/repository/registry.h"
 #include "server/srv.h"
 
@@ -52,7 +53,7 @@ static int choose_model(struct srv_call *c)
         srv_call_error(c, 404, "there is no model named \"%s\"", name);
     if (rc < 0)
         return -1;
-    srv_req_choose(c->req, &chosen);
+    srv_canary_choose(c->req, &chosen);
     return read_floor(c);
 }
 

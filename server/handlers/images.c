@@ -3,6 +3,7 @@
 
 #include "server/handlers/handlers.h"
 #include "server/handlers/admission.h"
+#include "server/handlers/canary.h"
 #include "server/scheduler/coalesce.h"
 #include "server/srv.h"
 
@@ -45,6 +46,7 @@ static void job_back(struct srv_req *r, const struct srv_job *j, void *arg)
 static void jobs_done(struct srv_req *r, void *arg)
 {
     struct srv_images *im = arg;
+    srv_canary_compare(r);
     if (im->back) /* every line has left */
         return;
     if (srv_images_is_long(im) && srv_req_offload(r, write_answer, reply, im) == 0)

@@ -3,6 +3,7 @@
 #include "server/handlers/infer.h"
 
 #include "server/base/clock.h"
+#include "server/handlers/canary.h"
 #include "server/scheduler/coalesce.h"
 #include "server/srv.h"
 
@@ -92,7 +93,7 @@ int srv_infer_choose(struct srv_req *r, struct proto_span name, struct proto_spa
     if (rc < 0)
         return rc;
     c.family = NULL; /* tensors are of one variant: the best */
-    srv_req_choose(r, &c);
+    srv_canary_choose(r, &c);
     return 0;
 }
 
@@ -156,6 +157,7 @@ static int any_failed(struct srv_infer *i)
 static void jobs_done(struct srv_req *r, void *arg)
 {
     struct srv_infer *i = arg;
+    srv_canary_compare(r);
     if (any_failed(i)) {
         finish(r, i);
         return;

@@ -17,10 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-#define WINDOW_NS (30ull * 1000000000u)
 
 /* The last stands for all others. */
 static const int codes[SRV_CODES] = {200, 304, 400, 401, 403, 404, 405, 408, 409, 413,
@@ -32,94 +29,6 @@ static int code_index(int status)
     while (i < SRV_CODES - 1 && codes[i] != status)
         i++;
     return i;
-}
-
-static void add_stage(struct srv_metrics *m, enum srv_stage stage, uint64_t ns)
-{
-    srv_histogram_add(&m->stage[stage], ns);
-    srv_histogram_add(&m->window[0][stage], ns);
-}
-
-static void turn_window(struct srv_metrics *m)
-{
-    uint64_t now = srv_now_ns();
-    if (now - m->window_ns < WINDOW_NS)
-        return;
-    if (now - m->window_ns < 2 * WINDOW_NS)
-        memcpy(m->window[1], m->window[0], sizeof(m->window[0]));
-    else
-        memset(m->window[1], 0, sizeof(m->window[1]));
-    memset(m->window[0], 0, sizeof(m->window[0]));
-    m->window_ns = now;
-}
-
-void srv_metrics_job(struct srv_metrics *m, struct srv_model *model, const struct srv_job *j)
-{
-    struct srv_model_stats *s = &model->stats;
-    turn_window(m);
-    if (j->state == SRV_JOB_EXPIRED)
-        s->expired++;
-    else if (j->state == SRV_JOB_CANCELLED)
-        s->gone++;
-    else if (j->state == SRV_JOB_FAILED)
-        s->images_failed++;
-    else if (j->status != 200)
-        s->late++;
-    else
-        s->images_ok++;
-    add_stage(m, SRV_QUEUE, j->queue_ns);
-    if (j->decode_ns)
-        add_stage(m, SRV_DECODE, j->decode_ns);
-    if (j->preprocess_ns)
-        add_stage(m, SRV_PREPROCESS, j->preprocess_ns);
-    if (j->state != SRV_JOB_DONE)
-        return;
-    if (j->batch > 0)
-        add_stage(m, SRV_INFERENCE, j->inference_ns);
-    s->by_batch[j->batch].input_ns += j->decode_ns + j->preprocess_ns;
-    if (j->leads_batch) {
-        int b = 0;
-        while (b < SRV_BATCH_BUCKETS - 1 && 1 << b < j->batch)
-            b++;
-        m->batches[b]++;
-        m->batch_images += (uint64_t)j->batch;
-        s->batches++;
-        s->inference_ns += j->inference_ns;
-        s->by_batch[j->batch].runs++;
-        s->by_batch[j->batch].infer_ns += j->inference_ns;
-    }
-}
-
-static uint64_t wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
-void srv_metrics_answer(struct srv_model *model, const struct srv_req *r)
-{
-    struct srv_model_stats *s = &model->stats;
-    uint64_t queue = 0, input = 0, infer = 0, took = r->done_ns - r->submitted_ns;
-    int failed = 0;
-    for (int i = 0; i < r->n_jobs; i++) {
-        const struct srv_job *j = &r->jobs[i];
-        uint64_t in = j->decode_ns + j->preprocess_ns;
-        failed |= j->status != 200;
-        queue = j->queue_ns > queue ? j->queue_ns : queue;
-        input = in > input ? in : input;
-        infer = j->inference_ns > infer ? j->inference_ns : infer;
-    }
-    s->requests_failed += (uint64_t)failed;
-    s->failed_ns += failed ? took : 0;
-    if (failed)
-        return;
-    s->requests_ok++;
-    s->ok_ns += took;
-    s->queue_ns += queue;
-    s->input_ns += input;
-    s->infer_ns += infer;
-    s->last_ms = wall_ms();
 }
 
 /* Routes, then procedures, then what was neither. */
@@ -139,13 +48,13 @@ static const struct srv_route *route_of(int row)
     return rpc ? &rpc->route : NULL;
 }
 
-void srv_metrics_request(struct srv_metrics *m, int row, int status, uint64_t total_ns)
+void srv_metrics_request(struct srv_metrics *m, struct srv_counters *counters, int row, int status,
+                         uint64_t total_ns)
 {
-    turn_window(m);
     m->requests[row][code_index(status)]++;
     const struct srv_route *r = route_of(row);
     if (r && r->body == 1 && status == 200)
-        add_stage(m, SRV_TOTAL, total_ns);
+        srv_count_stage(counters, SRV_TOTAL, total_ns);
 }
 
 /* ---- Prometheus text ---- */
@@ -218,7 +127,7 @@ static void put_requests(FILE *f, const struct srv_metrics *m)
     }
 }
 
-static void put_stages(FILE *f, const struct srv_metrics *m)
+static void put_stages(FILE *f, const struct srv_counters *m)
 {
     static const double edges_ms[] = {0.1, 0.25, 0.5, 1,   2.5,  5,    10,   25,
                                       50,  100,  250, 500, 1000, 2500, 5000, 10000};
@@ -250,7 +159,7 @@ static void put_stages(FILE *f, const struct srv_metrics *m)
                     1e9);
 }
 
-static void put_batches(FILE *f, const struct srv_metrics *m)
+static void put_batches(FILE *f, const struct srv_counters *m)
 {
     uint64_t sum = 0;
     head(f, "batch_size", "histogram", "Images that ran together.");
@@ -416,7 +325,7 @@ static void put_server(FILE *f, struct srv *s)
     one(f, "request_bytes", "gauge", "Memory of the requests in flight.", (double)s->request_bytes);
     one(f, "memory_refusals_total", "counter",
         "Requests refused because max_inflight_bytes was used up.",
-        (double)s->metrics.memory_refusals);
+        (double)s->counters.memory_refusals);
     one(f, "workers", "gauge", "Worker threads.", s->pool->n);
     one(f, "workers_idle", "gauge", "Worker threads with nothing to do.", p.idle);
     one(f, "images_waiting", "gauge", "Images in all queues.", (double)p.queued);
@@ -459,10 +368,10 @@ char *srv_metrics_text(struct srv *s, size_t *ret_len)
     FILE *f = open_memstream(&text, ret_len);
     if (!f)
         return NULL;
-    turn_window(&s->metrics);
+    srv_counters_turn(&s->counters);
     put_requests(f, &s->metrics);
-    put_stages(f, &s->metrics);
-    put_batches(f, &s->metrics);
+    put_stages(f, &s->counters);
+    put_batches(f, &s->counters);
     put_models(f, s);
     put_labels(f, s->registry);
     put_families(f, s->registry);

@@ -3,6 +3,7 @@
  * Numbers are what the metadata says of the input. The signature chooses the output: that of
  * serving_default is `probabilities`, and each other output has a signature of its name. */
 #include "protocol/tfs.h"
+#include "server/handlers/canary.h"
 #include "server/handlers/handlers.h"
 #include "server/handlers/admission.h"
 #include "server/handlers/describe.h"
@@ -159,7 +160,7 @@ void srv_tfs_begin(struct srv_call *c)
         return;
     c->req->top_k = top_k > INT_MAX ? INT_MAX : (int)top_k;
     chosen.family = NULL; /* tensors are of one variant: the best */
-    srv_req_choose(c->req, &chosen);
+    srv_canary_choose(c->req, &chosen);
     srv_api_admit(c);
 }
 

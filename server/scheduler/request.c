@@ -5,11 +5,9 @@
 #include "server/scheduler/brownout.h"
 #include "server/scheduler/fill.h"
 #include "server/base/clock.h"
-#include "server/handlers/canary.h"
 #include "server/repository/family.h"
-#include "server/loop.h"
-#include "server/handlers/metrics.h"
-#include "server/repository/registry.h"
+#include "server/base/alarm.h"
+#include "server/scheduler/counters.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/coalesce.h"
 #include "server/srv.h"
@@ -96,7 +94,7 @@ static int reserve(struct srv_req *r, size_t room)
         return -EFBIG;
     if (used + (room - r->body_room) > budget) {
         r->retry_after_s = 1;
-        r->srv->metrics.memory_refusals++;
+        r->srv->counters.memory_refusals++;
         return -EDQUOT;
     }
     unsigned char *body = srv_arena_grow(&r->arena, r->body, room);
@@ -164,19 +162,6 @@ void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref)
     srv_family_unref(r->family);
     r->family = f_ref;
     r->floor = f_ref->n - 1;
-}
-
-void srv_req_choose(struct srv_req *r, struct srv_choice *c)
-{
-    srv_registry_share(c);
-    if (c->label) {
-        c->label->requests++;
-        srv_compare_choose(r, c->label);
-    }
-    if (c->family)
-        srv_req_set_family(r, c->family);
-    else
-        srv_req_set_model(r, c->model, c->called);
 }
 
 /* Rows for n jobs, all in one block, so that a batch's answer is one tensor. */
@@ -375,7 +360,7 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
         r->predicted_ns = 0; /* others are waited for, too, or nobody is */
     if (r->sharing)
         srv_share_begin(r);
-    srv_loop_watch_deadline(s, r->deadline_ns);
+    srv_alarm_watch(&s->expiry, r->deadline_ns);
     return 0;
 }
 
@@ -423,7 +408,7 @@ static void job_back(struct srv_job *j, uint64_t now)
         snprintf(j->error, sizeof(j->error), "the answer came after its deadline");
     }
     if (!j->elsewhere)
-        srv_metrics_job(&r->srv->metrics, j->model, j);
+        srv_count_job(&r->srv->counters, j->model, j);
     if (r->family && j->model != r->model && j->status == 200)
         r->family->degraded++;
     r->done_ns = now;
@@ -436,13 +421,11 @@ static void job_back(struct srv_job *j, uint64_t now)
     if (r->family)
         srv_brownout_answered(r);
     if (!r->shadow)
-        srv_metrics_answer(j->model, r);
+        srv_count_answer(j->model, r);
     if (r->cancelled) {
         srv_req_destroy(r);
         return;
     }
-    if (r->compare[0])
-        srv_compare_begin(r);
     r->done(r, r->arg);
 }
 

@@ -80,7 +80,7 @@ struct srv_req {
         predicted_ns;  /* from one to the other, by admission; 0: there was nothing to wait for */
     int retry_after_s; /* set where admission refuses */
     int counted;       /* images that the control law knows of */
-    char compare[SRV_LABEL_MAX]; /* label whose answer is to be compared; "": none */
+    char compare[SRV_LABEL_MAX]; /* canary.h: label whose answer is to be compared; "": none */
     int sharing;                 /* takes part in what coalesce.h does; fixed when it is made */
     int shadow;                  /* no client's: a comparison */
     srv_req_done_fn *done;
@@ -104,9 +104,6 @@ void srv_req_take_body(struct srv_req *r, void *body_take, size_t len);
 void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *name);
 /* The best model of a family, or one of the lower variants when the load demands it. */
 void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref);
-/* One of the two, or a label that has a share in what is meant. */
-struct srv_choice;
-void srv_req_choose(struct srv_req *r, struct srv_choice *c);
 
 /* Is there a point in going on? The body need not be here yet: `bytes` is what was announced (0 =
  * unknown). 0; -EAGAIN: the queue is full; -ETIME: the deadline cannot be met at the present load.

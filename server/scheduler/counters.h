@@ -1,0 +1,33 @@
+/* What the scheduler counts, of all models together and of each; metrics.h makes the text of it.
+ * Loop thread. */
+#ifndef SRV_COUNTERS_H
+#define SRV_COUNTERS_H
+
+#include "server/base/histogram.h"
+
+struct srv_job;
+struct srv_model;
+struct srv_req;
+
+/* Of images; the last one of whole requests, counted by whoever answers them. */
+enum srv_stage { SRV_QUEUE, SRV_DECODE, SRV_PREPROCESS, SRV_INFERENCE, SRV_TOTAL, SRV_STAGES };
+enum { SRV_BATCH_BUCKETS = 9 };
+
+struct srv_counters {
+    struct srv_histogram stage[SRV_STAGES]; /* since the start */
+    /* percentiles are of the last one to two windows, so that they follow the load */
+    struct srv_histogram window[2][SRV_STAGES];
+    uint64_t window_ns; /* start of window[0] */
+    uint64_t batches[SRV_BATCH_BUCKETS], batch_images;
+    uint64_t memory_refusals; /* no room in max_inflight_bytes */
+};
+
+/* Begins a new window if it is time; before the windows are read. */
+void srv_counters_turn(struct srv_counters *m);
+void srv_count_stage(struct srv_counters *m, enum srv_stage stage, uint64_t ns);
+/* Of a job in a final state. */
+void srv_count_job(struct srv_counters *m, struct srv_model *model, const struct srv_job *j);
+/* Once every job of a request is back. */
+void srv_count_answer(struct srv_model *model, const struct srv_req *r);
+
+#endif
