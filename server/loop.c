@@ -232,8 +232,9 @@ static int start(struct srv *s, char *err, size_t errlen)
     if (rc == 0)
         srv_tune_models(s);
     if (rc == 0)
-        srv_log(s->log, SRV_INFO, "ready: http %s, grpc %s, default model %s", bound, grpc_bound,
-                s->registry->fallback_name);
+        srv_log(s->log, SRV_INFO, "ready: http %s, grpc %s, default model %s%s", bound, grpc_bound,
+                s->registry->default_name,
+                s->cfg->default_model[0] ? "" : " (the first; option default_model sets it)");
     return rc;
 }
 

@@ -63,6 +63,7 @@ static void read_everything(struct srv *s)
                              r->error, sizeof(r->error));
     if (r->rc == 0) {
         srv_registry_options_of(&options, s, r->cfg);
+        options.default_anew = strcmp(r->cfg->default_model, s->cfg->default_model) != 0;
         r->rc = srv_registry_load(&r->registry, &options, s->registry, r->error, sizeof(r->error));
     }
 }
@@ -124,6 +125,10 @@ static void take_configuration(struct srv *s)
 static void take_models(struct srv *s)
 {
     struct srv_reload *r = &s->reload;
+    if (!r->registry->fallback && s->registry->fallback)
+        srv_log(s->log, SRV_WARNING,
+                "the default model %s is not served now: who names no model gets 404",
+                r->registry->default_name);
     srv_brownout_inherit(s, r->registry);
     srv_registry_inherit(r->registry, s->registry);
     srv_registry_destroy(s->registry);
@@ -164,7 +169,7 @@ static void everything_read(struct srv *s, const struct srv_change_order *o)
     s->metrics.reloads++;
     log_failures(s, NULL);
     srv_log(s->log, SRV_INFO, "reloaded: %d models, default %s", s->registry->n,
-            s->registry->fallback_name);
+            s->registry->default_name);
 }
 
 static void model_loaded(struct srv *s, struct srv_change_order *o)

@@ -60,27 +60,44 @@ static int refuse_empty(const struct srv_registry *r, const struct srv_registry_
     return -EINVAL;
 }
 
-static int choose_default(struct srv_registry *r, const struct srv_registry_options *o, char *err,
-                          size_t errlen)
+/* A new model, taught by anybody or copied in, must not come before the one that answered so far
+ * because its name does. */
+static const char *default_name(const struct srv_registry *r, const struct srv_registry_options *o,
+                                const struct srv_registry *old)
+{
+    if (o->default_model[0])
+        return o->default_model;
+    if (old && old->default_name[0] && !o->default_anew)
+        return old->default_name;
+    if (r->n == 0)
+        return "";
+    const struct eng_model_info *first = r->services[0].standard->info;
+    return first->family[0] ? first->family : first->name;
+}
+
+static int choose_default(struct srv_registry *r, const struct srv_registry_options *o,
+                          const struct srv_registry *old, char *err, size_t errlen)
 {
     struct srv_choice c;
-    const char *name = o->default_model;
     int may_lack = o->change != SRV_CHANGE_ALL || r->n_unloaded > 0;
     r->fallback_name = "";
+    r->default_name = strdup(default_name(r, o, old));
+    if (!r->default_name) {
+        snprintf(err, errlen, "out of memory");
+        return -ENOMEM;
+    }
     if (r->n == 0)
         return may_lack ? 0 : refuse_empty(r, o, err, errlen);
-    if (!name[0])
-        name = r->services[0].standard->info->family[0] ? r->services[0].standard->info->family
-                                                        : r->services[0].name;
-    if (srv_registry_choose(r, name, "", &c) == 0) {
+    if (srv_registry_choose(r, r->default_name, "", &c) == 0) {
         r->fallback = c.model;
         r->fallback_name = c.called;
         r->fallback_family = c.family;
         return 0;
     }
-    if (may_lack)
+    if (may_lack || !o->default_model[0])
         return 0;
-    snprintf(err, errlen, "default_model = %s is neither a model nor a family of %s", name, o->dir);
+    snprintf(err, errlen, "default_model = %s is neither a model nor a family of %s",
+             r->default_name, o->dir);
     return -ENOENT;
 }
 
@@ -96,7 +113,7 @@ int srv_registry_load(struct srv_registry **ret, const struct srv_registry_optio
     if (rc == 0)
         rc = make_families(r);
     if (rc == 0)
-        rc = choose_default(r, options, err, errlen);
+        rc = choose_default(r, options, old, err, errlen);
     if (rc < 0) {
         srv_registry_destroy(r);
         return rc;
@@ -121,6 +138,7 @@ void srv_registry_destroy(struct srv_registry *r)
     for (int i = 0; i < r->n_unloaded; i++)
         free(r->unloaded[i]);
     free(r->unloaded);
+    free(r->default_name);
     free(r->failures);
     free(r->services);
     free(r->models);

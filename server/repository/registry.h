@@ -19,7 +19,8 @@ enum srv_change {
 
 struct srv_registry_options {
     const char *dir;
-    const char *default_model; /* family or model; "" = the first */
+    const char *default_model; /* family or model; "" = the old registry's, or the first */
+    int default_anew;          /* the old registry's does not count */
     const char *only;          /* if a folder has this name, no other is read; NULL or "" = all */
     uint32_t cpu_bits;
     size_t max_model_file;  /* bytes; 0: 1 GiB */
@@ -66,9 +67,10 @@ struct srv_registry {
     int n_failures;
     char **unloaded; /* names that were unloaded */
     int n_unloaded;
-    struct srv_model *fallback;         /* one of models: answers where none is named; may be NULL
-                                           after an unload */
-    const char *fallback_name;          /* its family, or its name if it has none; "" for NULL */
+    char *default_name; /* family or model that answers where none is named: who asks for it means
+                           the same model until the configuration changes, or none */
+    struct srv_model *fallback; /* of that name, one of models; NULL: it is not served now */
+    const char *fallback_name;  /* its family, or its name if it has none; "" for NULL */
     struct srv_family *fallback_family; /* NULL: default_model names a single model */
 };
 

@@ -91,7 +91,55 @@ def test_the_default_may_go(admin):
     assert d.request("GET", "/v2/health/ready").status == 200
     assert ask(d, "GET", "/v1/models").json["models"] == [] and ask(d, "GET", "/v2/models/stats").status == 200
     assert repo(d, "two", "load").status == 200
-    assert d.request("PUT", "/v1/classify", RED, ROOT).json["model"] == "two"
+    assert d.request("PUT", "/v1/classify", RED, ROOT).status == 404  # it was "one", and nobody chose another
+    assert logged(d, "the default model one is not served now")
+    assert repo(d, "one", "load").status == 200
+    assert default(d) == "one"
+
+
+def default(d):
+    named = [m["name"] for m in ask(d, "GET", "/v1/models").json["models"] if m["default"]]
+    r = d.request("PUT", "/v1/classify", RED, ROOT)
+    assert (r.status, named) in ((200, [r.json.get("model")]), (404, []))
+    return r.json.get("model")
+
+
+def reread(d):
+    before = metric(d, "mobilenetd_reloads_total")
+    d.signal(signal.SIGHUP)
+    wait_for(lambda: metric(d, "mobilenetd_reloads_total") > before)
+
+
+def test_the_default_is_chosen_at_the_start(admin, repository, tmp_path):
+    """What comes later, from whomever, does not answer for it, though it be the first by name."""
+    conf = tmp_path / "mobilenetd.conf"
+    conf.write_text("")
+    d = admin("--config", str(conf))
+    assert logged(d, "default model one (the first; option default_model sets it)")
+    tinymodel.write(str(repository), "a_new_one", 16, labels=TURNED)
+    assert repo(d, "a_new_one", "load").status == 200 and default(d) == "one"
+    reread(d)
+    assert default(d) == "one"
+    conf.write_text("default_model = two\n")
+    reread(d)
+    assert default(d) == "two" and logged(d, "default two")
+    conf.write_text("")
+    reread(d)
+    assert default(d) == "a_new_one"  # the configuration has changed: as at a start
+    shutil.rmtree(repository / "a_new_one")
+    reread(d)
+    assert default(d) is None and logged(d, "the default model a_new_one is not served now")
+    assert classify(d, "one").status == 200
+
+
+@pytest.mark.parametrize("flags", [(), ("--watch-models-ms", "100")])
+def test_the_default_stays_while_the_repository_changes(start, repository, flags):
+    d = start(*flags, models=repository)
+    tinymodel.write(str(repository), "a_new_one", 16, labels=TURNED)
+    if not flags:
+        d.signal(signal.SIGHUP)
+    wait_for(lambda: classify(d, "a_new_one").status == 200)
+    assert default(d) == "one"
 
 
 def test_a_new_model_is_found(admin, repository):

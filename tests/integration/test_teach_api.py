@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import pictures
+import tinymodel
 from daemon import SANITIZED, Daemon, keys_file
 
 pytestmark = pytest.mark.patient
@@ -59,6 +60,16 @@ def test_colours(school):
     # What was taught can be taught again.
     r = teach(school, lesson(2), "?as=third", model="colours")
     assert r.status == 200 and len(r.json["classes"]) == 3
+
+
+def test_a_lesson_moves_no_default(start, tmp_path):
+    """Needs no real model: the tiny one has the mean colour for an embedding."""
+    tinymodel.write(str(tmp_path / "models"), "colour", 16, embeds=True)
+    d = start("--admin", "--api-keys", keys_file(tmp_path, "root infer,admin"), models=tmp_path / "models")
+    r = teach(d, lesson(2), "?as=a_first_by_name", model="colour")
+    assert r.status == 200 and r.json["classes"] == ["blue", "green", "red"]
+    assert d.request("PUT", "/v1/models/a_first_by_name/classify", shade("green", 1), KEY).json["predictions"][0]["label"] == "green"
+    assert d.request("PUT", "/v1/classify", shade("green", 1), KEY).json["model"] == "colour"
 
 
 def test_a_name_is_made_up(school):
