@@ -83,6 +83,7 @@ static int expected(const char *name)
 /* Every file of the folder, with and without the shortcuts. */
 static void photos_answered(void **state)
 {
+    image_need_shared();
     char path[512];
     uint8_t *out = malloc(224 * 224 * 3);
     struct eng_preprocess p = image_plain(224);
@@ -110,6 +111,7 @@ static void photos_answered(void **state)
 /* Each orientation, once turned, is the upright picture (JPEG loss apart). */
 static void orientations_turned(void **state)
 {
+    image_need_shared();
     static const char *const names[] = {"1", "2", "3", "4", "5", "6", "7", "8", "6_bigendian"};
     char path[512];
     size_t n = 224 * 224 * 3;
@@ -139,6 +141,7 @@ static void orientations_turned(void **state)
 /* A truncated JPEG is judged the same with and without the crop shortcut, wherever it ends. */
 static void truncation_found(void **state)
 {
+    image_need_shared();
     char path[512], err[256];
     size_t len;
     struct eng_preprocess p = image_plain(224);
@@ -167,6 +170,7 @@ static void truncation_found(void **state)
 /* One file per limit: over it by one, and just within it. */
 static void limits_kept(void **state)
 {
+    image_need_shared();
     static const struct {
         const char *name;
         struct eng_image_limits over, within;
@@ -235,6 +239,7 @@ static void golden_pixels(void **state)
 {
     static const int sizes[] = {96, 128, 160, 192, 224};
     static const double bounds[] = {1.0, 1.2, 1.0, 0.5, 0.3};
+    image_need_shared();
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         golden_pixels_of_size(*state, sizes[i], 1);
         double mean = golden_pixels_of_size(*state, sizes[i], 0);

@@ -160,6 +160,7 @@ static void photos(void **state)
 {
     char path[1024];
     (void)state;
+    image_need_shared();
     struct tally t =
         compare_folder(image_shared(path, sizeof path, "images/photos"), 0, mutations() / 10);
     assert_true(t.read > 50 && t.refused > 50);

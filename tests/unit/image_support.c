@@ -26,14 +26,21 @@ uint8_t *image_read(const char *path, size_t *ret_len)
     return data;
 }
 
-const char *image_shared(char *buf, size_t size, const char *format, ...)
+static const char *shared(void)
 {
     const char *root = getenv("MOBILENETD_SHARED");
-    if (!root)
-        root = "../shared";
-    if (access(root, R_OK) != 0)
+    return root ? root : "../shared";
+}
+
+void image_need_shared(void)
+{
+    if (access(shared(), R_OK) != 0)
         skip();
-    int n = snprintf(buf, size, "%s/", root);
+}
+
+const char *image_shared(char *buf, size_t size, const char *format, ...)
+{
+    int n = snprintf(buf, size, "%s/", shared());
     assert_in_range(n, 1, size - 1);
     va_list ap;
     va_start(ap, format);

@@ -9,7 +9,10 @@
 
 /* Whole file, malloc'ed, in a block of exactly its size; NULL if it cannot be read. */
 uint8_t *image_read(const char *path, size_t *ret_len);
-/* Path below ../shared (or MOBILENETD_SHARED); skips the test where that folder is missing. */
+/* Skips the test where ../shared (or MOBILENETD_SHARED) is missing. Call it before anything is
+ * allocated: a skip jumps out of the test past every free(). */
+void image_need_shared(void);
+/* Path below that folder. */
 const char *image_shared(char *buf, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Short side, bilinear, u8 = the pixel itself. */
