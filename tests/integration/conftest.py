@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import onnx_runtime  # noqa: E402
 import tinymodel  # noqa: E402
 from daemon import ROOT, Daemon  # noqa: E402
+from limit import pytest_runtest_call, pytest_runtest_setup, pytest_runtest_teardown  # noqa: E402,F401
 from secure import Authority, Secure  # noqa: E402
 
 

@@ -1,4 +1,6 @@
 """Packages of npm, in exact versions, installed once and kept in build-peers. Scripts of packages never run."""
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -21,16 +23,27 @@ def has(package):
         return False
 
 
+@contextlib.contextmanager
+def alone():
+    """One process at a time installs: two at once take each other's files away."""
+    os.makedirs(FOLDER, exist_ok=True)
+    with open(os.path.join(FOLDER, ".lock"), "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
 def install(*packages):
     """The folder whose node_modules has all of them, each given as NAME@VERSION."""
-    wanted = [p for p in packages if not has(p)]
-    if not wanted:
+    if all(has(p) for p in packages):
         return FOLDER
     if not shutil.which("npm"):
-        raise Missing(f"no npm to install {' '.join(wanted)} with")
-    os.makedirs(FOLDER, exist_ok=True)
-    p = subprocess.run(["npm", "install", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact",
-                        *wanted], capture_output=True, text=True, timeout=300)
-    if p.returncode:
-        raise Missing(f"npm cannot install {' '.join(wanted)}: {p.stderr.strip()[-500:]}")
+        raise Missing(f"no npm to install {' '.join(packages)} with")
+    with alone():
+        wanted = [p for p in packages if not has(p)]
+        if not wanted:
+            return FOLDER
+        p = subprocess.run(["npm", "install", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact",
+                            *wanted], capture_output=True, text=True, timeout=900)
+        if p.returncode:
+            raise Missing(f"npm cannot install {' '.join(wanted)}: {p.stderr.strip()[-500:]}")
     return FOLDER

@@ -7,12 +7,14 @@ A suite is a list of programs that print TAP, found by meson introspection, or p
 import concurrent.futures
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
 
+import process
 import tap
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -31,6 +33,7 @@ def environment(build):
     env["TSAN_OPTIONS"] = f"halt_on_error=0:exitcode=66:second_deadlock_stack=1:suppressions={supp}"
     if build != "build-test":
         env["MOBILENETD_QUICK"] = "1"
+    env.setdefault("MOBILENETD_TEST_SECONDS", "900" if build == "build-test" else "2700")
     return env
 
 
@@ -81,22 +84,31 @@ def pytest(build, marks=""):
     return out
 
 
-def pytest_part(build, marks, prefix):
+def at_work(path):
+    """The test that was running last."""
+    try:
+        with open(path) as f:
+            return f.read()
+    except OSError:
+        return "before the first test"
+
+
+def pytest_part(build, marks, prefix, folder="tests/integration", seconds=7200):
+    """A test that hangs fails by itself (limit.py); `seconds` ends one that even this does not end."""
     out = tap.Outcome()
     env = environment(build)
-    with tempfile.NamedTemporaryFile(suffix=".xml") as xml:
-        try:
-            p = subprocess.run([*prefix, "/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
-                                f"--junitxml={xml.name}", "-m", marks, "tests/integration"], cwd=ROOT, env=env,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900,
-                               stdin=subprocess.DEVNULL)
-            text, status = p.stdout.decode("utf-8", "replace"), p.returncode
-        except subprocess.TimeoutExpired as e:
-            out.fail("pytest: still running after 900 s", (e.stdout or b"").decode("utf-8", "replace")[-4000:])
+    seconds *= 1 if build == "build-test" else 2
+    with tempfile.TemporaryDirectory(prefix="mobilenetd-pytest-") as work:
+        xml, current = os.path.join(work, "junit.xml"), os.path.join(work, "current")
+        text, status = process.run([*prefix, "/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
+                                    f"--junitxml={xml}", "-m", marks, folder], seconds,
+                                   {**env, "MOBILENETD_CURRENT": current}, ROOT)
+        if status is None:
+            out.fail(f"{at_work(current)}: pytest still running after {seconds} s", text[-4000:])
             return out
         try:
-            cases = ET.parse(xml.name).getroot().iter("testcase")
-        except ET.ParseError:
+            cases = ET.parse(xml).getroot().iter("testcase")
+        except (ET.ParseError, OSError):
             cases = []
         for case in cases:
             title = f"{case.get('classname', '').split('.')[-1]}: {case.get('name')}"
@@ -188,5 +200,13 @@ def main(args):
     return 1 if total.failed or not total.passed else 0
 
 
+def stopped(number, frame):
+    """Ctrl-C and the like: what runs has sessions of its own, and does not hear of it otherwise."""
+    process.end_all()
+    os._exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, stopped)
+    signal.signal(signal.SIGTERM, stopped)
     sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,8 @@
 """Runs one test program and judges it: TAP on stdout, exit status, time limit."""
 import re
-import subprocess
 from dataclasses import dataclass, field
+
+import process
 
 LINE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:-\s*)?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)(?:\s*#\s*SKIP\b\s*(.*))?$", re.I)
@@ -72,11 +73,7 @@ def judge(title, text):
 def run(title, command, timeout, env=None, cwd=None):
     """Runs the program; every way in which it can go wrong is one failed test more."""
     try:
-        p = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
-                           env=env, cwd=cwd, stdin=subprocess.DEVNULL)
-        text, status = p.stdout.decode("utf-8", "replace"), p.returncode
-    except subprocess.TimeoutExpired as e:
-        text, status = (e.stdout or b"").decode("utf-8", "replace"), None
+        text, status = process.run(command, timeout, env, cwd)
     except OSError as e:
         text, status = str(e), -1
     out, planned = judge(title, text)

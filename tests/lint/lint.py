@@ -14,16 +14,13 @@ import modules
 import objects
 import text
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tree  # noqa: E402
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 MUTABLE_GLOBALS = {"srv_log_level"}
 PKGS = ("libuv libmicrohttpd libnghttp2 libprotobuf-c jansson spng libwebp gnutls inih zlib "
         "libturbojpeg cmocka").split()
-
-
-def tracked():
-    out = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                         cwd=ROOT, capture_output=True, check=True).stdout
-    return sorted(p for p in out.decode().split("\0") if p and os.path.exists(os.path.join(ROOT, p)))
 
 
 def read(paths):
@@ -103,7 +100,7 @@ def under_way(faults):
 
 
 def checks(build):
-    paths = tracked()
+    paths = tree.files(ROOT)
     sources = read(paths)
     c_files = pick(sources, ".c", ".h")
     own = {p: t for p, t in c_files.items() if arrows.folder_of(p)}
