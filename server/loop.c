@@ -75,14 +75,16 @@ static void on_watchdog(uv_timer_t *t)
 
 /* ---- start ---- */
 
-/* Every connection needs a descriptor, and so do files and sockets of our own. */
+/* Every connection needs a descriptor, and so do files and sockets of our own. max_connections is
+ * what each of the two ports may have: none can take the other's. */
 static void fit_connections(struct srv *s)
 {
-    enum { OWN = 64 };
+    enum { OWN = 64, LEAST = 8 };
     struct rlimit lim;
+    rlim_t ports = s->cfg->grpc[0] ? 2 : 1;
     if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
         return;
-    rlim_t want = (rlim_t)s->cfg->max_connections + OWN;
+    rlim_t want = (rlim_t)s->cfg->max_connections * ports + OWN;
     if (lim.rlim_cur < want) {
         lim.rlim_cur = lim.rlim_max < want ? lim.rlim_max : want;
         setrlimit(RLIMIT_NOFILE, &lim);
@@ -90,7 +92,8 @@ static void fit_connections(struct srv *s)
     }
     if (lim.rlim_cur >= want)
         return;
-    s->cfg->max_connections = lim.rlim_cur > 2 * OWN ? (int64_t)(lim.rlim_cur - OWN) : OWN;
+    rlim_t fit = lim.rlim_cur > OWN ? (lim.rlim_cur - OWN) / ports : 0;
+    s->cfg->max_connections = fit > LEAST ? (int64_t)fit : LEAST;
     srv_log(s->log, SRV_WARNING, "max_connections is %lld: no more descriptors are allowed (%llu)",
             (long long)s->cfg->max_connections, (unsigned long long)lim.rlim_cur);
 }

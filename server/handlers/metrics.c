@@ -318,6 +318,8 @@ static void put_server(FILE *f, struct srv *s)
     one(f, "uptime_seconds", "gauge", "Since the start.",
         (double)(srv_now_ns() - s->metrics.started_ns) / 1e9);
     one(f, "connections", "gauge", "Open HTTP connections.", srv_http_connections(s->http));
+    one(f, "connections_waiting", "gauge", "HTTP connections that wait to be accepted.",
+        srv_http_backlog(s->http));
     one(f, "connections_cut_total", "counter",
         "HTTP connections that took too long to send or take.", (double)srv_http_cut(s->http));
     one(f, "requests_open", "gauge", "Requests between their first line and their reply.",

@@ -6,6 +6,7 @@
 #include "protocol/query.h"
 #include "server/handlers/call.h"
 #include "server/base/clock.h"
+#include "server/transport/acceptor.h"
 #include "server/transport/http_check.h"
 #include "server/transport/listen.h"
 #include "server/transport/time_limits.h"
@@ -40,7 +41,7 @@ struct srv_http {
     struct MHD_Daemon *daemon;
     uv_poll_t poll;
     uv_timer_t timer;
-    int listen_fd;
+    struct srv_acceptor acceptor;
     uv_timer_t refusals;
     struct exchange *held, **held_tail; /* suspended with their refusals, oldest first */
     struct srv_peers peers;
@@ -400,8 +401,34 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
     } else {
         srv_peers_remove(&h->peers, *context);
         *context = NULL;
+        srv_acceptor_closed(&h->acceptor);
     }
 }
+
+/* ---- new connections ---- */
+
+static int take(void *owner, int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct srv_http *h = owner;
+    int open = h->acceptor.open;
+    if (MHD_add_connection(h->daemon, fd, address, len) == MHD_YES)
+        return 0;
+    return h->acceptor.open < open ? 0 : -1; /* it may have come, gone and been counted already */
+}
+
+static void taken(void *owner)
+{
+    srv_http_pump(owner); /* what they ask is here already, as a rule */
+}
+
+static void make_room(void *owner)
+{
+    struct srv_http *h = owner;
+    srv_peers_look(&h->peers);
+    srv_http_pump(h);
+}
+
+static const struct srv_acceptor_ops acceptor_ops = {take, taken, make_room};
 
 /* ---- TLS ---- */
 
@@ -448,56 +475,68 @@ static struct MHD_Daemon *start_daemon(struct srv_http *h)
     const struct MHD_OptionItem *more = h->srv->tls ? tls : tls + 2;
     return MHD_start_daemon(
         (h->srv->tls ? MHD_USE_TLS : 0) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
-            MHD_USE_ERROR_LOG,
+            MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG,
         0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, log_library, h,
-        MHD_OPTION_LISTEN_SOCKET, h->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds(cfg),
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_request_line, h,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        idle_seconds(cfg), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_request_line,
+        h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
         MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+}
+
+static void init_handles(struct srv_http *h)
+{
+    int fd = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    uv_loop_t *loop = &h->srv->loop;
+    uv_timer_init(loop, &h->timer);
+    uv_timer_init(loop, &h->refusals);
+    uv_poll_init(loop, &h->poll, fd);
+    h->held_tail = &h->held;
+    h->timer.data = h->poll.data = h->refusals.data = h;
+    uv_poll_start(&h->poll, UV_READABLE, on_readable);
 }
 
 int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t bound_len,
                    char *err, size_t errlen)
 {
+    int fd, rc;
     struct srv_http *h = calloc(1, sizeof(*h));
     if (!h) {
         snprintf(err, errlen, "out of memory");
         return -ENOMEM;
     }
     h->srv = s;
-    int rc = srv_listen(&h->listen_fd, s->systemd.http_fd, s->cfg->http, ret_bound, bound_len, err,
-                        errlen);
+    rc = srv_listen(&fd, s->systemd.http_fd, s->cfg->http, ret_bound, bound_len, err, errlen);
     if (rc < 0) {
         free(h);
         return rc;
     }
-    srv_peers_init(&h->peers, s);
     h->daemon = start_daemon(h);
     if (!h->daemon) {
-        close(h->listen_fd);
+        close(fd);
         free(h);
         snprintf(err, errlen, "libmicrohttpd cannot start on %s", ret_bound);
         return -EIO;
     }
-    int fd = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    uv_timer_init(&s->loop, &h->timer);
-    uv_timer_init(&s->loop, &h->refusals);
-    h->held_tail = &h->held;
-    uv_poll_init(&s->loop, &h->poll, fd);
-    h->timer.data = h->poll.data = h->refusals.data = h;
-    uv_poll_start(&h->poll, UV_READABLE, on_readable);
-    srv_http_pump(h);
-    *ret = h;
-    return 0;
+    srv_peers_init(&h->peers, s);
+    init_handles(h);
+    *ret = h; /* from here on its handles are the loop's: srv_http_stop() ends them */
+    rc = srv_acceptor_start(&h->acceptor, &s->loop, s->log, fd, (int)s->cfg->max_connections,
+                            &acceptor_ops, h);
+    if (rc < 0)
+        snprintf(err, errlen, "HTTP on %s: %s", ret_bound, uv_strerror(rc));
+    return rc;
 }
 
 int srv_http_connections(const struct srv_http *h)
 {
-    return (int)MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
-        ->num_connections;
+    return h->acceptor.open;
+}
+
+int srv_http_backlog(const struct srv_http *h)
+{
+    return srv_acceptor_backlog(&h->acceptor);
 }
 
 uint64_t srv_http_cut(const struct srv_http *h)
@@ -507,10 +546,7 @@ uint64_t srv_http_cut(const struct srv_http *h)
 
 void srv_http_quiesce(struct srv_http *h)
 {
-    srv_http_pump(h);
-    int fd = MHD_quiesce_daemon(h->daemon);
-    if (fd >= 0)
-        close(fd);
+    srv_acceptor_quiesce(&h->acceptor);
     srv_http_pump(h);
 }
 
@@ -522,6 +558,7 @@ void srv_http_stop(struct srv_http *h)
     uv_close((uv_handle_t *)&h->poll, NULL);
     uv_close((uv_handle_t *)&h->timer, NULL);
     uv_close((uv_handle_t *)&h->refusals, NULL);
+    srv_acceptor_finish(&h->acceptor);
     if (h->held) { /* stopping with one suspended is undefined */
         release_held(h, 1);
         MHD_run(h->daemon);

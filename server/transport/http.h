@@ -17,6 +17,7 @@ void srv_http_quiesce(struct srv_http *h);
 /* Lets libmicrohttpd work: after calls were answered. */
 void srv_http_pump(struct srv_http *h);
 int srv_http_connections(const struct srv_http *h);
+int srv_http_backlog(const struct srv_http *h);  /* connections that wait to be accepted */
 uint64_t srv_http_cut(const struct srv_http *h); /* ever, for being too slow */
 /* No call may be pending. Its uv handles are closed: run the loop once more before it goes. */
 void srv_http_stop(struct srv_http *h);

@@ -50,25 +50,32 @@ static void look_for_ends(struct srv_peer **peers, nfds_t n)
             note_end(peers[i]);
 }
 
+void srv_peers_look(struct srv_peers *p)
+{
+    struct srv_peer *some[TOGETHER];
+    nfds_t n = 0;
+    for (struct srv_peer *peer = p->list; peer; peer = peer->next) {
+        if (peer->phase == SRV_PEER_HEAD || peer->phase == SRV_PEER_BODY)
+            some[n++] = peer;
+        if (n == TOGETHER || (n > 0 && !peer->next)) {
+            look_for_ends(some, n);
+            n = 0;
+        }
+    }
+}
+
 static void on_timer(uv_timer_t *t)
 {
     struct srv_peers *p = t->data;
-    struct srv_peer *some[TOGETHER];
-    nfds_t n = 0;
     uint64_t now = srv_now_ns();
     for (struct srv_peer *peer = p->list; peer; peer = peer->next) {
         if (now - peer->since_ns > limit_ns(p, peer)) {
             p->cut++;
             peer->since_ns = now;
             shutdown(peer->fd, SHUT_RDWR);
-        } else if (peer->phase == SRV_PEER_HEAD || peer->phase == SRV_PEER_BODY) {
-            some[n++] = peer;
-        }
-        if (n == TOGETHER || (n > 0 && !peer->next)) {
-            look_for_ends(some, n);
-            n = 0;
         }
     }
+    srv_peers_look(p);
 }
 
 void srv_peers_init(struct srv_peers *p, struct srv *s)

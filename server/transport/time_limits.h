@@ -43,6 +43,8 @@ void srv_peers_finish(struct srv_peers *p);
  */
 struct srv_peer *srv_peers_add(struct srv_peers *p, int fd, void *owner);
 void srv_peers_remove(struct srv_peers *p, struct srv_peer *peer); /* NULL is fine */
+/* Ends those who left before the end of a request, as a tick does. */
+void srv_peers_look(struct srv_peers *p);
 void srv_peer_enter(struct srv_peer *peer, enum srv_peer_phase phase);
 
 #endif

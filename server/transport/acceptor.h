@@ -1,0 +1,57 @@
+/* Takes HTTP connections from a listening socket, up to a limit; more wait in the kernel's backlog.
+ * Loop thread only.
+ *
+ * libmicrohttpd would do it, but takes its listening socket out of its epoll set at its limit or
+ * without descriptors, and puts it back only when something else wakes it. */
+#ifndef SRV_ACCEPTOR_H
+#define SRV_ACCEPTOR_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+struct srv_log;
+
+struct srv_acceptor_ops {
+    /* A connection (non-blocking, close-on-exec) is the owner's now; 0, or -1 if it was closed. */
+    int (*take)(void *owner, int fd, const struct sockaddr *address, socklen_t len);
+    /* After the connections of one round. */
+    void (*taken)(void *owner);
+    /* The limit is reached and more may wait: connections that are of no use may go. Called at once
+     * and then again and again, until there is room. */
+    void (*full)(void *owner);
+};
+
+struct srv_acceptor {
+    const struct srv_acceptor_ops *ops;
+    void *owner;
+    struct srv_log *log;
+    int fd; /* -1: no more */
+    int open, limit;
+    int polling;
+    int starved;                    /* the last accept() found no descriptor or memory */
+    uint64_t accepted;              /* ever */
+    uint64_t seen;                  /* `accepted` at the last look at the backlog */
+    int waited;                     /* looks in a row that found somebody waiting in vain */
+    uint64_t starved_ns, waited_ns; /* when the log last heard of either; 0: never */
+    uv_poll_t poll;
+    uv_timer_t retry; /* while full or starved */
+    uv_timer_t look;
+};
+
+/* fd_take: a listening socket. 0 or a negative errno, with nothing started and the socket closed.
+ */
+int srv_acceptor_start(struct srv_acceptor *a, uv_loop_t *loop, struct srv_log *log, int fd_take,
+                       int limit, const struct srv_acceptor_ops *ops, void *owner);
+/* One of those that take() was given has gone, or what was kept of it. */
+void srv_acceptor_closed(struct srv_acceptor *a);
+/* Somebody may wait in the backlog, and there is no room. */
+int srv_acceptor_is_full(const struct srv_acceptor *a);
+/* How many wait to be accepted. */
+int srv_acceptor_backlog(const struct srv_acceptor *a);
+/* Takes what has arrived, then no more; the socket is closed. */
+void srv_acceptor_quiesce(struct srv_acceptor *a);
+/* Handles are closed: run the loop once more before the memory goes. */
+void srv_acceptor_finish(struct srv_acceptor *a);
+
+#endif
