@@ -1,5 +1,6 @@
 /* A tick of ten milliseconds looks whether everything is answered. It must find nothing open twice
- * in a row: what a client sent just before the end may still lie unread in its socket. */
+ * in a row: what a client sent just before the end may still lie unread in its socket. And who has
+ * just had an answer that did not say it was the last is waited for: it may ask again. */
 #include "server/drain.h"
 
 #include "server/base/clock.h"
@@ -12,7 +13,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TICK_MS = 10 };
+enum {
+    TICK_MS = 10,
+    CLOSING_MS = 1000, /* for the replies to those who were still asking when the time was over */
+};
 
 static int any_pending(const struct srv *s)
 {
@@ -40,26 +44,38 @@ static void finish(struct srv *s)
     uv_stop(&s->loop);
 }
 
+/* Whoever still asks is told that it was the last time, and given the time to hear it. */
+static void close_down(struct srv *s)
+{
+    uint64_t now = srv_now_ns();
+    abort_waiting(s);
+    if (any_pending(s))
+        return;
+    if (s->phase != SRV_CLOSING) {
+        s->phase = SRV_CLOSING;
+        s->drain_deadline_ns = now + CLOSING_MS * SRV_NS_PER_MS;
+    } else if (srv_http_is_quiet(s->http) || now >= s->drain_deadline_ns) {
+        srv_log(s->log, SRV_WARNING, "drain time is over: %d unfinished requests are cut off",
+                s->calls_open); /* uploads that will not end */
+        finish(s);
+    }
+}
+
 static void tick(uv_timer_t *t)
 {
     struct srv *s = t->data;
     srv_http_pump(s->http);
     srv_grpc_pump(s->grpc);
-    if (s->calls_open == 0 && !any_pending(s)) {
+    if (s->calls_open == 0 && !any_pending(s) && srv_http_is_quiet(s->http)) {
         if (++s->quiet_ticks >= 2)
             finish(s);
         return;
     }
     s->quiet_ticks = 0;
-    if (srv_now_ns() < s->drain_deadline_ns)
+    if (s->phase != SRV_CLOSING && srv_now_ns() < s->drain_deadline_ns)
         return;
     srv_reload_abort(s);
-    abort_waiting(s);
-    if (!any_pending(s)) { /* what is left are uploads that will not end */
-        srv_log(s->log, SRV_WARNING, "drain time is over: %d unfinished requests are cut off",
-                s->calls_open);
-        finish(s);
-    }
+    close_down(s);
 }
 
 static void stop_accepting(uv_timer_t *t)

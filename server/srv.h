@@ -33,7 +33,7 @@ enum srv_phase {
     SRV_SERVING,
     SRV_GRACE,    /* not ready any more, still accepting: load balancers notice */
     SRV_DRAINING, /* no new connections; finishes what is in flight */
-    SRV_CLOSING,  /* nothing in flight; replies are flushed, then the loop ends */
+    SRV_CLOSING,  /* starts nothing more: what still comes is 503; replies leave, the loop ends */
 };
 
 struct srv_change_order;
@@ -103,8 +103,8 @@ struct srv {
 
     enum srv_phase phase;
     uv_timer_t drain_timer;
-    uint64_t drain_deadline_ns;
-    int quiet_ticks; /* of the drain, in a row, with nothing open */
+    uint64_t drain_deadline_ns; /* from SRV_CLOSING on: of its replies */
+    int quiet_ticks;            /* of the drain, in a row, with nothing open */
 };
 
 #endif

@@ -272,10 +272,18 @@ void srv_call_start(struct srv_call *c)
     srv_cors_open(c);
 }
 
+/* Nobody would wait for what it starts. */
+static void refuse_when_closing(struct srv_call *c)
+{
+    if (c->srv->phase == SRV_CLOSING)
+        srv_call_error(c, 503, "the server is stopping");
+}
+
 void srv_call_open(struct srv_call *c, int64_t declared)
 {
     c->declared = declared;
-    if (!c->route)
+    refuse_when_closing(c);
+    if (!c->route && !c->reply.status)
         find_route(c);
     if (!c->reply.status)
         check_key(c);
@@ -339,6 +347,9 @@ void srv_call_busy(struct srv_call *c)
 void srv_call_finish(struct srv_call *c)
 {
     c->pending = 0;
+    refuse_when_closing(c);
+    if (c->reply.status)
+        return;
     if (c->req && c->req->coding != PROTO_IDENTITY) {
         if (srv_req_offload(c->req, inflate, inflated, c) < 0)
             srv_call_busy(c);

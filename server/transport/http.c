@@ -34,6 +34,8 @@ enum {
  * nothing that Retry-After does not ask of it. */
 enum { REFUSAL_DELAY_MS = 20 };
 
+/* A client that has just had an answer may be about to ask again. */
+#define QUIET_NS (100ull * SRV_NS_PER_MS)
 #define LATE_GRACE_NS (2000ull * SRV_NS_PER_MS) /* for the rest of a body that came too late */
 
 struct srv_http {
@@ -45,6 +47,7 @@ struct srv_http {
     uv_timer_t refusals;
     struct exchange *held, **held_tail; /* suspended with their refusals, oldest first */
     struct srv_peers peers;
+    int stopping; /* nobody may be suspended any more */
 };
 
 enum exchange_phase {
@@ -111,6 +114,8 @@ static ssize_t read_growing(void *cls, uint64_t at, char *buf, size_t max)
     if (r->len == 0) {
         if (r->whole)
             return MHD_CONTENT_READER_END_OF_STREAM;
+        if (x->http->stopping)
+            return MHD_CONTENT_READER_END_WITH_ERROR;
         x->phase = GROWING;
         srv_peer_enter(x->peer, SRV_PEER_WAITS);
         MHD_suspend_connection(x->connection);
@@ -209,11 +214,11 @@ static enum MHD_Result in_body(struct exchange *x, const char *data, size_t len)
 
 static void on_refusals(uv_timer_t *t);
 
-/* Lets those go whose time has come; all of them when the server stops. */
-static void release_held(struct srv_http *h, int all)
+/* Lets those go whose time has come. */
+static void release_held(struct srv_http *h)
 {
     uint64_t now = srv_now_ns();
-    while (h->held && (all || h->held->held_until_ns <= now)) {
+    while (h->held && h->held->held_until_ns <= now) {
         struct exchange *x = h->held;
         h->held = x->next_held;
         MHD_resume_connection(x->connection);
@@ -249,6 +254,10 @@ static enum MHD_Result at_end(struct exchange *x)
         srv_call_finish(c);
     if (c->reply.status == 429 && x->phase != HELD && x->http->srv->phase < SRV_DRAINING)
         return hold(x);
+    if (!c->reply.status && x->http->stopping) {
+        c->pending = 0; /* it is awake */
+        srv_call_error(c, 503, "the server is stopping");
+    }
     if (c->reply.status)
         return queue_reply(x);
     x->phase = WAITING;
@@ -318,6 +327,7 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
     x->call.target = x->target;
     x->call.client = x->client;
     x->call.started_ns = srv_now_ns();
+    peer->exchange = x;
     return x;
 }
 
@@ -333,6 +343,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     if (x->phase != AT_HEADERS)
         srv_call_close(&x->call);
     srv_peer_enter(x->peer, SRV_PEER_HEAD);
+    x->peer->exchange = NULL;
     free(x);
     *con_cls = NULL;
 }
@@ -361,7 +372,7 @@ void srv_http_pump(struct srv_http *h)
 static void on_refusals(uv_timer_t *t)
 {
     struct srv_http *h = t->data;
-    release_held(h, 0);
+    release_held(h);
     srv_http_pump(h);
 }
 
@@ -544,10 +555,28 @@ uint64_t srv_http_cut(const struct srv_http *h)
     return h->peers.cut;
 }
 
+int srv_http_is_quiet(const struct srv_http *h)
+{
+    return srv_peers_are_quiet(&h->peers, srv_now_ns() - QUIET_NS);
+}
+
 void srv_http_quiesce(struct srv_http *h)
 {
     srv_acceptor_quiesce(&h->acceptor);
     srv_http_pump(h);
+}
+
+/* libmicrohttpd aborts when it is stopped with a connection suspended. */
+static void resume_all(struct srv_http *h)
+{
+    h->stopping = 1;
+    h->held = NULL;
+    for (struct srv_peer *p = h->peers.list; p; p = p->next) {
+        struct exchange *x = p->exchange;
+        if (x && (x->phase == WAITING || x->phase == GROWING || x->phase == HELD))
+            MHD_resume_connection(x->connection);
+    }
+    MHD_run(h->daemon);
 }
 
 void srv_http_stop(struct srv_http *h)
@@ -559,10 +588,7 @@ void srv_http_stop(struct srv_http *h)
     uv_close((uv_handle_t *)&h->timer, NULL);
     uv_close((uv_handle_t *)&h->refusals, NULL);
     srv_acceptor_finish(&h->acceptor);
-    if (h->held) { /* stopping with one suspended is undefined */
-        release_held(h, 1);
-        MHD_run(h->daemon);
-    }
+    resume_all(h);
     MHD_stop_daemon(h->daemon);
     srv_peers_finish(&h->peers);
 }

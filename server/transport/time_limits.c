@@ -78,6 +78,15 @@ static void on_timer(uv_timer_t *t)
     srv_peers_look(p);
 }
 
+int srv_peers_are_quiet(const struct srv_peers *p, uint64_t since_ns)
+{
+    for (const struct srv_peer *peer = p->list; peer; peer = peer->next)
+        if (peer->phase == SRV_PEER_WAITS || peer->phase == SRV_PEER_ANSWER ||
+            peer->since_ns > since_ns)
+            return 0;
+    return 1;
+}
+
 void srv_peers_init(struct srv_peers *p, struct srv *s)
 {
     *p = (struct srv_peers){.srv = s};

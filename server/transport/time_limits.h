@@ -21,7 +21,8 @@ enum srv_peer_phase {
 
 struct srv_peer {
     struct srv_peer *next, *prev;
-    void *owner; /* as given */
+    void *owner;    /* as given */
+    void *exchange; /* the owner's: the request that is open, or NULL */
     int fd;
     enum srv_peer_phase phase;
     uint64_t since_ns;
@@ -45,6 +46,8 @@ struct srv_peer *srv_peers_add(struct srv_peers *p, int fd, void *owner);
 void srv_peers_remove(struct srv_peers *p, struct srv_peer *peer); /* NULL is fine */
 /* Ends those who left before the end of a request, as a tick does. */
 void srv_peers_look(struct srv_peers *p);
+/* Nobody waits for an answer or takes one, or began to send since `since_ns`. */
+int srv_peers_are_quiet(const struct srv_peers *p, uint64_t since_ns);
 void srv_peer_enter(struct srv_peer *peer, enum srv_peer_phase phase);
 
 #endif

@@ -1,4 +1,4 @@
-"""More connections than there is room for, and the port that answers again afterwards."""
+"""More connections than there is room for, and the port that answers again afterwards; drains under a crowd."""
 import contextlib
 import os
 import resource
@@ -9,6 +9,7 @@ import pytest
 
 from daemon import SANITIZED, logged
 from pictures import RED
+from swarm import Swarm
 
 HALF_A_HEAD = b"GET /v2/health/live HTTP/1.1\r\nHost: "
 HALF_A_HELLO = b"\x16\x03\x01\x02"
@@ -135,3 +136,28 @@ def test_metrics_while_connections_expire(start):
                 if line.lower().startswith(b"content-length:"):
                     length = int(line.split(b":")[1])
             stream.read(length)
+
+
+def drain(d, clients, after, pause):
+    """A crowd of which some keep asking and some pause, an upload that never ends, and SIGTERM after so many answers."""
+    body = RED
+    ask = b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with d.socket() as stuck:
+        stuck.sendall(ask[:-10])
+        swarm = Swarm(d.port, clients, ask, pause)
+        assert swarm.until(lambda: swarm.answers() >= after, 60)
+        d.signal()
+        ended = swarm.until(lambda: False, 60)
+        status = d.wait()
+        swarm.close()
+    assert ended and status == 0, d.log()[-2000:]
+    return swarm
+
+
+@pytest.mark.parametrize("timeout", [0, 50, 150])
+def test_a_drain_tells_everybody_that_it_was_the_last_answer(start, timeout):
+    """Also those who still ask when its time is over. `tests/load/drains` does it a thousand times."""
+    for i in range(2 if SANITIZED else 8):
+        d = start("--drain-timeout-ms", str(timeout), "--no-log-requests")
+        swarm = drain(d, 300, 100 * i, 2 * timeout / 1000)
+        assert swarm.lost() == [] and all(c.told or c.raced for c in swarm.clients)
