@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PROTO_H2_HEAD = 9, PROTO_H2_GAPS = 8 };
+enum { PROTO_H2_HEAD = 9, PROTO_H2_GAPS = 8, PROTO_H2_REMEMBERED = 512 };
 
 struct proto_h2_frames {
     unsigned char head[PROTO_H2_HEAD];
@@ -19,6 +19,12 @@ struct proto_h2_frames {
         uint32_t from, to;
     } gaps[PROTO_H2_GAPS];
     unsigned n_gaps;
+    /* Of the last PROTO_H2_REMEMBERED streams that the client may have opened: has it said its last
+     * word there, by END_STREAM or RST_STREAM? One bit each, at stream / 2 modulo their number. */
+    uint64_t ended[PROTO_H2_REMEMBERED / 64];
+    /* The stream that a frame's own stream depends on (RFC 7540 5.3.1), as its bytes come. */
+    uint32_t stream, depends_on;
+    unsigned pad_byte, dependency_left; /* bytes in front of it, and of it, still to come */
 };
 
 void proto_h2_frames_init(struct proto_h2_frames *f);
