@@ -261,7 +261,7 @@ static const char *precision_of(const struct eng_graph *g)
 {
     for (int i = 0; i < g->n_nodes; i++) {
         const struct eng_node *n = &g->nodes[i];
-        if (n->op == ENG_OP_CONV || n->op == ENG_OP_DEPTHWISE || n->op == ENG_OP_FC)
+        if (eng_op_has_weights(n->op))
             return eng_type_name(g->tensors[n->in[1]].type);
     }
     return eng_type_name(g->tensors[g->input].type);
@@ -536,35 +536,6 @@ static void extent(const struct eng_tensor *t, int *h, int *w, int *c)
     *h = image ? t->dim[1] : 1;
     *w = image ? t->dim[2] : 1;
     *c = t->rank > 0 ? t->dim[t->rank - 1] : 1;
-}
-
-const char *eng_node_kind(const struct eng_node *n)
-{
-    static const char *const kinds[ENG_OP_COUNT] = {
-        [ENG_OP_CONV] = "conv",
-        [ENG_OP_DEPTHWISE] = "depthwise",
-        [ENG_OP_FC] = "fc",
-        [ENG_OP_AVGPOOL] = "pool",
-        [ENG_OP_MAXPOOL] = "pool",
-        [ENG_OP_MEAN] = "pool",
-        [ENG_OP_ADD] = "add",
-        [ENG_OP_MUL] = "mul",
-        [ENG_OP_CONCAT] = "concat",
-        [ENG_OP_PAD] = "pad",
-        [ENG_OP_RESHAPE] = "reshape",
-        [ENG_OP_TRANSPOSE] = "transpose",
-        [ENG_OP_SOFTMAX] = "softmax",
-        [ENG_OP_QUANTIZE] = "quantize",
-        [ENG_OP_DEQUANTIZE] = "dequantize",
-        [ENG_OP_UNARY] = "activation",
-        [ENG_OP_BATCHNORM] = "batchnorm",
-        [ENG_OP_RESIZE] = "resize",
-        [ENG_OP_PRELU] = "prelu",
-        [ENG_OP_GATHER] = "gather",
-    };
-    if (n->op == ENG_OP_CONV && n->win.kh == 1 && n->win.kw == 1)
-        return "pointwise";
-    return kinds[n->op];
 }
 
 int eng_model_layer(const struct eng_model *m, int index, struct eng_layer *ret)

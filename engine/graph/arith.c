@@ -318,26 +318,8 @@ static int gather_arith(const struct eng_check *c)
 int eng_check_arith(const struct eng_check *c)
 {
     static int (*const rules[ENG_OP_COUNT])(const struct eng_check *) = {
-        [ENG_OP_CONV] = conv_arith,
-        [ENG_OP_DEPTHWISE] = conv_arith,
-        [ENG_OP_FC] = conv_arith,
-        [ENG_OP_AVGPOOL] = moving,
-        [ENG_OP_MAXPOOL] = moving,
-        [ENG_OP_MEAN] = mean_arith,
-        [ENG_OP_ADD] = binary_arith,
-        [ENG_OP_MUL] = binary_arith,
-        [ENG_OP_CONCAT] = concat_arith,
-        [ENG_OP_PAD] = moving,
-        [ENG_OP_RESHAPE] = moving,
-        [ENG_OP_TRANSPOSE] = moving,
-        [ENG_OP_SOFTMAX] = softmax_arith,
-        [ENG_OP_QUANTIZE] = quantize_arith,
-        [ENG_OP_DEQUANTIZE] = dequantize_arith,
-        [ENG_OP_UNARY] = unary_arith,
-        [ENG_OP_BATCHNORM] = per_channel_arith,
-        [ENG_OP_RESIZE] = moving,
-        [ENG_OP_PRELU] = per_channel_arith,
-        [ENG_OP_GATHER] = gather_arith,
+#define OP(id, name, kind, least, most, shape, arith, ...) [ENG_OP_##id] = arith,
+#include "engine/graph/ops.def"
     };
     return rules[c->n->op](c);
 }

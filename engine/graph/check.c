@@ -24,16 +24,6 @@ int eng_check_fail(const struct eng_check *c, int code, const char *format, ...)
                     eng_op_name(c->n->op), c->n->name, said);
 }
 
-const char *eng_op_name(enum eng_op op)
-{
-    static const char *const names[ENG_OP_COUNT] = {
-        "conv",       "depthwise", "fc",        "avgpool", "maxpool",   "mean",    "add",
-        "mul",        "concat",    "pad",       "reshape", "transpose", "softmax", "quantize",
-        "dequantize", "unary",     "batchnorm", "resize",  "prelu",     "gather",
-    };
-    return (unsigned)op < ENG_OP_COUNT ? names[op] : "?";
-}
-
 const struct eng_tensor *eng_check_in(const struct eng_check *c, int i)
 {
     return i < c->n->n_in && c->n->in[i] >= 0 ? &c->g->tensors[c->n->in[i]] : NULL;
@@ -147,25 +137,13 @@ static int check_links(const struct eng_check *c)
 
 static int check_count(const struct eng_check *c)
 {
-    static const struct {
-        signed char least, most;
-    } counts[ENG_OP_COUNT] = {
-        [ENG_OP_CONV] = {2, 3},    [ENG_OP_DEPTHWISE] = {2, 3}, [ENG_OP_FC] = {2, 3},
-        [ENG_OP_AVGPOOL] = {1, 1}, [ENG_OP_MAXPOOL] = {1, 1},   [ENG_OP_MEAN] = {1, 1},
-        [ENG_OP_ADD] = {2, 2},     [ENG_OP_MUL] = {2, 2},       [ENG_OP_CONCAT] = {1, 64},
-        [ENG_OP_PAD] = {1, 1},     [ENG_OP_RESHAPE] = {1, 1},   [ENG_OP_TRANSPOSE] = {1, 1},
-        [ENG_OP_SOFTMAX] = {1, 1}, [ENG_OP_QUANTIZE] = {1, 1},  [ENG_OP_DEQUANTIZE] = {1, 1},
-        [ENG_OP_UNARY] = {1, 1},   [ENG_OP_BATCHNORM] = {3, 3}, [ENG_OP_RESIZE] = {1, 1},
-        [ENG_OP_PRELU] = {2, 2},   [ENG_OP_GATHER] = {2, 2},
-    };
     const struct eng_node *n = c->n;
     if ((unsigned)n->op >= ENG_OP_COUNT)
         return eng_check_fail(c, ENG_E_DATA, "unknown operator %d", (int)n->op);
-    if (n->n_in < counts[n->op].least || n->n_in > counts[n->op].most)
+    if (!eng_op_takes(n->op, n->n_in))
         return eng_check_fail(c, ENG_E_DATA, "it has %d inputs", n->n_in);
-    int optional = n->op == ENG_OP_CONV || n->op == ENG_OP_DEPTHWISE || n->op == ENG_OP_FC;
     for (int i = 0; i < n->n_in; i++)
-        if (n->in[i] < 0 && !(optional && i == 2))
+        if (n->in[i] < 0 && !(i == 2 && eng_op_has_weights(n->op)))
             return eng_check_fail(c, ENG_E_DATA, "its input %d is missing", i);
     if (isnan(n->lo) || isnan(n->hi) || n->lo > n->hi)
         return eng_check_fail(c, ENG_E_DATA, "it clamps to %g .. %g", (double)n->lo, (double)n->hi);

@@ -17,7 +17,7 @@ struct eng_check {
 int eng_check_fail(const struct eng_check *c, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-const char *eng_op_name(enum eng_op op); /* "conv", "depthwise", ... */
+int eng_op_takes(enum eng_op op, int inputs); /* whether so many are right */
 
 /* Input `i` of the node, or NULL if absent. */
 const struct eng_tensor *eng_check_in(const struct eng_check *c, int i);

@@ -43,7 +43,7 @@ static void take_output(struct fold *f, struct eng_node *n, struct eng_node *gon
 
 static int convolves(const struct eng_node *n)
 {
-    return n->op == ENG_OP_CONV || n->op == ENG_OP_DEPTHWISE || n->op == ENG_OP_FC;
+    return eng_op_has_weights(n->op);
 }
 
 /* ---- rules ---- */

@@ -39,29 +39,19 @@ struct eng_tensor {
     int producer;     /* node index, or -1 */
 };
 
+/* ops.def says what each one is and what its inputs are. */
 enum eng_op {
-    ENG_OP_CONV,      /* x, weights [O,KH,KW,I/groups], bias [O] or -1 */
-    ENG_OP_DEPTHWISE, /* x, weights [1,KH,KW,C*multiplier], bias or -1 */
-    ENG_OP_FC,        /* x, weights [O,I], bias or -1; x is flattened to [1,I] */
-    ENG_OP_AVGPOOL,
-    ENG_OP_MAXPOOL,
-    ENG_OP_MEAN, /* over H and W: global average pool; output [1,1,1,C] or [1,C] */
-    ENG_OP_ADD,
-    ENG_OP_MUL, /* two tensors of one shape, or the second [1,1,1,C] / a constant that broadcasts */
-    ENG_OP_CONCAT,
-    ENG_OP_PAD,
-    ENG_OP_RESHAPE, /* also squeeze, flatten: same bytes, other shape */
-    ENG_OP_TRANSPOSE,
-    ENG_OP_SOFTMAX,    /* over the last axis */
-    ENG_OP_QUANTIZE,   /* float -> quantised, or requantise */
-    ENG_OP_DEQUANTIZE, /* quantised -> float */
-    ENG_OP_UNARY,      /* an activation that no convolution absorbed */
-    ENG_OP_BATCHNORM,  /* x, scale [C], offset [C] (mean and variance already folded in) */
-    ENG_OP_RESIZE,
-    ENG_OP_PRELU,  /* x, slope [C] */
-    ENG_OP_GATHER, /* x, i32 [n]: these channels (last axis) of x, in this order */
+#define OP(id, ...) ENG_OP_##id,
+#include "engine/graph/ops.def"
     ENG_OP_COUNT,
 };
+/* "conv", "depthwise", ...; "?" for any other number. */
+const char *eng_op_name(enum eng_op op);
+/* Whether input 1 holds weights, and input 2, which may be absent, a bias. */
+static inline int eng_op_has_weights(enum eng_op op)
+{
+    return op == ENG_OP_CONV || op == ENG_OP_DEPTHWISE || op == ENG_OP_FC;
+}
 
 enum eng_unary {
     ENG_UNARY_CLAMP, /* to lo..hi of the node: relu, relu6, clip */

@@ -260,26 +260,8 @@ static int per_channel_shape(const struct eng_check *c, struct eng_tensor *ret)
 int eng_check_shape(const struct eng_check *c, struct eng_tensor *ret)
 {
     static int (*const rules[ENG_OP_COUNT])(const struct eng_check *, struct eng_tensor *) = {
-        [ENG_OP_CONV] = conv_shape,
-        [ENG_OP_DEPTHWISE] = depthwise_shape,
-        [ENG_OP_FC] = fc_shape,
-        [ENG_OP_AVGPOOL] = pool_shape,
-        [ENG_OP_MAXPOOL] = pool_shape,
-        [ENG_OP_MEAN] = mean_shape,
-        [ENG_OP_ADD] = binary_shape,
-        [ENG_OP_MUL] = binary_shape,
-        [ENG_OP_CONCAT] = concat_shape,
-        [ENG_OP_PAD] = pad_shape,
-        [ENG_OP_RESHAPE] = reshape_shape,
-        [ENG_OP_TRANSPOSE] = transpose_shape,
-        [ENG_OP_SOFTMAX] = same_shape,
-        [ENG_OP_QUANTIZE] = same_shape,
-        [ENG_OP_DEQUANTIZE] = same_shape,
-        [ENG_OP_UNARY] = same_shape,
-        [ENG_OP_BATCHNORM] = per_channel_shape,
-        [ENG_OP_RESIZE] = resize_shape,
-        [ENG_OP_PRELU] = per_channel_shape,
-        [ENG_OP_GATHER] = gather_shape,
+#define OP(id, name, kind, least, most, shape, ...) [ENG_OP_##id] = shape,
+#include "engine/graph/ops.def"
     };
     return rules[c->n->op](c, ret);
 }

@@ -283,51 +283,15 @@ static int add_constant(struct eng_onnx_op *op)
 
 int eng_onnx_add(struct eng_onnx_op *op)
 {
+#define OP(id, name, kind, least, most, shape, arith, reference, written, tflite, onnx, tfjs) onnx
+#define FILE_ONLY(tflite, onnx, tfjs) onnx
+#define ONNX(type, add) {type, add},
+#define QLINEAR(type, real, form, own)
     static const struct {
         const char *type;
         int (*add)(struct eng_onnx_op *);
     } table[] = {
-        {"Conv", eng_onnx_conv},
-        {"Relu", add_clip},
-        {"Clip", add_clip},
-        {"BatchNormalization", eng_onnx_batchnorm},
-        {"Add", add_binary},
-        {"Mul", add_binary},
-        {"Sub", add_binary},
-        {"Div", add_binary},
-        {"QuantizeLinear", eng_onnx_quantize},
-        {"DequantizeLinear", eng_onnx_dequantize},
-        {"Concat", add_concat},
-        {"Pad", eng_onnx_pad},
-        {"GlobalAveragePool", eng_onnx_global_pool},
-        {"GlobalMaxPool", eng_onnx_global_pool},
-        {"AveragePool", eng_onnx_pool},
-        {"MaxPool", eng_onnx_pool},
-        {"ReduceMean", eng_onnx_reduce_mean},
-        {"Flatten", eng_onnx_flatten},
-        {"Reshape", eng_onnx_reshape},
-        {"Squeeze", eng_onnx_squeeze},
-        {"Unsqueeze", eng_onnx_squeeze},
-        {"Transpose", eng_onnx_transpose},
-        {"Gemm", eng_onnx_gemm},
-        {"MatMul", eng_onnx_matmul},
-        {"Softmax", add_softmax},
-        {"Sigmoid", add_unary},
-        {"HardSigmoid", add_unary},
-        {"HardSwish", add_unary},
-        {"LeakyRelu", add_unary},
-        {"Tanh", add_unary},
-        {"PRelu", add_prelu},
-        {"Identity", add_identity},
-        {"Dropout", add_identity},
-        {"Constant", add_constant},
-        {"Shape", eng_onnx_shape},
-        {"Gather", eng_onnx_gather},
-        {"Slice", eng_onnx_slice},
-        {"Split", eng_onnx_split},
-        {"Resize", eng_onnx_resize},
-        {"Upsample", eng_onnx_resize},
-        {"Cast", eng_onnx_cast},
+#include "engine/graph/ops.def"
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].type, op->type) == 0)

@@ -11,23 +11,15 @@
  * Gemm have their bias behind or before these; Concat begins with them. */
 enum form { ONE, TWO, CONV, GEMM, CONCAT };
 
+#define OP(id, name, kind, least, most, shape, arith, reference, written, tflite, onnx, tfjs) onnx
+#define ONNX(type, add)
+#define QLINEAR(type, real, form, own) {type, real, form, own},
 static const struct kind {
     const char *type, *real;
     enum form form;
     int own; /* of com.microsoft */
 } kinds[] = {
-    {"QLinearConv", "Conv", CONV, 0},
-    {"QLinearMatMul", "MatMul", TWO, 0},
-    {"QGemm", "Gemm", GEMM, 1},
-    {"QLinearAdd", "Add", TWO, 1},
-    {"QLinearMul", "Mul", TWO, 1},
-    {"QLinearAveragePool", "AveragePool", ONE, 1},
-    {"QLinearGlobalAveragePool", "GlobalAveragePool", ONE, 1},
-    {"QLinearSigmoid", "Sigmoid", ONE, 1},
-    {"QLinearLeakyRelu", "LeakyRelu", ONE, 1},
-    {"QLinearReduceMean", "ReduceMean", ONE, 1},
-    {"QLinearSoftmax", "Softmax", ONE, 1},
-    {"QLinearConcat", "Concat", CONCAT, 1},
+#include "engine/graph/ops.def"
 };
 
 static const struct kind *kind_of(const char *type, int own)

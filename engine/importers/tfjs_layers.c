@@ -302,43 +302,17 @@ static int model(struct layer *l)
     return network(l->f, l->json, l->in, l->n_in, l->depth + 1);
 }
 
+#define OP(id, name, kind, least, most, shape, arith, reference, written, tflite, onnx, tfjs) tfjs
+#define FILE_ONLY(tflite, onnx, tfjs) tfjs
+#define TFJS(type, add)
+#define TFJS_VALUES(type, add)
+#define LAYER(class, add, most) {class, add, most},
 static const struct {
     const char *name;
     int (*add)(struct layer *l);
     int most; /* inputs */
 } classes[] = {
-    {"Activation", activation_layer, 1},
-    {"ActivityRegularization", identity, 1},
-    {"Add", add, ENG_MAX_INPUTS},
-    {"AlphaDropout", identity, 1},
-    {"AveragePooling2D", average_pool, 1},
-    {"BatchNormalization", batchnorm, 1},
-    {"BatchNormalizationV1", batchnorm, 1},
-    {"Concatenate", concatenate, ENG_MAX_INPUTS},
-    {"Conv2D", conv, 1},
-    {"Dense", dense, 1},
-    {"DepthwiseConv2D", depthwise, 1},
-    {"Dropout", identity, 1},
-    {"Flatten", flatten, 1},
-    {"Functional", model, 1},
-    {"GaussianDropout", identity, 1},
-    {"GaussianNoise", identity, 1},
-    {"GlobalAveragePooling2D", global_average, 1},
-    {"GlobalMaxPooling2D", global_max, 1},
-    {"LeakyReLU", leaky_relu, 1},
-    {"MaxPooling2D", max_pool, 1},
-    {"Model", model, 1},
-    {"Multiply", multiply, ENG_MAX_INPUTS},
-    {"PReLU", prelu, 1},
-    {"ReLU", relu, 1},
-    {"Rescaling", rescaling, 1},
-    {"Reshape", reshape, 1},
-    {"SeparableConv2D", separable, 1},
-    {"Sequential", model, 1},
-    {"Softmax", softmax, 1},
-    {"SpatialDropout2D", identity, 1},
-    {"UpSampling2D", up_sampling, 1},
-    {"ZeroPadding2D", zero_padding, 1},
+#include "engine/graph/ops.def"
 };
 
 /* ---- nets ---- */

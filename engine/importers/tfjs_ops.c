@@ -416,51 +416,17 @@ static int pack(struct eng_tfj_op *op)
     return 0;
 }
 
+#define OP(id, name, kind, least, most, shape, arith, reference, written, tflite, onnx, tfjs) tfjs
+#define FILE_ONLY(tflite, onnx, tfjs) tfjs
+#define TFJS(type, add) {type, add, 0},
+#define TFJS_VALUES(type, add) {type, add, 1},
+#define LAYER(class, add, most)
 static const struct {
     const char *name;
     int (*add)(struct eng_tfj_op *op);
     int sets_out; /* itself; else it returns a tensor */
 } ops[] = {
-    {"Add", binary},
-    {"AddV2", binary},
-    {"AvgPool", pool},
-    {"BiasAdd", binary},
-    {"ConcatV2", concat},
-    {"Conv2D", conv},
-    {"DepthwiseConv2dNative", conv},
-    {"ExpandDims", expand},
-    {"FusedBatchNorm", batchnorm},
-    {"FusedBatchNormV2", batchnorm},
-    {"FusedBatchNormV3", batchnorm},
-    {"FusedDepthwiseConv2dNative", conv},
-    {"Identity", identity, 1},
-    {"LeakyRelu", leaky_relu},
-    {"MatMul", matmul},
-    {"MaxPool", pool},
-    {"Maximum", bound},
-    {"Mean", mean},
-    {"Minimum", bound},
-    {"Mul", binary},
-    {"Pack", pack, 1},
-    {"Pad", pad},
-    {"PlaceholderWithDefault", identity, 1},
-    {"Prelu", prelu},
-    {"RealDiv", binary},
-    {"Relu", activation},
-    {"Relu6", activation},
-    {"Reshape", reshape},
-    {"ResizeBilinear", resize},
-    {"ResizeNearestNeighbor", resize},
-    {"Shape", shape, 1},
-    {"Sigmoid", activation},
-    {"Softmax", activation},
-    {"Squeeze", squeeze},
-    {"StopGradient", identity, 1},
-    {"StridedSlice", strided_slice, 1},
-    {"Sub", binary},
-    {"Tanh", activation},
-    {"_FusedConv2D", conv},
-    {"_FusedMatMul", matmul},
+#include "engine/graph/ops.def"
 };
 
 int eng_tfj_graph_op(struct eng_tfj_op *op)

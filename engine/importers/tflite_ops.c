@@ -9,44 +9,12 @@
 
 #include "engine/base/fail.h"
 
-/* tflite::BuiltinOperator, those that matter here. */
+/* tflite::BuiltinOperator, those that ops.def names. */
+#define OP(id, name, kind, least, most, shape, arith, reference, written, tflite, onnx, tfjs) tflite
+#define FILE_ONLY(tflite, onnx, tfjs) tflite
+#define TFLITE(type, number, add) type = number,
 enum {
-    ADD = 0,
-    AVERAGE_POOL_2D = 1,
-    CONCATENATION = 2,
-    CONV_2D = 3,
-    DEPTHWISE_CONV_2D = 4,
-    DEQUANTIZE = 6,
-    FULLY_CONNECTED = 9,
-    LOGISTIC = 14,
-    MAX_POOL_2D = 17,
-    MUL = 18,
-    RELU = 19,
-    RELU_N1_TO_1 = 20,
-    RELU6 = 21,
-    RESHAPE = 22,
-    RESIZE_BILINEAR = 23,
-    SOFTMAX = 25,
-    TANH = 28,
-    PAD = 34,
-    GATHER = 36,
-    TRANSPOSE = 39,
-    MEAN = 40,
-    SQUEEZE = 43,
-    STRIDED_SLICE = 45,
-    SPLIT = 49,
-    PRELU = 54,
-    PADV2 = 60,
-    SLICE = 65,
-    EXPAND_DIMS = 70,
-    SHAPE = 77,
-    PACK = 83,
-    RESIZE_NEAREST_NEIGHBOR = 97,
-    LEAKY_RELU = 98,
-    SPLIT_V = 102,
-    QUANTIZE = 114,
-    HARD_SWISH = 117,
-    RELU_0_TO_1 = 152,
+#include "engine/graph/ops.def"
     N_BUILTIN = 153,
 };
 
@@ -451,51 +419,13 @@ static int add_unary(struct eng_tfl_build *b)
 
 static int (*builder_of(int code))(struct eng_tfl_build *)
 {
-    static const struct {
-        int code;
-        int (*add)(struct eng_tfl_build *);
-    } table[] = {
-        {ADD, add_binary},
-        {AVERAGE_POOL_2D, add_pool},
-        {CONCATENATION, add_concat},
-        {CONV_2D, add_conv},
-        {DEPTHWISE_CONV_2D, add_conv},
-        {DEQUANTIZE, add_dequantize},
-        {FULLY_CONNECTED, add_fc},
-        {LOGISTIC, add_unary},
-        {MAX_POOL_2D, add_pool},
-        {MUL, add_binary},
-        {RELU, add_unary},
-        {RELU_N1_TO_1, add_unary},
-        {RELU6, add_unary},
-        {RELU_0_TO_1, add_unary},
-        {RESHAPE, add_reshape},
-        {SQUEEZE, add_reshape},
-        {EXPAND_DIMS, add_reshape},
-        {RESIZE_BILINEAR, add_resize},
-        {RESIZE_NEAREST_NEIGHBOR, add_resize},
-        {SOFTMAX, add_softmax},
-        {TANH, add_unary},
-        {PAD, add_pad},
-        {PADV2, add_pad},
-        {TRANSPOSE, add_transpose},
-        {MEAN, add_mean},
-        {PRELU, add_prelu},
-        {LEAKY_RELU, add_unary},
-        {QUANTIZE, add_quantize},
-        {HARD_SWISH, add_unary},
-        {SHAPE, eng_tfl_shape_arithmetic},
-        {PACK, eng_tfl_shape_arithmetic},
-        {STRIDED_SLICE, eng_tfl_strided_slice},
-        {SLICE, eng_tfl_slice},
-        {GATHER, eng_tfl_gather},
-        {SPLIT, eng_tfl_split},
-        {SPLIT_V, eng_tfl_split_v},
+#define OP(id, name, kind, least, most, shape, arith, reference, written, tflite, onnx, tfjs) tflite
+#define FILE_ONLY(tflite, onnx, tfjs) tflite
+#define TFLITE(type, number, add) [type] = add,
+    static int (*const builders[N_BUILTIN])(struct eng_tfl_build *) = {
+#include "engine/graph/ops.def"
     };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].code == code)
-            return table[i].add;
-    return NULL;
+    return code >= 0 && code < N_BUILTIN ? builders[code] : NULL;
 }
 
 int eng_tfl_add(struct eng_tfl *f, const struct eng_tfl_op *op)

@@ -373,38 +373,19 @@ static int per_channel(struct eng_ow *w, const struct eng_node *n, const char *m
     return 0;
 }
 
+static int not_written(struct eng_ow *w, const struct eng_node *n, const char *made)
+{
+    (void)made;
+    return eng_ow_fail(w, n, "this kind of layer is not written as ONNX");
+}
+
 int eng_ow_operator(struct eng_ow *w, const struct eng_node *n, const char *made)
 {
-    switch (n->op) {
-    case ENG_OP_CONV:
-    case ENG_OP_DEPTHWISE:
-        return convolution(w, n, made);
-    case ENG_OP_FC:
-        return fully_connected(w, n, made);
-    case ENG_OP_AVGPOOL:
-    case ENG_OP_MAXPOOL:
-        return pool(w, n, made);
-    case ENG_OP_MEAN:
-        return mean(w, n, made);
-    case ENG_OP_ADD:
-    case ENG_OP_MUL:
-        return binary(w, n, made);
-    case ENG_OP_CONCAT:
-        return concat(w, n, made);
-    case ENG_OP_PAD:
-        return pad(w, n, made);
-    case ENG_OP_RESHAPE:
-        return reshape(w, n, made);
-    case ENG_OP_GATHER:
-        return gather(w, n, made);
-    case ENG_OP_SOFTMAX:
-        return softmax(w, n, made);
-    case ENG_OP_UNARY:
-        return unary(w, n, made);
-    case ENG_OP_BATCHNORM:
-    case ENG_OP_PRELU:
-        return per_channel(w, n, made);
-    default:
-        return eng_ow_fail(w, n, "this kind of layer is not written as ONNX");
-    }
+    static int (*const writers[ENG_OP_COUNT])(struct eng_ow *, const struct eng_node *,
+                                              const char *) = {
+#define OP(id, name, kind, least, most, shape, arith, reference, written, ...)                     \
+    [ENG_OP_##id] = written,
+#include "engine/graph/ops.def"
+    };
+    return writers[n->op](w, n, made);
 }

@@ -43,8 +43,6 @@ CYCLES = {
         ("tflite tflite_channels tflite_ops", "operators are read by a table whose helpers read tensors"),
         ("tfjs tfjs_attr tfjs_build tfjs_graph tfjs_layers tfjs_ops tfjs_order tfjs_weights", "too large"),
     ],
-    "engine/kernels": [("ref ref_binary ref_conv ref_pointwise ref_pool ref_shape",
-                        "the reference interpreter's table names its operators, which share its loops")],
     "engine/optimize": [("onnx_write onnx_write_ops", "the frame writes nodes by a table of operators")],
     "engine/plan": [("bands drive_conv drive_gemm drive_misc strips units", "too large"),
                     ("lower lower_conv lower_maps lower_misc pack plan", "too large")],

@@ -5,26 +5,8 @@
 #include <stdio.h>
 
 static void (*const run[ENG_OP_COUNT])(const struct eng_ref_call *) = {
-    [ENG_OP_CONV] = eng_ref_conv,
-    [ENG_OP_DEPTHWISE] = eng_ref_depthwise,
-    [ENG_OP_FC] = eng_ref_fc,
-    [ENG_OP_AVGPOOL] = eng_ref_avgpool,
-    [ENG_OP_MAXPOOL] = eng_ref_maxpool,
-    [ENG_OP_MEAN] = eng_ref_mean,
-    [ENG_OP_ADD] = eng_ref_add,
-    [ENG_OP_MUL] = eng_ref_mul,
-    [ENG_OP_CONCAT] = eng_ref_concat,
-    [ENG_OP_PAD] = eng_ref_pad,
-    [ENG_OP_RESHAPE] = eng_ref_reshape,
-    [ENG_OP_TRANSPOSE] = eng_ref_transpose,
-    [ENG_OP_SOFTMAX] = eng_ref_softmax,
-    [ENG_OP_QUANTIZE] = eng_ref_quantize,
-    [ENG_OP_DEQUANTIZE] = eng_ref_dequantize,
-    [ENG_OP_UNARY] = eng_ref_unary,
-    [ENG_OP_BATCHNORM] = eng_ref_batchnorm,
-    [ENG_OP_RESIZE] = eng_ref_resize,
-    [ENG_OP_PRELU] = eng_ref_prelu,
-    [ENG_OP_GATHER] = eng_ref_gather,
+#define OP(id, name, kind, least, most, shape, arith, reference, ...) [ENG_OP_##id] = reference,
+#include "engine/graph/ops.def"
 };
 
 void eng_ref_run(const struct eng_ref_call *c)
@@ -43,11 +25,6 @@ static int refuse(const struct eng_node *n, const char *why, int code, char *err
 static int is_plain(const struct eng_tensor *t)
 {
     return t->type == ENG_F32 || (eng_is_quantised(t) && !eng_quant_is_per_channel(t));
-}
-
-static int has_weights(enum eng_op op)
-{
-    return op == ENG_OP_CONV || op == ENG_OP_DEPTHWISE || op == ENG_OP_FC;
 }
 
 static int check_weights(const struct eng_graph *g, const struct eng_node *n, char *err,
@@ -91,9 +68,9 @@ static int check_types(const struct eng_graph *g, const struct eng_node *n, char
 
 int eng_ref_supports(const struct eng_graph *g, const struct eng_node *n, char *err, size_t errlen)
 {
-    if ((int)n->op < 0 || n->op >= ENG_OP_COUNT || !run[n->op])
+    if ((int)n->op < 0 || n->op >= ENG_OP_COUNT)
         return refuse(n, "no such operator", ENG_E_UNSUPPORTED, err, errlen);
-    if (has_weights(n->op))
+    if (eng_op_has_weights(n->op))
         return check_weights(g, n, err, errlen);
     int r = check_types(g, n, err, errlen);
     if (r < 0)
@@ -113,28 +90,4 @@ int eng_ref_supports(const struct eng_graph *g, const struct eng_node *n, char *
         return refuse(n, "input scale over output scale is no finite number", ENG_E_DATA, err,
                       errlen);
     return 0;
-}
-
-float eng_ref_real(const struct eng_tensor *t, const void *data, size_t i)
-{
-    if (t->type == ENG_F32)
-        return ((const float *)data)[i];
-    return eng_quant_scale(t, 0) * (float)(eng_ref_q(t->type, data, i) - eng_quant_zero(t, 0));
-}
-
-void eng_ref_put_real(const struct eng_tensor *t, void *data, size_t i, float v)
-{
-    if (t->type == ENG_F32) {
-        ((float *)data)[i] = v;
-        return;
-    }
-    struct eng_quant_range r = eng_quant_bounds(t, -INFINITY, INFINITY);
-    eng_ref_put_q(t->type, data, i, eng_quant_round(v / eng_quant_scale(t, 0), &r));
-}
-
-void eng_ref_put_clamped(const struct eng_ref_call *c, size_t i, float v)
-{
-    v = v > c->n->lo ? v : c->n->lo;
-    v = v < c->n->hi ? v : c->n->hi;
-    eng_ref_put_real(eng_ref_out(c), c->out, i, v);
 }

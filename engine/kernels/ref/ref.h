@@ -45,26 +45,10 @@ void eng_ref_put_real(const struct eng_tensor *t, void *data, size_t i, float v)
 /* As eng_ref_put_real, with the node's clamp. */
 void eng_ref_put_clamped(const struct eng_ref_call *c, size_t i, float v);
 
-void eng_ref_conv(const struct eng_ref_call *c);
-void eng_ref_depthwise(const struct eng_ref_call *c);
-void eng_ref_fc(const struct eng_ref_call *c);
-void eng_ref_avgpool(const struct eng_ref_call *c);
-void eng_ref_maxpool(const struct eng_ref_call *c);
-void eng_ref_mean(const struct eng_ref_call *c);
-void eng_ref_add(const struct eng_ref_call *c);
-void eng_ref_mul(const struct eng_ref_call *c);
-void eng_ref_concat(const struct eng_ref_call *c);
-void eng_ref_pad(const struct eng_ref_call *c);
-void eng_ref_reshape(const struct eng_ref_call *c);
-void eng_ref_transpose(const struct eng_ref_call *c);
-void eng_ref_gather(const struct eng_ref_call *c);
-void eng_ref_resize(const struct eng_ref_call *c);
-void eng_ref_softmax(const struct eng_ref_call *c);
-void eng_ref_quantize(const struct eng_ref_call *c);
-void eng_ref_dequantize(const struct eng_ref_call *c);
-void eng_ref_unary(const struct eng_ref_call *c);
-void eng_ref_batchnorm(const struct eng_ref_call *c);
-void eng_ref_prelu(const struct eng_ref_call *c);
+/* One for each operator of ops.def. */
+#define OP(id, name, kind, least, most, shape, arith, reference, ...)                              \
+    void reference(const struct eng_ref_call *c);
+#include "engine/graph/ops.def"
 
 /* Quantised softmax in two halves: table[d] = exp of d quanta below the largest, of that scale; and
  * what a probability over the output's scale is in quanta of the output. */
