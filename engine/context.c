@@ -137,24 +137,44 @@ const float *eng_context_embedding(struct eng_context *c, int slot)
     return view(c, slot, HAS_EMBEDDING, c->embedding, c->g->embedding, c->embedding_len);
 }
 
+static void softmax(const float *logits, float beta, float *p, size_t n)
+{
+    float max = -INFINITY;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        max = logits[i] > max ? logits[i] : max;
+    for (size_t i = 0; i < n; i++) {
+        p[i] = expf((logits[i] - max) * beta);
+        sum += p[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        p[i] = (float)(p[i] / sum);
+}
+
+static void activate(const struct eng_context *c, const float *logits, float *p)
+{
+    switch (eng_model_info(c->model)->activation) {
+    case ENG_ACTIVATION_SOFTMAX:
+        softmax(logits, c->g->end_beta, p, c->outputs);
+        return;
+    case ENG_ACTIVATION_SIGMOID:
+        for (size_t i = 0; i < c->outputs; i++)
+            p[i] = 1.0f / (1.0f + expf(-logits[i]));
+        return;
+    case ENG_ACTIVATION_NONE:
+        memcpy(p, logits, c->outputs * sizeof *p);
+        return;
+    }
+}
+
 const float *eng_context_probabilities(struct eng_context *c, int slot)
 {
     const float *logits = eng_context_logits(c, slot);
     if (!logits)
         return NULL;
     float *p = c->probabilities + (size_t)slot * c->outputs;
-    if (c->made[slot] & HAS_PROBABILITIES)
-        return p;
-    float max = -INFINITY;
-    double sum = 0;
-    for (size_t i = 0; i < c->outputs; i++)
-        max = logits[i] > max ? logits[i] : max;
-    for (size_t i = 0; i < c->outputs; i++) {
-        p[i] = expf(logits[i] - max);
-        sum += p[i];
-    }
-    for (size_t i = 0; i < c->outputs; i++)
-        p[i] = (float)(p[i] / sum);
+    if (!(c->made[slot] & HAS_PROBABILITIES))
+        activate(c, logits, p);
     c->made[slot] |= HAS_PROBABILITIES;
     return p;
 }

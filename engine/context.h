@@ -25,7 +25,8 @@ void *eng_context_input(struct eng_context *c, int slot);
 int eng_context_run(struct eng_context *c, int batch, struct eng_team *team);
 
 /* Results of the last run, model outputs long; float views are computed on first use.
- * logits: dequantised. probabilities: float softmax of the logits over all outputs. */
+ * logits: dequantised. probabilities: the model's activation of the logits, in float; a softmax is
+ * over all outputs. */
 const float *eng_context_logits(struct eng_context *c, int slot);
 const float *eng_context_probabilities(struct eng_context *c, int slot);
 const float *eng_context_embedding(struct eng_context *c,
@@ -35,7 +36,7 @@ const float *eng_context_embedding(struct eng_context *c,
  * class_offset) never rank. Returns how many were written (k capped at the class count). */
 struct eng_prediction {
     int class_number; /* output index - class_offset */
-    float score;      /* probability, not renormalised */
+    float score;      /* as in probabilities, not renormalised */
 };
 int eng_context_topk(struct eng_context *c, int slot, int k, struct eng_prediction *ret);
 

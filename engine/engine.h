@@ -29,6 +29,14 @@ enum eng_type {
     ENG_I64,
     ENG_BOOL,
 };
+/* How a network's last numbers become scores. */
+enum eng_activation {
+    ENG_ACTIVATION_NONE,    /* they are the scores */
+    ENG_ACTIVATION_SIGMOID, /* each on its own: one yes or no, or many labels */
+    ENG_ACTIVATION_SOFTMAX, /* all together: one of many classes */
+};
+const char *eng_activation_name(enum eng_activation a); /* "none", "sigmoid", "softmax" */
+
 size_t eng_type_size(enum eng_type type);      /* bytes of one element */
 const char *eng_type_name(enum eng_type type); /* "fp32", "uint8", ... */
 

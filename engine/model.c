@@ -20,6 +20,7 @@
 #include "engine/plan/plan.h"
 #include "engine/importers/compressed.h"
 #include "engine/plan/release.h"
+#include "engine/scores.h"
 #include "engine/base/sha256.h"
 
 struct eng_model {
@@ -212,6 +213,16 @@ static int import_head(struct loading *l, struct eng_sha256 *sum)
     return rc < 0 ? eng_fail_in(l->err, l->errlen, rc, "the head") : 0;
 }
 
+/* Of the files, so before a head takes the place of what is behind the embedding. */
+static int set_task(struct loading *l)
+{
+    struct eng_graph *g = l->m->g;
+    if (!l->manifest.embeds)
+        return 0;
+    g->embeds = 1;
+    return eng_graph_check(g, l->err, l->errlen);
+}
+
 /* The manifest may ask for another resolution than the file was made with. */
 static int fit_size(struct loading *l)
 {
@@ -315,6 +326,8 @@ static int describe_graph(struct eng_model *m, char *err, size_t errlen)
     info->outputs = (int)eng_tensor_elements(&g->tensors[g->logits]);
     if (g->embedding >= 0)
         info->embedding = (int)eng_tensor_elements(&g->tensors[g->embedding]);
+    info->embeds = g->embeds;
+    info->end = g->end;
     for (int i = 0; i < g->n_nodes; i++) {
         struct eng_cost cost = eng_node_cost(g, &g->nodes[i]);
         info->mult_adds += cost.mult_adds;
@@ -337,9 +350,14 @@ static int load_labels(struct loading *l)
             l->err[0] = '\0';
         return 0;
     }
-    if (rc < 0)
+    if (rc < 0 || m->info.no_classes[0])
         return rc;
     int classes = m->info.outputs - m->info.class_offset;
+    if (m->labels.n == 2 && m->info.outputs == 1)
+        return eng_fail(l->err, l->errlen, ENG_E_DATA,
+                        "%.120s has 2 lines, the model 1 output: the score of one class (of "
+                        "Keras's two the second), whose name is the only line",
+                        name);
     if (m->labels.n != m->info.outputs && m->labels.n != classes)
         return eng_fail(l->err, l->errlen, ENG_E_DATA,
                         "%.120s has %d lines, the model %d outputs and %d classes", name,
@@ -361,18 +379,25 @@ static int describe_files(struct loading *l)
     info->format = l->format;
     if (!info->family || !info->variant || !info->licence)
         return no_memory(l->err, l->errlen);
-    info->class_offset = mf->class_offset >= 0 ? mf->class_offset : info->outputs == 1001;
+    int rc = eng_scores_settle(m->g, mf->activation, info, l->err, l->errlen);
+    if (rc < 0)
+        return rc;
+    info->class_offset =
+        mf->class_offset >= 0 ? mf->class_offset : info->outputs == 1001 && !info->no_classes[0];
     if (info->class_offset >= info->outputs)
         return eng_fail(l->err, l->errlen, ENG_E_DATA,
                         "model.json says class_offset %d, the model has %d outputs",
                         info->class_offset, info->outputs);
     m->golden = mf->golden;
     info->golden = m->golden.n > 0 ? &m->golden : NULL;
+    if (info->golden && info->no_classes[0])
+        return eng_fail(l->err, l->errlen, ENG_E_DATA, "golden: the model is no classifier: %s",
+                        info->no_classes);
     for (int i = 0; i < m->golden.n; i++)
         if (m->golden.classes[i] >= info->outputs - info->class_offset)
             return eng_fail(l->err, l->errlen, ENG_E_DATA, "golden: there is no class %d",
                             m->golden.classes[i]);
-    int rc = apply_input(l, &info->preprocess);
+    rc = apply_input(l, &info->preprocess);
     return rc < 0 ? rc : load_labels(l);
 }
 
@@ -447,7 +472,7 @@ static int load(struct loading *l)
     eng_sha256_init(&sum);
     for (int i = 0; rc == 0 && i < l->manifest.n_files; i++)
         rc = read_file(l, i, &sum);
-    if (rc < 0 || (rc = import_files(l)) < 0 ||
+    if (rc < 0 || (rc = import_files(l)) < 0 || (rc = set_task(l)) < 0 ||
         (l->manifest.n_head > 0 && (rc = import_head(l, &sum)) < 0) || (rc = fit_size(l)) < 0 ||
         (rc = make_plan(m, &l->opts, l->err, l->errlen)) < 0 || (rc = describe_files(l)) < 0)
         return rc;
@@ -501,6 +526,8 @@ static int build(struct eng_model *m, const struct eng_mobilenet_spec *spec,
     info->digest = keep(m, digest);
     info->format = "builtin";
     info->class_offset = info->outputs == 1001;
+    if ((rc = eng_scores_settle(m->g, -1, info, err, errlen)) < 0)
+        return rc;
     int all = info->name && info->version && info->family && info->variant && info->licence &&
               info->digest;
     return all ? 0 : no_memory(err, errlen);

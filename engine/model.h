@@ -54,6 +54,12 @@ struct eng_model_info {
     int outputs;           /* length of the logits */
     int class_offset;      /* output index - class number: 1 where output 0 is a background class */
     int embedding;         /* length of the embedding, 0 if the graph has none */
+    int embeds;            /* the output itself is the embedding */
+    enum eng_activation end;        /* what the graph ends in; logits are what goes into it */
+    enum eng_activation activation; /* what makes scores of logits */
+    const char *activation_from;    /* "graph", "manifest", "default" */
+    const char *no_classes; /* why it is no classifier, to stand behind "is no classifier: "; "" if
+                               it is one */
     struct eng_preprocess preprocess; /* size, resize, normalisation, element type of the input */
     uint64_t mult_adds;               /* of one image */
     uint64_t parameters;

@@ -1,4 +1,4 @@
-/* Names and sizes of element types. */
+/* Names and sizes of element types, names of activations. */
 #include "engine/engine.h"
 
 static const struct {
@@ -18,4 +18,12 @@ size_t eng_type_size(enum eng_type type)
 const char *eng_type_name(enum eng_type type)
 {
     return types[type].name;
+}
+
+const char *eng_activation_name(enum eng_activation a)
+{
+    static const char *const names[] = {[ENG_ACTIVATION_NONE] = "none",
+                                        [ENG_ACTIVATION_SIGMOID] = "sigmoid",
+                                        [ENG_ACTIVATION_SOFTMAX] = "softmax"};
+    return names[a];
 }

@@ -211,21 +211,40 @@ static int passes_values(enum eng_op op)
     return op == ENG_OP_QUANTIZE || op == ENG_OP_DEQUANTIZE || op == ENG_OP_RESHAPE;
 }
 
+/* The node that computed the values of t; NULL: they are the input's. */
+static const struct eng_node *maker_of(const struct eng_graph *g, int t)
+{
+    while (g->tensors[t].producer >= 0 && passes_values(g->nodes[g->tensors[t].producer].op))
+        t = g->nodes[g->tensors[t].producer].in[0];
+    return g->tensors[t].producer < 0 ? NULL : &g->nodes[g->tensors[t].producer];
+}
+
+static void find_end(struct eng_graph *g)
+{
+    const struct eng_node *last = maker_of(g, g->output);
+    g->logits = g->output;
+    g->end = ENG_ACTIVATION_NONE;
+    g->end_beta = 1;
+    if (last && last->op == ENG_OP_SOFTMAX) {
+        g->end = ENG_ACTIVATION_SOFTMAX;
+        g->end_beta = last->beta;
+    } else if (last && last->op == ENG_OP_UNARY && last->unary == ENG_UNARY_SIGMOID) {
+        g->end = ENG_ACTIVATION_SIGMOID;
+    }
+    if (g->end != ENG_ACTIVATION_NONE)
+        g->logits = last->in[0];
+    g->end_is_unit = last && g->end == ENG_ACTIVATION_NONE &&
+                     ((last->op == ENG_OP_UNARY && last->unary == ENG_UNARY_HARD_SIGMOID) ||
+                      (last->lo >= 0 && last->hi <= 1));
+}
+
 static void find_landmarks(struct eng_graph *g)
 {
-    int t = g->output;
-    while (g->tensors[t].producer >= 0 && passes_values(g->nodes[g->tensors[t].producer].op))
-        t = g->nodes[g->tensors[t].producer].in[0];
-    int p = g->tensors[t].producer;
-    g->logits = p >= 0 && g->nodes[p].op == ENG_OP_SOFTMAX ? g->nodes[p].in[0] : g->output;
-
-    t = g->logits;
-    while (g->tensors[t].producer >= 0 && passes_values(g->nodes[g->tensors[t].producer].op))
-        t = g->nodes[g->tensors[t].producer].in[0];
-    g->embedding = -1;
-    if (g->tensors[t].producer < 0)
+    find_end(g);
+    g->embedding = g->embeds ? g->logits : -1;
+    const struct eng_node *last = maker_of(g, g->logits);
+    if (!last || g->embeds)
         return;
-    const struct eng_node *last = &g->nodes[g->tensors[t].producer];
     const struct eng_tensor *x = &g->tensors[last->in[0]];
     int pixel = x->rank < 4 || (x->dim[1] == 1 && x->dim[2] == 1);
     if (last->op == ENG_OP_FC || (last->op == ENG_OP_CONV && pixel))

@@ -93,11 +93,15 @@ struct eng_node {
 struct eng_graph {
     int n_tensors, n_nodes;
     struct eng_tensor *tensors;
-    struct eng_node *nodes; /* topological order */
-    int input, output;      /* tensor indices; output is the last tensor, softmax included */
-    int logits;             /* input of the final softmax, else = output */
-    int embedding;          /* input of the last FC / 1x1 on 1x1 spatial, or -1 */
-    struct eng_pool *pool;  /* owns names, arrays, copied constants */
+    struct eng_node *nodes;  /* topological order */
+    int input, output;       /* tensor indices; output is the last tensor, softmax included */
+    int logits;              /* input of the final softmax or sigmoid, else = output */
+    int embedding;           /* input of the last FC / 1x1 on 1x1 spatial, or -1 */
+    int embeds;              /* set before the check: the output itself is the embedding */
+    enum eng_activation end; /* what the last node is */
+    float end_beta;          /* factor of the logits in a final softmax; 1 */
+    int end_is_unit;       /* another last node whose values are 0 .. 1 (a hard sigmoid, a clamp) */
+    struct eng_pool *pool; /* owns names, arrays, copied constants */
 };
 
 int eng_graph_create(struct eng_graph **ret);

@@ -107,6 +107,7 @@ int eng_graph_cut(struct eng_graph *g, char *err, size_t errlen)
         return eng_fail(err, errlen, ENG_E_UNSUPPORTED,
                         "the model has no embedding in front of its classes");
     g->output = g->embedding;
+    g->embeds = 0;
     int rc = prune(g);
     const struct eng_tensor t = g->tensors[g->output];
     if (rc == 0 && t.type != ENG_F32)
@@ -139,6 +140,7 @@ int eng_graph_clone(struct eng_graph **ret, const struct eng_graph *from)
     }
     g->input = from->input;
     g->output = from->output;
+    g->embeds = from->embeds;
     *ret = g;
     return 0;
 }

@@ -14,6 +14,8 @@
 
 enum { MAX_MANIFEST = 16 << 20 }; /* the topology of a TF.js model may be long */
 
+static const struct eng_manifest nothing_said = {.class_offset = -1, .activation = -1};
+
 struct reader {
     struct eng_manifest *m;
     char *err;
@@ -228,6 +230,8 @@ static int read_golden(struct reader *r, json_t *v)
 
 static int read_key(struct reader *r, const char *key, json_t *v)
 {
+    static const char *const tasks[] = {"classification", "embedding", NULL};
+    static const char *const activations[] = {"none", "sigmoid", "softmax", NULL};
     struct eng_manifest *m = r->m;
     const struct {
         const char *key;
@@ -245,6 +249,10 @@ static int read_key(struct reader *r, const char *key, json_t *v)
         return read_head(r, v);
     if (strcmp(key, "labels") == 0)
         return read_path(r, v, key, &m->labels);
+    if (strcmp(key, "task") == 0)
+        return read_word(r, v, key, tasks, &m->embeds);
+    if (strcmp(key, "activation") == 0)
+        return read_word(r, v, key, activations, &m->activation);
     if (strcmp(key, "class_offset") == 0)
         return read_integer(r, v, key, 0, 1 << 20, &m->class_offset);
     if (strcmp(key, "input") == 0)
@@ -305,7 +313,7 @@ static int read_manifest(struct reader *r, json_t *root)
 int eng_manifest_parse(struct eng_manifest *ret, const char *text, size_t len, char *err,
                        size_t errlen)
 {
-    struct eng_manifest m = {.class_offset = -1};
+    struct eng_manifest m = nothing_said;
     struct reader r = {&m, err, errlen};
     json_error_t why;
     json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
@@ -373,7 +381,7 @@ static int find_model_file(struct eng_manifest *m, const char *dir, char *err, s
 int eng_manifest_load(struct eng_manifest *ret, const char *dir, char *err, size_t errlen)
 {
     char path[4096];
-    struct eng_manifest m = {.class_offset = -1};
+    struct eng_manifest m = nothing_said;
     struct eng_file file = {0};
     if (snprintf(path, sizeof path, "%s/model.json", dir) >= (int)sizeof path)
         return eng_fail(err, errlen, -ENAMETOOLONG, "%.80s: the path is too long", dir);

@@ -8,6 +8,9 @@
  *            "filter": "bilinear|bicubic|nearest|area|tf_bilinear",
  *            "mean": number or [3], "scale": number or [3]}}
  *
+ * `task`: "classification|embedding", of the files; `activation`: "softmax|sigmoid|none", what
+ * makes scores of what stands before a final softmax or sigmoid, or of the output.
+ *
  * `golden`: {"image": "cat.jpg", "classes": [281, 282], "scores": [0.7, 0.1], "tolerance": 0.02}.
  *
  * `head`: ["head.json", "head.bin"], a TF.js layers model that takes the place of everything behind
@@ -33,6 +36,8 @@ struct eng_manifest {
     char *head[2];
     char *labels;                              /* NULL: labels.txt if it exists */
     int class_offset;                          /* -1: 1 for 1001 outputs, else 0 */
+    int activation;                            /* enum eng_activation; -1: not stated */
+    int embeds;                                /* task "embedding": the files' output is one */
     char *family, *variant, *licence, *source; /* NULL: not stated */
     int height, width;                         /* 0: the graph's */
     int bgr;

@@ -14,7 +14,7 @@ struct eng_folder_manifest {
     const char *format, *file, *source;
     int class_offset;
     const struct eng_preprocess *preprocess;
-    const struct eng_model_info *like; /* family, variant, licence */
+    const struct eng_model_info *like; /* family, variant, licence, task, activation */
 };
 int eng_folder_manifest(const char *dir, const struct eng_folder_manifest *m, char *err,
                         size_t errlen);

@@ -116,6 +116,8 @@ static int save(const struct eng_manifest *m, const struct eng_model *model, con
                              "files", file_list(m), "head", "head.json", "head.bin", "labels",
                              "labels.txt", "class_offset", 0, "licence", info->licence, "source",
                              h->source, "input", eng_folder_input(&info->preprocess));
+    if (root && m->embeds)
+        json_object_set_new(root, "task", json_string("embedding"));
     return write_json(to, "model.json", root, err, errlen);
 }
 

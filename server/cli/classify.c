@@ -123,6 +123,11 @@ static int prepare(struct session *s, struct srv_registry *registry, int threads
         snprintf(err, errlen, "there is no model named \"%s\"", s->cfg->model);
         return -ENOENT;
     }
+    if (s->model->info->no_classes[0]) {
+        snprintf(err, errlen, "the model \"%s\" is no classifier: %s", s->name,
+                 s->model->info->no_classes);
+        return -EINVAL;
+    }
     int classes = s->model->info->outputs - s->model->info->class_offset;
     s->k = s->cfg->top_k < classes ? (int)s->cfg->top_k : classes;
     s->best = calloc((size_t)s->k, sizeof(*s->best));

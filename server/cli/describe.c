@@ -107,15 +107,32 @@ static void print_layers(const struct eng_model *m, const struct srv_predict *p,
     }
 }
 
+static void print_scores(const struct eng_model_info *info, FILE *out)
+{
+    const char *end = eng_activation_name(info->end), *from = info->activation_from;
+    if (info->no_classes[0]) {
+        fprintf(out, "no classifier: %s\n\n", info->no_classes);
+        return;
+    }
+    fprintf(out, "scores: %s, ", eng_activation_name(info->activation));
+    if (strcmp(from, "graph") == 0)
+        fputs("as the graph ends\n\n", out);
+    else
+        fprintf(out, "%s; the graph ends in %s\n\n",
+                strcmp(from, "manifest") == 0 ? "as model.json says" : "for nothing else is said",
+                info->end == ENG_ACTIVATION_NONE ? "neither softmax nor sigmoid" : end);
+}
+
 static void print_text(const struct eng_model *m, const struct totals *t,
                        const struct srv_predict *p, const struct srv_measure *r,
                        const struct srv_accuracy *accuracy, FILE *out)
 {
     const struct eng_model_info *info = eng_model_info(m);
     char a[32], b[32];
-    fprintf(out, "%s version %s: %s, %s, %dx%d, %d outputs, %s\n\n", info->name, info->version,
+    fprintf(out, "%s version %s: %s, %s, %dx%d, %d outputs, %s\n", info->name, info->version,
             info->format, info->precision, info->preprocess.height, info->preprocess.width,
             info->outputs, info->isa);
+    print_scores(info, out);
     print_layers(m, p, r, out);
     fprintf(out, "\n%-12s %7s %16s %7s %14s %7s\n", "kind", "layers", "mult-adds", "%",
             "parameters", "%");
@@ -178,6 +195,11 @@ static void print_info_json(const struct eng_model_info *info, FILE *out)
     fprintf(out, ",\"height\":%d,\"width\":%d,\"outputs\":%d,\"class_offset\":%d,\"embedding\":%d",
             info->preprocess.height, info->preprocess.width, info->outputs, info->class_offset,
             info->embedding);
+    fprintf(out, ",\"ends_in\":\"%s\",\"activation\":\"%s\",\"activation_from\":\"%s\"",
+            eng_activation_name(info->end), eng_activation_name(info->activation),
+            info->activation_from);
+    fputs(",\"no_classes\":", out);
+    srv_print_json_string(out, info->no_classes);
 }
 
 static void print_json(const struct eng_model *m, const struct totals *t,

@@ -54,7 +54,7 @@ static int best_class(const struct srv_job *j)
     const struct eng_model_info *i = j->model->info;
     if (j->n_predictions > 0)
         return j->predictions[0].class_number;
-    if (j->probabilities || j->logits)
+    if ((j->probabilities || j->logits) && !i->no_classes[0])
         return best_of(j->probabilities ? j->probabilities : j->logits, i->class_offset,
                        i->outputs);
     return -1;
@@ -63,7 +63,7 @@ static int best_class(const struct srv_job *j)
 static int can_take(const struct srv_model *m, const struct srv_job *j)
 {
     const struct eng_preprocess *a = &m->info->preprocess, *b = &j->model->info->preprocess;
-    return j->status == 200 && j->batch > 0 && best_class(j) >= 0 &&
+    return j->status == 200 && j->batch > 0 && best_class(j) >= 0 && !m->info->no_classes[0] &&
            (j->input.kind == SRV_IMAGE || (a->height == b->height && a->width == b->width));
 }
 

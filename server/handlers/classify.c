@@ -71,9 +71,18 @@ static int read_options(struct srv_call *c)
     return 0;
 }
 
+/* 0: it has replied. */
+static int is_classifier(struct srv_call *c)
+{
+    const char *why = c->req->model->info->no_classes;
+    if (why[0])
+        srv_call_error(c, 400, "the model \"%s\" is no classifier: %s", c->req->model_name, why);
+    return !why[0];
+}
+
 void srv_classify_begin(struct srv_call *c)
 {
-    if (choose_model(c) == 0 && read_options(c) == 0)
+    if (choose_model(c) == 0 && is_classifier(c) && read_options(c) == 0)
         srv_api_admit(c);
 }
 

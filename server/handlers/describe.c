@@ -80,6 +80,8 @@ static void add_properties(struct srv_description *d, const struct eng_model_inf
     if (i->licence[0])
         add_property(d, "licence", "%s", i->licence);
     add_property(d, "class_offset", "%d", i->class_offset);
+    if (!i->no_classes[0])
+        add_property(d, "activation", "%s", eng_activation_name(i->activation));
     add_property(d, "resize", "%s", resize_name(p->resize));
     add_property(d, "filter", "%s", filter_name(p->filter));
     add_property(d, "channels", "%s", p->bgr ? "bgr" : "rgb");

@@ -12,7 +12,7 @@ struct srv;
 struct srv_description {
     struct proto_model_metadata metadata;
     struct proto_tensor input, outputs[SRV_OUTPUTS];
-    struct proto_property properties[12];
+    struct proto_property properties[16];
     char platform[64];
 };
 

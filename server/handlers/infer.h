@@ -25,7 +25,7 @@ struct srv_infer_codec {
     char *(*write)(struct srv_infer *i, size_t *ret_len);
 };
 
-/* What a model gives; the index is its place in metadata. */
+/* What a model gives, in the order of metadata. */
 enum srv_output { SRV_LOGITS, SRV_PROBABILITIES, SRV_CLASSIFICATION, SRV_EMBEDDING, SRV_OUTPUTS };
 
 struct srv_infer {
@@ -74,6 +74,11 @@ int srv_infer_choose(struct srv_req *r, struct proto_span name, struct proto_spa
 enum proto_datatype srv_input_type(const struct srv_model *m);
 int srv_output_at(const struct srv_model *m, int index, enum srv_output *ret_kind,
                   const char **ret_name, enum proto_datatype *ret_type, int *ret_row);
+
+/* What is meant where none is named: the probabilities of a classifier, else the embedding of a
+ * network that makes one, else the numbers as they are. */
+enum srv_output srv_usual_output(const struct srv_model *m);
+const char *srv_output_name(enum srv_output kind);
 
 enum { SRV_CLASSIFICATION_DEFAULT = 5 }; /* classes of output `classification` */
 

@@ -33,22 +33,40 @@ static int first_of(const struct srv_model *m, enum srv_output kind)
     return kind == SRV_CLASSIFICATION ? m->info->class_offset : 0;
 }
 
+/* 0: the model does not give it. What embeds has no scores, and its logits are the embedding. */
 static int row_of(const struct srv_model *m, enum srv_output kind)
 {
-    return kind == SRV_EMBEDDING ? m->info->embedding : m->info->outputs;
+    const struct eng_model_info *info = m->info;
+    if (kind == SRV_EMBEDDING)
+        return info->embedding;
+    return info->embeds || (kind != SRV_LOGITS && info->no_classes[0]) ? 0 : info->outputs;
+}
+
+enum srv_output srv_usual_output(const struct srv_model *m)
+{
+    return row_of(m, SRV_PROBABILITIES) > 0 ? SRV_PROBABILITIES
+           : m->info->embeds                ? SRV_EMBEDDING
+                                            : SRV_LOGITS;
+}
+
+const char *srv_output_name(enum srv_output kind)
+{
+    return names[kind];
 }
 
 int srv_output_at(const struct srv_model *m, int index, enum srv_output *ret_kind,
                   const char **ret_name, enum proto_datatype *ret_type, int *ret_row)
 {
-    if (index < 0 || index >= SRV_OUTPUTS || row_of(m, (enum srv_output)index) == 0)
+    int kind = 0, row = row_of(m, SRV_LOGITS);
+    while (kind < SRV_OUTPUTS && (row == 0 || index-- > 0))
+        row = ++kind < SRV_OUTPUTS ? row_of(m, (enum srv_output)kind) : 0;
+    if (kind == SRV_OUTPUTS)
         return 0;
-    int row = row_of(m, (enum srv_output)index);
-    *ret_kind = (enum srv_output)index;
-    *ret_name = names[index];
-    *ret_type = index == SRV_CLASSIFICATION ? PROTO_BYTES : PROTO_FP32;
+    *ret_kind = (enum srv_output)kind;
+    *ret_name = names[kind];
+    *ret_type = kind == SRV_CLASSIFICATION ? PROTO_BYTES : PROTO_FP32;
     row -= first_of(m, *ret_kind);
-    if (index == SRV_CLASSIFICATION && row > SRV_CLASSIFICATION_DEFAULT)
+    if (kind == SRV_CLASSIFICATION && row > SRV_CLASSIFICATION_DEFAULT)
         row = SRV_CLASSIFICATION_DEFAULT;
     *ret_row = row;
     return 1;

@@ -1,7 +1,8 @@
 /* TensorFlow Serving's REST API: predict, classify, status, metadata.
  *
  * Numbers are what the metadata says of the input. The signature chooses the output: that of
- * serving_default is `probabilities`, and each other output has a signature of its name. */
+ * serving_default is the usual one (a classifier's `probabilities`), and each other output has a
+ * signature of its name. */
 #include "protocol/tfs.h"
 #include "server/handlers/canary.h"
 #include "server/handlers/handlers.h"
@@ -59,12 +60,12 @@ static int parse(struct srv_infer *i, struct proto_tfs_request *ret, char *err, 
     return 0;
 }
 
-static struct proto_span chosen_output(const struct proto_tfs_request *t)
+static struct proto_span chosen_output(const struct srv_model *m, const struct proto_tfs_request *t)
 {
-    static const char usual[] = "probabilities";
+    const char *usual = srv_output_name(srv_usual_output(m));
     if (!t->signature_name.s || t->signature_name.len == 0 ||
         proto_span_is(t->signature_name, "serving_default"))
-        return (struct proto_span){usual, sizeof(usual) - 1};
+        return (struct proto_span){usual, strlen(usual)};
     return t->signature_name;
 }
 
@@ -82,7 +83,7 @@ static int parse_predict(struct srv_infer *i, char *err, size_t errlen)
     }
     i->more = t;
     i->in.n_outputs = 1;
-    i->in.outputs[0] = (struct proto_output){.name = chosen_output(t), .binary = 0};
+    i->in.outputs[0] = (struct proto_output){.name = chosen_output(i->req->model, t), .binary = 0};
     return 0;
 }
 
@@ -95,6 +96,11 @@ static char *write_predictions(struct srv_infer *i, size_t *ret_len)
 static int parse_classify(struct srv_infer *i, char *err, size_t errlen)
 {
     struct proto_tfs_request t;
+    const char *why = i->req->model->info->no_classes;
+    if (why[0]) {
+        snprintf(err, errlen, "the model \"%s\" is no classifier: %s", i->req->model_name, why);
+        return -EINVAL;
+    }
     int rc = parse(i, &t, err, errlen);
     if (rc < 0)
         return rc;
@@ -244,6 +250,16 @@ void srv_tfs_status_finish(struct srv_call *c)
     srv_call_reply(c, 200, "application/json", body, len);
 }
 
+static const struct proto_tensor *usual_output(const struct srv_description *d,
+                                               const struct srv_model *m)
+{
+    const char *name = srv_output_name(srv_usual_output(m));
+    int k = 0;
+    while (k + 1 < d->metadata.n_outputs && strcmp(d->outputs[k].name, name) != 0)
+        k++;
+    return &d->outputs[k];
+}
+
 void srv_tfs_metadata_finish(struct srv_call *c)
 {
     struct srv_description d;
@@ -253,6 +269,6 @@ void srv_tfs_metadata_finish(struct srv_call *c)
         return;
     srv_describe_model(&d, c->srv, chosen.model, chosen.called);
     char *body = proto_tfs_metadata(chosen.called, chosen.model->info->version, &d.input,
-                                    &d.outputs[SRV_PROBABILITIES], 1, &len);
+                                    usual_output(&d, chosen.model), 1, &len);
     srv_call_reply(c, 200, "application/json", body, len);
 }

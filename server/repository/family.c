@@ -14,6 +14,12 @@ static int classes(const struct srv_model *m)
     return m->info->outputs - m->info->class_offset;
 }
 
+static int answers_alike(const struct srv_model *a, const struct srv_model *b)
+{
+    return classes(a) == classes(b) && a->info->activation == b->info->activation &&
+           !a->info->no_classes[0] == !b->info->no_classes[0];
+}
+
 /* Of several with the same multiply-adds the fastest. */
 static int is_better(const struct srv_model *a, const struct srv_model *b)
 {
@@ -30,8 +36,8 @@ static struct srv_model *next_below(struct srv_model *const *models, int n, cons
     for (int i = 0; i < n; i++) {
         struct srv_model *m = models[i];
         if (strcmp(m->info->family, name) != 0 ||
-            (above && (m->info->mult_adds >= above->info->mult_adds ||
-                       classes(m) != classes(above) || m->run_ns > above->run_ns * TOO_DEAR)))
+            (above && (m->info->mult_adds >= above->info->mult_adds || !answers_alike(m, above) ||
+                       m->run_ns > above->run_ns * TOO_DEAR)))
             continue;
         if (!best || is_better(m, best))
             best = m;

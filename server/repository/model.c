@@ -11,11 +11,12 @@ static void identify(struct srv_model *m)
 {
     const struct eng_preprocess *p = &m->info->preprocess;
     char text[512];
-    int n = snprintf(text, sizeof(text), "%s %s %d %d %d %d %d %d %a %a %a %a %a %a %d",
-                     m->info->digest, m->info->precision, p->height, p->width, (int)p->resize,
-                     (int)p->filter, p->bgr, (int)p->type, (double)p->mean[0], (double)p->mean[1],
-                     (double)p->mean[2], (double)p->scale[0], (double)p->scale[1],
-                     (double)p->scale[2], m->info->class_offset);
+    int n =
+        snprintf(text, sizeof(text), "%s %s %d %d %d %d %d %d %a %a %a %a %a %a %d %d %d",
+                 m->info->digest, m->info->precision, p->height, p->width, (int)p->resize,
+                 (int)p->filter, p->bgr, (int)p->type, (double)p->mean[0], (double)p->mean[1],
+                 (double)p->mean[2], (double)p->scale[0], (double)p->scale[1], (double)p->scale[2],
+                 m->info->class_offset, (int)m->info->activation, m->info->embeds);
     eng_digest(text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text), m->identity);
 }
 
