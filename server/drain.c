@@ -6,7 +6,6 @@
 #include "server/base/clock.h"
 #include "server/transport/http2_port.h"
 #include "server/transport/http.h"
-#include "server/reload.h"
 #include "server/scheduler/request.h"
 #include "server/srv.h"
 
@@ -74,7 +73,7 @@ static void tick(uv_timer_t *t)
     s->quiet_ticks = 0;
     if (s->phase != SRV_CLOSING && srv_now_ns() < s->drain_deadline_ns)
         return;
-    srv_reload_abort(s);
+    srv_orders_abort(&s->orders);
     close_down(s);
 }
 

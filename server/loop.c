@@ -262,7 +262,7 @@ static void stop(struct srv *s)
     uv_run(&s->loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->loop);
     srv_wake_finish(&s->jobs_done);
-    srv_wake_finish(&s->reload.ready);
+    srv_orders_finish(&s->orders);
     srv_http_destroy(s->http);
     srv_grpc_destroy(s->grpc);
     srv_share_finish(s);

@@ -31,24 +31,6 @@ void srv_registry_options_of(struct srv_registry_options *ret, const struct srv 
     };
 }
 
-enum { ORDERS_MAX = 256 };
-
-enum order_kind {
-    READ_EVERYTHING, /* configuration, keys, certificates, models */
-    READ_MODELS,     /* of the whole repository */
-    CHANGE_MODEL,    /* load or unload one */
-    LOOK,            /* has the repository changed? */
-};
-
-struct srv_change_order {
-    struct srv_change_order *next;
-    enum order_kind kind;
-    enum srv_change change;
-    char name[256]; /* of a model */
-    srv_changed_fn *done;
-    void *arg;
-};
-
 /* ---- the thread ---- */
 
 static void read_everything(struct srv *s)
@@ -68,7 +50,7 @@ static void read_everything(struct srv *s)
     }
 }
 
-static void read_models(struct srv *s, const struct srv_change_order *o)
+static void read_models(struct srv *s, const struct srv_order *o)
 {
     struct srv_reload *r = &s->reload;
     struct srv_registry_options options;
@@ -82,14 +64,14 @@ static void *reload_main(void *arg)
 {
     struct srv *s = arg;
     srv_priority_worker(); /* to read and warm models takes a worker's time */
-    if (s->reload.orders->kind == READ_EVERYTHING)
+    if (s->orders.first->kind == SRV_ORDER_EVERYTHING)
         read_everything(s);
-    else if (s->reload.orders->kind == LOOK)
+    else if (s->orders.first->kind == SRV_ORDER_LOOK)
         s->reload.stamp = srv_repository_stamp(s->models_dir);
     else
-        read_models(s, s->reload.orders);
+        read_models(s, s->orders.first);
     atomic_store(&s->reload.finished, 1);
-    srv_wake_send(&s->reload.ready);
+    srv_wake_send(&s->orders.changed);
     return NULL;
 }
 
@@ -147,32 +129,24 @@ static void log_failures(struct srv *s, const char *name)
     }
 }
 
-static void answer(struct srv_change_order *o, int status, const char *sentence)
-{
-    srv_changed_fn *done = o->done;
-    o->done = NULL;
-    if (done)
-        done(o->arg, status, sentence);
-}
-
-static void everything_read(struct srv *s, const struct srv_change_order *o)
+static void everything_read(struct srv *s, const struct srv_order *o)
 {
     struct srv_reload *r = &s->reload;
     if (r->rc < 0) {
-        s->metrics.reload_failures++;
+        s->orders.reload_failures++;
         srv_log(s->log, SRV_ERROR, "reload failed, nothing changed: %s", r->error);
         return;
     }
     take_models(s); /* while the configuration lives that its default is from */
-    if (o->kind == READ_EVERYTHING)
+    if (o->kind == SRV_ORDER_EVERYTHING)
         take_configuration(s);
-    s->metrics.reloads++;
+    s->orders.reloads++;
     log_failures(s, NULL);
     srv_log(s->log, SRV_INFO, "reloaded: %d models, default %s", s->registry->n,
             s->registry->default_name);
 }
 
-static void model_loaded(struct srv *s, struct srv_change_order *o)
+static void model_loaded(struct srv *s, struct srv_order *o)
 {
     const struct srv_service *now = srv_registry_service(s->registry, o->name);
     const struct srv_model_failure *f = srv_registry_failure(s->registry, o->name, NULL);
@@ -182,26 +156,26 @@ static void model_loaded(struct srv *s, struct srv_change_order *o)
         snprintf(sentence, sizeof(sentence), "failed to load '%.100s', %s%s%s%.250s%s", o->name,
                  f->version[0] ? "version " : "", f->version, f->version[0] ? ": " : "", f->error,
                  now ? "; what was served still is" : "");
-        answer(o, 400, sentence);
+        srv_order_answer(o, 400, sentence);
         return;
     }
-    s->metrics.loads++;
+    s->orders.loads++;
     srv_log(s->log, SRV_INFO, "model %s: loaded, version %s", o->name,
             now ? now->standard->info->version : "none");
-    answer(o, 0, "");
+    srv_order_answer(o, 0, "");
 }
 
-static void model_changed(struct srv *s, struct srv_change_order *o)
+static void model_changed(struct srv *s, struct srv_order *o)
 {
     struct srv_reload *r = &s->reload;
     int was = srv_registry_service(s->registry, o->name) != NULL;
     if (r->rc < 0) {
         srv_log(s->log, SRV_ERROR, "model %s: nothing changed: %s", o->name, r->error);
-        answer(o, 503, r->error);
+        srv_order_answer(o, 503, r->error);
         return;
     }
     if (o->change == SRV_CHANGE_UNLOAD && !was) { /* and nothing will remember that it was asked */
-        answer(o, 400, "failed to unload, there is no such model");
+        srv_order_answer(o, 400, "failed to unload, there is no such model");
         return;
     }
     take_models(s);
@@ -209,9 +183,9 @@ static void model_changed(struct srv *s, struct srv_change_order *o)
         model_loaded(s, o);
         return;
     }
-    s->metrics.unloads++;
+    s->orders.unloads++;
     srv_log(s->log, SRV_INFO, "model %s: unloaded", o->name);
-    answer(o, 0, "");
+    srv_order_answer(o, 0, "");
 }
 
 static void drop_result(struct srv_reload *r)
@@ -226,20 +200,10 @@ static void drop_result(struct srv_reload *r)
     r->cfg = NULL;
 }
 
-static struct srv_change_order *take_first(struct srv_reload *r)
-{
-    struct srv_change_order *o = r->orders;
-    r->orders = o->next;
-    if (!r->orders)
-        r->tail = &r->orders;
-    r->n_orders--;
-    return o;
-}
-
 static void run_next(struct srv *s)
 {
     struct srv_reload *r = &s->reload;
-    while (r->orders && !r->running) {
+    while (s->orders.first && !r->running) {
         sigset_t all, old;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -250,9 +214,8 @@ static void run_next(struct srv *s)
             return;
         }
         srv_log(s->log, SRV_ERROR, "reload cannot start: %s", strerror(rc));
-        struct srv_change_order *o = take_first(r);
-        answer(o, 503, "no thread can be started for it");
-        free(o);
+        srv_order_answer(s->orders.first, 503, "no thread can be started for it");
+        srv_orders_drop_first(&s->orders);
     }
 }
 
@@ -266,92 +229,54 @@ static void on_ready(void *arg)
         return;
     atomic_store(&r->finished, 0);
     pthread_join(r->thread, NULL);
-    struct srv_change_order *o = r->orders; /* still first: what is ordered now has to wait */
-    if (o->kind == LOOK)
+    struct srv_order *o = s->orders.first; /* still first: what is ordered now has to wait */
+    if (o->kind == SRV_ORDER_LOOK)
         srv_watch_seen(s, r->stamp);
-    else if (o->kind == CHANGE_MODEL)
+    else if (o->kind == SRV_ORDER_CHANGE)
         model_changed(s, o);
     else
         everything_read(s, o);
     drop_result(r); /* if it was not taken */
-    free(take_first(r));
+    srv_orders_drop_first(&s->orders);
     r->running = 0;
     run_next(s);
     srv_http_pump(s->http); /* whoever waited for it has an answer */
     srv_grpc_pump(s->grpc);
 }
 
-static struct srv_change_order *add_order(struct srv *s, enum order_kind kind)
+static void order_once(struct srv *s, enum srv_order_kind kind)
 {
-    struct srv_reload *r = &s->reload;
-    struct srv_change_order *o = r->n_orders < ORDERS_MAX ? calloc(1, sizeof(*o)) : NULL;
-    if (!o)
-        return NULL;
-    o->kind = kind;
-    *r->tail = o;
-    r->tail = &o->next;
-    r->n_orders++;
-    return o;
-}
-
-static void order_once(struct srv *s, enum order_kind kind)
-{
-    struct srv_reload *r = &s->reload;
-    struct srv_change_order *waiting = r->running ? r->orders->next : r->orders;
+    const struct srv_order *waiting = s->orders.first;
+    if (waiting && s->reload.running)
+        waiting = waiting->next;
     for (; waiting; waiting = waiting->next)
         if (waiting->kind == kind)
             return;
-    if (!add_order(s, kind))
+    if (!srv_orders_add(&s->orders, kind))
         srv_log(s->log, SRV_ERROR, "reload cannot start: too much is to be changed already");
     run_next(s);
 }
 
 void srv_reload_start(struct srv *s)
 {
-    order_once(s, READ_EVERYTHING);
+    order_once(s, SRV_ORDER_EVERYTHING);
 }
 
 void srv_reload_models(struct srv *s)
 {
-    order_once(s, READ_MODELS);
+    order_once(s, SRV_ORDER_MODELS);
 }
 
 void srv_reload_look(struct srv *s)
 {
-    if (!s->reload.orders) /* else what is under way will look */
-        order_once(s, LOOK);
-}
-
-struct srv_change_order *srv_reload_model(struct srv *s, const char *name, int load,
-                                          srv_changed_fn *done, void *arg)
-{
-    struct srv_change_order *o = add_order(s, CHANGE_MODEL);
-    if (!o)
-        return NULL;
-    o->change = load ? SRV_CHANGE_LOAD : SRV_CHANGE_UNLOAD;
-    snprintf(o->name, sizeof(o->name), "%s", name);
-    o->done = done;
-    o->arg = arg;
-    srv_wake_send(&s->reload.ready);
-    return o;
-}
-
-void srv_reload_forget(struct srv_change_order *o)
-{
-    o->done = NULL;
-}
-
-void srv_reload_abort(struct srv *s)
-{
-    struct srv_reload *r = &s->reload;
-    for (struct srv_change_order *o = r->orders; o; o = o->next)
-        answer(o, 503, "the server is stopping");
+    if (!s->orders.first) /* else what is under way will look */
+        order_once(s, SRV_ORDER_LOOK);
 }
 
 int srv_reload_init(struct srv *s)
 {
-    s->reload.tail = &s->reload.orders;
-    return srv_wake_init(&s->reload.ready, &s->loop, on_ready, s);
+    srv_orders_init(&s->orders);
+    return srv_wake_init(&s->orders.changed, &s->loop, on_ready, s);
 }
 
 void srv_reload_finish(struct srv *s)
@@ -360,7 +285,5 @@ void srv_reload_finish(struct srv *s)
     if (r->running)
         pthread_join(r->thread, NULL);
     r->running = 0;
-    while (r->orders)
-        free(take_first(r));
     drop_result(r);
 }

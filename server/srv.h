@@ -10,6 +10,7 @@
 #include "server/base/log.h"
 #include "server/handlers/metrics.h"
 #include "server/base/quota.h"
+#include "server/repository/orders.h"
 #include "server/sandbox.h"
 #include "server/scheduler/coalesce.h"
 #include "server/systemd.h"
@@ -36,16 +37,11 @@ enum srv_phase {
     SRV_CLOSING,  /* starts nothing more: what still comes is 503; replies leave, the loop ends */
 };
 
-struct srv_change_order;
-
-/* What changes the registry runs on a thread of its own, one after the other; the loop takes the
- * result. */
+/* Carries the orders out on a thread of its own, one after the other; the loop takes the result. */
 struct srv_reload {
     pthread_t thread;
-    int running;                             /* the first order of the list */
-    atomic_int finished;                     /* the thread is done with it */
-    struct srv_change_order *orders, **tail; /* what is to be done, in this order */
-    int n_orders;
+    int running;         /* the first of the orders */
+    atomic_int finished; /* the thread is done with it */
     struct cfg *cfg; /* the configuration that the new registry was made by; NULL: the present */
     struct srv_registry *registry;
     struct srv_keys *keys;
@@ -53,7 +49,6 @@ struct srv_reload {
     uint64_t stamp; /* of a look at the repository */
     int rc;
     char error[512];
-    struct srv_wake ready;
 };
 
 /* Looks at the repository from time to time. */
@@ -89,6 +84,7 @@ struct srv {
     uv_timer_t watchdog;     /* tells the service manager that the loop turns */
     uv_timer_t brownout;     /* runs while a family is degraded */
     uv_signal_t signals[3];
+    struct srv_orders orders;
     struct srv_reload reload;
     struct srv_watch watch;
     struct srv_tune tune;

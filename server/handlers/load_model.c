@@ -3,7 +3,7 @@
 #include "server/handlers/handlers.h"
 #include "server/handlers/admission.h"
 #include "server/handlers/call.h"
-#include "server/reload.h"
+#include "server/repository/orders.h"
 #include "server/handlers/rpc_handlers.h"
 #include "server/srv.h"
 
@@ -12,7 +12,7 @@
 
 struct change {
     struct srv_call *call;
-    struct srv_change_order *order; /* NULL: answered */
+    struct srv_order *order; /* NULL: answered */
     int grpc;
 };
 
@@ -20,7 +20,7 @@ static void client_left(void *arg)
 {
     struct change *x = arg;
     if (x->order)
-        srv_reload_forget(x->order);
+        srv_order_forget(x->order);
 }
 
 static void changed(void *arg, int status, const char *sentence)
@@ -49,7 +49,7 @@ static void change(struct srv_call *c, const char *name, int load, int override,
         return;
     }
     *x = (struct change){.call = c, .grpc = grpc};
-    x->order = srv_reload_model(c->srv, name, load, changed, x);
+    x->order = srv_orders_change(&c->srv->orders, name, load, changed, x);
     if (!x->order) {
         srv_call_busy(c);
         return;

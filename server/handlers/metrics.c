@@ -339,9 +339,9 @@ static void put_server(FILE *f, struct srv *s)
     one(f, "team_helps_total", "counter", "Times that a worker helped the run of another.",
         (double)p.helped);
     one(f, "reloads_total", "counter", "Reloads of configuration and models that took effect.",
-        (double)s->metrics.reloads);
+        (double)s->orders.reloads);
     one(f, "reload_failures_total", "counter", "Reloads that changed nothing because they failed.",
-        (double)s->metrics.reload_failures);
+        (double)s->orders.reload_failures);
     struct srv_cache_stats cache = srv_cache_stats(s->share.cache);
     one(f, "cache_hits_total", "counter", "Images whose answer was in the cache.",
         (double)s->share.hits);
@@ -354,9 +354,9 @@ static void put_server(FILE *f, struct srv *s)
     one(f, "cache_entries", "gauge", "Answers in the cache.", (double)cache.entries);
     one(f, "cache_bytes", "gauge", "Memory of the cache.", (double)cache.bytes);
     one(f, "model_loads_total", "counter", "Models that were loaded by a call.",
-        (double)s->metrics.loads);
+        (double)s->orders.loads);
     one(f, "model_unloads_total", "counter", "Models that were unloaded by a call.",
-        (double)s->metrics.unloads);
+        (double)s->orders.unloads);
     one(f, "models_failed", "gauge", "Models of the repository that cannot be served.",
         s->registry->n_failures);
     one(f, "log_lines_dropped_total", "counter", "Log lines that nobody took in time.",

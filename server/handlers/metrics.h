@@ -15,8 +15,6 @@ enum { SRV_CODES = 20 };
 struct srv_metrics {
     uint64_t started_ns;
     uint64_t requests[SRV_ROWS][SRV_CODES]; /* srv_metrics_row() */
-    uint64_t reloads, reload_failures;
-    uint64_t loads, unloads; /* of models, by calls */
 };
 
 /* The row of a route or procedure; NULL is one of its own. */

@@ -10,7 +10,7 @@
 #include "server/handlers/call.h"
 #include "server/repository/registry.h"
 #include "server/repository/new_version.h"
-#include "server/reload.h"
+#include "server/repository/orders.h"
 #include "server/scheduler/coalesce.h"
 #include "server/srv.h"
 #include "server/repository/teach_fit.h"
@@ -36,7 +36,7 @@ struct lesson {
     int status; /* not 0: refused */
     char error[320];
     struct srv_new_model made;
-    struct srv_change_order *order; /* NULL: none is out */
+    struct srv_order *order; /* NULL: none is out */
 };
 
 static void refuse(struct lesson *l, int status, const char *fmt, ...)
@@ -67,7 +67,7 @@ static void release(void *arg)
     struct lesson *l = arg;
     l->req->srv->teaching = 0;
     if (l->order)
-        srv_reload_forget(l->order);
+        srv_order_forget(l->order);
     srv_new_model_abandon(&l->made);
 }
 
@@ -227,7 +227,7 @@ static void learned(struct srv_req *r, void *arg)
         fail(l);
         return;
     }
-    l->order = srv_reload_model(r->srv, l->name, 1, loaded, l);
+    l->order = srv_orders_change(&r->srv->orders, l->name, 1, loaded, l);
     if (!l->order)
         srv_call_busy(l->call);
 }
