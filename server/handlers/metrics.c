@@ -5,6 +5,7 @@
 #include "server/base/clock.h"
 #include "server/transport/http.h"
 #include "server/repository/registry.h"
+#include "server/scheduler/brownout.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/request.h"
 #include "server/handlers/route.h"
@@ -263,6 +264,12 @@ static void put_models(FILE *f, struct srv *s)
     }
 }
 
+static const struct srv_control *control_of(const struct srv_family *f)
+{
+    static const struct srv_control none;
+    return f->control ? f->control : &none;
+}
+
 static void put_families(FILE *f, const struct srv_registry *r)
 {
     static const struct {
@@ -285,18 +292,18 @@ static void put_families(FILE *f, const struct srv_registry *r)
         for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
             labelled(f, "family_switches_total", "family", r->families[i]->name, "direction",
                      rows[k].direction, "reason", rows[k].name, NULL);
-            count(f, r->families[i]->law.switches[rows[k].reason]);
+            count(f, control_of(r->families[i])->law.switches[rows[k].reason]);
         }
     head(f, "family_degraded_total", "counter", "Images answered by a lower variant, by family.");
     for (int i = 0; i < r->n_families; i++) {
         labelled(f, "family_degraded_total", "family", r->families[i]->name, NULL);
-        count(f, r->families[i]->degraded);
+        count(f, control_of(r->families[i])->degraded);
     }
     head(f, "family_opted_out_total", "counter",
          "Requests refused because they would not be degraded, by family.");
     for (int i = 0; i < r->n_families; i++) {
         labelled(f, "family_opted_out_total", "family", r->families[i]->name, NULL);
-        count(f, r->families[i]->opted_out);
+        count(f, control_of(r->families[i])->opted_out);
     }
 }
 

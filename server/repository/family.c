@@ -52,7 +52,7 @@ int srv_family_create(struct srv_family **ret, struct srv_model *const *models, 
     if (!f)
         return -ENOMEM;
     struct srv_model *m = NULL;
-    while (f->n < SRV_LADDER_MAX && (m = next_below(models, n, name, m)))
+    while (f->n < SRV_VARIANTS_MAX && (m = next_below(models, n, name, m)))
         f->variants[f->n++] = srv_model_ref(m);
     f->refs = 1;
     f->name = f->n > 0 ? f->variants[0]->info->family : "";
@@ -72,6 +72,7 @@ void srv_family_unref(struct srv_family *f)
         return;
     for (int i = 0; i < f->n; i++)
         srv_model_unref(f->variants[i]);
+    free(f->control);
     free(f);
 }
 
@@ -82,14 +83,4 @@ int srv_family_level(const struct srv_family *f, const char *name)
             strcmp(f->variants[i]->info->name, name) == 0)
             return i;
     return -ENOENT;
-}
-
-void srv_family_inherit(struct srv_family *f, const struct srv_family *old)
-{
-    f->law = old->law;
-    if (f->law.level >= f->n)
-        f->law.level = f->n - 1;
-    f->level = f->law.level;
-    f->degraded = old->degraded;
-    f->opted_out = old->opted_out;
 }

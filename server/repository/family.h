@@ -1,29 +1,25 @@
 /* A family: the models whose manifests name it, best first, that answer under its name. Which of
- * them a batch runs is decided by the control law of ladder.h.
+ * them a batch runs is decided by the brown-out (brownout.h).
  *
  * Requests and the registry hold references. Belongs to the loop thread, but for `level`, which
  * workers read under the pool's lock. */
 #ifndef SRV_FAMILY_H
 #define SRV_FAMILY_H
 
-#include "server/base/histogram.h"
-#include "server/scheduler/ladder.h"
 #include "server/repository/model.h"
 
-struct srv;
+enum { SRV_VARIANTS_MAX = 16 };
+
+struct srv_control;
 
 struct srv_family {
     int refs;
     const char *name; /* of its models */
     int n;
-    struct srv_model *variants[SRV_LADDER_MAX]; /* best first; holds a reference of each */
+    struct srv_model *variants[SRV_VARIANTS_MAX]; /* best first; holds a reference of each */
     int level; /* what runs now; written by the loop under the pool's lock */
 
-    struct srv_ladder law;
-    double cost_ns[SRV_LADDER_MAX]; /* full path of an image: moving averages; 0 = none seen */
-    struct srv_histogram recent[2]; /* time to the answer, since the last switch */
-    uint64_t window_ns;             /* start of recent[0] */
-    uint64_t degraded, opted_out;   /* images answered by a lower variant; refused instead */
+    struct srv_control *control; /* the brown-out's; malloc'ed, and goes with the family */
 };
 
 /* Makes the family of `head`, the best model of it, from all models; -ENOMEM. Variants need the
@@ -40,8 +36,5 @@ static inline struct srv_model *srv_family_variant(const struct srv_family *f, i
 {
     return f->variants[f->level < floor ? f->level : floor];
 }
-
-/* After a reload: goes on where the old family of this name was. */
-void srv_family_inherit(struct srv_family *f, const struct srv_family *old);
 
 #endif

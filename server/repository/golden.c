@@ -23,14 +23,14 @@ static int decode(struct srv_model *m, const void *bytes, size_t len, uint32_t c
         return rc;
     }
     rc = eng_decoder_run(d, bytes, len, &m->info->preprocess, &options,
-                         eng_context_input(m->contexts->eng, 0), NULL, err, errlen);
+                         eng_context_input(m->warm->eng, 0), NULL, err, errlen);
     eng_decoder_destroy(d);
     return rc;
 }
 
 static int compare(struct srv_model *m, const struct eng_golden *g, char *err, size_t errlen)
 {
-    struct eng_context *c = m->contexts->eng;
+    struct eng_context *c = m->warm->eng;
     struct eng_prediction best;
     const float *scores = eng_context_probabilities(c, 0) + m->info->class_offset;
     for (int i = 0; i < g->n; i++) {
@@ -71,7 +71,7 @@ int srv_golden_check(struct srv_model *m, const char *dir, uint32_t cpu_bits, ch
                  why[0] ? why : strerror(-rc));
         return rc;
     }
-    rc = eng_context_run(m->contexts->eng, 1, NULL);
+    rc = eng_context_run(m->warm->eng, 1, NULL);
     if (rc == 0)
         return compare(m, g, err, errlen);
     snprintf(err, errlen, "the run of the golden picture failed (%d)", rc);

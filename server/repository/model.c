@@ -1,4 +1,4 @@
-/* References and run contexts of a model. */
+/* References of a model, and run contexts. */
 #include "server/repository/model.h"
 
 #include <errno.h>
@@ -46,12 +46,9 @@ void srv_model_unref(struct srv_model *m)
 {
     if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
         return;
-    while (m->contexts) {
-        struct srv_context *c = m->contexts;
-        m->contexts = c->next;
-        srv_context_destroy(c);
-    }
-    srv_queue_finish(&m->queue);
+    if (m->lane)
+        m->lane_destroy(m->lane);
+    srv_context_destroy(m->warm);
     eng_model_unref(m->eng);
     free(m);
 }

@@ -1,17 +1,19 @@
-/* A model as the server sees it: the engine's immutable model, what waits for it, and run contexts
- * to lend to workers. Reference-counted: the registry holds one, every request one. */
+/* A model as the server sees it: the engine's immutable model, and what is counted of it.
+ * Reference-counted: the registry holds one, every request one. */
 #ifndef SRV_MODEL_H
 #define SRV_MODEL_H
 
 #include "engine/context.h"
 #include "server/base/histogram.h"
-#include "server/scheduler/queue.h"
 
 #include <stdatomic.h>
+#include <stdint.h>
 
 enum { SRV_BATCH_MAX = 256 };
 
-/* A run context out on loan to one worker at a time. */
+struct srv_lane;
+
+/* A run context, out on loan to one worker at a time. */
 struct srv_context {
     struct eng_context *eng;
     int max_batch, max_members;
@@ -42,13 +44,11 @@ struct srv_model {
     int batch_limit;   /* larger batches do not pay; set by srv_model_warm() */
     int weight;        /* share of the workers against other models; 1 = normal */
 
-    /* guarded by the pool's lock */
-    struct srv_queue queue;
-    struct srv_model *next_waiting; /* models that have jobs waiting */
-    int waiting;
-    uint64_t waiting_since_ns; /* for company: since the first came, or some were taken */
-    uint64_t turn;             /* virtual time used; the smallest of the waiting runs next */
-    struct srv_context *contexts;
+    struct srv_context *warm; /* left by srv_model_warm(); the first lane takes it */
+    /* The pool's, made when the first job comes, guarded by its lock. Whoever holds the last
+     * reference knows no pool: `lane_destroy` is called with the lane when the model goes. */
+    struct srv_lane *lane;
+    void (*lane_destroy)(struct srv_lane *lane);
 
     /* loop thread only, once it serves */
     int tuning_ordered;

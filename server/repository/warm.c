@@ -66,6 +66,6 @@ int srv_model_warm(struct srv_model *m, int max_batch, int workers, char *err, s
         m->batch_limit = batch;
         m->run_ns = gains ? ns : m->run_ns;
     }
-    m->contexts = best;
+    m->warm = best;
     return 0;
 }

@@ -3,12 +3,12 @@
 #include "server/scheduler/brownout.h"
 
 #include "server/base/clock.h"
-#include "server/repository/family.h"
 #include "server/repository/registry.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/request.h"
 #include "server/srv.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { TICK_MS = 50, ENOUGH = 100 /* answers to tell a 99th percentile */ };
@@ -16,13 +16,21 @@ enum { TICK_MS = 50, ENOUGH = 100 /* answers to tell a 99th percentile */ };
 #define WINDOW_NS (1000 * SRV_NS_PER_MS)
 #define LEARN 0.02 /* weight of one image in the average cost of a variant */
 
+/* NULL: out of memory. */
+static struct srv_control *control_of(struct srv_family *f)
+{
+    if (!f->control)
+        f->control = calloc(1, sizeof(*f->control));
+    return f->control;
+}
+
 static void reprice(struct srv_job *j, void *arg)
 {
     struct srv *s = arg;
     srv_cost_price(&s->cost, srv_family_variant(j->req->family, j->req->floor), j);
 }
 
-static uint64_t percentile(struct srv_family *f, uint64_t now)
+static uint64_t percentile(struct srv_control *f, uint64_t now)
 {
     if (now - f->window_ns >= WINDOW_NS) {
         if (now - f->window_ns < 2 * WINDOW_NS)
@@ -41,11 +49,14 @@ static void on_tick(uv_timer_t *t);
 
 static void control(struct srv *s, struct srv_family *f, int arriving)
 {
+    struct srv_control *c = control_of(f);
+    if (!c)
+        return;
     struct srv_pool_load load = srv_pool_load(s->pool, f->variants[0]);
-    double cost[SRV_LADDER_MAX];
+    double cost[SRV_VARIANTS_MAX];
     for (int v = 0; v < f->n; v++)
         cost[v] =
-            f->cost_ns[v] > 0 ? f->cost_ns[v] : (double)srv_cost_guess(&s->cost, f->variants[v], 0);
+            c->cost_ns[v] > 0 ? c->cost_ns[v] : (double)srv_cost_guess(&s->cost, f->variants[v], 0);
     uint64_t now = srv_now_ns(), objective = (uint64_t)s->cfg->slo_p99_ms * SRV_NS_PER_MS;
     /* Half of this is two thirds of the wait at which admission refuses: first down, then no. */
     uint64_t budget = srv_cost_budget(&s->cost, objective) / 3 * 4;
@@ -59,18 +70,18 @@ static void control(struct srv *s, struct srv_family *f, int arriving)
         .waiting = (double)load.images + arriving,
         .other_ns = (double)load.other_ns,
         .arrived = arriving,
-        .p99_ns = percentile(f, now),
+        .p99_ns = percentile(c, now),
     };
-    enum srv_ladder_reason why = srv_ladder_step(&f->law, &in);
+    enum srv_ladder_reason why = srv_ladder_step(&c->law, &in);
     if (why == SRV_LADDER_STAY)
         return;
     static const char *const reasons[SRV_LADDER_REASONS] = {
         "", "what waits would be late", "answers are late", "the load has fallen",
         "there is no objective"};
     int from = f->level;
-    srv_pool_set_level(s->pool, f, f->law.level, reprice, s);
-    memset(f->recent, 0, sizeof(f->recent));
-    f->window_ns = now;
+    srv_pool_set_level(s->pool, f, c->law.level, reprice, s);
+    memset(c->recent, 0, sizeof(c->recent));
+    c->window_ns = now;
     srv_log(s->log, SRV_INFO, "family %s: variant %s in place of %s: %s", f->name,
             f->variants[f->level]->info->variant, f->variants[from]->info->variant, reasons[why]);
     if (f->level > 0 && !uv_is_active((uv_handle_t *)&s->brownout))
@@ -106,10 +117,13 @@ void srv_brownout_arrive(struct srv_req *r, int images)
 static void price_variants(struct srv_req *r, struct srv_job *j)
 {
     struct srv_family *f = r->family;
+    struct srv_control *c = control_of(f);
     for (int v = 0; v < f->n; v++) {
         srv_cost_price(&r->srv->cost, f->variants[v], j);
         double cost = (double)j->cost_ns;
-        f->cost_ns[v] = f->cost_ns[v] > 0 ? f->cost_ns[v] + (cost - f->cost_ns[v]) * LEARN : cost;
+        if (c)
+            c->cost_ns[v] =
+                c->cost_ns[v] > 0 ? c->cost_ns[v] + (cost - c->cost_ns[v]) * LEARN : cost;
     }
     srv_cost_price(&r->srv->cost, srv_family_variant(f, r->floor), j);
 }
@@ -124,9 +138,38 @@ void srv_brownout_price(struct srv_job *j)
         srv_cost_price(&r->srv->cost, r->model, j);
 }
 
+void srv_brownout_job_back(const struct srv_job *j)
+{
+    const struct srv_req *r = j->req;
+    if (r->family && r->family->control && j->model != r->model && j->status == 200)
+        r->family->control->degraded++;
+}
+
+void srv_brownout_refused(struct srv_req *r)
+{
+    if (r->family && r->family->control && r->floor < r->family->control->law.level)
+        r->family->control->opted_out++;
+}
+
 void srv_brownout_answered(struct srv_req *r)
 {
-    srv_histogram_add(&r->family->recent[0], r->done_ns - r->submitted_ns);
+    struct srv_control *c = control_of(r->family);
+    if (c)
+        srv_histogram_add(&c->recent[0], r->done_ns - r->submitted_ns);
+}
+
+/* Goes on where the old family of this name was. */
+static void inherit(struct srv_family *next, const struct srv_family *old)
+{
+    struct srv_control *c = old->control ? control_of(next) : NULL;
+    if (!c)
+        return;
+    c->law = old->control->law;
+    if (c->law.level >= next->n)
+        c->law.level = next->n - 1;
+    next->level = c->law.level;
+    c->degraded = old->control->degraded;
+    c->opted_out = old->control->opted_out;
 }
 
 void srv_brownout_inherit(struct srv *s, struct srv_registry *next)
@@ -134,5 +177,5 @@ void srv_brownout_inherit(struct srv *s, struct srv_registry *next)
     for (int i = 0; i < next->n_families; i++)
         for (int k = 0; k < s->registry->n_families; k++)
             if (strcmp(next->families[i]->name, s->registry->families[k]->name) == 0)
-                srv_family_inherit(next->families[i], s->registry->families[k]);
+                inherit(next->families[i], s->registry->families[k]);
 }

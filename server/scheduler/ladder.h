@@ -11,8 +11,6 @@
 
 #include <stdint.h>
 
-enum { SRV_LADDER_MAX = 16 };
-
 enum srv_ladder_reason {
     SRV_LADDER_STAY,
     SRV_LADDER_QUEUE,   /* down: what waits would be late */
@@ -26,7 +24,7 @@ struct srv_ladder_input {
     uint64_t now_ns;
     uint64_t objective_ns; /* of the 99th percentile; 0 = none: the best variant always */
     uint64_t budget_ns;    /* half of it: what waiting may take before a step down */
-    int n;                 /* variants, 1..SRV_LADDER_MAX */
+    int n;                 /* variants, at least 1 */
     const double *cost_ns; /* full path (decode, preprocess, run) of one image on one core */
     double rate;           /* cores: cost done per nanosecond by a busy pool */
     double waiting;        /* images of the family that wait or run, those just arriving included */

@@ -5,6 +5,7 @@
 #include "server/base/clock.h"
 #include "server/repository/family.h"
 #include "server/base/priority.h"
+#include "server/scheduler/lane.h"
 #include "server/scheduler/request.h"
 
 #include <assert.h>
@@ -16,27 +17,27 @@
 
 /* ---- queues: all under p->lock ---- */
 
-static void link_waiting(struct srv_pool *p, struct srv_model *m, uint64_t now)
+static void link_waiting(struct srv_pool *p, struct srv_lane *l, uint64_t now)
 {
-    if (m->waiting)
+    if (l->waiting)
         return;
-    m->waiting = 1;
-    m->waiting_since_ns = now;
-    if (m->turn < p->turn) /* no credit for the time that it had nothing to do */
-        m->turn = p->turn;
-    m->next_waiting = p->waiting;
-    p->waiting = m;
+    l->waiting = 1;
+    l->waiting_since_ns = now;
+    if (l->turn < p->turn) /* no credit for the time that it had nothing to do */
+        l->turn = p->turn;
+    l->next_waiting = p->waiting;
+    p->waiting = l;
 }
 
-static void unlink_if_empty(struct srv_pool *p, struct srv_model *m)
+static void unlink_if_empty(struct srv_pool *p, struct srv_lane *l)
 {
-    if (!m->waiting || m->queue.n > 0)
+    if (!l->waiting || l->queue.n > 0)
         return;
-    struct srv_model **at = &p->waiting;
-    while (*at != m)
+    struct srv_lane **at = &p->waiting;
+    while (*at != l)
         at = &(*at)->next_waiting;
-    *at = m->next_waiting;
-    m->waiting = 0;
+    *at = l->next_waiting;
+    l->waiting = 0;
 }
 
 static int batch_limit(const struct srv_pool *p, const struct srv_model *m)
@@ -45,21 +46,21 @@ static int batch_limit(const struct srv_pool *p, const struct srv_model *m)
 }
 
 /* The variant that the most urgent job of the queue is to get now. */
-static struct srv_model *variant_of_first(struct srv_model *m)
+static struct srv_model *variant_of_first(const struct srv_lane *l)
 {
-    const struct srv_req *r = m->queue.heap[0]->req;
-    return r->family ? srv_family_variant(r->family, r->floor) : m;
+    const struct srv_req *r = l->queue.heap[0]->req;
+    return r->family ? srv_family_variant(r->family, r->floor) : l->model;
 }
 
 /* Until when its jobs wait for company; 0: no longer. The most urgent one spends no more than half
  * of the time that it has, and is not made late: what runs next to us may want the processor. */
-static uint64_t held_until(const struct srv_pool *p, struct srv_model *m, uint64_t now)
+static uint64_t held_until(const struct srv_pool *p, const struct srv_lane *l, uint64_t now)
 {
-    if (p->max_delay_ns == 0 || m->queue.n >= (size_t)batch_limit(p, variant_of_first(m)))
+    if (p->max_delay_ns == 0 || l->queue.n >= (size_t)batch_limit(p, variant_of_first(l)))
         return 0;
-    uint64_t until = m->waiting_since_ns + p->max_delay_ns;
-    uint64_t urgent = m->queue.heap[0]->deadline_ns, cost = 2 * m->queue.cost_ns;
-    uint64_t latest = urgent > cost ? urgent - cost : 0, since = m->waiting_since_ns;
+    uint64_t until = l->waiting_since_ns + p->max_delay_ns;
+    uint64_t urgent = l->queue.heap[0]->deadline_ns, cost = 2 * l->queue.cost_ns;
+    uint64_t latest = urgent > cost ? urgent - cost : 0, since = l->waiting_since_ns;
     uint64_t half = urgent > since ? since + (urgent - since) / 2 : 0;
     latest = latest < half ? latest : half;
     until = until < latest ? until : latest;
@@ -67,16 +68,16 @@ static uint64_t held_until(const struct srv_pool *p, struct srv_model *m, uint64
 }
 
 /* NULL: nothing waits, or what waits is held until *ret_again. */
-static struct srv_model *next_in_turn(struct srv_pool *p, uint64_t now, uint64_t *ret_again)
+static struct srv_lane *next_in_turn(struct srv_pool *p, uint64_t now, uint64_t *ret_again)
 {
-    struct srv_model *best = NULL;
+    struct srv_lane *best = NULL;
     *ret_again = SRV_NEVER;
-    for (struct srv_model *m = p->waiting; m; m = m->next_waiting) {
-        uint64_t until = held_until(p, m, now);
+    for (struct srv_lane *l = p->waiting; l; l = l->next_waiting) {
+        uint64_t until = held_until(p, l, now);
         if (until > 0)
             *ret_again = until < *ret_again ? until : *ret_again;
-        else if (!best || m->turn < best->turn)
-            best = m;
+        else if (!best || l->turn < best->turn)
+            best = l;
     }
     return best;
 }
@@ -87,34 +88,34 @@ static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model
                       uint64_t *ret_again)
 {
     uint64_t now = srv_now_ns();
-    struct srv_model *m = next_in_turn(p, now, ret_again);
-    if (!m)
+    struct srv_lane *l = next_in_turn(p, now, ret_again);
+    if (!l)
         return 0;
-    struct srv_model *variant = variant_of_first(m);
+    struct srv_model *variant = variant_of_first(l);
     /* One batch each for everyone who is free beats one batch that everyone shares: no barriers. */
-    size_t share = (m->queue.n + (size_t)p->idle) / ((size_t)p->idle + 1);
+    size_t share = (l->queue.n + (size_t)p->idle) / ((size_t)p->idle + 1);
     if (share > (size_t)batch_limit(p, variant))
         share = (size_t)batch_limit(p, variant);
     /* The last of a batch waits as long as the first: no more than the most urgent can wait for. */
-    uint64_t cost = 0, urgent = m->queue.heap[0]->deadline_ns;
+    uint64_t cost = 0, urgent = l->queue.heap[0]->deadline_ns;
     uint64_t slack = urgent > now ? urgent - now : 0;
     int n = 0;
     while (n < (int)share) {
-        uint64_t next = m->queue.heap[0]->cost_ns;
-        if (n > 0 && (cost + next > slack || variant_of_first(m) != variant))
+        uint64_t next = l->queue.heap[0]->cost_ns;
+        if (n > 0 && (cost + next > slack || variant_of_first(l) != variant))
             break;
         cost += next;
-        w->jobs[n] = srv_queue_pop(&m->queue);
+        w->jobs[n] = srv_queue_pop(&l->queue);
         w->jobs[n++]->model = variant;
     }
     p->running_ns += cost;
-    p->turn = m->turn;
-    m->turn += (variant->info->mult_adds + 1) * (uint64_t)n / (uint64_t)m->weight;
-    w->crowded = m->queue.n > 0;
-    m->waiting_since_ns = now;
+    p->turn = l->turn;
+    l->turn += (variant->info->mult_adds + 1) * (uint64_t)n / (uint64_t)l->model->weight;
+    w->crowded = l->queue.n > 0;
+    l->waiting_since_ns = now;
     p->queued -= (size_t)n;
     p->running += (size_t)n;
-    unlink_if_empty(p, m);
+    unlink_if_empty(p, l);
     *ret = variant;
     return n;
 }
@@ -323,16 +324,17 @@ int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *job
     if (here == 0)
         return 0;
     pthread_mutex_lock(&p->lock);
-    int rc = srv_queue_reserve(&m->queue, (size_t)here, limit);
+    struct srv_lane *l = srv_lane_of(m);
+    int rc = l ? srv_queue_reserve(&l->queue, (size_t)here, limit) : -ENOMEM;
     if (rc == 0) {
         for (int i = 0; i < n; i++) {
             if (jobs[i].elsewhere)
                 continue;
             jobs[i].queued_at_ns = now;
-            srv_queue_push(&m->queue, &jobs[i]);
+            srv_queue_push(&l->queue, &jobs[i]);
         }
         p->queued += (size_t)here;
-        link_waiting(p, m, now);
+        link_waiting(p, l, now);
         wanted = here < p->idle ? here : p->idle;
     }
     pthread_mutex_unlock(&p->lock);
@@ -362,11 +364,12 @@ int srv_pool_withdraw(struct srv_pool *p, struct srv_model *m, struct srv_job *j
 {
     pthread_mutex_lock(&p->lock);
     /* Not by its state: a worker that has it may be writing that now. */
-    int mine = j->heap_index < m->queue.n && m->queue.heap[j->heap_index] == j;
+    struct srv_lane *l = m->lane;
+    int mine = l && j->heap_index < l->queue.n && l->queue.heap[j->heap_index] == j;
     if (mine) {
-        srv_queue_remove(&m->queue, j);
+        srv_queue_remove(&l->queue, j);
         p->queued--;
-        unlink_if_empty(p, m);
+        unlink_if_empty(p, l);
     }
     pthread_mutex_unlock(&p->lock);
     return mine;
@@ -397,13 +400,13 @@ struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_
     struct srv_job *expired = NULL;
     uint64_t next = SRV_NEVER;
     pthread_mutex_lock(&p->lock);
-    for (struct srv_model *m = p->waiting, *after; m; m = after) {
+    for (struct srv_lane *l = p->waiting, *after; l; l = after) {
         uint64_t mine;
-        size_t was = m->queue.n;
-        after = m->next_waiting;
-        struct srv_job *j = srv_queue_expire(&m->queue, now, &mine);
-        p->queued -= was - m->queue.n;
-        unlink_if_empty(p, m);
+        size_t was = l->queue.n;
+        after = l->next_waiting;
+        struct srv_job *j = srv_queue_expire(&l->queue, now, &mine);
+        p->queued -= was - l->queue.n;
+        unlink_if_empty(p, l);
         if (mine < next)
             next = mine;
         while (j) {
@@ -422,9 +425,10 @@ uint64_t srv_pool_ahead(struct srv_pool *p, const struct srv_model *m, int prior
                         uint64_t deadline_ns, uint64_t cost_ns)
 {
     pthread_mutex_lock(&p->lock);
-    uint64_t mine = srv_queue_ahead(&m->queue, priority, deadline_ns), others = 0;
-    for (const struct srv_model *o = p->waiting; o; o = o->next_waiting)
-        if (o != m)
+    uint64_t mine = m->lane ? srv_queue_ahead(&m->lane->queue, priority, deadline_ns) : 0;
+    uint64_t others = 0;
+    for (const struct srv_lane *o = p->waiting; o; o = o->next_waiting)
+        if (o != m->lane)
             others += o->queue.cost_ns < mine + cost_ns ? o->queue.cost_ns : mine + cost_ns;
     uint64_t ahead = p->running_ns + mine + others;
     pthread_mutex_unlock(&p->lock);
@@ -435,11 +439,11 @@ struct srv_pool_load srv_pool_load(struct srv_pool *p, const struct srv_model *m
 {
     struct srv_pool_load load = {0};
     pthread_mutex_lock(&p->lock);
-    load.images = p->running + m->queue.n;
-    for (const struct srv_model *o = p->waiting; o; o = o->next_waiting)
-        if (o != m)
-            load.other_ns +=
-                o->queue.cost_ns < m->queue.cost_ns ? o->queue.cost_ns : m->queue.cost_ns;
+    uint64_t mine = m->lane ? m->lane->queue.cost_ns : 0;
+    load.images = p->running + (m->lane ? m->lane->queue.n : 0);
+    for (const struct srv_lane *o = p->waiting; o; o = o->next_waiting)
+        if (o != m->lane)
+            load.other_ns += o->queue.cost_ns < mine ? o->queue.cost_ns : mine;
     pthread_mutex_unlock(&p->lock);
     return load;
 }
@@ -447,10 +451,10 @@ struct srv_pool_load srv_pool_load(struct srv_pool *p, const struct srv_model *m
 void srv_pool_set_level(struct srv_pool *p, struct srv_family *f, int level,
                         void (*price)(struct srv_job *j, void *arg), void *arg)
 {
-    struct srv_queue *q = &f->variants[0]->queue;
     pthread_mutex_lock(&p->lock);
     f->level = level;
-    for (size_t i = 0; i < q->n; i++) {
+    struct srv_queue *q = f->variants[0]->lane ? &f->variants[0]->lane->queue : NULL;
+    for (size_t i = 0; q && i < q->n; i++) {
         if (q->heap[i]->req->family != f)
             continue;
         q->cost_ns -= q->heap[i]->cost_ns;
@@ -480,9 +484,9 @@ struct srv_pool_state srv_pool_state(struct srv_pool *p)
 size_t srv_pool_queued(struct srv_pool *p, struct srv_model *m, size_t *ret_bytes)
 {
     pthread_mutex_lock(&p->lock);
-    size_t n = m->queue.n;
+    size_t n = m->lane ? m->lane->queue.n : 0;
     if (ret_bytes)
-        *ret_bytes = m->queue.bytes;
+        *ret_bytes = m->lane ? m->lane->queue.bytes : 0;
     pthread_mutex_unlock(&p->lock);
     return n;
 }
@@ -493,16 +497,17 @@ struct srv_context *srv_pool_context_take(struct srv_pool *p, struct srv_model *
                                           char *err, size_t errlen)
 {
     pthread_mutex_lock(&p->lock);
-    struct srv_context *c = m->contexts;
+    struct srv_lane *l = srv_lane_of(m);
+    struct srv_context *c = l ? l->contexts : NULL;
     if (c)
-        m->contexts = c->next;
+        l->contexts = c->next;
     int max_batch = batch_limit(p, m);
     pthread_mutex_unlock(&p->lock);
     if (c && c->max_batch >= batch)
         return c;
     srv_context_destroy(c); /* made for smaller batches, before a reload */
-    if (srv_context_create(&c, m, batch > max_batch ? batch : max_batch, p->options.workers, err,
-                           errlen) < 0)
+    if (!l || srv_context_create(&c, m, batch > max_batch ? batch : max_batch, p->options.workers,
+                                 err, errlen) < 0)
         return NULL;
     return c;
 }
@@ -510,8 +515,8 @@ struct srv_context *srv_pool_context_take(struct srv_pool *p, struct srv_model *
 void srv_pool_context_give(struct srv_pool *p, struct srv_model *m, struct srv_context *c)
 {
     pthread_mutex_lock(&p->lock);
-    c->next = m->contexts;
-    m->contexts = c;
+    c->next = m->lane->contexts; /* it was taken from there */
+    m->lane->contexts = c;
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -16,6 +16,7 @@
 #include <pthread.h>
 
 struct srv_family;
+struct srv_lane;
 struct srv_pool;
 struct srv_task;
 
@@ -51,7 +52,7 @@ struct srv_pool {
     pthread_cond_t work;
     int max_batch, stop, idle;
     uint64_t max_delay_ns;
-    struct srv_model *waiting;
+    struct srv_lane *waiting;
     uint64_t turn, lends;                 /* virtual time of the last batch; runs opened so far */
     struct srv_task *tasks, **tasks_tail; /* run before batches: each is short, and makes jobs */
     size_t n_tasks;

@@ -259,8 +259,7 @@ static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
         return 0;
     r->retry_after_s = wait_seconds(finish > r->deadline_ns ? finish - r->deadline_ns : wait);
     r->model->stats.hopeless += !r->shadow;
-    if (r->family && r->floor < r->family->law.level)
-        r->family->opted_out++;
+    srv_brownout_refused(r);
     return -ETIME;
 }
 
@@ -409,8 +408,7 @@ static void job_back(struct srv_job *j, uint64_t now)
     }
     if (!j->elsewhere)
         srv_count_job(&r->srv->counters, j->model, j);
-    if (r->family && j->model != r->model && j->status == 200)
-        r->family->degraded++;
+    srv_brownout_job_back(j);
     r->done_ns = now;
     if (r->part && !r->cancelled)
         r->part(r, j, r->arg);
