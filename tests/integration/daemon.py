@@ -133,10 +133,10 @@ class Daemon:
                 pass
         return "threads:\n" + "".join(lines) if lines else ""
 
-    def connect(self, timeout=30):
+    def connect(self, timeout=120):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
-    def request(self, method, path, body=None, headers=None, timeout=30):
+    def request(self, method, path, body=None, headers=None, timeout=120):
         connection = self.connect(timeout)
         try:
             connection.request(method, path, body, headers or {})
@@ -147,7 +147,7 @@ class Daemon:
     def classify(self, body, query="", **kwargs):
         return self.request("PUT", "/v1/classify" + query, body, **kwargs)
 
-    def socket(self, timeout=30):
+    def socket(self, timeout=120):
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
     def metric(self, name, **labels):
@@ -168,7 +168,7 @@ class Daemon:
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)
 
-    def wait(self, seconds=30):
+    def wait(self, seconds=120):
         return self.process.wait(seconds)
 
     def stop(self):
@@ -179,7 +179,7 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-                raise AssertionError("still running 30 s after SIGTERM; log:\n" + self.log()[-4000:]) from None
+                raise AssertionError("still running two minutes after SIGTERM; log:\n" + self.log()[-4000:]) from None
         log = self.log()
         self.log_file.close()
         report = SANITIZER_REPORT.search(log)
@@ -220,7 +220,15 @@ class Load:
         assert self.count > 0
 
 
-def logged(daemon, text, seconds=20):
+def wait_for(check, seconds=120):
+    """Until it holds; the limit is about what never comes, not about speed."""
+    end = time.monotonic() + seconds * (5 if SANITIZED else 1)
+    while not check():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def logged(daemon, text, seconds=120):
     """Whether the log says it, soon: lines are written by a thread of their own, after the answer."""
     end = time.monotonic() + seconds
     while text not in daemon.log() and time.monotonic() < end:

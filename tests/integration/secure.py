@@ -3,16 +3,8 @@ import http.client
 import socket
 import ssl
 import subprocess
-import time
 
 from daemon import Daemon
-
-
-def wait_for(check, seconds=20):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 class Authority:

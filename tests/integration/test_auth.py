@@ -1,11 +1,10 @@
 """API keys: who may call what through HTTP and gRPC, how often, and what a reload changes."""
 import signal
 import subprocess
-import time
 
 import pytest
 
-from daemon import BINARY, keys_file, logged, SANDBOX
+from daemon import BINARY, keys_file, logged, SANDBOX, wait_for
 from pictures import RED
 from test_grpc import MODEL, SERVICE, Client, code_of, grpc, pb  # noqa: F401
 
@@ -23,13 +22,6 @@ def keyed(tiny_models, tmp_path_factory):
 
 def ask(d, method, path, key=None, body=None):
     return d.request(method, path, body, {"Authorization": f"Bearer {key}"} if key else {})
-
-
-def wait_for(check, seconds=20):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_health_asks_for_no_key(keyed):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import pictures
-from daemon import SANITIZED
+from daemon import wait_for
 from pictures import BLUE, GREEN, RED, RED_JPEG
 
 SLOW = pictures.noise(1500, 1200)
@@ -19,13 +19,6 @@ def cached(tiny_models):
     d = Daemon(tiny_models, "--cache-bytes", "1M", "--workers", "1")
     yield d
     d.stop()
-
-
-def wait_for(check, seconds=20):
-    end = time.monotonic() + seconds * (5 if SANITIZED else 1)
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def counts(d):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import tinymodel
-from daemon import BINARY, keys_file, Load, logged, SANITIZED
+from daemon import BINARY, keys_file, Load, logged, wait_for
 from pictures import GREEN, RED
 from test_grpc import Client, code_of, grpc, pb  # noqa: F401
 
@@ -306,13 +306,6 @@ def test_golden_answer_at_the_start(start, repository):
 
 
 # ---- versions ----
-
-def wait_for(check, seconds=20):
-    end = time.monotonic() + seconds * (5 if SANITIZED else 1)
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
 
 def policy(repository, text, name="one"):
     (repository / name / "versions.conf").write_text(text)

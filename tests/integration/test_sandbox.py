@@ -3,13 +3,12 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
 import pictures
 import tinymodel
-from daemon import BINARY, Daemon, logged, SANITIZED
+from daemon import BINARY, Daemon, logged, SANITIZED, wait_for
 from pictures import RED
 
 # A sanitizer's own calls (its report, its leak check) are not on the list.
@@ -26,13 +25,6 @@ def limit(pid, name):
     with open(f"/proc/{pid}/limits") as f:
         line = next(line for line in f if line.startswith(name))
     return line[len(name):].split()[:2]
-
-
-def eventually(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -81,7 +73,7 @@ def test_reload_takes_a_new_model(models):
         source = sorted(p for p in os.listdir(models) if os.path.isdir(models / p))[0]
         shutil.copytree(models / source, models / "fresh")
         d.signal(signal.SIGHUP)
-        eventually(lambda: '"reloaded: ' in d.log() or "reload failed" in d.log())
+        wait_for(lambda: '"reloaded: ' in d.log() or "reload failed" in d.log())
         assert "reload failed" not in d.log()
         after = {m["name"] for m in d.request("GET", "/v1/models").json["models"]}
         assert before < after
@@ -103,7 +95,7 @@ def test_reload_reads_a_replaced_configuration(models, tmp_path):
         (tmp_path / "conf.d" / "new").write_text("log_requests = false\n")
         os.replace(tmp_path / "conf.d" / "new", conf)
         d.signal(signal.SIGHUP)
-        eventually(lambda: "info reloaded: " in d.log() or "reload failed" in d.log())
+        wait_for(lambda: "info reloaded: " in d.log() or "reload failed" in d.log())
         assert "reload failed" not in d.log()
         lines = d.log().count("request id=")
         assert d.classify(RED).status == 200
@@ -123,7 +115,7 @@ def test_files_elsewhere_are_out_of_reach(models, tmp_path):
         source = sorted(p for p in os.listdir(outside) if os.path.isdir(outside / p))[0]
         os.symlink(outside / source, models / "leads-out")
         d.signal(signal.SIGHUP)
-        eventually(lambda: "reloaded: " in d.log() or "reload failed" in d.log())
+        wait_for(lambda: "reloaded: " in d.log() or "reload failed" in d.log())
         assert "leads-out" not in {m["name"] for m in d.request("GET", "/v1/models").json["models"]}
         assert d.classify(RED).status == 200
     finally:
@@ -136,7 +128,7 @@ def test_unix_socket_under_strict(models, tmp_path):
                           "--sandbox=strict"], stderr=subprocess.DEVNULL)
     try:
         health = [BINARY, "health", "--http", address]
-        eventually(lambda: subprocess.run(health, capture_output=True).returncode == 0)
+        wait_for(lambda: subprocess.run(health, capture_output=True).returncode == 0)
     finally:
         p.send_signal(signal.SIGTERM)
         assert p.wait(30) == 0

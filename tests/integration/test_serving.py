@@ -1,5 +1,6 @@
 """The serving core: deadlines, clients that leave, reloads under load, framing that must be refused."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import shutil
@@ -12,22 +13,15 @@ import pytest
 
 import pictures
 import tinymodel
-from daemon import BINARY, Load, read_response, SANITIZED
+from daemon import BINARY, Load, read_response, SANITIZED, wait_for
 from pictures import BLUE, RED
 
-SLOW = pictures.noise(2000, 1500)
+SLOW = pictures.plain((200, 30, 90), (4000, 4000))  # few bytes, much to decode
 
 
 def put_head(length, *lines):
     head = ["PUT /v1/classify HTTP/1.1", "Host: x", f"Content-Length: {length}", *lines, "", ""]
     return "\r\n".join(head).encode()
-
-
-def wait_until(condition, seconds=20):
-    end = time.monotonic() + seconds * (5 if SANITIZED else 1)
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
 
 
 # ---- deadlines ----
@@ -42,19 +36,32 @@ def test_generous_timeout(tiny):
     assert tiny.classify(RED, headers={"X-Request-Timeout-Ms": "60000"}).status == 200
 
 
+MANY = 16
+
+
+@contextlib.contextmanager
+def occupied(d):
+    """While it lasts, the one worker has pictures to decode: they come in one request, at once."""
+    body, kind = pictures.multipart([(str(i), "a.jpg", SLOW) for i in range(MANY)])
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(d.classify, body, headers={"Content-Type": kind}, timeout=600)
+        wait_for(lambda: d.metric("mobilenetd_images_waiting") >= MANY // 2 or answer.done())
+        yield answer
+        assert answer.result().status == 200
+
+
+def computed(d):
+    return d.metric("mobilenetd_images_total", outcome="ok")
+
+
 def test_late_ones_are_not_computed(start):
-    d = start("--workers", "1", "--max-batch", "1")
-    with concurrent.futures.ThreadPoolExecutor(12) as pool:
-        patient = [pool.submit(d.classify, SLOW, timeout=120) for _ in range(4)]
-        wait_until(lambda: d.metric("mobilenetd_images_waiting") >= 2)
-        begun = time.monotonic()
-        hasty = d.classify(BLUE, headers={"X-Request-Timeout-Ms": "1"}, timeout=60)
-        took = time.monotonic() - begun
+    d = start("--workers", "1", "--max-batch", "1", "--default-timeout-ms", "600000")
+    with occupied(d) as others:
+        hasty = d.classify(BLUE, headers={"X-Request-Timeout-Ms": "1"})
         assert hasty.status in (429, 504) and hasty.json["error"]
-        assert all(p.result().status == 200 for p in patient)
-        assert took < 10 * (5 if SANITIZED else 1)
+        assert not others.done()  # nor did it wait for them
     assert d.classify(RED).status == 200
-    assert d.metric("mobilenetd_images_total", outcome="ok") == 5
+    assert computed(d) == MANY + 1
 
 
 def test_default_timeout(start):
@@ -63,7 +70,7 @@ def test_default_timeout(start):
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
         status = [a.status for a in pool.map(lambda _: d.classify(picture, timeout=120), range(80))]
     assert set(status) <= {200, 429, 504} and set(status) & {429, 504}
-    wait_until(lambda: d.classify(RED).status == 200)
+    wait_for(lambda: d.classify(RED).status == 200)
 
 
 def test_upload_past_its_deadline_is_cut_off(start):
@@ -92,7 +99,7 @@ def timed(d, **headers):
 
 
 def test_waits_for_company_if_told_to(start):
-    d = start("--workers", "1", "--max-delay-us", "400000")
+    d = start("--workers", "1", "--max-delay-us", "1000000")
 
     def limit():
         return d.metric("mobilenetd_model_batch_limit", model="colour_32")
@@ -104,7 +111,7 @@ def test_waits_for_company_if_told_to(start):
     limits.append(limit())
     if min(limits) < 4:
         pytest.skip(f"batches do not pay here: limits {limits}")
-    assert alone[0] >= 0.4 and alone[1] == 1
+    assert alone[0] >= 1 and alone[1] == 1
     assert 200 in urgent  # not beyond its deadline, unless the machine has no time to spare
     assert together == [3, 3, 3]
 
@@ -112,20 +119,17 @@ def test_waits_for_company_if_told_to(start):
 # ---- clients that leave ----
 
 def test_the_gone_are_not_computed(start):
-    d = start("--workers", "1", "--max-batch", "1")
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        first = [pool.submit(d.classify, SLOW, timeout=120) for _ in range(2)]
-        wait_until(lambda: d.metric("mobilenetd_images_running") + d.metric("mobilenetd_images_waiting") >= 1)
+    d = start("--workers", "1", "--max-batch", "1", "--default-timeout-ms", "600000")
+    with occupied(d) as others:
         sockets = [d.socket() for _ in range(50)]
         for s in sockets:
             s.sendall(put_head(len(RED)) + RED)
-        wait_until(lambda: d.metric("mobilenetd_requests_open") >= 50 or all(f.done() for f in first))
+        wait_for(lambda: d.metric("mobilenetd_requests_open") >= 50 or others.done())
         for s in sockets:
             s.close()
-        assert all(f.result().status == 200 for f in first)
-    wait_until(lambda: d.metric("mobilenetd_requests_open") <= 1)
+    wait_for(lambda: d.metric("mobilenetd_requests_open") <= 1)
     gone = d.metric("mobilenetd_images_total", outcome="gone")
-    assert gone + d.metric("mobilenetd_images_total", outcome="ok") >= 52
+    assert gone + computed(d) == MANY + 50
     assert gone >= 25  # those that were still waiting when they left
     assert d.classify(RED).status == 200
 
@@ -139,7 +143,7 @@ def reloads(d):
 def reload(d):
     before = reloads(d)
     d.signal(signal.SIGHUP)
-    wait_until(lambda: reloads(d) > before)
+    wait_for(lambda: reloads(d) > before)
 
 
 @pytest.fixture
@@ -201,7 +205,7 @@ def test_reload_that_fails_changes_nothing(start, repository, tmp_path):
     d = start("--config", str(conf), models=repository)
     conf.write_text("max_images = many\n")
     d.signal(signal.SIGHUP)
-    wait_until(lambda: d.metric("mobilenetd_reload_failures_total") == 1)
+    wait_for(lambda: d.metric("mobilenetd_reload_failures_total") == 1)
     body, kind = pictures.multipart([("image", "a.png", RED)] * 3)
     assert d.request("POST", "/v1/classify", body, {"Content-Type": kind}).status == 413
     assert names(d) >= {"colour_16", "colour_32"}
@@ -306,7 +310,7 @@ def test_unix_socket(tiny_models, start, tmp_path):
     d2 = subprocess.Popen([BINARY, "serve", "--models", str(tiny_models), "--http", f"unix:{path}", "--grpc", ""],
                           stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: os.path.exists(path))
+        wait_for(lambda: os.path.exists(path))
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(path)
             s.sendall(put_head(len(RED)) + RED)

@@ -6,9 +6,8 @@ import subprocess
 
 import pytest
 
-from daemon import BINARY, logged, SANDBOX
+from daemon import BINARY, logged, SANDBOX, wait_for
 from pictures import RED
-from secure import wait_for
 
 
 def test_curl(secure, ca, other_ca, tmp_path):

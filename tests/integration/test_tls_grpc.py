@@ -9,10 +9,9 @@ import time
 
 import pytest
 
-from daemon import SANDBOX
+from daemon import SANDBOX, wait_for
 from h2raw import PING, PREFACE, SETTINGS, Raw, frame
 from pictures import RED
-from secure import wait_for
 
 grpc = pytest.importorskip("grpc")
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from daemon import SANDBOX, SANITIZED, Daemon
+from daemon import SANDBOX, Daemon, wait_for
 from pictures import RED, noise
 
 PICTURE = noise(300, 260)
@@ -19,13 +19,6 @@ def few_models(tiny_models, tmp_path_factory):
     for name in ("colour_16", "inverse"):
         shutil.copytree(tiny_models / name, path / name)
     return path
-
-
-def wait_for(check, seconds=60):
-    end = time.monotonic() + seconds * (5 if SANITIZED else 1)
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def tuned(d):
