@@ -1,11 +1,13 @@
 """The other sub-commands of the binary."""
 import json
+import os
+import re
 import subprocess
 
 import pytest
 
 import pictures
-from daemon import BINARY, refusing_address
+from daemon import BINARY, refusing_address, ROOT, SANDBOX
 
 COMMANDS = ["serve", "classify", "bench", "quantize", "teach", "compress", "health", "describe", "config", "version"]
 
@@ -43,6 +45,43 @@ def test_health(start):
     assert run("health", "--http", d.address).returncode == 0
     with refusing_address() as nobody:
         assert run("health", "--http", nobody).returncode != 0
+
+
+def dockerfile():
+    """What its last stage says, by instruction; ENV as a dictionary."""
+    with open(os.path.join(ROOT, "deploy", "Dockerfile")) as f:
+        lines = re.sub(r"\\\n", " ", f.read()).rpartition("\nFROM ")[2].splitlines()
+    said = dict(line.split(" ", 1) for line in lines if re.match("[A-Z]+ ", line))
+    return {**said, "ENV": dict(pair.split("=", 1) for line in lines if line.startswith("ENV ") for pair in line.split()[1:])}
+
+
+def test_the_image_listens_where_it_says():
+    said = dockerfile()
+    ports = [said["ENV"][k] for k in ("MOBILENETD_HTTP", "MOBILENETD_GRPC")]
+    assert ports == ["0.0.0.0:" + port for port in said["EXPOSE"].split()]
+
+
+def test_the_image_takes_its_address_from_the_environment(tiny_models, tmp_path):
+    """Server and probe alike: docker run -e MOBILENETD_HTTP=… against what the image itself sets."""
+    said, address = dockerfile(), f"unix:{tmp_path}/socket"
+    env = {**os.environ, **said["ENV"], "MOBILENETD_HTTP": address, "MOBILENETD_GRPC": "",
+           "MOBILENETD_MODELS": str(tiny_models), "MOBILENETD_SANDBOX": SANDBOX}
+
+    def command(words):
+        program, *args = words
+        assert program == "mobilenetd"
+        return [BINARY, *args]
+
+    serve = command(json.loads(said["ENTRYPOINT"]) + json.loads(said["CMD"]))
+    probe = command(json.loads(said["HEALTHCHECK"].partition("CMD ")[2]))
+    assert subprocess.run(probe, env=env, capture_output=True, timeout=60).returncode != 0
+    with subprocess.Popen(serve, env=env, stderr=subprocess.PIPE, text=True) as d:
+        ready = next((line for line in d.stderr if "ready: " in line), "none")
+        try:
+            assert f"ready: http {address}, grpc off" in ready
+            assert subprocess.run(probe, env=env, capture_output=True, timeout=60).returncode == 0
+        finally:
+            d.terminate()
 
 
 def test_classify(tiny_models, tmp_path):
