@@ -3,6 +3,7 @@
 #define CFG_TABLE_H
 
 #include "config/config.h"
+#include "config/guess.h"
 
 enum cfg_kind {
     CFG_KIND_FLAG,
@@ -75,16 +76,6 @@ int cfg_read_text(struct cfg *c, const char *name, const char *text, size_t len,
 /* Rows that are well by themselves and cannot be together. -EINVAL with a sentence. */
 int cfg_contradictions(const struct cfg *c, char *err, size_t errlen);
 
-/* Nearest candidates by edit distance with transpositions; case, '-' and '_' do not count. */
-struct cfg_guess {
-    const char *word; /* what was written */
-    size_t word_len;
-    const char *best; /* NULL: nothing is near enough */
-    size_t best_len;
-    int distance;
-};
-void cfg_guess_start(struct cfg_guess *g, const char *word, size_t len);
-void cfg_guess_offer(struct cfg_guess *g, const char *candidate, size_t len);
 /* Guess among the shared rows, or among the flags of a command (command != 0). Row or -1. */
 int cfg_guess_row(const char *word, size_t len, int command);
 

@@ -18,6 +18,8 @@ enum eng_image_format {
     ENG_IMAGE_AVIF,
 };
 enum eng_image_format eng_image_sniff(const void *bytes, size_t len);
+/* "JPEG, PNG, …": those that this build reads, for people. Static. */
+const char *eng_image_formats(void);
 
 /* Limits; 0 in any field = the default given here. */
 struct eng_image_limits {

@@ -58,6 +58,11 @@ enum eng_image_format eng_image_sniff(const void *bytes, size_t len)
     return ENG_IMAGE_UNKNOWN;
 }
 
+const char *eng_image_formats(void)
+{
+    return "JPEG, PNG, WebP, GIF, BMP, PNM" AVIF_TOO;
+}
+
 struct eng_image_limits eng_image_limits_fill(const struct eng_image_limits *given)
 {
     static const struct eng_image_limits defaults = {
@@ -130,8 +135,8 @@ int eng_image_probe(struct eng_image_info *ret, const void *bytes, size_t len,
     struct eng_image_info info = {.format = eng_image_sniff(bytes, len), .orientation = 1};
     if (!probes[info.format])
         return eng_image_fail(&sentence, ENG_E_FORMAT,
-                              "these bytes are no picture of a type that is read here "
-                              "(JPEG, PNG, WebP, GIF, BMP, PNM" AVIF_TOO ")");
+                              "these bytes are no picture of a type that is read here (%s)",
+                              eng_image_formats());
     int r = probes[info.format](&info, bytes, len, &sentence);
     if (r == 0)
         r = eng_image_check_size(&info, &filled, &sentence);

@@ -5,6 +5,8 @@
 #include "protocol/reply.h"
 #include "server/base/clock.h"
 #include "server/handlers/cors.h"
+#include "server/handlers/parameters.h"
+#include "server/repository/registry.h"
 #include "server/srv.h"
 
 #include <assert.h>
@@ -176,6 +178,16 @@ int srv_call_query_int(struct srv_call *c, const char *name, long long min, long
 
 /* ---- the exchange ---- */
 
+/* Who needs a key, and may have none, is not told what is served. */
+static void nothing_there(struct srv_call *c)
+{
+    char names[240] = "";
+    if (!c->srv->keys)
+        srv_registry_names(c->srv->registry, names, sizeof(names));
+    srv_call_error(c, 404, "there is nothing at this path (GET / lists all)%s%s",
+                   names[0] ? "; the models are " : "", names);
+}
+
 static void find_route(struct srv_call *c)
 {
     int rc;
@@ -185,7 +197,7 @@ static void find_route(struct srv_call *c)
         if (rc < 0)
             srv_call_error(c, 400, "the path is not valid percent-encoded UTF-8");
         else
-            srv_call_error(c, 404, "there is nothing at this path");
+            nothing_there(c);
         return;
     }
     if (c->route->methods & srv_method_parse(c->method))
@@ -241,7 +253,7 @@ static void open_body(struct srv_call *c, int64_t declared)
     enum proto_coding coding = PROTO_IDENTITY;
     if (given && given[0] && proto_coding_parse(given, &coding) < 0) {
         srv_call_header(c, "Accept-Encoding", "gzip, deflate");
-        srv_call_error(c, 415, "the Content-Encoding of the body is not supported");
+        srv_call_error(c, 415, "the Content-Encoding of the body is neither gzip nor deflate");
         return;
     }
     int rc = srv_req_create(&c->req, c->srv, NULL, NULL);
@@ -287,6 +299,8 @@ void srv_call_open(struct srv_call *c, int64_t declared)
         find_route(c);
     if (!c->reply.status)
         check_key(c);
+    if (!c->reply.status)
+        srv_parameters_check(c);
     if (!c->reply.status && c->route->body)
         open_body(c, declared);
     if (!c->reply.status && c->route->begin)

@@ -29,6 +29,19 @@ static int read_floor(struct srv_call *c)
     return 0;
 }
 
+static void no_such_model(struct srv_call *c, const char *name)
+{
+    const struct srv_registry *r = c->srv->registry;
+    char names[240];
+    srv_registry_names(r, names, sizeof(names));
+    if (!name[0])
+        srv_call_error(c, 404, "the default model \"%.100s\" is not served now; there %s%s",
+                       r->default_name, names[0] ? "are " : "is no other", names);
+    else
+        srv_call_error(c, 404, "there is no model named \"%.100s\", but %s (GET / lists all paths)",
+                       name, names[0] ? names : "none at all");
+}
+
 static int choose_model(struct srv_call *c)
 {
     const char *name = c->params[0], *version = c->params[1];
@@ -50,7 +63,7 @@ static int choose_model(struct srv_call *c)
     if (rc == -ESRCH)
         srv_call_error(c, 404, "the model \"%s\" has no version \"%s\"", name, version);
     else if (rc < 0)
-        srv_call_error(c, 404, "there is no model named \"%s\"", name);
+        no_such_model(c, name);
     if (rc < 0)
         return -1;
     srv_canary_choose(c->req, &chosen);

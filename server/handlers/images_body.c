@@ -4,7 +4,9 @@
 #include "protocol/multipart.h"
 #include "protocol/ndjson.h"
 #include "protocol/picture.h"
+#include "protocol/query.h"
 #include "server/handlers/images.h"
+#include "server/handlers/parameters.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -87,7 +89,9 @@ int srv_images_kind(struct srv_call *c, enum srv_body_kind *ret, char *boundary,
              (eng_image_sniff(r->body, r->body_len) == ENG_IMAGE_UNKNOWN && looks_like_json(r)))
         *ret = SRV_BODY_JSON;
     else if (eng_image_sniff(r->body, r->body_len) == ENG_IMAGE_UNKNOWN)
-        srv_call_error(c, 415, "the body is not an image of a type that is read here");
+        srv_call_error(c, 415,
+                       "the body is no image of a type that is read here (%s), no form, no JSON",
+                       eng_image_formats());
     else
         *ret = SRV_BODY_RAW;
     return c->reply.status ? -1 : 0;
@@ -102,31 +106,103 @@ static void read_raw(struct srv_images *im)
         add_image(im, r->body, r->body_len);
 }
 
+static int is_named(const struct proto_part *p, const char *name)
+{
+    return strlen(name) == p->name_len && memcmp(name, p->name, p->name_len) == 0;
+}
+
 static int is_image_part(const struct proto_part *p)
 {
     static const char *const names[] = {"image", "images", "image[]", "images[]", "file"};
     if (p->filename)
         return 1;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strlen(names[i]) == p->name_len && memcmp(names[i], p->name, p->name_len) == 0)
+        if (is_named(p, names[i]))
             return 1;
     return 0;
+}
+
+static void set_top_k(struct srv_images *im, int64_t top_k)
+{
+    if (top_k > 0)
+        im->req->top_k = top_k > INT_MAX ? INT_MAX : (int)top_k;
+}
+
+/* What the query says, too, and can be said this late: the model was chosen at the headers. */
+enum field { EXIF, LENIENT, TOP_K, FIELDS };
+
+static const char *const fields[FIELDS] = {"exif", "lenient", "top_k"};
+
+/* FIELDS: refused. */
+static enum field find_field(struct srv_images *im, const struct proto_part *p)
+{
+    int n = im->req->wants & (SRV_WANT_EMBEDDING | SRV_WANT_TENSOR) ? TOP_K : FIELDS;
+    char sentence[sizeof(im->error) - 8];
+    for (int i = 0; i < n; i++)
+        if (is_named(p, fields[i]))
+            return (enum field)i;
+    if (srv_parameters_has("model version degrade min_variant as", p->name, p->name_len)) {
+        refuse(im, 400, "form: %.*s belongs in the query of the URL", (int)p->name_len, p->name);
+        return FIELDS;
+    }
+    srv_parameters_unknown(n == FIELDS ? "image top_k exif lenient" : "image exif lenient", p->name,
+                           p->name_len, sentence, sizeof(sentence));
+    refuse(im, 400, "form: %s", sentence);
+    return FIELDS;
+}
+
+static int read_number(struct srv_images *im, const struct proto_part *p, enum field f,
+                       long long *ret)
+{
+    char text[32] = "";
+    if (p->len < sizeof(text))
+        memcpy(text, p->data, p->len);
+    int least = f == TOP_K;
+    if (strlen(text) == p->len && proto_parse_int(text, least, least ? LLONG_MAX : 1, ret) == 0)
+        return 0;
+    refuse(im, 400, "form: %s must be a whole number%s", fields[f],
+           least ? ", at least 1" : " from 0 to 1");
+    return -1;
+}
+
+static void take_field(struct srv_images *im, const struct proto_part *p, unsigned *seen)
+{
+    long long value;
+    if (is_named(p, "_charset_")) /* RFC 7578 4.6: browsers send it unasked */
+        return;
+    enum field f = find_field(im, p);
+    if (f == FIELDS || read_number(im, p, f, &value) < 0)
+        return;
+    if (*seen & 1u << f)
+        refuse(im, 400, "form: %s is given twice", fields[f]);
+    *seen |= 1u << f;
+    if (f == EXIF)
+        im->req->image.ignore_exif = !value;
+    else if (f == LENIENT)
+        im->req->image.lenient = (int)value;
+    else
+        set_top_k(im, value);
 }
 
 static void read_multipart(struct srv_images *im, const char *boundary)
 {
     const struct srv_req *r = im->req;
     int limit = im->limit, room = limit + FIELDS_MAX;
+    unsigned seen = 0;
     char err[160] = "";
     struct proto_part *parts = allocate(im, (size_t)room, sizeof(*parts));
     if (!parts || make_room(im, room) < 0)
         return;
     int found =
         proto_multipart_split(r->body, r->body_len, boundary, parts, room, err, sizeof(err));
-    for (int i = 0; i < found; i++)
+    for (int i = 0; i < found && !im->status; i++)
         if (is_image_part(&parts[i]))
             add_image(im, parts[i].data, parts[i].len);
+        else
+            take_field(im, &parts[i], &seen);
     im->form = im->n > 1 ? SRV_MANY : SRV_ONE;
+    if (im->status)
+        return;
     if (found == -E2BIG || im->n > limit)
         refuse_many(im);
     else if (found < 0)
@@ -163,12 +239,6 @@ static void add_text(struct srv_images *im, struct proto_span text)
         snprintf(image->error, sizeof(image->error), "the image is not valid base64");
     else if (rc < 0)
         refuse(im, 503, "out of memory for the images");
-}
-
-static void set_top_k(struct srv_images *im, int64_t top_k)
-{
-    if (top_k > 0)
-        im->req->top_k = top_k > INT_MAX ? INT_MAX : (int)top_k;
 }
 
 static void read_json(struct srv_images *im)

@@ -1,6 +1,7 @@
 /* /openapi.json: OpenAPI 3.1 written from the table of routes, so that the two cannot differ. */
 #include "server/handlers/handlers.h"
 #include "server/handlers/admission.h"
+#include "server/handlers/parameters.h"
 #include "server/handlers/route.h"
 #include "server/base/table.h"
 
@@ -33,14 +34,27 @@ static int put_path(FILE *f, const char *pattern)
     return holes;
 }
 
-static void put_parameters(FILE *f, const char *pattern, int holes)
+/* Parameters of the query are whole numbers but for these. */
+static int is_text(const char *name, size_t len)
 {
+    return srv_parameters_has("model version min_variant as", name, len);
+}
+
+static void put_parameters(FILE *f, const struct srv_route *r, int holes)
+{
+    const char *before = "";
     fputs("\"parameters\":[", f);
-    for (int i = 0; i < holes; i++)
+    for (int i = 0; i < holes; i++, before = ",")
         fprintf(f,
                 "%s{\"name\":\"%s\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":"
                 "\"string\"}}",
-                i ? "," : "", hole_name(pattern, i));
+                before, hole_name(r->pattern, i));
+    for (const char *p = r->query; p && *p; before = ",") {
+        size_t len = strcspn(p, " ");
+        fprintf(f, "%s{\"name\":\"%.*s\",\"in\":\"query\",\"schema\":{\"type\":\"%s\"}}", before,
+                (int)len, p, is_text(p, len) ? "string" : "integer");
+        p += len + (p[len] == ' ');
+    }
     putc(']', f);
 }
 
@@ -102,7 +116,7 @@ static void put_document(FILE *f)
             putc(',', f);
         int holes = put_path(f, r->pattern);
         fputs(":{", f);
-        put_parameters(f, r->pattern, holes);
+        put_parameters(f, r, holes);
         put_operations(f, r, i);
         putc('}', f);
     }

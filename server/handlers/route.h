@@ -29,7 +29,9 @@ struct srv_route {
     /* The whole body is here: replies, or leaves the call pending and replies later. */
     void (*finish)(struct srv_call *c);
     const char *summary;
-    unsigned scopes; /* SRV_SCOPE_*: a key with any of them may call; 0: infer */
+    unsigned scopes;   /* SRV_SCOPE_*: a key with any of them may call; 0: infer */
+    const char *query; /* parameters, blanks between them; others are 400. NULL: takes none, and
+                          passes over what is there */
 };
 
 /* The first row whose pattern fits; NULL if none does. `path` is still percent-encoded; what stood

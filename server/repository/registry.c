@@ -304,3 +304,22 @@ struct srv_model *srv_registry_find(const struct srv_registry *r, const char *na
     *ret_name = c.called;
     return c.model;
 }
+
+/* 0: there is no room for it, and "…" stands there. */
+static int add_name(const char *name, char *ret, size_t retlen)
+{
+    size_t used = strlen(ret);
+    int whole = used + strlen(name) + sizeof(", , \u2026") < retlen;
+    snprintf(ret + used, retlen - used, "%s%s", used ? ", " : "", whole ? name : "\u2026");
+    return whole;
+}
+
+void srv_registry_names(const struct srv_registry *r, char *ret, size_t retlen)
+{
+    int room = 1;
+    ret[0] = 0;
+    for (int i = 0; i < r->n_families && room; i++)
+        room = add_name(r->families[i]->name, ret, retlen);
+    for (int i = 0; i < r->n_services && room; i++)
+        room = add_name(r->services[i].name, ret, retlen);
+}

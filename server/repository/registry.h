@@ -111,6 +111,10 @@ const struct srv_model_failure *srv_registry_failure(const struct srv_registry *
 struct srv_model *srv_registry_find(const struct srv_registry *r, const char *name,
                                     const char **ret_name);
 
+/* All that a client may ask for, for people: "a, b, c", families first; cut short where ret ends.
+ */
+void srv_registry_names(const struct srv_registry *r, char *ret, size_t retlen);
+
 /* After a change: the counts of labels go on. Loop. */
 void srv_registry_inherit(struct srv_registry *next, const struct srv_registry *old);
 

@@ -39,9 +39,11 @@ def lying_png(width, height):
 
 
 def multipart(parts, boundary="frontier"):
-    """(body, content type) of form-data parts: (field, file name, bytes)."""
+    """(body, content type) of form-data parts: (field, file name, bytes); a name of None is a field without a file."""
     body = b""
     for field, name, data in parts:
-        body += (f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
-                 "Content-Type: application/octet-stream\r\n\r\n").encode() + data + b"\r\n"
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"'.encode()
+        if name is not None:
+            body += f'; filename="{name}"\r\nContent-Type: application/octet-stream'.encode()
+        body += b"\r\n\r\n" + data + b"\r\n"
     return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"

@@ -17,8 +17,11 @@ def test_openapi_is_the_table_of_routes(tiny):
     ids = set()
     for path, item in document["paths"].items():
         parameters = item.pop("parameters")
-        assert [p["name"] for p in parameters] == re.findall(r"\{(\w+)\}", path)
-        assert all(p["in"] == "path" and p["required"] for p in parameters)
+        holes = [p for p in parameters if p["in"] == "path"]
+        assert [p["name"] for p in holes] == re.findall(r"\{(\w+)\}", path) and all(p["required"] for p in holes)
+        query = {p["name"]: p["schema"]["type"] for p in parameters if p["in"] == "query"}
+        assert len(holes) + len(query) == len(parameters)
+        assert query.get("top_k") == ("integer" if path.endswith("classify") else None)
         assert set(item) == listed[re.sub(r"\{\w+\}", "{}", path)]
         for operation in item.values():
             assert operation["summary"] and {"200", "default"} == set(operation["responses"])
