@@ -1,352 +1,27 @@
-/* libmicrohttpd gives a reply two chances: at the headers, which costs the connection, or once the
- * whole body is read. A refusal therefore discards a small body and keeps the connection, and cuts
- * a large one off at the headers. */
+/* libmicrohttpd on the loop: its epoll set under a uv_poll, its timeout in a timer, and connections
+ * from an acceptor of our own. */
 #include "server/transport/http.h"
 
-#include "protocol/query.h"
-#include "server/handlers/call.h"
 #include "server/base/clock.h"
-#include "server/transport/acceptor.h"
-#include "server/transport/http_check.h"
+#include "server/transport/http_exchange.h"
 #include "server/transport/listen.h"
-#include "server/transport/time_limits.h"
 #include "server/srv.h"
 #include "server/transport/tls.h"
 
 #include <errno.h>
-#include <microhttpd.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
-    DISCARD_MAX = 1 << 20,        /* bytes of a refused body that are read to keep the connection */
     CONNECTION_MEMORY = 32 << 10, /* also a read: larger ones leave the cache, and every new
                                      connection faults them in */
-    PIECE = 4 << 10,              /* of a reply that grows */
     RUNS_A_PUMP = 2,              /* then timers and other handles get a turn */
 };
 
-/* Who is refused asks again at once, and thousands a second would take the processor from those
- * that are served. A refusal for load is therefore held back for a moment, which costs a client
- * nothing that Retry-After does not ask of it. */
-enum { REFUSAL_DELAY_MS = 20 };
-
 /* A client that has just had an answer may be about to ask again. */
 #define QUIET_NS (100ull * SRV_NS_PER_MS)
-#define LATE_GRACE_NS (2000ull * SRV_NS_PER_MS) /* for the rest of a body that came too late */
-
-struct srv_http {
-    struct srv *srv;
-    struct MHD_Daemon *daemon;
-    uv_poll_t poll;
-    uv_timer_t timer;
-    struct srv_acceptor acceptor;
-    uv_timer_t refusals;
-    struct exchange *held, **held_tail; /* suspended with their refusals, oldest first */
-    struct srv_peers peers;
-    int stopping; /* nobody may be suspended any more */
-};
-
-enum exchange_phase {
-    AT_HEADERS,
-    IN_BODY,
-    DISCARDING, /* refused; the reply waits for the end of the body */
-    WAITING,    /* suspended */
-    GROWING,    /* suspended in the middle of a reply that grows */
-    HELD,       /* suspended with its refusal */
-    REPLIED,
-};
-
-struct exchange {
-    struct srv_call call;
-    struct srv_http *http;
-    struct MHD_Connection *connection;
-    struct srv_peer *peer;
-    enum exchange_phase phase;
-    size_t discarded;
-    struct exchange *next_held;
-    uint64_t held_until_ns;
-    int astray; /* the request target is none of ours to answer */
-    char client[64];
-    char target[]; /* path and query of the request line; if it has none, the whole */
-};
-
-static struct exchange *exchange_of(const struct srv_call *c)
-{
-    return (struct exchange *)((char *)(uintptr_t)c - offsetof(struct exchange, call));
-}
-
-/* ---- what a call asks of its transport ---- */
-
-static const char *call_header(const struct srv_call *c, const char *name)
-{
-    return MHD_lookup_connection_value(exchange_of(c)->connection, MHD_HEADER_KIND, name);
-}
-
-static void call_answered(struct srv_call *c)
-{
-    MHD_resume_connection(exchange_of(c)->connection); /* the next pump calls on_request again */
-}
-
-static void call_grew(struct srv_call *c)
-{
-    struct exchange *x = exchange_of(c);
-    if (x->phase != GROWING)
-        return;
-    x->phase = REPLIED;
-    srv_peer_enter(x->peer, SRV_PEER_ANSWER);
-    MHD_resume_connection(x->connection);
-}
-
-static const struct srv_call_ops call_ops = {call_header, call_answered, call_grew};
-
-/* ---- replies ---- */
-
-/* Pieces as they come; between them the connection sleeps. */
-static ssize_t read_growing(void *cls, uint64_t at, char *buf, size_t max)
-{
-    struct exchange *x = cls;
-    struct srv_reply *r = &x->call.reply;
-    (void)at;
-    if (r->len == 0) {
-        if (r->whole)
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        if (x->http->stopping)
-            return MHD_CONTENT_READER_END_WITH_ERROR;
-        x->phase = GROWING;
-        srv_peer_enter(x->peer, SRV_PEER_WAITS);
-        MHD_suspend_connection(x->connection);
-        return 0;
-    }
-    size_t n = r->len < max ? r->len : max;
-    memcpy(buf, r->body, n);
-    memmove(r->body, r->body + n, r->len - n);
-    r->len -= n;
-    return (ssize_t)n;
-}
-
-static enum MHD_Result queue_reply(struct exchange *x)
-{
-    struct srv_reply *r = &x->call.reply;
-    struct MHD_Response *response =
-        r->grows ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE, read_growing, x, NULL)
-        : r->body ? MHD_create_response_from_buffer(r->len, r->body, MHD_RESPMEM_MUST_FREE)
-                  : MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
-    if (!response)
-        return MHD_NO;
-    if (!r->grows)
-        r->body = NULL;
-    x->phase = REPLIED;
-    srv_peer_enter(x->peer, SRV_PEER_ANSWER);
-    if (r->type)
-        MHD_add_response_header(response, "Content-Type", r->type);
-    MHD_add_response_header(response, "X-Request-Id", x->call.id);
-    for (int i = 0; i < r->n_headers; i++)
-        MHD_add_response_header(response, r->headers[i].name, r->headers[i].value);
-    if (x->http->srv->phase >= SRV_DRAINING)
-        MHD_add_response_header(response, "Connection", "close");
-    enum MHD_Result ok = MHD_queue_response(x->connection, (unsigned)r->status, response);
-    MHD_destroy_response(response);
-    return ok;
-}
-
-/* ---- the three stages of a request ---- */
-
-static void name_client(struct exchange *x)
-{
-    const union MHD_ConnectionInfo *i =
-        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    socklen_t len = i && i->client_addr && i->client_addr->sa_family == AF_INET6
-                        ? sizeof(struct sockaddr_in6)
-                        : sizeof(struct sockaddr_in);
-    snprintf(x->client, sizeof(x->client), "local");
-    if (i && i->client_addr && i->client_addr->sa_family != AF_UNIX)
-        getnameinfo(i->client_addr, len, x->client, sizeof(x->client), NULL, 0, NI_NUMERICHOST);
-}
-
-static enum MHD_Result at_headers(struct exchange *x, const char *method, const char *version)
-{
-    struct srv_call *c = &x->call;
-    struct srv_http_framing framing = {0};
-    const char *sentence = NULL;
-    const union MHD_ConnectionInfo *i =
-        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    c->method = method;
-    c->client_fd = i ? i->connect_fd : -1;
-    if (c->srv->cfg->log_requests) /* the only reader */
-        name_client(x);
-    srv_call_start(c);
-    srv_peer_enter(x->peer, SRV_PEER_BODY);
-    int status = srv_http_check(x->connection, version, &framing, &sentence);
-    if (!status && x->astray) {
-        sentence = "the request target is neither a path nor an http URI with a host";
-        status = 400;
-    }
-    if (status) {
-        srv_call_error(c, status, "%s", sentence);
-        return queue_reply(x);
-    }
-    srv_call_open(c, framing.declared);
-    if (!c->reply.status) {
-        x->phase = IN_BODY;
-        return MHD_YES;
-    }
-    if (framing.declared > DISCARD_MAX || (framing.expects && framing.declared != 0))
-        return queue_reply(x);
-    x->phase = DISCARDING;
-    return MHD_YES;
-}
-
-static enum MHD_Result in_body(struct exchange *x, const char *data, size_t len)
-{
-    struct srv_call *c = &x->call;
-    if (x->phase != IN_BODY && srv_call_is_late(c, LATE_GRACE_NS))
-        return MHD_NO; /* it drips, to keep the connection for ever */
-    if (x->phase == IN_BODY && srv_call_body(c, data, len) == 0)
-        return MHD_YES;
-    x->phase = DISCARDING;
-    x->discarded += len;
-    return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
-}
-
-static void on_refusals(uv_timer_t *t);
-
-/* Lets those go whose time has come. */
-static void release_held(struct srv_http *h)
-{
-    uint64_t now = srv_now_ns();
-    while (h->held && h->held->held_until_ns <= now) {
-        struct exchange *x = h->held;
-        h->held = x->next_held;
-        MHD_resume_connection(x->connection);
-    }
-    if (!h->held)
-        h->held_tail = &h->held;
-    else
-        uv_timer_start(&h->refusals, on_refusals,
-                       (h->held->held_until_ns - now) / SRV_NS_PER_MS + 1, 0);
-}
-
-static enum MHD_Result hold(struct exchange *x)
-{
-    struct srv_http *h = x->http;
-    x->phase = HELD;
-    srv_peer_enter(x->peer, SRV_PEER_WAITS);
-    x->held_until_ns = srv_now_ns() + REFUSAL_DELAY_MS * SRV_NS_PER_MS;
-    x->next_held = NULL;
-    *h->held_tail = x;
-    h->held_tail = &x->next_held;
-    if (h->held == x) {
-        uv_update_time(&h->srv->loop);
-        uv_timer_start(&h->refusals, on_refusals, REFUSAL_DELAY_MS, 0);
-    }
-    MHD_suspend_connection(x->connection);
-    return MHD_YES;
-}
-
-static enum MHD_Result at_end(struct exchange *x)
-{
-    struct srv_call *c = &x->call;
-    if (x->phase == IN_BODY)
-        srv_call_finish(c);
-    if (c->reply.status == 429 && x->phase != HELD && x->http->srv->phase < SRV_DRAINING)
-        return hold(x);
-    if (!c->reply.status && x->http->stopping) {
-        c->pending = 0; /* it is awake */
-        srv_call_error(c, 503, "the server is stopping");
-    }
-    if (c->reply.status)
-        return queue_reply(x);
-    x->phase = WAITING;
-    srv_peer_enter(x->peer, SRV_PEER_WAITS);
-    MHD_suspend_connection(x->connection);
-    return MHD_YES;
-}
-
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *data,
-                                  size_t *size, void **con_cls)
-{
-    struct exchange *x = *con_cls;
-    (void)cls;
-    (void)url;
-    (void)connection;
-    if (!x)
-        return MHD_NO; /* out of memory at the request line: close */
-    if (x->phase == AT_HEADERS)
-        return at_headers(x, method, version);
-    if (*size > 0) {
-        size_t len = *size;
-        *size = 0;
-        return in_body(x, data, len);
-    }
-    if (x->phase == REPLIED)
-        return MHD_YES;
-    return at_end(x);
-}
-
-static struct srv_peer *peer_of(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *i =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return i ? i->socket_context : NULL;
-}
-
-/* Of an absolute URI (RFC 9112 3.2.2: it MUST be accepted) the path counts alone: every host that
- * leads here, named in it or in Host, is this server. Room: strlen(uri) + 2. */
-static int take_target(char *target, const char *uri)
-{
-    const char *path = uri;
-    int rc = proto_target_path(uri, &path);
-    int empty = rc == 0 && (*path == 0 || *path == '?');
-    memcpy(target, "/", (size_t)empty);
-    memcpy(target + empty, path, strlen(path) + 1);
-    return rc;
-}
-
-static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
-{
-    struct srv_http *h = cls;
-    struct srv_peer *peer = peer_of(connection);
-    struct exchange *x = peer ? malloc(sizeof(*x) + strlen(uri) + 2) : NULL;
-    if (!x)
-        return NULL;
-    x->astray = take_target(x->target, uri) < 0;
-    x->http = h;
-    x->connection = connection;
-    x->peer = peer;
-    x->phase = AT_HEADERS;
-    x->discarded = 0;
-    x->next_held = NULL;
-    x->held_until_ns = 0;
-    x->client[0] = 0;
-    srv_call_init(&x->call, h->srv, &call_ops);
-    x->call.target = x->target;
-    x->call.client = x->client;
-    x->call.started_ns = srv_now_ns();
-    peer->exchange = x;
-    return x;
-}
-
-static void on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
-                         enum MHD_RequestTerminationCode how)
-{
-    struct exchange *x = *con_cls;
-    (void)cls;
-    (void)connection;
-    (void)how;
-    if (!x)
-        return;
-    if (x->phase != AT_HEADERS)
-        srv_call_close(&x->call);
-    srv_peer_enter(x->peer, SRV_PEER_HEAD);
-    x->peer->exchange = NULL;
-    free(x);
-    *con_cls = NULL;
-}
 
 /* ---- the loop ---- */
 
@@ -367,13 +42,6 @@ void srv_http_pump(struct srv_http *h)
         uv_timer_start(&h->timer, on_timer, ms, 0);
     else
         uv_timer_stop(&h->timer);
-}
-
-static void on_refusals(uv_timer_t *t)
-{
-    struct srv_http *h = t->data;
-    release_held(h);
-    srv_http_pump(h);
 }
 
 static void on_readable(uv_poll_t *p, int status, int events)
@@ -446,7 +114,7 @@ static const struct srv_acceptor_ops acceptor_ops = {take, taken, make_room};
 static const struct srv_tls_set *tls_of(gnutls_session_t session)
 {
     struct MHD_Connection *connection = gnutls_session_get_ptr(session);
-    const struct srv_peer *peer = connection ? peer_of(connection) : NULL;
+    const struct srv_peer *peer = connection ? srv_peer_of(connection) : NULL;
     const struct srv_http *h = peer ? peer->owner : NULL;
     return h ? h->srv->tls : NULL;
 }
@@ -487,13 +155,13 @@ static struct MHD_Daemon *start_daemon(struct srv_http *h)
     return MHD_start_daemon(
         (h->srv->tls ? MHD_USE_TLS : 0) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
             MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG,
-        0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, log_library, h,
+        0, NULL, NULL, srv_exchange_request, h, MHD_OPTION_EXTERNAL_LOGGER, log_library, h,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
         idle_seconds(cfg), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_request_line,
-        h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
-        MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, srv_exchange_completed, h, MHD_OPTION_URI_LOG_CALLBACK,
+        srv_exchange_line, h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
 static void init_handles(struct srv_http *h)
@@ -502,8 +170,8 @@ static void init_handles(struct srv_http *h)
     uv_loop_t *loop = &h->srv->loop;
     uv_timer_init(loop, &h->timer);
     uv_timer_init(loop, &h->refusals);
-    uv_poll_init(loop, &h->poll, fd);
     h->held_tail = &h->held;
+    uv_poll_init(loop, &h->poll, fd);
     h->timer.data = h->poll.data = h->refusals.data = h;
     uv_poll_start(&h->poll, UV_READABLE, on_readable);
 }
@@ -566,19 +234,6 @@ void srv_http_quiesce(struct srv_http *h)
     srv_http_pump(h);
 }
 
-/* libmicrohttpd aborts when it is stopped with a connection suspended. */
-static void resume_all(struct srv_http *h)
-{
-    h->stopping = 1;
-    h->held = NULL;
-    for (struct srv_peer *p = h->peers.list; p; p = p->next) {
-        struct exchange *x = p->exchange;
-        if (x && (x->phase == WAITING || x->phase == GROWING || x->phase == HELD))
-            MHD_resume_connection(x->connection);
-    }
-    MHD_run(h->daemon);
-}
-
 void srv_http_stop(struct srv_http *h)
 {
     if (!h)
@@ -588,7 +243,8 @@ void srv_http_stop(struct srv_http *h)
     uv_close((uv_handle_t *)&h->timer, NULL);
     uv_close((uv_handle_t *)&h->refusals, NULL);
     srv_acceptor_finish(&h->acceptor);
-    resume_all(h);
+    srv_exchanges_resume(h); /* libmicrohttpd aborts when it is stopped with one suspended */
+    MHD_run(h->daemon);
     MHD_stop_daemon(h->daemon);
     srv_peers_finish(&h->peers);
 }

@@ -1,0 +1,319 @@
+/* libmicrohttpd gives a reply two chances: at the headers, which costs the connection, or once the
+ * whole body is read. A refusal therefore discards a small body and keeps the connection, and cuts
+ * a large one off at the headers. */
+#include "server/transport/http_exchange.h"
+
+#include "protocol/query.h"
+#include "server/base/clock.h"
+#include "server/srv.h"
+#include "server/transport/http.h"
+#include "server/transport/http_check.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DISCARD_MAX = 1 << 20, /* bytes of a refused body that are read to keep the connection */
+    PIECE = 4 << 10,       /* of a reply that grows */
+};
+
+/* Who is refused asks again at once, and thousands a second would take the processor from those
+ * that are served. A refusal for load is therefore held back for a moment, which costs a client
+ * nothing that Retry-After does not ask of it. */
+enum { REFUSAL_DELAY_MS = 20 };
+
+#define LATE_GRACE_NS (2000ull * SRV_NS_PER_MS) /* for the rest of a body that came too late */
+
+static struct srv_exchange *exchange_of(const struct srv_call *c)
+{
+    return (struct srv_exchange *)((char *)(uintptr_t)c - offsetof(struct srv_exchange, call));
+}
+
+/* ---- what a call asks of its transport ---- */
+
+static const char *call_header(const struct srv_call *c, const char *name)
+{
+    return MHD_lookup_connection_value(exchange_of(c)->connection, MHD_HEADER_KIND, name);
+}
+
+static void call_answered(struct srv_call *c)
+{
+    MHD_resume_connection(exchange_of(c)->connection); /* the next pump asks for it again */
+}
+
+static void call_grew(struct srv_call *c)
+{
+    struct srv_exchange *x = exchange_of(c);
+    if (x->phase != SRV_GROWING)
+        return;
+    x->phase = SRV_REPLIED;
+    srv_peer_enter(x->peer, SRV_PEER_ANSWER);
+    MHD_resume_connection(x->connection);
+}
+
+static const struct srv_call_ops call_ops = {call_header, call_answered, call_grew};
+
+/* ---- replies ---- */
+
+/* Pieces as they come; between them the connection sleeps. */
+static ssize_t read_growing(void *cls, uint64_t at, char *buf, size_t max)
+{
+    struct srv_exchange *x = cls;
+    struct srv_reply *r = &x->call.reply;
+    (void)at;
+    if (r->len == 0) {
+        if (r->whole)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        if (x->http->stopping)
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        x->phase = SRV_GROWING;
+        srv_peer_enter(x->peer, SRV_PEER_WAITS);
+        MHD_suspend_connection(x->connection);
+        return 0;
+    }
+    size_t n = r->len < max ? r->len : max;
+    memcpy(buf, r->body, n);
+    memmove(r->body, r->body + n, r->len - n);
+    r->len -= n;
+    return (ssize_t)n;
+}
+
+static enum MHD_Result queue_reply(struct srv_exchange *x)
+{
+    struct srv_reply *r = &x->call.reply;
+    struct MHD_Response *response =
+        r->grows ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE, read_growing, x, NULL)
+        : r->body ? MHD_create_response_from_buffer(r->len, r->body, MHD_RESPMEM_MUST_FREE)
+                  : MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    if (!r->grows)
+        r->body = NULL;
+    x->phase = SRV_REPLIED;
+    srv_peer_enter(x->peer, SRV_PEER_ANSWER);
+    if (r->type)
+        MHD_add_response_header(response, "Content-Type", r->type);
+    MHD_add_response_header(response, "X-Request-Id", x->call.id);
+    for (int i = 0; i < r->n_headers; i++)
+        MHD_add_response_header(response, r->headers[i].name, r->headers[i].value);
+    if (x->http->srv->phase >= SRV_DRAINING)
+        MHD_add_response_header(response, "Connection", "close");
+    enum MHD_Result ok = MHD_queue_response(x->connection, (unsigned)r->status, response);
+    MHD_destroy_response(response);
+    return ok;
+}
+
+/* ---- the three stages of a request ---- */
+
+static void name_client(struct srv_exchange *x)
+{
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    socklen_t len = i && i->client_addr && i->client_addr->sa_family == AF_INET6
+                        ? sizeof(struct sockaddr_in6)
+                        : sizeof(struct sockaddr_in);
+    snprintf(x->client, sizeof(x->client), "local");
+    if (i && i->client_addr && i->client_addr->sa_family != AF_UNIX)
+        getnameinfo(i->client_addr, len, x->client, sizeof(x->client), NULL, 0, NI_NUMERICHOST);
+}
+
+static enum MHD_Result at_headers(struct srv_exchange *x, const char *method, const char *version)
+{
+    struct srv_call *c = &x->call;
+    struct srv_http_framing framing = {0};
+    const char *sentence = NULL;
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    c->method = method;
+    c->client_fd = i ? i->connect_fd : -1;
+    if (c->srv->cfg->log_requests) /* the only reader */
+        name_client(x);
+    srv_call_start(c);
+    srv_peer_enter(x->peer, SRV_PEER_BODY);
+    int status = srv_http_check(x->connection, version, &framing, &sentence);
+    if (!status && x->astray) {
+        sentence = "the request target is neither a path nor an http URI with a host";
+        status = 400;
+    }
+    if (status) {
+        srv_call_error(c, status, "%s", sentence);
+        return queue_reply(x);
+    }
+    srv_call_open(c, framing.declared);
+    if (!c->reply.status) {
+        x->phase = SRV_IN_BODY;
+        return MHD_YES;
+    }
+    if (framing.declared > DISCARD_MAX || (framing.expects && framing.declared != 0))
+        return queue_reply(x);
+    x->phase = SRV_DISCARDING;
+    return MHD_YES;
+}
+
+static enum MHD_Result in_body(struct srv_exchange *x, const char *data, size_t len)
+{
+    struct srv_call *c = &x->call;
+    if (x->phase != SRV_IN_BODY && srv_call_is_late(c, LATE_GRACE_NS))
+        return MHD_NO; /* it drips, to keep the connection for ever */
+    if (x->phase == SRV_IN_BODY && srv_call_body(c, data, len) == 0)
+        return MHD_YES;
+    x->phase = SRV_DISCARDING;
+    x->discarded += len;
+    return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
+}
+
+static void on_refusals(uv_timer_t *t);
+
+/* Lets those go whose time has come. */
+static void release_held(struct srv_http *h)
+{
+    uint64_t now = srv_now_ns();
+    while (h->held && h->held->held_until_ns <= now) {
+        struct srv_exchange *x = h->held;
+        h->held = x->next_held;
+        MHD_resume_connection(x->connection);
+    }
+    if (!h->held)
+        h->held_tail = &h->held;
+    else
+        uv_timer_start(&h->refusals, on_refusals,
+                       (h->held->held_until_ns - now) / SRV_NS_PER_MS + 1, 0);
+}
+
+static void on_refusals(uv_timer_t *t)
+{
+    struct srv_http *h = t->data;
+    release_held(h);
+    srv_http_pump(h);
+}
+
+static enum MHD_Result hold(struct srv_exchange *x)
+{
+    struct srv_http *h = x->http;
+    x->phase = SRV_HELD;
+    srv_peer_enter(x->peer, SRV_PEER_WAITS);
+    x->held_until_ns = srv_now_ns() + REFUSAL_DELAY_MS * SRV_NS_PER_MS;
+    x->next_held = NULL;
+    *h->held_tail = x;
+    h->held_tail = &x->next_held;
+    if (h->held == x) {
+        uv_update_time(&h->srv->loop);
+        uv_timer_start(&h->refusals, on_refusals, REFUSAL_DELAY_MS, 0);
+    }
+    MHD_suspend_connection(x->connection);
+    return MHD_YES;
+}
+
+static enum MHD_Result at_end(struct srv_exchange *x)
+{
+    struct srv_call *c = &x->call;
+    if (x->phase == SRV_IN_BODY)
+        srv_call_finish(c);
+    if (c->reply.status == 429 && x->phase != SRV_HELD && x->http->srv->phase < SRV_DRAINING)
+        return hold(x);
+    if (!c->reply.status && x->http->stopping) {
+        c->pending = 0; /* it is awake */
+        srv_call_error(c, 503, "the server is stopping");
+    }
+    if (c->reply.status)
+        return queue_reply(x);
+    x->phase = SRV_WAITING;
+    srv_peer_enter(x->peer, SRV_PEER_WAITS);
+    MHD_suspend_connection(x->connection);
+    return MHD_YES;
+}
+
+enum MHD_Result srv_exchange_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                     const char *method, const char *version, const char *data,
+                                     size_t *size, void **con_cls)
+{
+    struct srv_exchange *x = *con_cls;
+    (void)cls;
+    (void)url;
+    (void)connection;
+    if (!x)
+        return MHD_NO; /* out of memory at the request line: close */
+    if (x->phase == SRV_AT_HEADERS)
+        return at_headers(x, method, version);
+    if (*size > 0) {
+        size_t len = *size;
+        *size = 0;
+        return in_body(x, data, len);
+    }
+    if (x->phase == SRV_REPLIED)
+        return MHD_YES;
+    return at_end(x);
+}
+
+struct srv_peer *srv_peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return i ? i->socket_context : NULL;
+}
+
+/* Of an absolute URI (RFC 9112 3.2.2: it MUST be accepted) the path counts alone: every host that
+ * leads here, named in it or in Host, is this server. Room: strlen(uri) + 2. */
+static int take_target(char *target, const char *uri)
+{
+    const char *path = uri;
+    int rc = proto_target_path(uri, &path);
+    int empty = rc == 0 && (*path == 0 || *path == '?');
+    memcpy(target, "/", (size_t)empty);
+    memcpy(target + empty, path, strlen(path) + 1);
+    return rc;
+}
+
+void *srv_exchange_line(void *cls, const char *uri, struct MHD_Connection *connection)
+{
+    struct srv_http *h = cls;
+    struct srv_peer *peer = srv_peer_of(connection);
+    struct srv_exchange *x = peer ? malloc(sizeof(*x) + strlen(uri) + 2) : NULL;
+    if (!x)
+        return NULL;
+    x->astray = take_target(x->target, uri) < 0;
+    x->http = h;
+    x->connection = connection;
+    x->peer = peer;
+    x->phase = SRV_AT_HEADERS;
+    x->discarded = 0;
+    x->next_held = NULL;
+    x->held_until_ns = 0;
+    x->client[0] = 0;
+    srv_call_init(&x->call, h->srv, &call_ops);
+    x->call.target = x->target;
+    x->call.client = x->client;
+    x->call.started_ns = srv_now_ns();
+    peer->exchange = x;
+    return x;
+}
+
+void srv_exchange_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                            enum MHD_RequestTerminationCode how)
+{
+    struct srv_exchange *x = *con_cls;
+    (void)cls;
+    (void)connection;
+    (void)how;
+    if (!x)
+        return;
+    if (x->phase != SRV_AT_HEADERS)
+        srv_call_close(&x->call);
+    srv_peer_enter(x->peer, SRV_PEER_HEAD);
+    x->peer->exchange = NULL;
+    free(x);
+    *con_cls = NULL;
+}
+
+void srv_exchanges_resume(struct srv_http *h)
+{
+    h->stopping = 1;
+    h->held = NULL;
+    for (struct srv_peer *p = h->peers.list; p; p = p->next) {
+        struct srv_exchange *x = p->exchange;
+        if (x && (x->phase == SRV_WAITING || x->phase == SRV_GROWING || x->phase == SRV_HELD))
+            MHD_resume_connection(x->connection);
+    }
+}
