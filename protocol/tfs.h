@@ -15,7 +15,7 @@ struct proto_instance {
 enum proto_tfs_form {
     PROTO_TFS_ROW,     /* {"instances":[…]} -> {"predictions":[…]} */
     PROTO_TFS_COLUMN,  /* {"inputs":…} -> {"outputs":…} */
-    PROTO_TFS_CLASSIFY /* {"examples":[…]} -> {"result":[…]} */
+    PROTO_TFS_CLASSIFY /* {"examples":[…]} -> {"results":[…]} */
 };
 
 struct proto_tfs_request {
@@ -41,7 +41,8 @@ struct proto_tfs_class {
     const char *label;
     float score;
 };
-/* n images of k classes each, one after the other. */
+/* n images of k classes each, one after the other. The key is "results", as TF Serving writes it
+ * (util/json_tensor.cc, kClassifyRegressResponseKey); its header and its manual say "result". */
 char *proto_tfs_result(const struct proto_tfs_class *classes, int n, int k, size_t *ret_len);
 
 struct proto_tfs_version {

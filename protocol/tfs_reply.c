@@ -109,7 +109,7 @@ char *proto_tfs_predictions(enum proto_tfs_form form, const struct proto_tensor 
 char *proto_tfs_result(const struct proto_tfs_class *classes, int n, int k, size_t *ret_len)
 {
     struct proto_buf b = {0};
-    proto_buf_text(&b, "{\"result\":[");
+    proto_buf_text(&b, "{\"results\":[");
     for (int i = 0; i < n; i++) {
         proto_buf_text(&b, i ? ",[" : "[");
         for (int j = 0; j < k; j++) {

@@ -233,7 +233,7 @@ def test_classification_extension(house):
 
 def test_tfs_classify(house):
     a = house.ask("POST", f"/v1/models/{house.model}:classify?top_k=5",
-                  json.dumps({"examples": [{"image": {"b64": B64}}]})).json["result"][0]
+                  json.dumps({"examples": [{"image": {"b64": B64}}]})).json["results"][0]
     ours = house.ask("PUT", f"/v1/models/{house.model}/classify?top_k=5", PHOTO).json["predictions"]
     assert a == [[p["label"], p["score"]] for p in ours]
 

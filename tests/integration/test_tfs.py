@@ -67,11 +67,11 @@ def test_a_signature_for_every_output(tiny, name):
 @pytest.mark.parametrize("path", ["/v1/models/colour_16:classify", "/v1/models/colour_16/versions/1:classify"])
 def test_classify(tiny, path):
     a = post(tiny, path, {"examples": [{"image": b64(RED_JPEG)}, {"image": b64(BLUE)}]})
-    assert [row[0][0] for row in a["result"]] == ["red", "blue"]
+    assert [row[0][0] for row in a["results"]] == ["red", "blue"]
     want = {p["label"]: p["score"] for p in
             tiny.request("PUT", "/v1/models/colour_16/classify", BLUE).json["predictions"]}
-    assert dict(a["result"][1]) == want
-    assert len(post(tiny, path + "?top_k=1", {"examples": [{"image": b64(RED)}]})["result"][0]) == 1
+    assert dict(a["results"][1]) == want
+    assert len(post(tiny, path + "?top_k=1", {"examples": [{"image": b64(RED)}]})["results"][0]) == 1
 
 
 @pytest.mark.parametrize("path", ["/v1/models/colour_16", "/v1/models/colour_16/versions/1",

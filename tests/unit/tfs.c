@@ -161,7 +161,8 @@ static void results_status_metadata(void **state)
                               out = {"p", PROTO_INT64, 1, {-1}, 0, NULL, NULL, 0};
     size_t len;
     char *got = proto_tfs_result(c, 2, 2, &len);
-    is(got, len, "{\"result\":[[[\"a \\\"cat\\\"\",0.5],[\"b\",0.25]],[[\"c\",1.0],[\"d\",0.0]]]}");
+    is(got, len,
+       "{\"results\":[[[\"a \\\"cat\\\"\",0.5],[\"b\",0.25]],[[\"c\",1.0],[\"d\",0.0]]]}");
     got = proto_tfs_status(v, 2, &len);
     is(got, len,
        "{\"model_version_status\":[{\"version\":\"1\",\"state\":\"AVAILABLE\",\"status\":{"
