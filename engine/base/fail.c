@@ -1,7 +1,6 @@
 /* The sentence that goes with a failure. */
 #include "engine/base/fail.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +23,14 @@ int eng_fail(char *err, size_t errlen, int code, const char *format, ...)
     va_end(ap);
     clean(err);
     return code;
+}
+
+int eng_fail_at(char *err, size_t errlen, int code, const char *where, const char *format,
+                va_list ap)
+{
+    char said[256];
+    vsnprintf(said, sizeof said, format, ap);
+    return eng_fail(err, errlen, code, "%.160s%s%s", where ? where : "", where ? ": " : "", said);
 }
 
 int eng_fail_in(char *err, size_t errlen, int code, const char *prefix)

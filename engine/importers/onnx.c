@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,125 +17,7 @@
 
 enum { OLDEST_OPSET = 7, NEWEST_OPSET = 21 };
 
-static int no_memory(const struct eng_onnx *f)
-{
-    return eng_fail(f->err, f->errlen, -ENOMEM, "not enough memory for the model");
-}
-
-int eng_onnx_fail(const struct eng_onnx_op *op, int code, const char *format, ...)
-{
-    char said[256];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(said, sizeof said, format, ap);
-    va_end(ap);
-    return eng_fail(op->f->err, op->f->errlen, code, "node %d (%.40s %.80s): %s", op->index,
-                    op->type, op->n.name ? op->n.name : "", said);
-}
-
-int eng_onnx_no_memory(const struct eng_onnx_op *op)
-{
-    return eng_onnx_fail(op, -ENOMEM, "not enough memory for the model");
-}
-
-/* ---- names ---- */
-
-static int by_name(const void *a, const void *b)
-{
-    const struct eng_onnx_value *const *va = a, *const *vb = b;
-    return strcmp((*va)->name, (*vb)->name);
-}
-
-struct eng_onnx_value *eng_onnx_find(const struct eng_onnx *f, const char *name)
-{
-    struct eng_onnx_value key = {.name = name};
-    const struct eng_onnx_value *at = &key;
-    struct eng_onnx_value **found =
-        bsearch(&at, f->values, (size_t)f->n_values, sizeof *f->values, by_name);
-    return found ? *found : NULL;
-}
-
-static int present(const char *name)
-{
-    return name && name[0];
-}
-
-static void new_value(struct eng_onnx *f, struct eng_onnx_value *all, const char *name, int maker,
-                      int constant)
-{
-    if (!present(name))
-        return;
-    struct eng_onnx_value *v = &all[f->n_values];
-    v->name = name;
-    v->maker = maker;
-    v->constant = constant;
-    for (int o = 0; o < ENG_ONNX_ORDERS; o++)
-        v->at[o] = v->real[o] = -1;
-    f->values[f->n_values++] = v;
-}
-
-/* Sorted, each name once: old files list their constants among the inputs too. */
-static int sort_values(struct eng_onnx *f)
-{
-    int kept = 0;
-    if (f->n_values > 0)
-        qsort(f->values, (size_t)f->n_values, sizeof *f->values, by_name);
-    for (int i = 0; i < f->n_values; i++) {
-        struct eng_onnx_value *v = f->values[i], *last = kept ? f->values[kept - 1] : NULL;
-        if (!last || strcmp(last->name, v->name) != 0)
-            f->values[kept++] = v;
-        else if (last->maker >= 0 || v->maker >= 0)
-            return eng_fail(f->err, f->errlen, ENG_E_DATA, "the value %.80s is made twice",
-                            v->name);
-        else
-            last->constant |= v->constant;
-    }
-    f->n_values = kept;
-    return 0;
-}
-
-static int collect_values(struct eng_onnx *f, const Onnx__GraphProto *p)
-{
-    size_t n = p->n_initializer + p->n_input;
-    if (p->n_node > ENG_MAX_NODES || n > ENG_MAX_TENSORS)
-        return eng_fail(f->err, f->errlen, ENG_E_LIMIT, "the model has %zu nodes and %zu constants",
-                        p->n_node, p->n_initializer);
-    for (size_t i = 0; i < p->n_node; i++)
-        n += p->node[i]->n_output;
-    if (n > ENG_MAX_TENSORS)
-        return eng_fail(f->err, f->errlen, ENG_E_LIMIT, "the model has %zu values", n);
-    struct eng_onnx_value *all = eng_graph_alloc(f->scratch, n + 1, sizeof *all);
-    f->values = eng_graph_alloc(f->scratch, n + 1, sizeof(struct eng_onnx_value *));
-    if (!all || !f->values)
-        return no_memory(f);
-    for (size_t i = 0; i < p->n_initializer; i++)
-        new_value(f, all, p->initializer[i]->name, -1, 1);
-    for (size_t i = 0; i < p->n_input; i++)
-        new_value(f, all, p->input[i]->name, -1, 0);
-    for (size_t i = 0; i < p->n_node; i++)
-        for (size_t k = 0; k < p->node[i]->n_output; k++)
-            new_value(f, all, p->node[i]->output[k], (int)i, 0);
-    return sort_values(f);
-}
-
-static void count_readers(struct eng_onnx *f, const Onnx__GraphProto *p)
-{
-    for (size_t i = 0; i < p->n_node; i++) {
-        for (size_t k = 0; k < p->node[i]->n_input; k++) {
-            struct eng_onnx_value *v = eng_onnx_find(f, p->node[i]->input[k]);
-            if (!v)
-                continue;
-            v->readers++;
-            v->reader = p->node[i];
-        }
-    }
-    for (size_t i = 0; i < p->n_output; i++) {
-        struct eng_onnx_value *v =
-            present(p->output[i]->name) ? eng_onnx_find(f, p->output[i]->name) : NULL;
-        if (v)
-            v->readers++;
-    }
-}
+/* ---- constants ---- */
 
 static int load_constants(struct eng_onnx *f, const Onnx__GraphProto *p)
 {
@@ -144,7 +25,7 @@ static int load_constants(struct eng_onnx *f, const Onnx__GraphProto *p)
         return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED, "the model has sparse constants");
     for (size_t i = 0; i < p->n_initializer; i++) {
         const Onnx__TensorProto *t = p->initializer[i];
-        struct eng_onnx_value *v = present(t->name) ? eng_onnx_find(f, t->name) : NULL;
+        struct eng_onnx_value *v = eng_onnx_present(t->name) ? eng_onnx_find(f, t->name) : NULL;
         if (!v || v->readers == 0)
             continue;
         if (v->ready)
@@ -223,9 +104,9 @@ static int add_input(struct eng_onnx *f, const Onnx__ValueInfoProto *p, struct e
     for (int i = 0; i < 4; i++)
         x.dim[i] = v->dim[order == ENG_ONNX_IMAGE ? image[i] : i];
     if (!(x.name = eng_graph_strdup(f->g, v->name, strlen(v->name))))
-        return no_memory(f);
+        return eng_onnx_file_no_memory(f);
     if ((rc = eng_graph_add_tensor(f->g, &x)) < 0)
-        return no_memory(f);
+        return eng_onnx_file_no_memory(f);
     v->type = x.type;
     v->ready = 1;
     v->at[order] = f->g->input = rc;
@@ -237,7 +118,7 @@ static int find_input(struct eng_onnx *f, const Onnx__GraphProto *p)
     int found = 0;
     for (size_t i = 0; i < p->n_input; i++) {
         struct eng_onnx_value *v =
-            present(p->input[i]->name) ? eng_onnx_find(f, p->input[i]->name) : NULL;
+            eng_onnx_present(p->input[i]->name) ? eng_onnx_find(f, p->input[i]->name) : NULL;
         if (!v || v->ready || v->constant)
             continue;
         if (found++)
@@ -273,7 +154,7 @@ static int find_output(struct eng_onnx *f, const Onnx__GraphProto *p, struct eng
     struct eng_onnx_value *last = NULL;
     for (size_t i = 0; i < p->n_output; i++) {
         struct eng_onnx_value *v =
-            present(p->output[i]->name) ? eng_onnx_find(f, p->output[i]->name) : NULL;
+            eng_onnx_present(p->output[i]->name) ? eng_onnx_find(f, p->output[i]->name) : NULL;
         if (!v || !v->ready || v->data)
             return eng_fail(f->err, f->errlen, ENG_E_DATA, "no node makes the output %.80s",
                             p->output[i]->name ? p->output[i]->name : "");
@@ -314,7 +195,7 @@ static int read_inputs(struct eng_onnx_op *op)
     op->n_in = (int)p->n_input;
     for (int i = 0; i < op->n_in; i++) {
         const char *name = p->input[i];
-        if (!present(name))
+        if (!eng_onnx_present(name))
             continue;
         op->v[i] = eng_onnx_find(op->f, name);
         if (!op->v[i] || !op->v[i]->ready)
@@ -329,18 +210,18 @@ static int read_node(struct eng_onnx *f, const Onnx__NodeProto *p, int index)
     struct eng_onnx_op op = {.f = f, .p = p, .index = index};
     op.type = p->op_type ? p->op_type : "";
     const char *out = p->n_output > 0 ? p->output[0] : NULL;
-    const char *name = present(p->name) ? p->name : present(out) ? out : "";
+    const char *name = eng_onnx_present(p->name) ? p->name : eng_onnx_present(out) ? out : "";
     op.n.lo = -INFINITY;
     op.n.hi = INFINITY;
     if (!(op.n.name = eng_graph_strdup(f->g, name, strlen(name))))
-        return no_memory(f);
-    int microsoft = present(p->domain) && strcmp(p->domain, "com.microsoft") == 0;
+        return eng_onnx_file_no_memory(f);
+    int microsoft = eng_onnx_present(p->domain) && strcmp(p->domain, "com.microsoft") == 0;
     int qlinear = eng_onnx_is_qlinear(op.type, microsoft);
-    if (present(p->domain) && strcmp(p->domain, "ai.onnx") != 0 && !(microsoft && qlinear))
+    if (eng_onnx_present(p->domain) && strcmp(p->domain, "ai.onnx") != 0 && !(microsoft && qlinear))
         return eng_onnx_fail(&op, ENG_E_UNSUPPORTED,
                              "the operator is of the domain %.60s, which is not supported",
                              p->domain);
-    if (!present(out))
+    if (!eng_onnx_present(out))
         return eng_onnx_fail(&op, ENG_E_DATA, "it has no output");
     op.out = eng_onnx_find(f, out);
     int rc = read_inputs(&op);
@@ -358,10 +239,10 @@ static int is_constant(const Onnx__NodeProto *p)
 static int read_graph(struct eng_onnx *f, const Onnx__GraphProto *p)
 {
     struct eng_onnx_value *last = NULL;
-    int rc = collect_values(f, p);
+    int rc = eng_onnx_name_values(f, p);
     if (rc < 0)
         return rc;
-    count_readers(f, p);
+    eng_onnx_count_readers(f, p);
     if ((rc = load_constants(f, p)) < 0 || (rc = find_input(f, p)) < 0)
         return rc;
     /* Constants first: scales are asked for before their place in the file is reached. */
@@ -380,7 +261,7 @@ static int read_model(struct eng_onnx *f)
     int64_t opset = 0;
     for (size_t i = 0; i < m->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *o = m->opset_import[i];
-        if (!present(o->domain) || strcmp(o->domain, "ai.onnx") == 0)
+        if (!eng_onnx_present(o->domain) || strcmp(o->domain, "ai.onnx") == 0)
             opset = o->version;
     }
     if (!m->graph)
@@ -403,7 +284,7 @@ int eng_import_onnx(struct eng_graph **ret, const void *bytes, size_t len, char 
     rc = eng_graph_create(&f.g);
     if (rc == 0)
         rc = eng_graph_create(&f.scratch);
-    rc = rc < 0 ? no_memory(&f) : read_model(&f);
+    rc = rc < 0 ? eng_onnx_file_no_memory(&f) : read_model(&f);
     eng_graph_destroy(f.scratch);
     eng_onnx_free(f.model, &budget);
     if (rc >= 0)

@@ -1,4 +1,4 @@
-/* What the parts of the ONNX importer share. Internal to import_onnx*.c.
+/* What the parts of the ONNX importer share. Internal to onnx*.c.
  *
  * ONNX counts dimensions as batch, channels, height, width; the graph as batch, height, width,
  * channels. A value therefore has ONNX's dimensions, and up to two graph tensors: PLAIN (dimensions
@@ -13,6 +13,7 @@
 #include "engine/graph/graph.h"
 
 /* Of the generated onnx.pb-c.h. */
+struct Onnx__GraphProto;
 struct Onnx__ModelProto;
 struct Onnx__NodeProto;
 struct Onnx__TensorProto;
@@ -66,14 +67,25 @@ struct eng_onnx_op {
     struct eng_tensor shape; /* rank > 0: of the output, where the operator leaves it open */
 };
 
-/* ---- onnx.c ---- */
+/* ---- onnx_value.c ---- */
 
+/* A name that says something. */
+static inline int eng_onnx_present(const char *name)
+{
+    return name && name[0];
+}
+/* f->values of a graph: its constants, inputs and what its nodes make. */
+int eng_onnx_name_values(struct eng_onnx *f, const struct Onnx__GraphProto *p);
+void eng_onnx_count_readers(struct eng_onnx *f, const struct Onnx__GraphProto *p);
 /* NULL: no such value. */
 struct eng_onnx_value *eng_onnx_find(const struct eng_onnx *f, const char *name);
 /* "node 3 (Conv name): sentence"; returns code. */
 int eng_onnx_fail(const struct eng_onnx_op *op, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int eng_onnx_no_memory(const struct eng_onnx_op *op);
+int eng_onnx_file_no_memory(const struct eng_onnx *f);
+/* The output is the same as value v. */
+int eng_onnx_alias(struct eng_onnx_op *op, const struct eng_onnx_value *v);
 
 /* ---- onnx_data.c ---- */
 
@@ -125,8 +137,6 @@ int eng_onnx_moved(struct eng_onnx_op *op, enum eng_onnx_order order, struct eng
 /* Adds the node: op->n with its first n_in inputs in op->in. Type and quantisation of the output
  * are those of `like`, NULL: real. */
 int eng_onnx_emit(struct eng_onnx_op *op, enum eng_onnx_order order, const struct eng_tensor *like);
-/* The output is the same as value v. */
-int eng_onnx_alias(struct eng_onnx_op *op, const struct eng_onnx_value *v);
 /* Scale and zero point, inputs 1 and 2, of QuantizeLinear and DequantizeLinear. */
 int eng_onnx_quant(const struct eng_onnx_op *op, struct eng_quant *ret, enum eng_type *ret_type);
 

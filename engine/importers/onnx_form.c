@@ -165,22 +165,6 @@ int eng_onnx_emit(struct eng_onnx_op *op, enum eng_onnx_order order, const struc
     return 0;
 }
 
-int eng_onnx_alias(struct eng_onnx_op *op, const struct eng_onnx_value *v)
-{
-    struct eng_onnx_value *out = op->out;
-    if (!v)
-        return eng_onnx_fail(op, ENG_E_DATA, "it lacks an input");
-    out->type = v->type;
-    out->rank = v->rank;
-    memcpy(out->dim, v->dim, sizeof out->dim);
-    out->data = v->data;
-    out->stored = v->stored;
-    out->quant = v->quant;
-    memcpy(out->at, v->at, sizeof out->at);
-    memcpy(out->real, v->real, sizeof out->real);
-    return 0;
-}
-
 /* ---- quantisation ---- */
 
 static int32_t integer(const struct eng_onnx_value *v, size_t k)

@@ -1,4 +1,4 @@
-/* What the parts of the TF.js importer share. Internal to import_tfjs*.c.
+/* What the parts of the TF.js importer share. Internal to tfjs*.c.
  *
  * weights: the manifest's names over the bytes of the shards. net: names of layers or graph nodes
  * in the order in which they can be computed. build: one node of our graph each, used by both
@@ -21,12 +21,12 @@ struct eng_tfj {
     size_t errlen;
 };
 
+/* ---- tfjs_json.c ---- */
+
 /* "layer conv1 (Conv2D): sentence"; returns code. */
 int eng_tfj_fail(const struct eng_tfj *f, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int eng_tfj_no_memory(const struct eng_tfj *f);
-
-/* ---- JSON ---- */
 
 /* Member of an object as a terminated string without NULs; "" if it is none. */
 const char *eng_tfj_string(const json_t *object, const char *key);

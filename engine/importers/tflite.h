@@ -1,4 +1,4 @@
-/* What the parts of the TFLite importer share. Internal to import_tflite*.c. */
+/* What the parts of the TFLite importer share. Internal to tflite*.c. */
 #ifndef ENG_IMPORT_TFLITE_H
 #define ENG_IMPORT_TFLITE_H
 
@@ -15,7 +15,7 @@ struct eng_tfl {
     size_t errlen;
 };
 
-enum { ENG_TFL_MAX_CHOSEN = 1 << 24 };
+enum { ENG_TFL_MAX_CHOSEN = 1 << 24, ENG_TFL_BUILTINS = 153 /* numbers of operators */ };
 
 /* One operator of the file. */
 struct eng_tfl_op {
@@ -36,15 +36,24 @@ struct eng_tfl_build {
     int in[ENG_MAX_INPUTS];
 };
 
+/* ---- tflite_tensor.c ---- */
+
+/* Sentences about the whole file; they return their code. */
+int eng_tfl_broken(struct eng_tfl *f);
+int eng_tfl_no_memory(struct eng_tfl *f);
 /* The graph's tensor for a file tensor, read when first asked for; negative: failure. */
 int eng_tfl_tensor(struct eng_tfl *f, int file_index);
 /* The integers (int32 or int64) of a constant; how many, or a failure. */
 int eng_tfl_integers(struct eng_tfl *f, int file_index, int64_t *ret, int max);
 /* Turns a constant into float in place (from fp16, or quantised). */
 int eng_tfl_to_float(struct eng_tfl *f, struct eng_tensor *t);
+/* ---- tflite_ops.c ---- */
+
 /* Adds what the operator becomes: usually one node, sometimes none, of a SPLIT one for each output.
  */
 int eng_tfl_add(struct eng_tfl *f, const struct eng_tfl_op *op);
+
+/* ---- tflite_build.c ---- */
 
 /* "operator 3 (CONV_2D name): sentence"; returns code. */
 int eng_tfl_fail(const struct eng_tfl_build *b, int code, const char *what);

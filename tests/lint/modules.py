@@ -34,16 +34,8 @@ USES = {module: set(used.split()) for module, used in USES.items()}
 LARGEST_CYCLE = 8
 # Objects of one module that use each other in a circle, and why that is right.
 CYCLES = {
-    "engine/graph": [("arith check shape", "one check of a graph in three files: each operator's shape and arithmetic"
-                                           " are steps of it and report through it")],
     "engine/image": [("probe source source_bmp source_gif source_jpeg source_png source_pnm source_webp",
                       "the table of formats names each format's functions, which report through its errors")],
-    "engine/importers": [
-        ("onnx onnx_channels onnx_conv onnx_data onnx_form onnx_ops onnx_pool onnx_qlinear onnx_shape", "too large"),
-        ("tflite tflite_channels tflite_ops", "operators are read by a table whose helpers read tensors"),
-        ("tfjs tfjs_attr tfjs_build tfjs_graph tfjs_layers tfjs_ops tfjs_order tfjs_weights", "too large"),
-    ],
-    "engine/optimize": [("onnx_write onnx_write_ops", "the frame writes nodes by a table of operators")],
     "engine/plan": [("bands drive_conv drive_gemm drive_misc strips units", "too large"),
                     ("lower lower_conv lower_maps lower_misc pack plan", "too large")],
     "server/repository": [("folder registry", "the registry reads folders, which report into it")],
