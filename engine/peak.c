@@ -52,6 +52,7 @@ static const struct eng_peak_kernel *const i8_rows[] = {
     &peak_i8_c,
 #if defined(__x86_64__)
     &eng_peak_i8_avx2, &eng_peak_i8_avxvnni, &eng_peak_i8_avx512, &eng_peak_i8_avx512vnni,
+    &eng_peak_i8_amx,
 #elif defined(__aarch64__)
     &eng_peak_i8_neon,
     &eng_peak_i8_dotprod,

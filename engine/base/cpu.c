@@ -9,8 +9,11 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe6 };
+enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe6, XCR0_TILES = 0x60000 };
 
 static uint64_t read_xcr0(void)
 {
@@ -22,6 +25,35 @@ static uint64_t read_xcr0(void)
 static uint32_t has(uint32_t word, uint32_t all, uint32_t bits)
 {
     return (word & all) == all ? bits : 0;
+}
+
+/* Tiles are 8 KB that each context switch may have to save, so Linux (5.16 on) hands them out on
+ * request only (its Documentation/arch/x86/xstate.rst); using them without is SIGILL. Asked once: a
+ * process has one answer for all of its life, threads and children inherit it, and a sandbox may
+ * kill who asks later. */
+static int may_use_tiles(void)
+{
+#if defined(__x86_64__) && defined(__linux__)
+    enum { UNKNOWN, NO, YES, ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    static atomic_int eng_tiles_allowed;
+    int known = atomic_load(&eng_tiles_allowed);
+    if (known == UNKNOWN) {
+        known = syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 ? YES : NO;
+        atomic_store(&eng_tiles_allowed, known);
+    }
+    return known == YES;
+#else
+    return 0;
+#endif
+}
+
+/* CPUID 7.0 EDX. */
+static uint32_t amx(uint32_t d, uint64_t xcr0)
+{
+    enum { TILE = 1u << 24, INT8 = 1u << 25, BF16 = 1u << 22 };
+    if (!(d & TILE) || (xcr0 & XCR0_TILES) != XCR0_TILES || !may_use_tiles())
+        return 0;
+    return has(d, INT8, ENG_CPU_AMXINT8) | has(d, BF16, ENG_CPU_AMXBF16);
 }
 
 static uint32_t detect(void)
@@ -51,6 +83,8 @@ static uint32_t detect(void)
         bits |= has(c, bit_AVX512VBMI, ENG_CPU_AVX512VBMI);
         bits |= has(a1, 1u << 5, ENG_CPU_AVX512BF16);
     }
+    if (bits & ENG_CPU_AVX512VNNI && bits & ENG_CPU_AVX512VBMI)
+        bits |= amx(d, xcr0);
     return bits;
 }
 
@@ -87,6 +121,7 @@ enum {
     BITS_AVX2 = ENG_CPU_SSE41 | ENG_CPU_AVX2,
     BITS_AVX512 = BITS_AVX2 | ENG_CPU_AVX512,
     BITS_AVX512VNNI = BITS_AVX512 | ENG_CPU_AVX512VNNI | ENG_CPU_AVX512VBMI,
+    BITS_AMX = BITS_AVX512VNNI | ENG_CPU_AVX512BF16 | ENG_CPU_AMXINT8 | ENG_CPU_AMXBF16,
     BITS_DOTPROD = ENG_CPU_NEON | ENG_CPU_DOTPROD,
     BITS_I8MM = BITS_DOTPROD | ENG_CPU_I8MM,
 };
@@ -104,6 +139,7 @@ static const struct {
     {"avx512", BITS_AVX512, ENG_CPU_AVXVNNI},
     {"avx512vnni", BITS_AVX512VNNI, ENG_CPU_AVXVNNI},
     {"avx512bf16", BITS_AVX512VNNI | ENG_CPU_AVX512BF16, ENG_CPU_AVXVNNI},
+    {"amx", BITS_AMX, ENG_CPU_AVXVNNI},
     {"neon", ENG_CPU_NEON, 0},
     {"dotprod", BITS_DOTPROD, 0},
     {"i8mm", BITS_I8MM, 0},

@@ -6,8 +6,10 @@
  * weights that cancel (u8: w = zw, so that sum x*w and zw * sum x both count them; f32: 0). The
  * reason: 64 bytes of u8 are 4 neighbouring pixels x 16 channels (depthwise by byte permutes), a
  * pixel's 4 channels are one broadcastable word (pointwise), and the panel that a fused depthwise
- * leaves in L1 looks the same as a tensor. Quantised activations are u8 whatever the file says: an
- * i8 tensor is q + 128 with zero point + 128, weights likewise; nothing changes in the sums.
+ * leaves in L1 looks the same as a tensor. But a tile's row is 64 bytes of one pixel: a pointwise
+ * of AMX asks for `together` blocks side by side, and its A-panel is made, never a tensor.
+ * Quantised activations are u8 whatever the file says: an i8 tensor is q + 128 with zero point +
+ * 128, weights likewise; nothing changes in the sums.
  *
  * Arithmetic (u8): acc = sum (x - zx)(w - zw) + bias in int32, exact; then
  *     y = clamp(rint((float)acc * scale[c]) + zy, lo, hi)       rint: half to even, one fp32
@@ -46,8 +48,10 @@ struct eng_pw_u8_weights {
     const float *scale;
 };
 struct eng_pw_u8_args {
-    const uint8_t *a;   /* pixel p, channel block b: a + b * a_stride + p * 16 */
-    size_t a_stride;    /* bytes between channel blocks */
+    const uint8_t *a;   /* pixel p, channel block b, t = together:
+                           a + b / t * a_stride + (p * t + b % t) * 16; lanes behind k_blocks are
+                           there, of any value */
+    size_t a_stride;    /* bytes between (groups of) channel blocks */
     int pixels;         /* rows of the tile, >= 1 */
     int k_blocks;       /* ceil(k / 16) */
     const int32_t *sum; /* [pixels] sum of all k_blocks*16 u8 lanes of the pixel, pad lanes too;
@@ -63,7 +67,9 @@ struct eng_pw_u8_args {
 struct eng_pw_u8_kernel {
     const char *name;
     uint32_t cpu_bits;
-    int mr, nr; /* register tile: pixels x output channels; nr is a multiple of 16 */
+    int mr, nr;   /* register tile: pixels x output channels; nr is a multiple of 16 */
+    int together; /* channel blocks side by side in the A-panel: 1, or 4 */
+    int macs;     /* multiply-adds a cycle, about */
     size_t (*panel_bytes)(int k); /* one packed panel, multiple of 64 */
     void (*pack)(const struct eng_pw_u8_weights *w, void *dst); /* ceil(n / nr) panels */
     int (*needs_sum)(const struct eng_pw_u8_weights *w);
@@ -96,16 +102,17 @@ struct eng_dw_u8_args {
     int stride;        /* 1 or 2 */
     int top, left;     /* padding before; after: what out_h/out_w imply */
     int out_w;
-    int y0, y1;        /* output rows to make */
-    const void *block; /* packed weights of this channel block */
-    uint8_t *out;      /* output row y, pixel x: out + (y - y0) * out_row + x * 16 */
-    size_t out_row;
+    int y0, y1;                /* output rows to make */
+    const void *block;         /* packed weights of this channel block */
+    uint8_t *out;              /* output row y, pixel x: out + (y - y0) * out_row + x * out_pixel */
+    size_t out_row, out_pixel; /* out_pixel: 16, or, if the kernel spreads, 64 */
     uint8_t zx;
     struct eng_requant rq;
 };
 struct eng_dw_u8_kernel {
     const char *name;
     uint32_t cpu_bits;
+    int spreads; /* writes into an A-panel with blocks side by side */
     size_t block_bytes;
     void (*pack)(const struct eng_dw_u8_weights *w, void *dst); /* ceil(channels / 16) blocks */
     void (*run)(const struct eng_dw_u8_args *a);

@@ -18,6 +18,7 @@ extern const struct eng_peak_kernel eng_peak_f32_avx512, eng_peak_i8_avx512;
 extern const struct eng_peak_kernel eng_peak_i8_avxvnni;
 extern const struct eng_peak_kernel eng_peak_i8_avx512vnni;
 extern const struct eng_peak_kernel eng_peak_bf16_avx512bf16;
+extern const struct eng_peak_kernel eng_peak_i8_amx, eng_peak_bf16_amx;
 #elif defined(__aarch64__)
 extern const struct eng_peak_kernel eng_peak_f32_neon, eng_peak_i8_neon;
 extern const struct eng_peak_kernel eng_peak_i8_dotprod, eng_peak_i8_i8mm;

@@ -108,8 +108,9 @@ const struct eng_driver eng_drive_conv3 = {
 /* ---- depthwise ---- */
 
 void eng_dw_rows(const struct eng_dw *dw, const char *in, size_t in_stride, int block, int y0,
-                 int y1, char *out)
+                 int y1, char *out, int together)
 {
+    size_t pixel = (size_t)(together * ENG_BLOCK);
     const void *packed = dw->packed + (size_t)block * dw->block_bytes;
     in += (size_t)block * in_stride;
     if (dw->type == ENG_U8) {
@@ -125,7 +126,8 @@ void eng_dw_rows(const struct eng_dw *dw, const char *in, size_t in_stride, int 
                                              .y1 = y1,
                                              .block = packed,
                                              .out = (uint8_t *)out,
-                                             .out_row = (size_t)dw->out_w * ENG_BLOCK,
+                                             .out_row = (size_t)dw->out_w * pixel,
+                                             .out_pixel = pixel,
                                              .zx = dw->zx,
                                              .rq = dw->rq});
         return;
@@ -165,10 +167,17 @@ void eng_dw_rows(const struct eng_dw *dw, const char *in, size_t in_stride, int 
                                            .hi = dw->hi});
 }
 
-static void dw_bands(const struct eng_call *c, const struct eng_dw *dw, int in, int out, int begin,
-                     int end)
+/* Where row y of block b goes in a map whose blocks would be `stride` bytes apart. */
+static char *dw_out(const struct eng_dw *dw, char *out, size_t stride, int together, int b, int y)
 {
-    size_t row = (size_t)dw->out_w * ENG_BLOCK * eng_type_size(dw->type);
+    size_t lane = ENG_BLOCK * eng_type_size(dw->type), of = (size_t)together;
+    return out + (size_t)(b / together) * of * stride + (size_t)(b % together) * lane +
+           (size_t)y * (size_t)dw->out_w * of * lane;
+}
+
+static void dw_bands(const struct eng_call *c, const struct eng_dw *dw, int in, int out,
+                     int together, int begin, int end)
+{
     for (int u = begin; u < end; u++) {
         int y0, y1, band = eng_band_rows(c, dw->out_h, u, &y0, &y1);
         struct eng_view from = eng_view_of(c, in, 0, band), to = eng_view_of(c, out, 0, band);
@@ -176,21 +185,20 @@ static void dw_bands(const struct eng_call *c, const struct eng_dw *dw, int in, 
             continue;
         for (int b = 0; b < dw->blocks; b++)
             eng_dw_rows(dw, from.at, from.stride, b, y0, y1,
-                        to.at + (size_t)b * to.stride + (size_t)y0 * row);
+                        dw_out(dw, to.at, to.stride, together, b, y0), together);
         eng_band_push(c, out, band, y0, y1);
     }
 }
 
-void eng_dw_units(const struct eng_call *c, const struct eng_dw *dw, int in, int out, int begin,
-                  int end)
+void eng_dw_units(const struct eng_call *c, const struct eng_dw *dw, int in, int out, int together,
+                  int begin, int end)
 {
     const struct eng_split *s = c->split;
     if (s->by_bands) {
-        dw_bands(c, dw, in, out, begin, end);
+        dw_bands(c, dw, in, out, together, begin, end);
         return;
     }
     const struct eng_value *from = eng_value_of(c, in), *to = eng_value_of(c, out);
-    size_t row = (size_t)dw->out_w * ENG_BLOCK * eng_type_size(dw->type);
     for (int u = begin; u < end; u++) {
         int per_image = s->dw_bands * s->block_groups;
         int image = u / per_image, y0 = u % s->dw_bands * s->dw_rows;
@@ -198,7 +206,8 @@ void eng_dw_units(const struct eng_call *c, const struct eng_dw *dw, int in, int
         for (int b = b0; b < b1; b++)
             eng_dw_rows(dw, eng_value_at(c, in, image), from->stride, b, y0,
                         eng_min(y0 + s->dw_rows, dw->out_h),
-                        eng_value_at(c, out, image) + (size_t)b * to->stride + (size_t)y0 * row);
+                        dw_out(dw, eng_value_at(c, out, image), to->stride, together, b, y0),
+                        together);
     }
 }
 
@@ -211,7 +220,7 @@ static void run_dw(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
     (void)member;
-    eng_dw_units(c, c->step->params, c->step->in[0], c->step->out, begin, end);
+    eng_dw_units(c, c->step->params, c->step->in[0], c->step->out, 1, begin, end);
 }
 
 const struct eng_driver eng_drive_dw = {

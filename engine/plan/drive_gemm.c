@@ -15,7 +15,9 @@ enum { AHEAD = 6 }; /* blocks between prefetch and use */
 /* Panels that stay in L2 while the images of a unit pass by. */
 static const size_t CHUNK_BYTES = 128 << 10;
 
-/* An A-panel: pixel p, block b at a + b * stride + p * 16 elements. */
+/* An A-panel: pixel p, block b, t = together, at a + b / t * stride + (p * t + b % t) * 16
+ * elements.
+ */
 struct panel {
     const char *a;
     size_t stride; /* bytes */
@@ -41,10 +43,28 @@ static size_t out_lane_bytes(const struct eng_gemm_params *p)
     return p->pw.out_f32 ? ENG_BLOCK * sizeof(float) : lane_bytes(p);
 }
 
+/* Of the channels that stand together in a pixel of the A-panel. */
+static size_t pixel_bytes(const struct eng_gemm_params *p)
+{
+    return (size_t)p->pw.together * lane_bytes(p);
+}
+
 /* Odd multiples of 64 bytes: blocks of a panel do not fall into one set of the cache. */
 static size_t scratch_stride(const struct eng_gemm_params *p, int pixels)
 {
-    return eng_round_up((size_t)pixels * lane_bytes(p), ENG_ALIGN) | ENG_ALIGN;
+    return eng_round_up((size_t)pixels * pixel_bytes(p), ENG_ALIGN) | ENG_ALIGN;
+}
+
+static size_t scratch_panel(const struct eng_gemm_params *p, int pixels)
+{
+    int groups = eng_ceil_div(p->pw.k_blocks, p->pw.together);
+    return eng_round_up(scratch_stride(p, pixels) * (size_t)groups + ENG_OVERREAD, ENG_ALIGN);
+}
+
+/* Pixel 0 of block b of an A-panel in scratch. */
+static char *block_at(const struct eng_gemm_params *p, char *a, size_t stride, int b)
+{
+    return a + (size_t)(b / p->pw.together) * stride + (size_t)(b % p->pw.together) * lane_bytes(p);
 }
 
 static size_t scratch_out_stride(const struct eng_gemm_params *p, int pixels)
@@ -63,9 +83,8 @@ static size_t scratch_gemm(const struct eng_step *s, int max_batch)
     const struct eng_gemm_params *p = s->params;
     int hw = p->out_h * p->out_w, pixels = eng_cost_panel_pixels(p, max_batch);
     int sums = hw > pixels ? hw : pixels;
-    size_t a = scratch_stride(p, pixels) * (size_t)p->pw.k_blocks + ENG_OVERREAD;
     size_t out = hw == 1 ? scratch_out_stride(p, pixels) * (size_t)p->pw.n_blocks : 0;
-    return sum_bytes(sums) + eng_round_up(a, ENG_ALIGN) + out + ENG_OVERREAD;
+    return sum_bytes(sums) + scratch_panel(p, pixels) + out + ENG_OVERREAD;
 }
 
 static void split_gemm(const struct eng_step *s, int batch, int members, struct eng_split *ret)
@@ -172,15 +191,15 @@ static void fill_dw(const struct eng_gemm_params *p, const char *in, size_t in_s
             prefetch_rows(dw, next, last, last + 1);
             prefetch_lines(dw->packed + (size_t)(b + AHEAD) * dw->block_bytes, dw->block_bytes);
         }
-        eng_dw_rows(dw, in, in_stride, b, y0, y1, a + (size_t)b * stride);
+        eng_dw_rows(dw, in, in_stride, b, y0, y1, block_at(p, a, stride, b), p->pw.together);
     }
 }
 
 /* One row of output pixels under one tap of one channel block. */
 static void gather_row(const struct eng_gemm_params *p, const char *block, int iy, int kx, char *to)
 {
-    size_t lane = lane_bytes(p);
-    for (int ox = 0; ox < p->out_w; ox++, to += lane) {
+    size_t lane = lane_bytes(p), pixel = pixel_bytes(p);
+    for (int ox = 0; ox < p->out_w; ox++, to += pixel) {
         int ix = ox * p->win.sw - p->win.left + kx * p->win.dw;
         if (iy < 0 || iy >= p->in_h || ix < 0 || ix >= p->in_w)
             memset(to, p->zx, lane);
@@ -192,16 +211,30 @@ static void gather_row(const struct eng_gemm_params *p, const char *block, int i
 static void fill_im2col(const struct eng_gemm_params *p, const char *in, size_t in_stride, int y0,
                         int y1, char *a, size_t stride)
 {
-    size_t row = (size_t)p->out_w * lane_bytes(p);
+    size_t row = (size_t)p->out_w * pixel_bytes(p);
     for (int t = 0; t < p->win.kh * p->win.kw; t++) {
         int ky = t / p->win.kw, kx = t % p->win.kw;
         for (int b = 0; b < p->in_blocks; b++) {
-            char *to = a + ((size_t)t * (size_t)p->in_blocks + (size_t)b) * stride;
+            char *to = block_at(p, a, stride, t * p->in_blocks + b);
             for (int y = y0; y < y1; y++)
                 gather_row(p, in + (size_t)b * in_stride,
                            y * p->win.sh - p->win.top + ky * p->win.dh, kx,
                            to + (size_t)(y - y0) * row);
         }
+    }
+}
+
+/* Pixels of a tensor, its blocks side by side; `in`: of block 0. */
+static void fill_together(const struct eng_gemm_params *p, const char *in, size_t in_stride,
+                          int pixels, char *a, size_t stride)
+{
+    enum { LANE = 16 }; /* bytes; together > 1 */
+    size_t pixel = pixel_bytes(p), lane = lane_bytes(p);
+    for (int b = 0; b < p->pw.k_blocks; b++, in += in_stride) {
+        char *to = block_at(p, a, stride, b);
+        for (int i = 0; i < pixels; i++)
+            for (size_t j = 0; j < lane; j += LANE)
+                memcpy(to + (size_t)i * pixel + j, in + (size_t)i * lane + j, LANE);
     }
 }
 
@@ -217,8 +250,11 @@ static void run_made(const struct eng_call *c, const struct unit *u, char *scrat
         struct eng_view to = eng_view_of(c, c->step->out, image, u->band);
         if (p->source == ENG_SOURCE_DW)
             fill_dw(p, from.at, from.stride, y0, y1, made, a.stride, u->q0);
-        else
+        else if (p->source == ENG_SOURCE_IM2COL)
             fill_im2col(p, from.at, from.stride, y0, y1, made, a.stride);
+        else
+            fill_together(p, from.at + (size_t)u->p0 * lane_bytes(p), from.stride, a.pixels, made,
+                          a.stride);
         add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
         run_panels(&p->pw, &a, u->q0, u->q1, to.at + (size_t)u->p0 * out_lane_bytes(p), to.stride);
     }
@@ -234,11 +270,12 @@ static void run_side_by_side(const struct eng_call *c, const struct unit *u, int
     size_t lane = lane_bytes(p), stride = scratch_stride(p, images);
     size_t out_lane = out_lane_bytes(p), out_stride = scratch_out_stride(p, images);
     char *made = scratch + sum_bytes(images);
-    char *out = made + eng_round_up(stride * (size_t)p->pw.k_blocks + ENG_OVERREAD, ENG_ALIGN);
+    char *out = made + scratch_panel(p, images);
     for (int i = 0; i < images; i++) {
         const char *from = eng_value_at(c, in, u->image0 + i);
         for (int b = 0; b < p->pw.k_blocks; b++)
-            memcpy(made + (size_t)b * stride + (size_t)i * lane, from + (size_t)b * lane, lane);
+            memcpy(block_at(p, made, stride, b) + (size_t)i * pixel_bytes(p),
+                   from + (size_t)b * lane, lane);
     }
     struct panel a = {.a = made, .stride = stride, .pixels = images};
     add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
@@ -253,11 +290,13 @@ static void run_side_by_side(const struct eng_call *c, const struct unit *u, int
     }
 }
 
-/* Chunks of panels outside, images inside: weights are read once for all images of the unit. */
+/* Chunks of panels outside, images inside: weights are read once for all images of the unit. The
+ * tensor is a vector, or `mid`, or its blocks stand alone: together * stride is a panel's stride.
+ */
 static void run_direct(const struct eng_call *c, const struct unit *u, int in, char *scratch)
 {
     const struct eng_gemm_params *p = c->step->params;
-    size_t skip = (size_t)u->p0 * lane_bytes(p), skip_out = (size_t)u->p0 * out_lane_bytes(p);
+    size_t skip = (size_t)u->p0 * pixel_bytes(p), skip_out = (size_t)u->p0 * out_lane_bytes(p);
     int step = u->q1 - u->q0;
     if (u->image1 - u->image0 > 1 && p->pw.panel_bytes * (size_t)step > CHUNK_BYTES)
         step = (int)(CHUNK_BYTES / p->pw.panel_bytes);
@@ -266,7 +305,9 @@ static void run_direct(const struct eng_call *c, const struct unit *u, int in, c
         for (int image = u->image0; image < u->image1; image++) {
             struct eng_view from = eng_view_of(c, in, image, u->band);
             struct eng_view to = eng_view_of(c, c->step->out, image, u->band);
-            struct panel a = {.a = from.at + skip, .stride = from.stride, .pixels = u->p1 - u->p0};
+            struct panel a = {.a = from.at + skip,
+                              .stride = from.stride * (size_t)p->pw.together,
+                              .pixels = u->p1 - u->p0};
             add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
             run_panels(&p->pw, &a, q, eng_min(q + step, u->q1), to.at + skip_out, to.stride);
         }
@@ -320,10 +361,10 @@ static void run_bands(const struct eng_call *c, int begin, int end, int member)
         if (y0 == y1)
             continue;
         eng_band_claim(c, c->step->out, band, y0, y1);
-        if (p->source == ENG_SOURCE_DIRECT)
-            run_direct(c, &u, c->step->in[0], scratch);
-        else
+        if (eng_gemm_is_made(p))
             run_made(c, &u, scratch);
+        else
+            run_direct(c, &u, c->step->in[0], scratch);
         eng_band_push(c, c->step->out, band, y0, y1);
     }
 }
@@ -333,11 +374,11 @@ static void run_first(void *arg, int begin, int end, int member)
     const struct eng_call *c = arg;
     const struct eng_gemm_params *p = c->step->params;
     if (c->split->two_phase)
-        eng_dw_units(c, &p->dw, c->step->in[0], c->step->mid, begin, end);
+        eng_dw_units(c, &p->dw, c->step->in[0], c->step->mid, p->pw.together, begin, end);
     else if (c->split->by_bands)
         run_bands(c, begin, end, member);
     else
-        run_units(c, begin, end, member, p->source == ENG_SOURCE_DIRECT, c->step->in[0]);
+        run_units(c, begin, end, member, !eng_gemm_is_made(p), c->step->in[0]);
 }
 
 static void run_second(void *arg, int begin, int end, int member)

@@ -164,7 +164,7 @@ static const char *dw_name(const struct eng_dw *dw)
 static int lower_fused(struct eng_lower *l, int i, const struct eng_dw *dw, int in)
 {
     const struct eng_node *n = &l->g->nodes[i], *next = follower(l, n);
-    if (!next)
+    if (!next || (dw->u8 && !dw->u8->spreads && l->p->kernels.pw_u8->together > 1))
         return 0;
     struct eng_gemm_params *gp = eng_lower_alloc(l, sizeof *gp);
     if (!gp)
@@ -172,6 +172,7 @@ static int lower_fused(struct eng_lower *l, int i, const struct eng_dw *dw, int 
     int rc = eng_pack_gemm(l, next, 1, dw->channels, &gp->pw);
     if (rc <= 0)
         return rc;
+    int panel_channels = gp->pw.together * ENG_BLOCK;
     gp->source = ENG_SOURCE_DW;
     gp->dw = *dw;
     gp->in_h = gp->out_h = dw->out_h;
@@ -181,7 +182,8 @@ static int lower_fused(struct eng_lower *l, int i, const struct eng_dw *dw, int 
     s.node2 = l->reader[n->out];
     s.kernel = dw_name(dw);
     s.kernel2 = pw_name(&gp->pw);
-    s.mid = eng_lower_make_c16(l, dw->type, dw->out_h, dw->out_w, dw->channels);
+    s.mid = eng_lower_make_c16(l, dw->type, dw->out_h, dw->out_w,
+                               eng_ceil_div(dw->channels, panel_channels) * panel_channels);
     s.out = s.mid < 0 ? s.mid : eng_lower_make(l, next->out, ENG_REP_C16);
     rc = s.out < 0 ? s.out : eng_lower_step(l, &s, &in, 1);
     if (rc < 0)

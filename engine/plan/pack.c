@@ -70,6 +70,8 @@ static uint8_t quantum(const struct eng_tensor *w, size_t i)
 
 static void pw_shape(struct eng_pw *pw, int k, int n, int mr, int nr, size_t panel_bytes)
 {
+    pw->together = 1;
+    pw->macs = pw->type == ENG_BF16 ? 64 : 32;
     pw->k = k;
     pw->n = n;
     pw->mr = mr;
@@ -114,6 +116,8 @@ static int pack_gemm_u8(struct eng_lower *l, const struct eng_node *n, int taps,
                                       .bias = c.bias,
                                       .scale = c.scale};
     pw_shape(pw, k, outputs, kernel->mr, kernel->nr, kernel->panel_bytes(k));
+    pw->together = kernel->together;
+    pw->macs = kernel->macs;
     pw->u8 = kernel;
     pw->sum = l->p->kernels.sum_u8;
     pw->needs_sum = kernel->needs_sum(&canon);

@@ -218,8 +218,9 @@ const char *eng_plan_isa(const struct eng_plan *p)
     uint32_t level = 0;
     const char *name = eng_cpu_name(0);
     /* The lowest level whose bits contain all that the kernels ask for. */
-    static const char *const names[] = {"sse41",      "avx2", "avxvnni", "avx512", "avx512vnni",
-                                        "avx512bf16", "neon", "dotprod", "i8mm",   "bf16"};
+    static const char *const names[] = {"sse41",      "avx2",       "avxvnni", "avx512",
+                                        "avx512vnni", "avx512bf16", "amx",     "neon",
+                                        "dotprod",    "i8mm",       "bf16"};
     for (size_t i = 0; bits && i < sizeof names / sizeof *names; i++)
         if (eng_cpu_parse(&level, names[i]) == 0 && (bits & ~level) == 0)
             return names[i];

@@ -219,7 +219,9 @@ struct eng_pw {
     enum eng_type type; /* ENG_U8, ENG_F32 or ENG_BF16: of the A-panel */
     int out_f32;        /* bf16: the sums leave as they are */
     int k, n, k_blocks, n_blocks, n_panels, mr, nr;
-    int taps; /* spw: input channels of the fullest panel, in place of k */
+    int together; /* channel blocks side by side in a pixel of the A-panel (kernel.h) */
+    int macs;     /* multiply-adds a cycle, about */
+    int taps;     /* spw: input channels of the fullest panel, in place of k */
     size_t panel_bytes;
     int needs_sum;
     const char *packed;
@@ -260,6 +262,12 @@ struct eng_gemm_params {
     uint8_t zx;
     int out_h, out_w;
 };
+/* The A-panel is made in scratch. A tensor is one where no blocks stand together, and so is a
+ * vector always. */
+static inline int eng_gemm_is_made(const struct eng_gemm_params *p)
+{
+    return p->source != ENG_SOURCE_DIRECT || (p->pw.together > 1 && p->out_h * p->out_w > 1);
+}
 struct eng_conv3_params {
     enum eng_type type;
     int in_h, in_w, out_h, out_w, stride, top, left, n_blocks;

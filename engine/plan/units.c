@@ -80,12 +80,7 @@ void eng_cost_dw(const struct eng_dw *dw, int batch, int members, struct eng_spl
 
 /* ---- gemm ---- */
 
-/* Multiply-adds a cycle of the pointwise kernel, and cycles per 16-channel pixel of depthwise. */
-static double gemm_rate(const struct eng_pw *pw)
-{
-    return pw->type == ENG_U8 ? 128 : pw->type == ENG_BF16 ? 64 : 32;
-}
-
+/* Cycles per 16-channel pixel of depthwise. */
 static double dw_pixel(const struct eng_gemm_params *p)
 {
     return p->pw.type == ENG_U8 ? 3 : 10;
@@ -107,7 +102,7 @@ static double pw_cycles(const struct eng_gemm_params *p, int pixels, int panels,
     double macs = rounded * taps * pw->nr * panels;
     double stores = rounded * panels * (pw->nr / ENG_BLOCK) * 3;
     double a_bytes = (double)pixels * k * (double)element(p);
-    double cycles = (macs / gemm_rate(pw) + stores) * images;
+    double cycles = (macs / pw->macs + stores) * images;
     if (weights > L1_WEIGHTS)
         cycles += weights / (weights > L2_WEIGHTS ? 20 : 64);
     /* int8 tiles load so little for what they multiply that L2 keeps up. */
@@ -122,7 +117,7 @@ static double fill_cycles(const struct eng_gemm_params *p, int pixels)
     if (p->source == ENG_SOURCE_DW)
         return (double)pixels * p->dw.blocks * dw_pixel(p) +
                (double)p->out_w * p->dw.blocks * DW_COLUMN;
-    if (p->source == ENG_SOURCE_IM2COL)
+    if (eng_gemm_is_made(p))
         return (double)pixels * p->pw.k_blocks * (double)element(p) * 2;
     return 0;
 }
@@ -132,9 +127,10 @@ int eng_cost_panel_pixels(const struct eng_gemm_params *p, int max_batch)
     int map = p->out_h * p->out_w;
     if (map == 1)
         return p->source == ENG_SOURCE_IM2COL ? 1 : max_batch;
-    if (p->source == ENG_SOURCE_DIRECT)
+    if (!eng_gemm_is_made(p))
         return 1; /* the tensor is the panel */
-    size_t row = (size_t)p->out_w * (size_t)p->pw.k_blocks * ENG_BLOCK * element(p);
+    int blocks = eng_ceil_div(p->pw.k_blocks, p->pw.together) * p->pw.together;
+    size_t row = (size_t)p->out_w * (size_t)blocks * ENG_BLOCK * element(p);
     size_t rows = SCRATCH_PANEL / row;
     rows = rows < 1 ? 1 : rows > (size_t)p->out_h ? (size_t)p->out_h : rows;
     return (int)rows * p->out_w;
@@ -239,10 +235,10 @@ int eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, int c
                   struct eng_split *ret)
 {
     struct best best = {0};
-    if (p->source == ENG_SOURCE_DIRECT)
-        rate_direct(p, batch, members, 0, &best);
-    else
+    if (eng_gemm_is_made(p))
         rate_made(p, batch, members, &best);
+    else
+        rate_direct(p, batch, members, 0, &best);
     if (p->source == ENG_SOURCE_DW) {
         eng_cost_dw(&p->dw, batch, members, &best.base);
         double dw = fill_cycles(p, p->out_h * p->out_w) * batch / members + BARRIER;
@@ -266,7 +262,7 @@ void eng_cost_bands(const struct eng_step *s, int h, int n, int into_one, struct
             *ret = best.split[0];
             ret->by_bands = 1;
             ret->two_phase = 1;
-        } else if (p->source == ENG_SOURCE_DW) {
+        } else if (eng_gemm_is_made(p)) {
             most = eng_cost_panel_pixels(p, 1) / p->out_w;
         }
     }
@@ -282,7 +278,7 @@ void eng_cost_strip(const struct eng_step *s, int rows, struct eng_split *ret)
     *ret = (struct eng_split){.by_bands = 1, .bands = 1, .images = 1, .dw_bands = 1};
     if (s->driver == &eng_drive_gemm) {
         const struct eng_gemm_params *p = s->params;
-        if (p->source == ENG_SOURCE_DW)
+        if (eng_gemm_is_made(p))
             most = eng_cost_panel_pixels(p, 1) / p->out_w;
     }
     ret->dw_bands = rows > 0 ? eng_ceil_div(rows, most) : 1;

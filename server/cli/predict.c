@@ -1,7 +1,8 @@
 /* Multiply-adds, with channels rounded up to the blocks of 16 that are computed, at a share of the
  * peak for each kind of layer; plus a price for every block that is stored, for weights that do not
  * stay in cache, and for a step. The shares were fitted once to MobileNet V1 1.0/224 on a Zen 5
- * core (docs/PERFORMANCE.md); what carries over to another network and machine is the peak. */
+ * core, those of AMX on a Sapphire Rapids one (docs/PERFORMANCE.md); what carries over to another
+ * network and machine is the peak. */
 #include "server/cli/predict.h"
 
 #include "engine/peak.h"
@@ -14,16 +15,18 @@ static const double SLICE_SECONDS = 0.01;
 static const double STEP_CYCLES = 250, WEIGHT_BYTES_A_CYCLE = 10, STRICT_CYCLES = 30;
 
 static const struct rates {
-    const char *precision;
-    double macs_a_cycle;          /* at the peak, with 512-bit vectors */
+    const char *precision, *isa;  /* of kernels at that level alone; NULL: of any */
+    double macs_a_cycle;          /* at the peak, with 512-bit vectors or tiles */
     double gemm, depthwise, conv; /* shares of the peak */
     double store;                 /* cycles a block of outputs */
     int bytes;                    /* of a weight */
 } rates[] = {
-    {"int8", 128, 0.86, 0.375, 0.66, 1.5, 1},
-    {"uint8", 128, 0.86, 0.375, 0.66, 1.5, 1},
-    {"bf16", 64, 0.9, 0.3, 0.28, 2, 2},
-    {"fp32", 32, 0.93, 0.45, 0.85, 4, 4},
+    {"int8", "amx", 1024, 0.75, 0.047, 0.083, 3, 1},
+    {"uint8", "amx", 1024, 0.75, 0.047, 0.083, 3, 1},
+    {"int8", NULL, 128, 0.86, 0.375, 0.66, 1.5, 1},
+    {"uint8", NULL, 128, 0.86, 0.375, 0.66, 1.5, 1},
+    {"bf16", NULL, 64, 0.9, 0.3, 0.28, 2, 2},
+    {"fp32", NULL, 32, 0.93, 0.45, 0.85, 4, 4},
 };
 enum { N_RATES = sizeof(rates) / sizeof(rates[0]) };
 
@@ -32,15 +35,17 @@ void srv_predict_init(struct srv_predict *p, const struct eng_model *m, uint32_t
 {
     const struct eng_model_info *info = eng_model_info(m);
     *p = (struct srv_predict){.peak = peak, .arithmetic = N_RATES - 1};
-    for (int i = 0; i < N_RATES; i++)
-        if (strcmp(info->precision, rates[i].precision) == 0)
+    for (int i = N_RATES - 1; i >= 0; i--)
+        if (strcmp(info->precision, rates[i].precision) == 0 &&
+            (!rates[i].isa || strcmp(info->isa, rates[i].isa) == 0))
             p->arithmetic = i;
     for (int i = 0; i < SLICES && peak <= 0; i++) {
         double ops = eng_peak_measure(srv_precision(rates[p->arithmetic].precision), cpu_bits, NULL,
                                       SLICE_SECONDS, NULL);
         p->peak = ops > p->peak ? ops : p->peak;
     }
-    double width = strstr(info->isa, "avx512") ? 1 : strstr(info->isa, "avx") ? 0.5 : 0.25;
+    int wide = strstr(info->isa, "avx512") || strcmp(info->isa, "amx") == 0;
+    double width = wide ? 1 : strstr(info->isa, "avx") ? 0.5 : 0.25;
     p->clock = p->peak / 2 / (rates[p->arithmetic].macs_a_cycle * width);
 }
 

@@ -150,7 +150,7 @@ static void fill_bytes(uint8_t *p, size_t n, int from, int range)
 
 static void job_make(struct job *j, const struct shape *s, const void *kernel, size_t element)
 {
-    size_t maps = (size_t)(s->hw * s->hw), c = (size_t)(s->c + 15) / 16 * 16;
+    size_t maps = (size_t)(s->hw * s->hw), c = (size_t)(s->c + 63) / 64 * 64;
     size_t n = (size_t)(s->n + 15) / 16 * 16, taps = s->c == 3 ? 27 : s->c > 9 ? (size_t)s->c : 9;
     *j = (struct job){.s = s, .kernel = kernel, .out_hw = (s->hw + s->stride - 1) / s->stride};
     j->in = fresh(maps * c * element, 0);
@@ -203,7 +203,7 @@ static void run_pw_u8(struct job *j)
     const struct eng_pw_u8_kernel *k = j->kernel;
     size_t pixels = (size_t)(j->s->hw * j->s->hw);
     struct eng_pw_u8_args a = {.a = (uint8_t *)j->in,
-                               .a_stride = pixels * 16,
+                               .a_stride = pixels * 16 * (size_t)k->together,
                                .pixels = (int)pixels,
                                .k_blocks = (j->s->c + 15) / 16,
                                .panels = j->packed,
@@ -236,6 +236,7 @@ static void run_dw_u8(struct job *j)
                                .out_w = j->out_hw,
                                .y1 = j->out_hw,
                                .out_row = out_hw * 16,
+                               .out_pixel = 16,
                                .zx = 3,
                                .rq = requant};
     for (size_t b = 0; b < (size_t)(j->s->c + 15) / 16; b++) {

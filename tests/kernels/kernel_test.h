@@ -3,7 +3,8 @@
  *
  * A row whose bits the CPU lacks is skipped and counted; no row run at all is a failure. The seed
  * is printed; KERNEL_TEST_SEED repeats a run, KERNEL_TEST_CPU (a name of eng_cpu_parse) lowers the
- * bits. */
+ * bits. Built with ENG_AMX_EMULATED, a program runs the AMX rows, whose instructions are then C,
+ * and no others that ask for bits. */
 #ifndef TESTS_KERNEL_TEST_H
 #define TESTS_KERNEL_TEST_H
 
@@ -117,7 +118,13 @@ static inline int kt_main(const char *group, const struct kt_row *rows, size_t n
     uint64_t first = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL) * 1000003u;
     kt_state = first | 1;
     printf("# seed %llu\n", (unsigned long long)(first | 1));
+#ifdef ENG_AMX_EMULATED
+    kt_bits = ENG_CPU_AMXINT8 | ENG_CPU_AMXBF16;
+    printf("# AMX emulated in C\n");
+#else
     kt_bits = eng_cpu_detect();
+    printf("# native, %s\n", eng_cpu_name(kt_bits));
+#endif
     uint32_t mask = 0;
     if (cpu && eng_cpu_parse(&mask, cpu) < 0) {
         fprintf(stderr, "KERNEL_TEST_CPU: no such level: %s\n", cpu);

@@ -2,108 +2,7 @@
  *
  * Sizes go through everything around a tile; values are random or the worst there are; buffers end
  * (or begin) at a guard page; what lies around an output must stay as it was. */
-#include <math.h>
-
-#include "tests/kernels/kernel_test.h"
-
-enum { OVER = ENG_OVERREAD };
-
-/* ---- values ---- */
-
-static void fill_u8(uint8_t *p, size_t n, int style)
-{
-    for (size_t i = 0; i < n; i++)
-        p[i] = style == 0   ? (uint8_t)kt_rand()
-               : style == 1 ? 255
-               : style == 2 ? (kt_rand() & 1 ? 255 : 0)
-               : style == 3 ? (uint8_t)kt_range(124, 132)
-                            : 0;
-}
-
-static int draw_zero_point(void)
-{
-    static const int known[] = {0, 1, 127, 128, 129, 255};
-    return kt_rand() & 1 ? known[kt_rand() % 6] : kt_range(0, 255);
-}
-
-/* From products that vanish, over halves that tie, to products past any int. */
-static void fill_scale(float *s, int n, int taps)
-{
-    int style = kt_range(0, 5);
-    for (int i = 0; i < n; i++)
-        s[i] = style == 0   ? 0.5f
-               : style == 1 ? 1e9f * kt_unit()
-               : style == 2 ? 0x1p-9f
-                            : kt_unit() * 0.02f / sqrtf((float)taps);
-}
-
-static void fill_bias(int32_t *b, int n)
-{
-    int wide = kt_rand() % 4 == 0;
-    for (int i = 0; i < n; i++)
-        b[i] = wide ? kt_range(-1000000000, 1000000000) : kt_range(-20000, 20000);
-}
-
-static struct eng_requant draw_requant(void)
-{
-    struct eng_requant rq = {.zero_point = draw_zero_point(), .lo = 0, .hi = 255};
-    int style = kt_range(0, 3);
-    if (style == 3)
-        rq.zero_point = 0;
-    if (style == 1)
-        rq.lo = (uint8_t)rq.zero_point;
-    if (style == 2) {
-        rq.lo = (uint8_t)kt_range(0, 200);
-        rq.hi = (uint8_t)kt_range(rq.lo, 255);
-    }
-    return rq;
-}
-
-static uint8_t expected(int64_t acc, float scale, const struct eng_requant *rq)
-{
-    volatile float product = (float)(int32_t)acc * scale;
-    double y = nearbyint((double)product) + rq->zero_point;
-    return (uint8_t)(y < rq->lo ? rq->lo : y > rq->hi ? rq->hi : y);
-}
-
-/* Canonical weights of any of the three convolutions: [n][taps], or [taps][n] for depthwise. */
-struct weights {
-    uint8_t *w;
-    int32_t *zw, *bias;
-    float *scale;
-    int zx;
-};
-
-static struct weights draw_weights(int n, int taps)
-{
-    struct weights w = {.w = malloc((size_t)(n * taps)),
-                        .zw = malloc((size_t)n * 4),
-                        .bias = malloc((size_t)n * 4),
-                        .scale = malloc((size_t)n * 4),
-                        .zx = draw_zero_point()};
-    assert_true(w.w && w.zw && w.bias && w.scale);
-    int style = kt_range(0, 4), zw = draw_zero_point();
-    fill_u8(w.w, (size_t)(n * taps), style == 1 ? 2 : style == 2 ? 1 : 0);
-    for (int i = 0; i < n; i++)
-        w.zw[i] = style >= 3 ? 128 : kt_rand() & 1 ? zw : draw_zero_point();
-    if (style == 4)
-        kt_spoil_some(w.w, n * taps, w.zw, n);
-    fill_bias(w.bias, n);
-    fill_scale(w.scale, n, taps);
-    if (kt_rand() % 4 == 0) {
-        free(w.bias);
-        w.bias = NULL;
-    }
-    return w;
-}
-
-static void free_weights(struct weights *w)
-{
-    free(w->w);
-    free(w->zw);
-    free(w->bias);
-    free(w->scale);
-}
+#include "tests/kernels/u8_values.h"
 
 /* ---- pointwise ---- */
 
@@ -113,21 +12,30 @@ struct pw_case {
     int zw;
     struct eng_requant rq;
     struct kt_buf in, out, packed, sum;
+    int together;
     size_t in_stride, out_stride;
 };
 
+/* Input k of a pixel. */
+static uint8_t pw_in(const struct pw_case *c, int p, int k)
+{
+    int b = k / 16, t = c->together;
+    return c->in.at[(size_t)(b / t) * c->in_stride + (size_t)((p * t + b % t) * 16 + k % 16)];
+}
+
 static void pw_fill(struct pw_case *c)
 {
-    int kb = (c->k + 15) / 16;
-    c->in_stride = (size_t)(c->pixels + kt_range(0, 2)) * 16;
-    size_t bytes = (size_t)(kb - 1) * c->in_stride + (size_t)c->pixels * 16;
+    int kb = (c->k + 15) / 16, groups = (kb + c->together - 1) / c->together;
+    size_t pixel = (size_t)c->together * 16;
+    c->in_stride = (size_t)(c->pixels + kt_range(0, 2)) * pixel;
+    size_t bytes = (size_t)(groups - 1) * c->in_stride + (size_t)c->pixels * pixel;
     kt_alloc(&c->in, bytes, OVER, 16);
     fill_u8(c->in.at, bytes, kt_range(0, 3));
     int32_t *sum = kt_alloc(&c->sum, (size_t)c->pixels * 4, 0, 4);
     for (int p = 0; p < c->pixels; p++) {
         sum[p] = 0;
         for (int i = 0; i < kb * 16; i++)
-            sum[p] += c->in.at[(size_t)(i / 16) * c->in_stride + (size_t)(p * 16 + i % 16)];
+            sum[p] += pw_in(c, p, i);
     }
     c->out_stride = (size_t)(c->pixels + kt_range(0, 2)) * 16;
     kt_alloc(&c->out, (size_t)((c->n + 15) / 16 - 1) * c->out_stride + (size_t)c->pixels * 16, 0,
@@ -148,11 +56,7 @@ static void pw_expect(const struct pw_case *c, uint8_t *image)
             }
             int64_t acc = c->w.bias ? c->w.bias[n] : 0;
             for (int k = 0; k < c->k; k++)
-                acc +=
-                    (int64_t)(c->in
-                                  .at[(size_t)(k / 16) * c->in_stride + (size_t)(p * 16 + k % 16)] -
-                              c->w.zx) *
-                    (c->w.w[n * c->k + k] - c->zw);
+                acc += (int64_t)(pw_in(c, p, k) - c->w.zx) * (c->w.w[n * c->k + k] - c->zw);
             image[at] = expected(acc, c->w.scale[n], &c->rq);
         }
 }
@@ -161,6 +65,7 @@ static void pw_case(const struct eng_pw_u8_kernel *kern, int pixels, int k, int 
 {
     struct pw_case c = {.pixels = pixels, .k = k, .n = n, .w = draw_weights(n, k)};
     c.zw = c.w.zw[0];
+    c.together = kern->together;
     c.rq = draw_requant();
     pw_fill(&c);
     struct eng_pw_u8_weights w = {
@@ -331,17 +236,19 @@ static int tap_inside(const struct area *a, int y, int x, int t, int *iy, int *i
     return *iy >= 0 && *iy < a->in_h && *ix >= 0 && *ix < a->in_w;
 }
 
-/* Compares `out` with `want` ([out row][x][16] at out_row) and its surroundings with 0xA5. */
+/* Compares `out` (rows out_row, pixels out_pixel apart) with `want` ([out row][x][16]) and its
+ * surroundings with 0xA5. */
 static void dw_compare(const char *name, const struct kt_buf *out, const uint8_t *want,
-                       const struct area *a, size_t out_row, int lanes)
+                       const struct area *a, size_t out_row, int out_pixel, int lanes)
 {
     for (size_t i = 0; i < out->body_bytes; i++) {
         ptrdiff_t off = (out->body + i) - out->at;
         ptrdiff_t row = off / (ptrdiff_t)out_row, col = off % (ptrdiff_t)out_row;
-        int in_rows = off >= 0 && row < a->y1 - a->y0 && col < a->out_w * 16;
-        if (in_rows && col % 16 >= lanes)
+        ptrdiff_t x = col / out_pixel, lane = col % out_pixel;
+        int in_rows = off >= 0 && row < a->y1 - a->y0 && x < a->out_w && lane < 16;
+        if (in_rows && lane >= lanes)
             continue;
-        uint8_t w = in_rows ? want[row * a->out_w * 16 + col] : 0xA5;
+        uint8_t w = in_rows ? want[(row * a->out_w + x) * 16 + lane] : 0xA5;
         if (out->body[i] != w)
             fail_msg("%s differs at row %td byte %td: %d for %d (in %dx%d stride %d pad %d %d %d "
                      "%d, rows %d..%d)",
@@ -356,7 +263,7 @@ struct dw_case {
     struct weights w;
     struct eng_requant rq;
     struct kt_buf in, out, packed;
-    size_t in_row, out_row;
+    size_t in_row, out_row, out_pixel;
     int first, last; /* rows of the image that stand in the buffer */
 };
 
@@ -386,11 +293,12 @@ static void dw_fill(struct dw_case *c)
     c->first = c->first < 0 ? 0 : c->first >= a->in_h ? a->in_h - 1 : c->first;
     c->last = c->last >= a->in_h ? a->in_h - 1 : c->last < c->first ? c->first : c->last;
     c->in_row = (size_t)(a->in_w + kt_range(0, 2)) * 16;
-    c->out_row = (size_t)(a->out_w + kt_range(0, 2)) * 16;
+    c->out_row = (size_t)(a->out_w + kt_range(0, 2)) * c->out_pixel;
     size_t bytes = (size_t)(c->last - c->first) * c->in_row + (size_t)a->in_w * 16;
     kt_alloc(&c->in, bytes, OVER, 16);
     fill_u8(c->in.at, bytes, kt_range(0, 3));
-    kt_alloc(&c->out, (size_t)(a->y1 - a->y0 - 1) * c->out_row + (size_t)a->out_w * 16, 0, 16);
+    size_t row = (size_t)(a->out_w - 1) * c->out_pixel + 16;
+    kt_alloc(&c->out, (size_t)(a->y1 - a->y0 - 1) * c->out_row + row, 0, 16);
 }
 
 static void dw_case(const struct eng_dw_u8_kernel *kern, struct area a)
@@ -401,6 +309,7 @@ static void dw_case(const struct eng_dw_u8_kernel *kern, struct area a)
     c.lanes = c.channels - c.block * 16 < 16 ? c.channels - c.block * 16 : 16;
     c.w = draw_weights(c.channels, 9);
     c.rq = draw_requant();
+    c.out_pixel = kern->spreads && kt_rand() % 2 ? 64 : 16;
     dw_fill(&c);
     struct eng_dw_u8_weights w = {.channels = c.channels,
                                   .w = c.w.w,
@@ -424,13 +333,14 @@ static void dw_case(const struct eng_dw_u8_kernel *kern, struct area a)
         .block = c.packed.at + (size_t)c.block * kern->block_bytes,
         .out = c.out.at,
         .out_row = c.out_row,
+        .out_pixel = c.out_pixel,
         .zx = (uint8_t)c.w.zx,
         .rq = c.rq};
     kern->run(&args);
     uint8_t *want = calloc((size_t)(a.y1 - a.y0) * (size_t)a.out_w, 16);
     assert_non_null(want);
     dw_want(&c, want);
-    dw_compare(kern->name, &c.out, want, &a, c.out_row, c.lanes);
+    dw_compare(kern->name, &c.out, want, &a, c.out_row, (int)c.out_pixel, c.lanes);
     free(want);
     free_weights(&c.w);
     kt_free(&c.in);
@@ -489,7 +399,7 @@ static void conv3_compare(const char *name, struct conv3_case *c, size_t out_row
         uint8_t *end = c->out.body + c->out.body_bytes;
         one.body_bytes = (size_t)((b == blocks - 1 ? end : one.at + stride) - one.body);
         conv3_want(c, b, want);
-        dw_compare(name, &one, want, &c->a, out_row, c->n - b * 16 < 16 ? c->n - b * 16 : 16);
+        dw_compare(name, &one, want, &c->a, out_row, 16, c->n - b * 16 < 16 ? c->n - b * 16 : 16);
     }
     free(want);
 }
@@ -548,9 +458,9 @@ static void check_conv3_u8(const void *kernel)
 /* Every row of the list, of any op, is what dispatch takes at some level. */
 static void check_picked(const void *unused)
 {
-    static const char *const level[] = {"c",       "sse41",      "avx2",       "avxvnni",
-                                        "avx512",  "avx512vnni", "avx512bf16", "neon",
-                                        "dotprod", "i8mm",       "bf16",       "native"};
+    static const char *const level[] = {"c",          "sse41",      "avx2",  "avxvnni", "avx512",
+                                        "avx512vnni", "avx512bf16", "amx",   "neon",    "dotprod",
+                                        "i8mm",       "bf16",       "native"};
     (void)unused;
 #define KERNEL(op, isa, bits)                                                                      \
     {                                                                                              \

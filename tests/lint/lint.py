@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import tree  # noqa: E402
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-MUTABLE_GLOBALS = {"srv_log_level"}
+MUTABLE_GLOBALS = {"srv_log_level", "eng_tiles_allowed"}
 PKGS = ("libuv libmicrohttpd libnghttp2 libprotobuf-c jansson spng libwebp gnutls inih zlib "
         "libturbojpeg cmocka").split()
 

@@ -55,7 +55,7 @@ def globals_(build, allowed):
 def compiler(path):
     """The command for a header: one of an ISA's folder gets the flags of that ISA, and on another
     machine its cross compiler, or None where that is missing."""
-    isa = re.match(r"engine/kernels/(?:x86|avx|sse|neon|dotprod|sve)", path)
+    isa = re.match(r"engine/kernels/(?:x86|avx|amx|sse|neon|dotprod|sve)", path)
     if not isa:
         return ["cc"]
     arm = isa.group(0).rsplit("/", 1)[1] in ("neon", "dotprod", "sve")

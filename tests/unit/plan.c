@@ -16,6 +16,17 @@
 #include "engine/plan/bands.h"
 #include "tests/unit/tiny_graph.h"
 
+/* What the fast plans may use. The tiles of a program built with ENG_AMX_EMULATED are C, which runs
+ * anywhere; nothing else may ask for more than C beside them. */
+static uint32_t test_bits(void)
+{
+#ifdef ENG_AMX_EMULATED
+    return ENG_CPU_C | ENG_CPU_AMXINT8 | ENG_CPU_AMXBF16;
+#else
+    return eng_cpu_detect();
+#endif
+}
+
 enum { MAX_BATCH = 5, MAX_THREADS = 4 };
 #ifdef __SANITIZE_THREAD__
 enum { RACES = 1 }; /* are looked for: what runs on one thread has none */
@@ -23,10 +34,14 @@ enum { RACES = 1 }; /* are looked for: what runs on one thread has none */
 enum { RACES = 0 };
 #endif
 
-/* An instrumented build: a part of the cases. */
+/* An instrumented build, or emulated tiles: a part of the cases. */
 static int is_quick(void)
 {
+#ifdef ENG_AMX_EMULATED
+    return 1;
+#else
     return getenv("MOBILENETD_QUICK") != NULL;
+#endif
 }
 
 static unsigned some_of(unsigned all)
@@ -122,7 +137,7 @@ static void check_graph(const struct eng_graph *g, unsigned seed)
     struct world ref, fast[2];
     open_world(&ref, g, 1, 0);
     open_world(&fast[0], g, 0, 0);
-    open_world(&fast[1], g, 0, eng_cpu_detect());
+    open_world(&fast[1], g, 0, test_bits());
     run_images(&ref, 0, MAX_BATCH, NULL);
     for (int k = 0; k < 2; k++) {
         run_images(&fast[k], 0, MAX_BATCH, NULL);
@@ -248,7 +263,7 @@ static void f32_is_close_to_reference(void **state)
 static void bf16_is_near_reference(void **state)
 {
     (void)state;
-    const uint32_t bits[] = {ENG_CPU_C, eng_cpu_detect()};
+    const uint32_t bits[] = {ENG_CPU_C, test_bits()};
     for (unsigned seed = 1; seed <= some_of(150); seed++) {
         struct tiny t;
         struct world ref;
@@ -402,8 +417,7 @@ static void same_bits_everywhere(void **state)
         struct world w;
         unsigned char *want[MAX_BATCH];
         small_net(&t, types[k]);
-        open_plan(&w, t.g,
-                  &(struct eng_plan_options){.cpu_bits = eng_cpu_detect(), .bf16 = k == 3});
+        open_plan(&w, t.g, &(struct eng_plan_options){.cpu_bits = test_bits(), .bf16 = k == 3});
         size_t bytes = output_bytes(t.g);
         for (int i = 0; i < MAX_BATCH; i++) { /* each image alone, in slot 0 */
             run_images(&w, i, 1, NULL);
@@ -446,7 +460,7 @@ static void bands_change_no_bit(void **state)
         struct tiny t;
         struct world alone;
         char err[256];
-        struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .bf16 = seed % 4 == 3};
+        struct eng_plan_options opts = {.cpu_bits = test_bits(), .bf16 = seed % 4 == 3};
         random_graph(&t, types[seed % 4], seed);
         open_plan(&alone, t.g, &opts);
         run_images(&alone, 0, 1, NULL);
@@ -499,7 +513,7 @@ static void strips_change_no_bit(void **state)
         struct tiny t;
         struct world whole;
         char err[256];
-        struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .bf16 = seed % 2 == 1};
+        struct eng_plan_options opts = {.cpu_bits = test_bits(), .bf16 = seed % 2 == 1};
         struct eng_team *three;
         large_net(&t, seed);
         open_plan(&whole, t.g, &opts);
@@ -538,7 +552,7 @@ static void refuses_and_reports(void **state)
     struct eng_run *run = NULL;
     uint64_t ns = 5;
     small_net(&t, ENG_U8);
-    open_world(&w, t.g, 0, eng_cpu_detect());
+    open_world(&w, t.g, 0, test_bits());
     assert_int_equal(eng_run_exec(w.run, 0, NULL), -EINVAL);
     assert_int_equal(eng_run_exec(w.run, MAX_BATCH + 1, NULL), -EINVAL);
     assert_int_equal(eng_run_create(&run, w.plan, 0, 1, err, sizeof err), -EINVAL);

@@ -81,6 +81,7 @@ struct strip {
     __m512i zx, taps, bias;
     __m512 scale;
     __m512i w[3][2];
+    size_t out_pixel;
     __mmask64 inside[STRIP]; /* per load: bytes of pixels that exist */
     struct rq512 q;
 };
@@ -109,6 +110,7 @@ INLINE __mmask64 pixel_mask(uint64_t bits)
 INLINE void strip_start(struct strip *s, const struct eng_dw_u8_args *a, int ix, int edge)
 {
     s->b = a->block;
+    s->out_pixel = a->out_pixel;
     s->zx = _mm512_set1_epi8((char)a->zx);
     s->taps =
         _mm512_setr_epi32(0x30201000, 0x31211101, 0x32221202, 0x33231303, 0x34241404, 0x35251505,
@@ -180,6 +182,23 @@ INLINE void start_row(const struct strip *s, __m512i acc[STRIP], const __m512i x
     add_row(s, acc, x, 0, n, stride, level);
 }
 
+/* Where the next layer's A-panel holds four blocks side by side, pixels go to lines of their own.
+ */
+INLINE void store_row(uint8_t *out, size_t out_pixel, __m512i v, int n)
+{
+    if (out_pixel == ENG_BLOCK) {
+        rq512_store(out, v, n);
+        return;
+    }
+    _mm_storeu_si128((__m128i *)(void *)out, _mm512_castsi512_si128(v));
+    if (n > 1)
+        _mm_storeu_si128((__m128i *)(void *)(out + 64), _mm512_extracti32x4_epi32(v, 1));
+    if (n > 2)
+        _mm_storeu_si128((__m128i *)(void *)(out + 128), _mm512_extracti32x4_epi32(v, 2));
+    if (n > 3)
+        _mm_storeu_si128((__m128i *)(void *)(out + 192), _mm512_extracti32x4_epi32(v, 3));
+}
+
 INLINE void finish_row(const struct strip *s, const __m512i acc[STRIP], uint8_t *out, int n,
                        enum level level)
 {
@@ -192,10 +211,10 @@ INLINE void finish_row(const struct strip *s, const __m512i acc[STRIP], uint8_t 
             r[i] = level == GENERAL ? rq512_round(acc[i], s->scale, &s->q)
                                     : rq512_round_known(acc[i], s->scale);
     }
-    rq512_store(out,
-                level == PLAIN ? rq512_pack_plain(r[0], r[1], r[2], r[3], &s->q)
-                               : rq512_pack_wide(r[0], r[1], r[2], r[3], &s->q),
-                n);
+    store_row(out, s->out_pixel,
+              level == PLAIN ? rq512_pack_plain(r[0], r[1], r[2], r[3], &s->q)
+                             : rq512_pack_wide(r[0], r[1], r[2], r[3], &s->q),
+              n);
 }
 
 /* Stride 1, one output row: `now` lacks its last window row, `next` its last two; `now` comes back
@@ -252,10 +271,10 @@ INLINE void run_strips(const struct eng_dw_u8_args *a, const uint8_t *outside, i
 {
     int ix = x * stride - a->left, iy = a->y0 * stride - a->top;
     const uint8_t *in = a->in + (ptrdiff_t)iy * (ptrdiff_t)a->in_row + (ptrdiff_t)ix * ENG_BLOCK;
-    uint8_t *out = a->out + (size_t)x * ENG_BLOCK;
+    uint8_t *out = a->out + (size_t)x * a->out_pixel;
     struct strip s;
     strip_start(&s, a, ix, edge);
-    for (; count > 0; count--, in += STRIP * stride * ENG_BLOCK, out += STRIP * ENG_BLOCK) {
+    for (; count > 0; count--, in += STRIP * stride * ENG_BLOCK, out += STRIP * a->out_pixel) {
         struct rows r = {.at = in, .outside = outside, .step = a->in_row, .y = iy, .h = a->in_h};
         if (stride == 1)
             strip1(&s, a, &r, out, n, edge, level);
@@ -319,6 +338,7 @@ static void run(const struct eng_dw_u8_args *a)
 const struct eng_dw_u8_kernel eng_dw_u8_avx512vnni = {
     .name = "dw_u8_avx512vnni",
     .cpu_bits = ENG_CPU_AVX512 | ENG_CPU_AVX512VNNI | ENG_CPU_AVX512VBMI,
+    .spreads = 1,
     .block_bytes = sizeof(struct block),
     .pack = pack,
     .run = run,

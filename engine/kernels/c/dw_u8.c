@@ -51,11 +51,12 @@ static void run(const struct eng_dw_u8_args *a)
 {
     for (int y = a->y0; y < a->y1; y++)
         for (int x = 0; x < a->out_w; x++)
-            pixel(a, y, x, a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * 16);
+            pixel(a, y, x, a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * a->out_pixel);
 }
 
 const struct eng_dw_u8_kernel eng_dw_u8_c = {
     .name = "dw_u8_c",
+    .spreads = 1,
     .block_bytes = sizeof(struct block),
     .pack = pack,
     .run = run,
