@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "config/guess.h"
+#include "config/utf8.h"
 
 enum cfg_kind {
     CFG_KIND_FLAG,
@@ -78,8 +79,5 @@ int cfg_contradictions(const struct cfg *c, char *err, size_t errlen);
 
 /* Guess among the shared rows, or among the flags of a command (command != 0). Row or -1. */
 int cfg_guess_row(const char *word, size_t len, int command);
-
-/* Length of the first invalid UTF-8 position, or len if all is valid. */
-size_t cfg_utf8_valid(const char *s, size_t len);
 
 #endif

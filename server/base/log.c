@@ -1,6 +1,8 @@
 /* Two buffers: callers fill one while the thread writes the other. */
 #include "server/base/log.h"
 
+#include "config/utf8.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -151,16 +153,49 @@ static void put(struct line *out, const char *fmt, ...)
         out->n += (size_t)k < room ? (size_t)k : room - 1;
 }
 
+/* One valid character of n bytes. U+0080 to U+009F steer terminals like those below a blank. */
+static void put_character(struct line *out, const char *s, size_t n)
+{
+    unsigned char c = (unsigned char)*s, second = (unsigned char)s[n > 1];
+    if (c == '"' || c == '\\')
+        put(out, "\\%c", c);
+    else if (c < 0x20 || c == 0x7f || (c == 0xc2 && second < 0xa0))
+        put(out, "\\u%04x", second);
+    else
+        put(out, "%.*s", (int)n, s);
+}
+
+static void put_json(struct line *out, const char *s, size_t most)
+{
+    while (*s && out->n < most) {
+        const char *end = s + cfg_utf8_valid(s, strlen(s));
+        while (s < end && out->n < most) {
+            unsigned char c = (unsigned char)*s;
+            size_t n = c < 0x80 ? 1 : (size_t)2 + (c >= 0xe0) + (c >= 0xf0);
+            put_character(out, s, n);
+            s += n;
+        }
+        if (s == end && *s) {
+            put(out, "\\ufffd");
+            s++;
+        }
+    }
+}
+
 /* What clients send must not break the line or the terminal that shows it, nor fill it: it ends
  * where the line is `most` long. */
 static void put_escaped(struct line *out, const char *s, size_t most)
 {
+    if (out->json) {
+        put_json(out, s, most);
+        return;
+    }
     for (; *s && out->n < most; s++) {
         unsigned char c = (unsigned char)*s;
         if (c == '"' || c == '\\')
             put(out, "\\%c", c);
         else if (c < 0x20 || c >= 0x7f)
-            put(out, out->json ? "\\u%04x" : "\\x%02x", c);
+            put(out, "\\x%02x", c);
         else
             put(out, "%c", c);
     }

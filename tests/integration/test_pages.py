@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import time
+import urllib.parse
 
 import pytest
 
@@ -130,6 +131,28 @@ def test_the_log_says_why_a_request_is_refused(tiny, method, path, body):
     while time.monotonic() < end and not lines:
         lines = [e for e in entries(tiny) if e.get("id") == name]
     assert (lines[0]["status"], lines[0]["error"]) == (r.status, r.json["error"])
+
+
+@pytest.mark.parametrize("name", ["caf\u00e9 \u2192 \U0001f427", 'a"\\b\n\x7f\u009b31m'], ids=["letters", "controls"])
+def test_the_json_log_is_utf8_without_controls(tiny, name):
+    mark = f"utf8-{len(name)}"
+    r = tiny.request("PUT", "/v1/classify?model=" + urllib.parse.quote(name), RED, {"X-Request-Id": mark})
+    assert name in r.json["error"]
+    end, lines = time.monotonic() + 20, []
+    while time.monotonic() < end and not lines:
+        lines = [line for line in tiny.log().splitlines() if mark in line]
+    assert json.loads(lines[0])["error"] == r.json["error"]
+    assert not re.search("[\x00-\x1f\x7f-\x9f]", lines[0])
+
+
+def test_bytes_that_are_no_utf8_in_the_json_log(tiny):
+    with tiny.socket(20) as s:  # as a path, with raw bytes
+        s.sendall(b"GET /a\xff\xc3\xa9\xc3 HTTP/1.1\r\nHost: x\r\nX-Request-Id: raw-bytes\r\nConnection: close\r\n\r\n")
+        assert s.makefile("rb").read()
+    end, lines = time.monotonic() + 20, []
+    while time.monotonic() < end and not lines:
+        lines = [e for e in entries(tiny) if e.get("id") == "raw-bytes"]
+    assert lines[0]["path"] == "/a\ufffd\u00e9\ufffd"
 
 
 def refused_start(models, *flags, env=None):
