@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
+    LINGER_BYTES = 64 << 20,      /* at least */
     CONNECTION_MEMORY = 32 << 10, /* also a read: larger ones leave the cache, and every new
                                      connection faults them in */
     RUNS_A_PUMP = 2,              /* then timers and other handles get a turn */
@@ -68,6 +70,23 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *s
     return strlen(s);
 }
 
+/* Whether its client may still be sending: then the connection keeps its place. */
+static int lingers(struct srv_http *h, const struct srv_peer *peer)
+{
+    int unread = 0;
+    if (!peer || h->stopping)
+        return 0;
+    if (!peer->lingers && (ioctl(peer->fd, FIONREAD, &unread) < 0 || unread == 0))
+        return 0;
+    return srv_linger_add(&h->linger, peer->fd) == 0;
+}
+
+static void on_lingered(void *owner)
+{
+    struct srv_http *h = owner;
+    srv_acceptor_closed(&h->acceptor);
+}
+
 /* The peer is also the one pointer of ours that a TLS session leads to: callbacks of GnuTLS have
  * no argument. */
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
@@ -78,9 +97,11 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
         int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         *context = srv_peers_add(&h->peers, fd, h);
     } else {
+        int stays = lingers(h, *context);
         srv_peers_remove(&h->peers, *context);
         *context = NULL;
-        srv_acceptor_closed(&h->acceptor);
+        if (!stays)
+            srv_acceptor_closed(&h->acceptor);
     }
 }
 
@@ -103,6 +124,7 @@ static void taken(void *owner)
 static void make_room(void *owner)
 {
     struct srv_http *h = owner;
+    srv_linger_yield(&h->linger);
     srv_peers_look(&h->peers);
     srv_http_pump(h);
 }
@@ -176,6 +198,13 @@ static void init_handles(struct srv_http *h)
     uv_poll_start(&h->poll, UV_READABLE, on_readable);
 }
 
+/* Clients that do not look at the answer before they have sent everything get it all the same. */
+static uint64_t linger_bytes(const struct cfg *cfg)
+{
+    uint64_t some = 4 * (uint64_t)cfg->max_body;
+    return some > LINGER_BYTES ? some : LINGER_BYTES;
+}
+
 int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t bound_len,
                    char *err, size_t errlen)
 {
@@ -199,6 +228,7 @@ int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t
         return -EIO;
     }
     srv_peers_init(&h->peers, s);
+    srv_linger_init(&h->linger, &s->loop, linger_bytes(s->cfg), on_lingered, h);
     init_handles(h);
     *ret = h; /* from here on its handles are the loop's: srv_http_stop() ends them */
     rc = srv_acceptor_start(&h->acceptor, &s->loop, s->log, fd, (int)s->cfg->max_connections,
@@ -225,7 +255,8 @@ uint64_t srv_http_cut(const struct srv_http *h)
 
 int srv_http_is_quiet(const struct srv_http *h)
 {
-    return srv_peers_are_quiet(&h->peers, srv_now_ns() - QUIET_NS);
+    uint64_t since = srv_now_ns() - QUIET_NS;
+    return srv_peers_are_quiet(&h->peers, since) && srv_linger_is_quiet(&h->linger, since);
 }
 
 void srv_http_quiesce(struct srv_http *h)
@@ -247,6 +278,7 @@ void srv_http_stop(struct srv_http *h)
     MHD_run(h->daemon);
     MHD_stop_daemon(h->daemon);
     srv_peers_finish(&h->peers);
+    srv_linger_finish(&h->linger);
 }
 
 void srv_http_destroy(struct srv_http *h)

@@ -1,6 +1,7 @@
 /* libmicrohttpd gives a reply two chances: at the headers, which costs the connection, or once the
- * whole body is read. A refusal therefore discards a small body and keeps the connection, and cuts
- * a large one off at the headers. */
+ * whole body is read. A refusal therefore discards a small body and keeps the connection, cuts a
+ * large one off at the headers, and goes past libmicrohttpd in the middle of one that turns out to
+ * be large. */
 #include "server/transport/http_exchange.h"
 
 #include "protocol/query.h"
@@ -8,6 +9,7 @@
 #include "server/srv.h"
 #include "server/transport/http.h"
 #include "server/transport/http_check.h"
+#include "server/transport/http_raw.h"
 
 #include <netdb.h>
 #include <stdio.h>
@@ -119,6 +121,20 @@ static void name_client(struct srv_exchange *x)
         getnameinfo(i->client_addr, len, x->client, sizeof(x->client), NULL, 0, NI_NUMERICHOST);
 }
 
+/* At the headers, while the body comes. */
+static enum MHD_Result refuse_unread(struct srv_exchange *x)
+{
+    x->peer->lingers = 1;
+    return queue_reply(x);
+}
+
+/* In the middle of a body of which there was too much: MHD_NO closes the connection. */
+static enum MHD_Result refuse_rest(struct srv_exchange *x)
+{
+    x->peer->lingers = srv_http_raw(x->connection, &x->call) == 0;
+    return MHD_NO;
+}
+
 static enum MHD_Result at_headers(struct srv_exchange *x, const char *method, const char *version)
 {
     struct srv_call *c = &x->call;
@@ -139,7 +155,7 @@ static enum MHD_Result at_headers(struct srv_exchange *x, const char *method, co
     }
     if (status) {
         srv_call_error(c, status, "%s", sentence);
-        return queue_reply(x);
+        return refuse_unread(x);
     }
     srv_call_open(c, framing.declared);
     if (!c->reply.status) {
@@ -147,7 +163,7 @@ static enum MHD_Result at_headers(struct srv_exchange *x, const char *method, co
         return MHD_YES;
     }
     if (framing.declared > DISCARD_MAX || (framing.expects && framing.declared != 0))
-        return queue_reply(x);
+        return refuse_unread(x);
     x->phase = SRV_DISCARDING;
     return MHD_YES;
 }
@@ -156,12 +172,12 @@ static enum MHD_Result in_body(struct srv_exchange *x, const char *data, size_t 
 {
     struct srv_call *c = &x->call;
     if (x->phase != SRV_IN_BODY && srv_call_is_late(c, LATE_GRACE_NS))
-        return MHD_NO; /* it drips, to keep the connection for ever */
+        return refuse_rest(x); /* it drips, to keep the connection for ever */
     if (x->phase == SRV_IN_BODY && srv_call_body(c, data, len) == 0)
         return MHD_YES;
     x->phase = SRV_DISCARDING;
     x->discarded += len;
-    return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
+    return x->discarded > DISCARD_MAX ? refuse_rest(x) : MHD_YES;
 }
 
 static void on_refusals(uv_timer_t *t);

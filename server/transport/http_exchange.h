@@ -5,6 +5,7 @@
 
 #include "server/handlers/call.h"
 #include "server/transport/acceptor.h"
+#include "server/transport/linger.h"
 #include "server/transport/time_limits.h"
 
 #include <microhttpd.h>
@@ -19,6 +20,7 @@ struct srv_http {
     uv_timer_t refusals;
     struct srv_exchange *held, **held_tail; /* suspended with their refusals, oldest first */
     struct srv_peers peers;
+    struct srv_linger linger;
     int stopping; /* nobody may be suspended any more */
 };
 

@@ -26,7 +26,8 @@ struct srv_peer {
     int fd;
     enum srv_peer_phase phase;
     uint64_t since_ns;
-    int left; /* it looked gone the last time, too */
+    int left;    /* it looked gone the last time, too */
+    int lingers; /* its last answer leaves before its client has sent everything */
 };
 
 struct srv_peers {
