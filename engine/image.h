@@ -7,15 +7,12 @@
 
 #include "engine/engine.h"
 
+/* formats.def lists them; JPEG is the first. */
 enum eng_image_format {
     ENG_IMAGE_UNKNOWN,
-    ENG_IMAGE_JPEG,
-    ENG_IMAGE_PNG,
-    ENG_IMAGE_WEBP,
-    ENG_IMAGE_GIF,
-    ENG_IMAGE_BMP,
-    ENG_IMAGE_PNM,
-    ENG_IMAGE_AVIF,
+#define FORMAT(id, ...) ENG_IMAGE_##id,
+#include "engine/formats.def"
+    ENG_IMAGE_FORMATS,
 };
 enum eng_image_format eng_image_sniff(const void *bytes, size_t len);
 /* "JPEG, PNG, …": those that this build reads, for people. Static. */

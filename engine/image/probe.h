@@ -14,20 +14,9 @@ int eng_image_check_size(const struct eng_image_info *info, const struct eng_ima
 
 /* One per format: fills everything of info but format; ENG_E_DATA where the header is broken.
  * Limits are the caller's business. */
-int eng_probe_jpeg(struct eng_image_info *info, const uint8_t *p, size_t len,
-                   const struct eng_sentence *err);
-int eng_probe_png(struct eng_image_info *info, const uint8_t *p, size_t len,
-                  const struct eng_sentence *err);
-int eng_probe_webp(struct eng_image_info *info, const uint8_t *p, size_t len,
-                   const struct eng_sentence *err);
-int eng_probe_gif(struct eng_image_info *info, const uint8_t *p, size_t len,
-                  const struct eng_sentence *err);
-int eng_probe_bmp(struct eng_image_info *info, const uint8_t *p, size_t len,
-                  const struct eng_sentence *err);
-int eng_probe_pnm(struct eng_image_info *info, const uint8_t *p, size_t len,
-                  const struct eng_sentence *err);
-/* Only where libavif is built in. */
-int eng_probe_avif(struct eng_image_info *info, const uint8_t *p, size_t len,
-                   const struct eng_sentence *err);
+#define FORMAT(id, file, ...)                                                                      \
+    int eng_probe_##file(struct eng_image_info *info, const uint8_t *p, size_t len,                \
+                         const struct eng_sentence *err);
+#include "engine/formats.def"
 
 #endif

@@ -1,22 +1,8 @@
-/* What all row sources share: the table of formats, the verdicts. */
+/* What row sources share: the verdicts, alpha on white, rows of what is decoded whole. */
 #include "engine/image/source.h"
 
 #include <inttypes.h>
-
-const struct eng_source_ops *eng_source_ops(enum eng_image_format f)
-{
-    static const struct eng_source_ops *const ops[] = {
-        [ENG_IMAGE_JPEG] = &eng_source_jpeg, [ENG_IMAGE_PNG] = &eng_source_png,
-        [ENG_IMAGE_WEBP] = &eng_source_webp, [ENG_IMAGE_GIF] = &eng_source_gif,
-        [ENG_IMAGE_BMP] = &eng_source_bmp,   [ENG_IMAGE_PNM] = &eng_source_pnm,
-#ifdef ENG_WITH_AVIF
-        [ENG_IMAGE_AVIF] = &eng_source_avif,
-#else
-        [ENG_IMAGE_AVIF] = NULL,
-#endif
-    };
-    return ops[f];
-}
+#include <string.h>
 
 int eng_source_check_time(struct eng_source *s)
 {
@@ -60,4 +46,31 @@ void eng_row_on_white(uint8_t *row, size_t pixels)
         row[3 * i + 1] = g;
         row[3 * i + 2] = b;
     }
+}
+
+int eng_source_whole_rows(struct eng_source *s, const uint8_t *from, size_t pitch,
+                          size_t pixel_bytes, uint32_t *next_row, const uint8_t **ret_rows)
+{
+    uint8_t *rows = s->rows->data;
+    uint32_t columns = s->x1 - s->x0, left = s->y1 - *next_row;
+    uint32_t n = left < ENG_SOURCE_ROWS ? left : ENG_SOURCE_ROWS;
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t *row = memcpy(rows + s->stride * i, from + pitch * i, columns * pixel_bytes);
+        if (pixel_bytes == 4)
+            eng_row_on_white(row, columns);
+    }
+    *next_row += n;
+    *ret_rows = rows;
+    return (int)n;
+}
+
+int eng_source_all_is_read(struct eng_source *s)
+{
+    (void)s;
+    return 0;
+}
+
+void eng_source_holds_nothing(struct eng_source *s)
+{
+    (void)s;
 }

@@ -25,7 +25,7 @@ struct eng_source_ops {
     void (*close)(struct eng_source *s);
 };
 
-enum { ENG_ROW_SLACK = 128 };
+enum { ENG_ROW_SLACK = 128, ENG_SOURCE_ROWS = 16 /* that are worth one call of read() */ };
 
 struct eng_source {
     const struct eng_source_ops *ops;
@@ -56,8 +56,9 @@ struct eng_source {
 
 /* The ops of a format, NULL for one that is not read here. */
 const struct eng_source_ops *eng_source_ops(enum eng_image_format f);
-extern const struct eng_source_ops eng_source_jpeg, eng_source_png, eng_source_webp, eng_source_gif,
-    eng_source_bmp, eng_source_pnm, eng_source_avif; /* the last where libavif is built in */
+/* Defined where its codec is built in. */
+#define FORMAT(id, file, ...) extern const struct eng_source_ops eng_source_##file;
+#include "engine/formats.def"
 
 /* ENG_E_LIMIT with its sentence once the deadline is past. */
 int eng_source_check_time(struct eng_source *s);
@@ -65,6 +66,13 @@ int eng_source_check_time(struct eng_source *s);
 int eng_source_check_whole(struct eng_source *s, uint64_t bytes, const char *what);
 /* Right type, broken content: fails, or with lenient marks the picture and returns 0. */
 int eng_source_broken(struct eng_source *s, const char *what);
+/* read() of a picture that is decoded whole: the next rows, at most ENG_SOURCE_ROWS, of RGB or RGBA
+ * from `from` on, which is the window's first column of row *next_row. */
+int eng_source_whole_rows(struct eng_source *s, const uint8_t *from, size_t pitch,
+                          size_t pixel_bytes, uint32_t *next_row, const uint8_t **ret_rows);
+/* finish() where read() has said all, close() where open() took nothing. */
+int eng_source_all_is_read(struct eng_source *s);
+void eng_source_holds_nothing(struct eng_source *s);
 /* In place: RGBA, not premultiplied, to RGB over white. */
 void eng_row_on_white(uint8_t *row, size_t pixels);
 

@@ -14,8 +14,6 @@
 
 #include "engine/image/probe.h"
 
-enum { BATCH = 16 };
-
 struct avif {
     avifDecoder *decoder;
     uint32_t next_row;
@@ -173,7 +171,7 @@ static int avif_start(struct eng_source *s)
     a->pitch = s->info.width * a->pixel_bytes;
     s->stride = eng_size(s->x1 - s->x0, a->pixel_bytes, ENG_ROW_SLACK);
     if (eng_buffer_reserve(s->picture, eng_size(a->pitch, s->info.height, 0)) < 0 ||
-        eng_buffer_reserve(s->rows, eng_size(s->stride, BATCH, 0)) < 0)
+        eng_buffer_reserve(s->rows, eng_size(s->stride, ENG_SOURCE_ROWS, 0)) < 0)
         return fail_avif(s, AVIF_RESULT_OUT_OF_MEMORY);
     a->next_row = s->y0;
     return 0;
@@ -210,25 +208,9 @@ static int avif_read(struct eng_source *s, const uint8_t **ret_rows)
     int r = a->decoded ? 0 : decode(s);
     if (r < 0)
         return r;
-    const uint8_t *from = (uint8_t *)s->picture->data + a->pitch * a->next_row;
-    uint8_t *rows = s->rows->data;
-    uint32_t columns = s->x1 - s->x0;
-    uint32_t n = s->y1 - a->next_row < BATCH ? s->y1 - a->next_row : BATCH;
-    for (uint32_t i = 0; i < n; i++) {
-        uint8_t *row = memcpy(rows + s->stride * i, from + a->pitch * i + s->x0 * a->pixel_bytes,
-                              columns * a->pixel_bytes);
-        if (a->pixel_bytes == 4)
-            eng_row_on_white(row, columns);
-    }
-    a->next_row += n;
-    *ret_rows = rows;
-    return (int)n;
-}
-
-static int avif_finish(struct eng_source *s)
-{
-    (void)s;
-    return 0;
+    const uint8_t *from =
+        (uint8_t *)s->picture->data + a->pitch * a->next_row + s->x0 * a->pixel_bytes;
+    return eng_source_whole_rows(s, from, a->pitch, a->pixel_bytes, &a->next_row, ret_rows);
 }
 
 static void avif_close(struct eng_source *s)
@@ -239,5 +221,5 @@ static void avif_close(struct eng_source *s)
 }
 
 const struct eng_source_ops eng_source_avif = {
-    sizeof(struct avif), avif_open, avif_start, avif_read, avif_finish, avif_close,
+    sizeof(struct avif), avif_open, avif_start, avif_read, eng_source_all_is_read, avif_close,
 };

@@ -199,17 +199,7 @@ static int bmp_read(struct eng_source *s, const uint8_t **ret_rows)
     return 1;
 }
 
-static int bmp_finish(struct eng_source *s)
-{
-    (void)s;
-    return 0;
-}
-
-static void bmp_close(struct eng_source *s)
-{
-    (void)s;
-}
-
 const struct eng_source_ops eng_source_bmp = {
-    sizeof(struct bmp), bmp_open, bmp_start, bmp_read, bmp_finish, bmp_close,
+    sizeof(struct bmp),       bmp_open, bmp_start, bmp_read, eng_source_all_is_read,
+    eng_source_holds_nothing,
 };

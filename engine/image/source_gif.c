@@ -196,12 +196,6 @@ static int gif_read(struct eng_source *s, const uint8_t **ret_rows)
     return 1;
 }
 
-static int gif_finish(struct eng_source *s)
-{
-    (void)s;
-    return 0;
-}
-
 static void gif_close(struct eng_source *s)
 {
     struct gif *g = s->state;
@@ -210,5 +204,5 @@ static void gif_close(struct eng_source *s)
 }
 
 const struct eng_source_ops eng_source_gif = {
-    sizeof(struct gif), gif_open, gif_start, gif_read, gif_finish, gif_close,
+    sizeof(struct gif), gif_open, gif_start, gif_read, eng_source_all_is_read, gif_close,
 };

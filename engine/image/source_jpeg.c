@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/image/exif.h"
 #include "engine/image/huffman.h"
+#include "engine/image/probe.h"
 
 enum { BATCH = 16, LIBRARY_BYTES = 16 << 20 };
 
@@ -30,6 +32,64 @@ struct jpeg {
     int inverted; /* CMYK the Adobe way */
     struct eng_huffman huffman;
 };
+
+/* ---- the header ---- */
+
+static int is_sof(int marker)
+{
+    return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+}
+
+/* Position of the next marker's code byte at or after `at`; len if there is none. */
+static size_t next_marker(const uint8_t *p, size_t len, size_t at)
+{
+    for (; at + 1 < len; at++)
+        if (p[at] == 0xff && p[at + 1] != 0xff && p[at + 1] != 0)
+            return at + 1;
+    return len;
+}
+
+static void read_sof(struct eng_image_info *info, int marker, const uint8_t *body)
+{
+    info->bits = body[0];
+    info->height = eng_be16(body + 1);
+    info->width = eng_be16(body + 3);
+    info->channels = body[5];
+    info->progressive = marker == 0xc2 || marker == 0xca;
+}
+
+int eng_probe_jpeg(struct eng_image_info *info, const uint8_t *p, size_t len,
+                   const struct eng_sentence *err)
+{
+    int have_size = 0, have_exif = 0;
+    for (size_t at = 2;;) {
+        size_t code = next_marker(p, len, at);
+        int marker = code < len ? p[code] : 0xd9;
+        if (marker == 0xd9 || marker == 0xda)
+            break;
+        at = code + 1;
+        if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8))
+            continue;
+        size_t size = len - at >= 2 ? eng_be16(p + at) : 0;
+        if (size < 2 || size > len - at)
+            break;
+        const uint8_t *body = p + at + 2;
+        size_t body_len = size - 2;
+        if (is_sof(marker) && !have_size && body_len >= 6) {
+            read_sof(info, marker, body);
+            have_size = 1;
+        } else if (marker == 0xe1 && !have_exif && body_len > 6 && memcmp(body, "Exif\0", 6) == 0) {
+            info->orientation = eng_exif_orientation(body + 6, body_len - 6);
+            have_exif = 1;
+        }
+        at += size;
+    }
+    if (!have_size)
+        return eng_image_fail(err, ENG_E_DATA, "the JPEG ends before it declares its size");
+    return 0;
+}
+
+/* ---- rows ---- */
 
 static struct eng_source *source_of(j_common_ptr cinfo)
 {

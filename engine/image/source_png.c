@@ -8,6 +8,9 @@
 
 #include <spng.h>
 
+#include "engine/image/exif.h"
+#include "engine/image/probe.h"
+
 struct png {
     spng_ctx *ctx;
     struct spng_ihdr ihdr;
@@ -17,6 +20,35 @@ struct png {
     uint32_t next_row;
     int ended; /* lenient: nothing more comes */
 };
+
+/* ---- the header ---- */
+
+int eng_probe_png(struct eng_image_info *info, const uint8_t *p, size_t len,
+                  const struct eng_sentence *err)
+{
+    static const uint8_t channels[] = {1, 0, 3, 3, 2, 0, 4};
+    if (len < 33 || eng_be32(p + 8) != 13 || memcmp(p + 12, "IHDR", 4) != 0)
+        return eng_image_fail(err, ENG_E_DATA, "the PNG ends before it declares its size");
+    info->width = eng_be32(p + 16);
+    info->height = eng_be32(p + 20);
+    info->bits = p[24];
+    info->channels = p[25] < sizeof channels ? channels[p[25]] : 0;
+    info->progressive = p[28] != 0;
+    if (info->channels == 0)
+        return eng_image_fail(err, ENG_E_DATA, "the PNG has an unknown colour type (%d)", p[25]);
+    for (size_t at = 33; len - at >= 12;) {
+        size_t size = eng_be32(p + at);
+        const uint8_t *type = p + at + 4;
+        if (size > len - at - 12 || memcmp(type, "IDAT", 4) == 0)
+            break;
+        if (memcmp(type, "eXIf", 4) == 0)
+            info->orientation = eng_exif_orientation(type + 4, size);
+        at += 12 + size;
+    }
+    return 0;
+}
+
+/* ---- rows ---- */
 
 static int fail_spng(struct eng_source *s, int code)
 {

@@ -182,17 +182,7 @@ static int pnm_read(struct eng_source *s, const uint8_t **ret_rows)
     return r < 0 ? r : 1;
 }
 
-static int pnm_finish(struct eng_source *s)
-{
-    (void)s;
-    return 0;
-}
-
-static void pnm_close(struct eng_source *s)
-{
-    (void)s;
-}
-
 const struct eng_source_ops eng_source_pnm = {
-    sizeof(struct pnm), pnm_open, pnm_start, pnm_read, pnm_finish, pnm_close,
+    sizeof(struct pnm),       pnm_open, pnm_start, pnm_read, eng_source_all_is_read,
+    eng_source_holds_nothing,
 };

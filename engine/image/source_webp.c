@@ -12,7 +12,7 @@
 #include "engine/image/exif.h"
 #include "engine/image/probe.h"
 
-enum { PIECE = 64 << 10, PIECE_PIXELS = 1 << 20, BATCH = 16, MARGIN = 2 };
+enum { PIECE = 64 << 10, PIECE_PIXELS = 1 << 20, MARGIN = 2 };
 
 struct webp {
     WebPDecoderConfig config;
@@ -167,7 +167,7 @@ static int webp_start(struct eng_source *s)
     w->pitch = columns * w->pixel_bytes;
     s->stride = eng_size(columns, w->pixel_bytes, ENG_ROW_SLACK);
     if (eng_buffer_reserve(s->picture, eng_size(w->pitch, rows, 0)) < 0 ||
-        eng_buffer_reserve(s->rows, eng_size(s->stride, BATCH, 0)) < 0)
+        eng_buffer_reserve(s->rows, eng_size(s->stride, ENG_SOURCE_ROWS, 0)) < 0)
         return fail_webp(s, VP8_STATUS_OUT_OF_MEMORY);
     uint8_t *picture = s->picture->data;
     memset(picture, w->demuxer ? 0 : 128, w->pitch * rows);
@@ -215,22 +215,7 @@ static int webp_read(struct eng_source *s, const uint8_t **ret_rows)
     if (r < 0)
         return r;
     const uint8_t *from = (uint8_t *)s->picture->data + w->pitch * (w->next_row - s->y0);
-    uint8_t *rows = s->rows->data;
-    uint32_t n = s->y1 - w->next_row < BATCH ? s->y1 - w->next_row : BATCH;
-    for (uint32_t i = 0; i < n; i++) {
-        uint8_t *row = memcpy(rows + s->stride * i, from + w->pitch * i, w->pitch);
-        if (w->pixel_bytes == 4)
-            eng_row_on_white(row, s->x1 - s->x0);
-    }
-    w->next_row += n;
-    *ret_rows = rows;
-    return (int)n;
-}
-
-static int webp_finish(struct eng_source *s)
-{
-    (void)s;
-    return 0;
+    return eng_source_whole_rows(s, from, w->pitch, w->pixel_bytes, &w->next_row, ret_rows);
 }
 
 static void webp_close(struct eng_source *s)
@@ -241,5 +226,5 @@ static void webp_close(struct eng_source *s)
 }
 
 const struct eng_source_ops eng_source_webp = {
-    sizeof(struct webp), webp_open, webp_start, webp_read, webp_finish, webp_close,
+    sizeof(struct webp), webp_open, webp_start, webp_read, eng_source_all_is_read, webp_close,
 };

@@ -16,7 +16,7 @@
 
 struct srv_model;
 
-enum { SRV_FORMATS = ENG_IMAGE_AVIF + 1, SRV_SCALES = 4 };
+enum { SRV_FORMATS = ENG_IMAGE_FORMATS, SRV_SCALES = 4 };
 
 struct srv_cost {
     double factor[SRV_FORMATS][SRV_SCALES]; /* real decode time / price; 0 = never seen */

@@ -34,8 +34,6 @@ USES = {module: set(used.split()) for module, used in USES.items()}
 LARGEST_CYCLE = 8
 # Objects of one module that use each other in a circle, and why that is right.
 CYCLES = {
-    "engine/image": [("probe source source_bmp source_gif source_jpeg source_png source_pnm source_webp",
-                      "the table of formats names each format's functions, which report through its errors")],
     "engine/plan": [("bands drive_conv drive_gemm drive_misc strips units", "too large"),
                     ("lower lower_conv lower_maps lower_misc pack plan", "too large")],
     "server/repository": [("folder registry", "the registry reads folders, which report into it")],
@@ -56,7 +54,7 @@ def module_of(path):
 
 
 def is_interface(path):
-    return re.fullmatch(r"engine/\w+\.h", path) is not None
+    return re.fullmatch(r"engine/\w+\.(?:h|def)", path) is not None
 
 
 def may_use(user, used):
