@@ -246,8 +246,9 @@ def test_buf_infers(buf, tiny):
 
 
 def test_buf_errors(buf, tiny):
-    said = json.loads(buf(tiny, f"{SERVICE}/ModelReady", data='{"name":"nobody"}', status=1))
+    said = json.loads(buf(tiny, f"{SERVICE}/ModelMetadata", data='{"name":"nobody"}', status=1))
     assert said == {"code": "not_found", "message": "Request for unknown model: 'nobody' is not found"}
+    assert json.loads(buf(tiny, f"{SERVICE}/ModelReady", data='{"name":"nobody"}')) == {}  # false is left out
     assert json.loads(buf(tiny, f"{HEALTH}/Check", data="{}")) == {"status": "SERVING"}
 
 

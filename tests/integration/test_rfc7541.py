@@ -139,12 +139,12 @@ def test_the_dynamic_table_outlives_a_stream(raw):
 
 
 def test_blocks_of_refused_streams_are_decoded(raw):
-    """A malformed request, one of a closed stream: the table must follow them all."""
-    ask(raw, 1, literal(b"Upper", b"1") + BLOCK + X)
+    """A malformed request, and what its sender still sent before it knew of the reset: the table must follow them all."""
+    raw.send(HEADERS, END_HEADERS, 1, literal(b"Upper", b"1") + BLOCK + X)
     raw.reset(1, 1)
     ask(raw, 3, BLOCK + b"\xbe")
     raw.answer(3)
-    ask(raw, 3, b"\x40" + text(b"x-closed") + text(b"2"))
+    raw.send(HEADERS, END_HEADERS | END_STREAM, 1, b"\x40" + text(b"x-closed") + text(b"2"))
     ask(raw, 5, BLOCK + b"\xbe\xbf")
     assert raw.answer(5)[0]["grpc-status"] == "0"
 
