@@ -3,6 +3,7 @@
 #include "server/handlers/auth.h"
 
 #include "server/base/read_file.h"
+#include "server/handlers/obvious_keys.h"
 
 #include <errno.h>
 #include <gnutls/crypto.h>
@@ -175,9 +176,24 @@ int srv_keys_parse(struct srv_keys **ret, const char *text, size_t len, char *er
     return 0;
 }
 
+/* A key that was copied from a page or made of a word lets everybody in. */
+static int refuse_obvious(const struct srv_keys *k, char *err, size_t errlen)
+{
+    char word[SRV_OBVIOUS_MAX];
+    const struct srv_key *found = srv_keys_obvious(k, word);
+    if (!found)
+        return 0;
+    snprintf(err, errlen,
+             "the digest of %s is that of the word \"%s\", which everybody tries first: make a key "
+             "with `openssl rand -hex 32`",
+             found->name, word);
+    return -EINVAL;
+}
+
 int srv_keys_load(struct srv_keys **ret, const char *path, char *err, size_t errlen)
 {
     char why[256];
+    struct srv_keys *all = NULL;
     void *text;
     size_t len;
     if (!path[0]) {
@@ -186,11 +202,17 @@ int srv_keys_load(struct srv_keys **ret, const char *path, char *err, size_t err
     }
     int rc = srv_read_file(&text, &len, path, SRV_KEYS_FILE_MAX, why, sizeof(why));
     if (rc == 0) {
-        rc = srv_keys_parse(ret, text, len, why, sizeof(why));
+        rc = srv_keys_parse(&all, text, len, why, sizeof(why));
         free(text);
     }
+    if (rc == 0)
+        rc = refuse_obvious(all, why, sizeof(why));
     if (rc < 0)
         snprintf(err, errlen, "api_keys: %s: %s", path, why);
+    if (rc == 0)
+        *ret = all;
+    else
+        srv_keys_destroy(all);
     return rc;
 }
 

@@ -8,7 +8,7 @@ from daemon import BINARY, keys_file, logged, SANDBOX, wait_for
 from pictures import RED
 from test_grpc import MODEL, SERVICE, Client, code_of, grpc, pb  # noqa: F401
 
-LINES = ("alice infer", "root infer,admin,metrics", "prometheus metrics", "slow infer 0.1/2")
+LINES = ("alice infer", "root-5f1c infer,admin,metrics", "prometheus metrics", "slow infer 0.1/2")
 CLASSIFY = ("PUT", "/v1/classify")
 
 
@@ -44,7 +44,7 @@ def test_no_key_and_wrong_keys(keyed):
 
 
 def test_every_other_route_asks_for_a_key(keyed):
-    paths = ask(keyed, "GET", "/openapi.json", "root").json["paths"]
+    paths = ask(keyed, "GET", "/openapi.json", "root-5f1c").json["paths"]
     for path, item in paths.items():
         if "health" in path:
             continue
@@ -59,8 +59,8 @@ def test_scopes(keyed):
     assert keyed.request(*CLASSIFY, RED, {"X-API-Key": "alice"}).status == 200
     r = ask(keyed, *CLASSIFY, key="prometheus", body=RED)
     assert r.status == 403 and 'error="insufficient_scope"' in r.headers["WWW-Authenticate"]
-    assert [ask(keyed, "GET", "/metrics", k).status for k in ("alice", "prometheus", "root")] == [403, 200, 200]
-    assert ask(keyed, "POST", "/v2/logging", "root", "{}").status == 403  # `admin` is off
+    assert [ask(keyed, "GET", "/metrics", k).status for k in ("alice", "prometheus", "root-5f1c")] == [403, 200, 200]
+    assert ask(keyed, "POST", "/v2/logging", "root-5f1c", "{}").status == 403  # `admin` is off
     assert logged(keyed, '"key":"alice"') and "Bearer" not in keyed.log()
 
 

@@ -147,10 +147,10 @@ def test_node_too_large(node, start):
 
 
 def test_node_keys(node, start, tmp_path):
-    d = start("--api-keys", keys_file(tmp_path, "secret infer", "ops metrics"))
+    d = start("--api-keys", keys_file(tmp_path, "hush-5f1c infer", "ops metrics"))
     assert ask(node, d, "key")["code"] == 16
     assert ask(node, d, "key", key="ops")["code"] == 7
-    assert "scores" in ask(node, d, "key", key="secret")
+    assert "scores" in ask(node, d, "key", key="hush-5f1c")
 
 
 def test_node_keepalive(node, start):

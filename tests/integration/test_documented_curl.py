@@ -71,8 +71,8 @@ def asked(tmp_path_factory):
     """A daemon that may be changed, on a repository of its own."""
     path = tmp_path_factory.mktemp("documented")
     tinymodel.write(str(path / "models"), MODEL, 16, embeds=True)
-    d = Daemon(path / "models", "--admin", "--api-keys", keys_file(path, "root infer,admin,metrics"))
-    d.models, d.key = path / "models", "root"
+    d = Daemon(path / "models", "--admin", "--api-keys", keys_file(path, "root-5f1c infer,admin,metrics"))
+    d.models, d.key = path / "models", "root-5f1c"
     yield d
     d.stop()
 
@@ -96,7 +96,7 @@ def run(d, command, folder):
     """In a folder that has the pictures; the default ports lead to the daemon."""
     (folder / ".curlrc").write_text(
         f'connect-to = "{HTTP}:{d.address}"\nconnect-to = "{GRPC}:127.0.0.1:{d.grpc_port}"\nnoproxy = "*"\n')
-    env = dict(os.environ, CURL_HOME=str(folder), HOME=str(folder), URL=d.url, MODEL=MODEL, KEY="root")
+    env = dict(os.environ, CURL_HOME=str(folder), HOME=str(folder), URL=d.url, MODEL=MODEL, KEY="root-5f1c")
     return subprocess.run(["sh", "-ec", command], cwd=folder, capture_output=True, timeout=60, env=env)
 
 

@@ -196,10 +196,10 @@ def test_log_settings(client, start, pb, tiny, tmp_path):
     change.settings["log_info"].bool_param = False
     answer = pb.inference.LogSettingsResponse
     assert code_of(client.unary, SERVICE, "LogSettings", change, answer)[0] == grpc.StatusCode.PERMISSION_DENIED
-    d = start("--admin", "--api-keys", keys_file(tmp_path, "root infer,admin", "guest infer"))
+    d = start("--admin", "--api-keys", keys_file(tmp_path, "root-5f1c infer,admin", "guest-5f1c infer"))
     c = Client(d, pb)
-    unary, guest = c.unary, [("x-api-key", "guest")]
-    c.unary = lambda *args, **kwargs: unary(*args, **{"metadata": [("authorization", "Bearer root")], **kwargs})
+    unary, guest = c.unary, [("x-api-key", "guest-5f1c")]
+    c.unary = lambda *args, **kwargs: unary(*args, **{"metadata": [("authorization", "Bearer root-5f1c")], **kwargs})
     assert code_of(c.unary, SERVICE, "LogSettings", change, answer,
                    metadata=guest)[0] == grpc.StatusCode.PERMISSION_DENIED
     assert c.unary(SERVICE, "LogSettings", change, answer).settings["log_info"].bool_param is False

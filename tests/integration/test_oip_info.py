@@ -107,10 +107,10 @@ def test_logging_needs_a_key(start):
 
 
 def test_logging(start, tmp_path):
-    d = start("--admin", "--api-keys", keys_file(tmp_path, "root infer,admin"))
+    d = start("--admin", "--api-keys", keys_file(tmp_path, "root-5f1c infer,admin"))
     ask = d.request
     d.request = lambda method, path, body=None, headers=None: ask(
-        method, path, body, {"X-API-Key": "root", **(headers or {})})
+        method, path, body, {"X-API-Key": "root-5f1c", **(headers or {})})
     r = d.request("POST", "/v2/logging", json.dumps({"log_info": False}))
     assert r.status == 200 and r.json["log_info"] is False and r.json["log_warning"] is True
     quiet = d.log()

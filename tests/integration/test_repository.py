@@ -13,8 +13,8 @@ from daemon import BINARY, keys_file, Load, logged, wait_for
 from pictures import GREEN, RED
 from test_grpc import Client, code_of, grpc, pb  # noqa: F401
 
-KEYS = ("root infer,admin,metrics", "alice infer")
-ROOT = {"Authorization": "Bearer root"}
+KEYS = ("root-5f1c infer,admin,metrics", "alice infer")
+ROOT = {"Authorization": "Bearer root-5f1c"}
 TURNED = ["background", "blue", "green", "red"]  # what the second versions say
 
 
@@ -34,11 +34,11 @@ def admin(start, repository, tmp_path):
     return make
 
 
-def ask(d, method, path, body=None, key="root"):
+def ask(d, method, path, body=None, key="root-5f1c"):
     return d.request(method, path, body, {"Authorization": f"Bearer {key}"})
 
 
-def repo(d, name, what, body=None, key="root"):
+def repo(d, name, what, body=None, key="root-5f1c"):
     return ask(d, "POST", f"/v2/repository/models/{name}/{what}", body, key)
 
 
@@ -194,7 +194,7 @@ def test_who_may(start, admin, repository, tmp_path):
 def test_over_grpc(admin, repository, pb):  # noqa: F811
     d = admin()
     c = Client(d, pb)
-    key = {"_options": {"metadata": [("authorization", "Bearer root")]}}
+    key = {"_options": {"metadata": [("authorization", "Bearer root-5f1c")]}}
     c.call("RepositoryModelUnload", model_name="two", **key)
     assert index(d)[("two", "")] == ("UNAVAILABLE", "unloaded")
     models = {m.name: (m.state, m.reason) for m in c.call("RepositoryIndex", **key).models}
@@ -234,12 +234,12 @@ def test_clients_that_leave_and_a_stop_meanwhile(admin, repository):
     for _ in range(40):
         with d.socket() as s:
             s.sendall(b"POST /v2/repository/models/one/load HTTP/1.1\r\nHost: x\r\n"
-                      b"Authorization: Bearer root\r\nContent-Length: 0\r\n\r\n")
+                      b"Authorization: Bearer root-5f1c\r\nContent-Length: 0\r\n\r\n")
     sockets = [d.socket() for _ in range(20)]
     for i, s in enumerate(sockets):
         os.utime(repository / "one" / "1" / "model.json", (i + 1, i + 1))
         s.sendall(b"POST /v2/repository/models/one/load HTTP/1.1\r\nHost: x\r\n"
-                  b"Authorization: Bearer root\r\nContent-Length: 0\r\n\r\n")
+                  b"Authorization: Bearer root-5f1c\r\nContent-Length: 0\r\n\r\n")
     d.signal()
     assert d.wait(60) == 0
     for s in sockets:

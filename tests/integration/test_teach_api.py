@@ -12,7 +12,7 @@ from daemon import SANITIZED, Daemon, keys_file
 pytestmark = pytest.mark.patient
 
 MODEL = "mobilenet_v1_0.25_128"
-KEY = {"X-API-Key": "root"}
+KEY = {"X-API-Key": "root-5f1c"}
 COLOURS = {"red": (220, 30, 20), "green": (20, 200, 40), "blue": (30, 40, 210)}
 
 
@@ -31,7 +31,7 @@ def school(real_models, tmp_path_factory):
     path = tmp_path_factory.mktemp("school")
     models = path / "models"
     shutil.copytree(real_models / MODEL, models / MODEL)
-    d = Daemon(models, "--admin", "--api-keys", keys_file(path, "root infer,admin", "guest infer"))
+    d = Daemon(models, "--admin", "--api-keys", keys_file(path, "root-5f1c infer,admin", "guest-5f1c infer"))
     d.models = models
     yield d
     d.stop()
@@ -65,7 +65,7 @@ def test_colours(school):
 def test_a_lesson_moves_no_default(start, tmp_path):
     """Needs no real model: the tiny one has the mean colour for an embedding."""
     tinymodel.write(str(tmp_path / "models"), "colour", 16, embeds=True)
-    d = start("--admin", "--api-keys", keys_file(tmp_path, "root infer,admin"), models=tmp_path / "models")
+    d = start("--admin", "--api-keys", keys_file(tmp_path, "root-5f1c infer,admin"), models=tmp_path / "models")
     r = teach(d, lesson(2), "?as=a_first_by_name", model="colour")
     assert r.status == 200 and r.json["classes"] == ["blue", "green", "red"]
     assert d.request("PUT", "/v1/models/a_first_by_name/classify", shade("green", 1), KEY).json["predictions"][0]["label"] == "green"
@@ -108,13 +108,13 @@ def test_what_is_no_form(school):
 
 def test_who_may(school, start, real_models):
     assert teach(school, lesson(), key={}).status == 401
-    assert teach(school, lesson(), key={"X-API-Key": "guest"}).status == 403
+    assert teach(school, lesson(), key={"X-API-Key": "guest-5f1c"}).status == 403
     assert "admin" in teach(start(models=real_models), lesson(), key={}).json["error"]
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers run without the sandbox")
 def test_not_out_of_the_sandbox(start, real_models, tmp_path):
-    d = start("--admin", "--api-keys", keys_file(tmp_path, "root infer,admin"), "--sandbox", "on", models=real_models)
+    d = start("--admin", "--api-keys", keys_file(tmp_path, "root-5f1c infer,admin"), "--sandbox", "on", models=real_models)
     r = teach(d, lesson())
     assert r.status == 403 and "sandbox" in r.json["error"]
 
@@ -131,7 +131,7 @@ def test_with_the_cache(start, real_models, tmp_path):
     """Pictures that were asked before, and the same ones twice."""
     models = tmp_path / "models"
     shutil.copytree(real_models / MODEL, models / MODEL)
-    d = start("--admin", "--api-keys", keys_file(tmp_path, "root infer,admin"), "--cache-bytes", "10M", models=models)
+    d = start("--admin", "--api-keys", keys_file(tmp_path, "root-5f1c infer,admin"), "--cache-bytes", "10M", models=models)
     for _ in range(2):
         assert d.request("PUT", f"/v1/models/{MODEL}/embed", shade("red", 0), KEY).status == 200
         assert teach(d, lesson(), "?as=colours").json["held_out"] == {"images": 3, "right": 3}
@@ -140,6 +140,6 @@ def test_with_the_cache(start, real_models, tmp_path):
 
 
 def test_no_embedding(start, tmp_path):
-    d = start("--admin", "--api-keys", keys_file(tmp_path, "root infer,admin"))
+    d = start("--admin", "--api-keys", keys_file(tmp_path, "root-5f1c infer,admin"))
     r = teach(d, lesson(), model="colour_16")
     assert r.status == 400 and "no embedding" in r.json["error"]

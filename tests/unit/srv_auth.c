@@ -16,6 +16,8 @@
 /* SHA-256 of "abc" (FIPS 180-4, example) and of "" */
 #define ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+/* Of "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", the next example. */
+#define LONG "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
 #define SECOND UINT64_C(1000000000)
 
 static int parse(struct srv_keys **ret, const char *text, char err[256])
@@ -145,7 +147,7 @@ static void files(void **state)
     unlink(path);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fputs("a infer " ABC "\n", f);
+    fputs("a infer " LONG "\n", f);
     fflush(f);
     assert_int_equal(srv_keys_load(&k, path, err, sizeof(err)), 0);
     assert_int_equal(k->n, 1);
@@ -155,6 +157,41 @@ static void files(void **state)
     fclose(f);
     unlink(path);
     rmdir(dir);
+}
+
+/* The digests of test, test2, test3, test4 once stood in the manual as those of four people. */
+static void obvious_words_are_no_keys(void **state)
+{
+    static const struct {
+        const char *digest, *word;
+    } rows[] = {
+        {"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "\"test\""},
+        {"60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752", "\"test2\""},
+        {"fd61a03af4f77d870fc21e05e7e80678095c92d808cfb3b5c279ee04c74aca13", "\"test3\""},
+        {"A4E624D686E03ED2767C0ABD85C14426B0B1157D2CE81D27BB4FE4F6F01D688A", "\"test4\""},
+        {"5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8", "\"password\""},
+        {"f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2", "\"test\""}, /* echo */
+        {EMPTY, "\"\""},
+        {ABC, "\"abc\""},
+    };
+    (void)state;
+    char path[] = "/tmp/keysXXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct srv_keys *k = (struct srv_keys *)1;
+        char text[256], err[512];
+        int len =
+            snprintf(text, sizeof(text), "a infer " LONG "\noperator admin %s\n", rows[i].digest);
+        assert_int_equal(pwrite(fd, text, (size_t)len, 0), len);
+        assert_int_equal(ftruncate(fd, len), 0);
+        assert_int_equal(srv_keys_load(&k, path, err, sizeof(err)), -EINVAL);
+        assert_ptr_equal(k, (struct srv_keys *)1);
+        if (!strstr(err, rows[i].word) || !strstr(err, "operator") || !strstr(err, path))
+            fail_msg("%s", err);
+    }
+    close(fd);
+    unlink(path);
 }
 
 static void credentials(void **state)
@@ -255,9 +292,15 @@ static void origins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_files), cmocka_unit_test(bad_files),   cmocka_unit_test(too_many),
-        cmocka_unit_test(files),      cmocka_unit_test(credentials), cmocka_unit_test(scopes),
-        cmocka_unit_test(bucket),     cmocka_unit_test(origins),
+        cmocka_unit_test(good_files),
+        cmocka_unit_test(bad_files),
+        cmocka_unit_test(too_many),
+        cmocka_unit_test(files),
+        cmocka_unit_test(obvious_words_are_no_keys),
+        cmocka_unit_test(credentials),
+        cmocka_unit_test(scopes),
+        cmocka_unit_test(bucket),
+        cmocka_unit_test(origins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
