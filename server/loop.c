@@ -157,18 +157,44 @@ static int start_pool(struct srv *s, char *err, size_t errlen)
     return srv_pool_create(&s->pool, &options, err, errlen);
 }
 
+void srv_hold_reloads(void)
+{
+    sigset_t hup;
+    sigemptyset(&hup);
+    sigaddset(&hup, SIGHUP);
+    sigprocmask(SIG_BLOCK, &hup, NULL);
+}
+
+static int take_signal(struct srv *s, uv_signal_t *h, int number)
+{
+    int rc = uv_signal_init(&s->loop, h);
+    h->data = s;
+    return rc < 0 ? rc : uv_signal_start(h, on_signal, number);
+}
+
+/* Before anything that takes time: until the loop runs, the signal waits in libuv's pipe. Threads
+ * inherit the mask, so it is opened before there are any. */
+static int take_reloads(struct srv *s, char *err, size_t errlen)
+{
+    sigset_t hup;
+    int rc = take_signal(s, &s->signals[0], SIGHUP);
+    sigemptyset(&hup);
+    sigaddset(&hup, SIGHUP);
+    sigprocmask(SIG_UNBLOCK, &hup, NULL);
+    if (rc < 0)
+        snprintf(err, errlen, "SIGHUP: %s", uv_strerror(rc));
+    return rc;
+}
+
 static int start_handles(struct srv *s, char *err, size_t errlen)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     int rc = srv_wake_init(&s->jobs_done, &s->loop, on_jobs_done, s);
     srv_alarm_init(&s->expiry, &s->loop, on_expiry, s);
     uv_timer_init(&s->loop, &s->drain_timer);
-    for (int i = 0; i < 3 && rc == 0; i++) {
-        rc = uv_signal_init(&s->loop, &s->signals[i]);
-        s->signals[i].data = s;
-        if (rc == 0)
-            rc = uv_signal_start(&s->signals[i], on_signal, numbers[i]);
-    }
+    if (rc == 0)
+        rc = take_signal(s, &s->signals[1], SIGTERM);
+    if (rc == 0)
+        rc = take_signal(s, &s->signals[2], SIGINT);
     uv_timer_init(&s->loop, &s->watchdog);
     s->watchdog.data = s;
     if (s->systemd.watchdog_ms > 1) /* twice as often as is asked, as its manual says */
@@ -205,7 +231,9 @@ static int start(struct srv *s, char *err, size_t errlen)
     s->log_level = s->cfg->log_level;
     srv_log_configure(s->log, s->log_level, s->cfg->log_format);
     fit_connections(s);
-    rc = srv_systemd_init(&s->systemd, err, errlen);
+    rc = take_reloads(s, err, errlen);
+    if (rc == 0)
+        rc = srv_systemd_init(&s->systemd, err, errlen);
     if (rc == 0)
         rc = choose_cpu(s, err, errlen);
     if (rc == 0)

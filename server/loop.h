@@ -9,6 +9,9 @@ struct srv;
 struct cfg;
 struct cfg_sources;
 
+/* What SIGHUP asks for while the daemon starts waits until it serves: call it first of all. */
+void srv_hold_reloads(void);
+
 /* Serves until drained. cfg is taken over. The exit status of the process; on failure to start a
  * negative errno with a sentence. */
 int srv_serve(struct cfg *cfg_take, const struct cfg_sources *sources, char *err, size_t errlen);

@@ -97,6 +97,8 @@ static int run(const struct command *c, int argc, char **argv)
     };
     struct cfg *cfg;
     char err[512] = "";
+    if (!c->run)
+        srv_hold_reloads();
     int rc = cfg_load(&cfg, &sources, err, sizeof(err));
     if (rc == 1)
         return print_help(c);

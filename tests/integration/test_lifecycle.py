@@ -37,6 +37,39 @@ def test_stops_at_once(tiny_models):
     assert time.monotonic() - begun < SOON
 
 
+class Starting(Daemon):
+    """One that is not waited for."""
+
+    def wait_ready(self, seconds=60):
+        pass
+
+
+def open_when_read(fifo, seconds=60):
+    """Its other end, as soon as somebody reads there."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return os.fdopen(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "w")
+        except OSError:  # ENXIO: nobody does
+            assert time.monotonic() < end, "nobody reads the configuration"
+            time.sleep(0.01)
+
+
+def test_reload_while_it_starts(tiny_models, tmp_path):
+    """SIGHUP in the middle of the start waits until it is over, and then it is obeyed."""
+    fifo = tmp_path / "conf"
+    os.mkfifo(fifo)
+    d = Starting(tiny_models, "--config", str(fifo))
+    with open_when_read(fifo) as f:
+        d.signal(signal.SIGHUP)
+        f.write("max_batch = 8\n")
+    Daemon.wait_ready(d)
+    with open_when_read(fifo) as f:
+        f.write("max_batch = 8\n")
+    assert d.classify(RED).status == 200
+    d.stop()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_drain_finishes_what_was_accepted(start, number):
     d = start("--workers", "1", *NEVER)
