@@ -2,6 +2,7 @@
 #include "config/config.h"
 #include "server/base/log.h"
 #include "server/cli/commands.h"
+#include "server/check.h"
 #include "server/loop.h"
 
 #include <stdlib.h>
@@ -9,6 +10,12 @@
 #include <unistd.h>
 
 #define DEFAULT_FILE "/etc/mobilenetd/mobilenetd.conf"
+
+static int config_command(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
+{
+    int rc = cfg->check ? srv_check(cfg, stderr, err, errlen) : 0;
+    return rc < 0 ? rc : srv_cmd_config(cfg, out, err, errlen);
+}
 
 static const struct command {
     const char *name;
@@ -42,7 +49,7 @@ static const struct command {
      "exit 0 if the daemon at that address is ready"},
     {"version", CFG_VERSION, srv_cmd_version, 0, "mobilenetd version",
      "versions of this program and of what it is made of"},
-    {"config", CFG_CONFIG, srv_cmd_config, 0,
+    {"config", CFG_CONFIG, config_command, 0,
      "mobilenetd config [--check | --show | --sample | --markdown] [OPTION…]",
      "check or print the configuration"},
 };

@@ -1,13 +1,16 @@
 """The other sub-commands of the binary."""
+import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
 
 import pictures
 from daemon import BINARY, refusing_address, ROOT, SANDBOX
+from secure import Authority
 
 COMMANDS = ["serve", "classify", "bench", "quantize", "teach", "compress", "health", "describe", "config", "version"]
 
@@ -126,14 +129,61 @@ def test_bench_of_a_built_network(precision):
     assert r["precision"] == precision and 0 < r["median_ms"] < 1000 and r["gops"] > 0
 
 
-def test_config_check(tmp_path):
+def test_config_check(tiny_models, tmp_path):
     good, bad = tmp_path / "good.conf", tmp_path / "bad.conf"
-    good.write_text("max_batch = 8\nlog_format = json\n")
+    good.write_text(f"models = {tiny_models}\nmax_batch = 8\nlog_format = json\n")
     bad.write_text("max_batch = 8\nlog_formt = json\n")
     assert run("config", "--check", "--config", good).returncode == 0
     p = run("config", "--check", "--config", bad)
     assert p.returncode != 0
     assert f"{bad}:2" in p.stderr and "log_format" in p.stderr  # file, line and a guess
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    ca = Authority(tmp_path_factory.mktemp("ca"), "ca")
+    return ca.sign("server", "serverAuth"), ca.sign("another", "serverAuth")
+
+
+@pytest.mark.parametrize("wrong,says", [
+    (["tls_cert"], "tls_key"),
+    (["tls_key"], "tls_cert"),
+    (["tls_cert", "other_key"], "tls"),
+    (["tls_client_ca"], "tls"),
+    (["missing_cert", "tls_key"], "tls_cert"),
+    (["missing_keys"], "api_keys"),
+    (["obvious_keys"], "everybody tries first"),
+    (["broken_keys"], "line 1"),
+    (["missing_models"], "models"),
+    (["empty_models"], "models"),
+    (["unknown_default"], "neither a model nor a family"),
+])
+def test_config_check_finds_what_serve_refuses(tiny_models, certificates, tmp_path, wrong, says):
+    """With the same sentence."""
+    (cert, key), (_, other) = certificates
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").write_text("alice\n")
+    (tmp_path / "obvious").write_text(f"alice infer {hashlib.sha256(b'changeme').hexdigest()}\n")
+    lines = {"tls_cert": f"tls_cert = {cert}", "tls_key": f"tls_key = {key}", "other_key": f"tls_key = {other}",
+             "tls_client_ca": f"tls_client_ca = {cert}", "missing_cert": "tls_cert = /nowhere/cert",
+             "missing_keys": "api_keys = /nowhere/keys", "obvious_keys": f"api_keys = {tmp_path}/obvious",
+             "broken_keys": f"api_keys = {tmp_path}/broken", "missing_models": "models = /nowhere/models",
+             "empty_models": f"models = {tmp_path}/empty", "unknown_default": "default_model = nobody"}
+    conf = tmp_path / "a.conf"
+    conf.write_text("\n".join([f"models = {tiny_models}", "http = 127.0.0.1:0", "grpc =", *(lines[w] for w in wrong), ""])
+                    if "models" not in wrong[0] else "http = 127.0.0.1:0\ngrpc =\n" + lines[wrong[0]] + "\n")
+    served, checked = run("serve", "--config", conf), run("config", "--check", "--config", conf)
+    sentence = served.stderr.splitlines()[-1].removeprefix("mobilenetd serve: ")
+    assert served.returncode == 1 and says in sentence, served
+    assert checked.returncode == 1 and checked.stderr.splitlines()[-1] == f"mobilenetd config: {sentence}", checked
+
+
+def test_config_check_warns_of_a_model_left_out(tiny_models, tmp_path):
+    """As the daemon does, which serves the others."""
+    shutil.copytree(tiny_models, tmp_path / "models")
+    (tmp_path / "models" / "inverse" / "1" / "model.tflite").write_bytes(b"no model")
+    p = run("config", "--check", "--models", tmp_path / "models")
+    assert p.returncode == 0 and "warning: model inverse/1: " in p.stderr, p
 
 
 def test_config_show_says_where_from(tmp_path):
