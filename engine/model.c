@@ -376,6 +376,7 @@ static int describe_files(struct loading *l)
     info->family = keep(m, mf->family);
     info->variant = keep(m, mf->variant);
     info->licence = keep(m, mf->licence);
+    info->shows_all = mf->shows_all;
     info->format = l->format;
     if (!info->family || !info->variant || !info->licence)
         return no_memory(l->err, l->errlen);

@@ -55,6 +55,7 @@ struct eng_model_info {
     int class_offset;      /* output index - class number: 1 where output 0 is a background class */
     int embedding;         /* length of the embedding, 0 if the graph has none */
     int embeds;            /* the output itself is the embedding */
+    int shows_all;         /* every tensor stands in the metadata, not the usual one alone */
     enum eng_activation end;        /* what the graph ends in; logits are what goes into it */
     enum eng_activation activation; /* what makes scores of logits */
     const char *activation_from;    /* "graph", "manifest", "default" */

@@ -232,6 +232,7 @@ static int read_key(struct reader *r, const char *key, json_t *v)
 {
     static const char *const tasks[] = {"classification", "embedding", NULL};
     static const char *const activations[] = {"none", "sigmoid", "softmax", NULL};
+    static const char *const shown[] = {"usual", "all", NULL};
     struct eng_manifest *m = r->m;
     const struct {
         const char *key;
@@ -253,6 +254,8 @@ static int read_key(struct reader *r, const char *key, json_t *v)
         return read_word(r, v, key, tasks, &m->embeds);
     if (strcmp(key, "activation") == 0)
         return read_word(r, v, key, activations, &m->activation);
+    if (strcmp(key, "shown_outputs") == 0)
+        return read_word(r, v, key, shown, &m->shows_all);
     if (strcmp(key, "class_offset") == 0)
         return read_integer(r, v, key, 0, 1 << 20, &m->class_offset);
     if (strcmp(key, "input") == 0)

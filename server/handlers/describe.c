@@ -91,7 +91,7 @@ static void add_properties(struct srv_description *d, const struct eng_model_inf
     add_property(d, "sha256", "%s", i->digest ? i->digest : "");
 }
 
-static void add_tensors(struct srv_description *d, const struct srv_model *m)
+static void add_tensors(struct srv_description *d, const struct srv_model *m, int all)
 {
     const struct eng_preprocess *p = &m->info->preprocess;
     enum srv_output kind;
@@ -102,14 +102,14 @@ static void add_tensors(struct srv_description *d, const struct srv_model *m)
         .n_dims = 4,
         .shape = {-1, p->height, p->width, 3},
     };
-    for (int k = 0, row; srv_output_at(m, k, &kind, &t.name, &t.datatype, &row); k++) {
+    for (int k = 0, row; srv_output_at(m, all, k, &kind, &t.name, &t.datatype, &row); k++) {
         t.shape[1] = row;
         d->outputs[d->metadata.n_outputs++] = t;
     }
 }
 
 void srv_describe_model(struct srv_description *ret, const struct srv *s, const struct srv_model *m,
-                        const char *name)
+                        const char *name, int all)
 {
     const struct cfg *cfg = s->cfg;
     *ret = (struct srv_description){
@@ -132,7 +132,7 @@ void srv_describe_model(struct srv_description *ret, const struct srv *s, const 
             },
     };
     snprintf(ret->platform, sizeof(ret->platform), "mobilenetd_%s", m->info->format);
-    add_tensors(ret, m);
+    add_tensors(ret, m, all);
     add_properties(ret, m->info);
 }
 

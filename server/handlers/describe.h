@@ -18,9 +18,9 @@ struct srv_description {
 
 extern const struct proto_server_metadata srv_server_metadata;
 
-/* name: what the client called it. */
+/* name: what the client called it. all: every output, whatever the model shows by itself. */
 void srv_describe_model(struct srv_description *ret, const struct srv *s, const struct srv_model *m,
-                        const char *name);
+                        const char *name, int all);
 
 /* Points to constants alone. */
 void srv_describe_preprocess(struct proto_preprocess *ret, const struct eng_preprocess *p);

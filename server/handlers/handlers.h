@@ -45,5 +45,7 @@ void srv_oip_answer(struct srv_infer *i, void *call);
  */
 struct srv_choice;
 int srv_oip_model(struct srv_call *c, struct srv_choice *ret);
+/* `outputs` of the query: *ret_all 1 for "all", 0 if it is not there. -1: answered. */
+int srv_oip_outputs(struct srv_call *c, int *ret_all);
 
 #endif

@@ -34,6 +34,7 @@ struct srv_infer {
     void (*done)(struct srv_infer *i, void *arg);
     void *arg;
     long header_len; /* for the codec: Inference-Header-Content-Length, -1 if it is absent */
+    int shows_all;   /* no output is named: all of the model's, not those alone that it shows */
     void *more;      /* the codec's own */
 
     struct proto_infer_request in;
@@ -69,10 +70,11 @@ int srv_infer_find(const struct srv *s, struct proto_span name, struct proto_spa
 int srv_infer_choose(struct srv_req *r, struct proto_span name, struct proto_span version,
                      char *err, size_t errlen);
 
-/* Of a model: how its input is best sent, and its outputs, in order. *ret_row: elements of one
- * image. 0 behind the last. */
+/* Of a model: how its input is best sent, and the outputs that it shows, in order: all that it has
+ * if it is asked or made to, else the usual one alone. *ret_row: elements of one image. 0 behind
+ * the last. */
 enum proto_datatype srv_input_type(const struct srv_model *m);
-int srv_output_at(const struct srv_model *m, int index, enum srv_output *ret_kind,
+int srv_output_at(const struct srv_model *m, int all, int index, enum srv_output *ret_kind,
                   const char **ret_name, enum proto_datatype *ret_type, int *ret_row);
 
 /* What is meant where none is named: the probabilities of a classifier, else the embedding of a

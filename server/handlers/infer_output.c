@@ -54,14 +54,21 @@ const char *srv_output_name(enum srv_output kind)
     return names[kind];
 }
 
-int srv_output_at(const struct srv_model *m, int index, enum srv_output *ret_kind,
+/* Triton's image_client takes a model for a classifier if it has one output. */
+static int shows(const struct srv_model *m, int all, enum srv_output kind)
+{
+    return row_of(m, kind) > 0 && (all || m->info->shows_all || kind == srv_usual_output(m));
+}
+
+int srv_output_at(const struct srv_model *m, int all, int index, enum srv_output *ret_kind,
                   const char **ret_name, enum proto_datatype *ret_type, int *ret_row)
 {
-    int kind = 0, row = row_of(m, SRV_LOGITS);
-    while (kind < SRV_OUTPUTS && (row == 0 || index-- > 0))
-        row = ++kind < SRV_OUTPUTS ? row_of(m, (enum srv_output)kind) : 0;
+    int kind = 0;
+    while (kind < SRV_OUTPUTS && (!shows(m, all, (enum srv_output)kind) || index-- > 0))
+        kind++;
     if (kind == SRV_OUTPUTS)
         return 0;
+    int row = row_of(m, (enum srv_output)kind);
     *ret_kind = (enum srv_output)kind;
     *ret_name = names[kind];
     *ret_type = kind == SRV_CLASSIFICATION ? PROTO_BYTES : PROTO_FP32;
@@ -80,11 +87,11 @@ static int find_output(const struct srv_model *m, struct proto_span name)
     return -1;
 }
 
-/* None named: all of the model's. */
-static void name_all(struct srv_infer *i)
+/* None named: what the metadata show. */
+static void name_shown(struct srv_infer *i)
 {
     for (int k = 0; k < SRV_OUTPUTS; k++)
-        if (row_of(i->req->model, (enum srv_output)k) > 0)
+        if (shows(i->req->model, i->shows_all, (enum srv_output)k))
             i->in.outputs[i->in.n_outputs++] = (struct proto_output){
                 .name = {names[k], strlen(names[k])},
                 .binary = -1,
@@ -94,7 +101,7 @@ static void name_all(struct srv_infer *i)
 int srv_infer_choose_outputs(struct srv_infer *i)
 {
     if (i->in.n_outputs == 0 && i->req->wants == 0)
-        name_all(i);
+        name_shown(i);
     for (int k = 0; k < i->in.n_outputs; k++) {
         const struct proto_output *o = &i->in.outputs[k];
         int kind = find_output(i->req->model, o->name);

@@ -40,9 +40,26 @@ int srv_oip_model(struct srv_call *c, struct srv_choice *ret)
     return rc;
 }
 
+int srv_oip_outputs(struct srv_call *c, int *ret_all)
+{
+    char word[8] = "";
+    int there = srv_call_query(c, "outputs", word, sizeof(word));
+    if (there < 0)
+        return -1;
+    if (there && strcmp(word, "all") != 0) {
+        srv_call_error(c, 400, "outputs in the query can be \"all\" and nothing else");
+        return -1;
+    }
+    *ret_all = there;
+    return 0;
+}
+
 void srv_oip_infer_begin(struct srv_call *c)
 {
     char err[256];
+    int all;
+    if (srv_oip_outputs(c, &all) < 0)
+        return;
     if (srv_infer_choose(c->req, span(c->params[0]), span(c->params[1]), err, sizeof(err)) < 0)
         srv_call_error(c, 404, "%s", err);
     else
@@ -82,7 +99,8 @@ static int read_header_len(struct srv_call *c, long *ret)
 void srv_oip_infer_finish(struct srv_call *c)
 {
     long header_len;
-    if (read_header_len(c, &header_len) < 0)
+    int all;
+    if (read_header_len(c, &header_len) < 0 || srv_oip_outputs(c, &all) < 0)
         return;
     struct srv_infer *i = srv_infer_create(c->req, &codec, srv_oip_answer, c);
     if (!i) {
@@ -90,5 +108,6 @@ void srv_oip_infer_finish(struct srv_call *c)
         return;
     }
     i->header_len = header_len;
+    i->shows_all = all;
     srv_infer_run(i);
 }

@@ -26,9 +26,10 @@ static void describe(struct srv_call *c,
     struct srv_description d;
     struct srv_choice chosen;
     size_t len = 0;
-    if (srv_oip_model(c, &chosen) < 0)
+    int all;
+    if (srv_oip_model(c, &chosen) < 0 || srv_oip_outputs(c, &all) < 0)
         return;
-    srv_describe_model(&d, c->srv, chosen.model, chosen.called);
+    srv_describe_model(&d, c->srv, chosen.model, chosen.called, all);
     char *body = writer(&d.metadata, &len);
     reply_json(c, 200, body, len);
 }

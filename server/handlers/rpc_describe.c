@@ -67,7 +67,7 @@ static void describe(struct srv_call *c,
     size_t len = 0;
     if (find_model(c, &asked, &chosen) < 0)
         return;
-    srv_describe_model(&d, c->srv, chosen.model, chosen.called);
+    srv_describe_model(&d, c->srv, chosen.model, chosen.called, 0);
     char *message = writer(&d.metadata, &len);
     srv_rpc_reply(c, message, len);
 }

@@ -267,7 +267,7 @@ void srv_tfs_metadata_finish(struct srv_call *c)
     size_t len = 0;
     if (find(c, &chosen) < 0)
         return;
-    srv_describe_model(&d, c->srv, chosen.model, chosen.called);
+    srv_describe_model(&d, c->srv, chosen.model, chosen.called, 0);
     char *body = proto_tfs_metadata(chosen.called, chosen.model->info->version, &d.input,
                                     usual_output(&d, chosen.model), 1, &len);
     srv_call_reply(c, 200, "application/json", body, len);

@@ -138,7 +138,7 @@ def test_several_pictures_are_a_batch(tiny):
 
 @pytest.mark.parametrize("body", [RED, RED_JPEG, pixels((255, 0, 0)).tobytes(), normalised(pixels((255, 0, 0))).tobytes()])
 def test_a_raw_body_is_the_input(tiny, body):
-    r = tiny.request("POST", INFER, body, {"Inference-Header-Content-Length": "0"})
+    r = tiny.request("POST", INFER + "?outputs=all", body, {"Inference-Header-Content-Length": "0"})
     assert r.status == 200 and r.headers["Content-Type"] == "application/octet-stream"
     head, tensors = split(r)
     assert [o["name"] for o in head["outputs"]] == ["logits", "probabilities", "classification"]
@@ -166,7 +166,7 @@ def test_unknown_model(tiny, path):
 # ---- outputs ----
 
 def test_outputs(tiny):
-    a = infer(tiny, tensor(pixels(COLOUR)))
+    a = infer(tiny, tensor(pixels(COLOUR)), path=INFER + "?outputs=all")
     assert [(o["name"], o["datatype"], o["shape"]) for o in a["outputs"]] == [
         ("logits", "FP32", [1, 4]), ("probabilities", "FP32", [1, 4]), ("classification", "BYTES", [1, 3])]
     logits, p = values(a, "logits")[0].astype(float), values(a)[0]
@@ -195,13 +195,14 @@ def test_ties_go_to_the_lower_index(tiny):
 
 def test_binary_outputs(tiny):
     given, data = binary(pixels(COLOUR))
-    text = infer(tiny, tensor(pixels(COLOUR)))
+    text = infer(tiny, tensor(pixels(COLOUR)), "logits", "probabilities")
     r = infer_binary(tiny, given, data, {"name": "probabilities", "parameters": {"binary_data": True}}, {"name": "logits"})
     head, tensors = split(r)
     assert (np.frombuffer(tensors["probabilities"], "<f4") == values(text)[0]).all()
     assert (values(head, "logits") == values(text, "logits")).all()
-    r = infer_binary(tiny, given, data, parameters={"binary_data_output": True})
-    assert set(split(r)[1]) == {"logits", "probabilities", "classification"}
+    for path, shown in ((INFER, {"probabilities"}), (INFER + "?outputs=all", {"logits", "probabilities", "classification"})):
+        r = infer_binary(tiny, given, data, path=path, parameters={"binary_data_output": True})
+        assert set(split(r)[1]) == shown
 
 
 def test_embedding(real):

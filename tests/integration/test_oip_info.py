@@ -34,14 +34,15 @@ def test_model(tiny, path):
     a = get(tiny, path)
     assert (a["name"], a["versions"], a["platform"]) == ("colour_16", ["1"], "mobilenetd_tflite")
     assert a["inputs"] == [{"name": "input", "datatype": "UINT8", "shape": [-1, 16, 16, 3]}]
-    assert a["outputs"] == [{"name": "logits", "datatype": "FP32", "shape": [-1, 4]},
-                            {"name": "probabilities", "datatype": "FP32", "shape": [-1, 4]},
-                            {"name": "classification", "datatype": "BYTES", "shape": [-1, 3]}]
+    assert a["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 4]}]
+    assert get(tiny, path + "?outputs=all")["outputs"] == [{"name": "logits", "datatype": "FP32", "shape": [-1, 4]},
+                                                           {"name": "probabilities", "datatype": "FP32", "shape": [-1, 4]},
+                                                           {"name": "classification", "datatype": "BYTES", "shape": [-1, 3]}]
     assert a["properties"]["class_offset"] == "1" and len(a["properties"]["sha256"]) == 64
 
 
 def test_embedding_is_told(real):
-    a = get(real, "/v2/models/mobilenet_v1_0.25_128")
+    a = get(real, "/v2/models/mobilenet_v1_0.25_128?outputs=all")
     assert a["outputs"][-1] == {"name": "embedding", "datatype": "FP32", "shape": [-1, 256]}
 
 
@@ -51,6 +52,8 @@ def test_config(tiny):
     assert a["max_batch_size"] == 64 and a["backend"] == "mobilenetd"
     assert a["input"][0]["data_type"] == "TYPE_UINT8" and a["input"][0]["dims"] == [16, 16, 3]
     assert a["input"][0]["format"] == "FORMAT_NHWC"
+    assert [(o["name"], o["data_type"], o["dims"]) for o in a["output"]] == [("probabilities", "TYPE_FP32", [4])]
+    a = get(tiny, "/v2/models/colour_16/config?outputs=all")
     assert [(o["name"], o["data_type"], o["dims"]) for o in a["output"]] == [
         ("logits", "TYPE_FP32", [4]), ("probabilities", "TYPE_FP32", [4]), ("classification", "TYPE_STRING", [3])]
     assert a["dynamic_batching"]["priority_levels"] == 8
