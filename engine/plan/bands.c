@@ -26,20 +26,17 @@ struct design {
     char *in_bands; /* [values] */
 };
 
-int eng_row_of_band(int h, int b, int n)
+const struct eng_gemm_params *eng_gemm_of(const struct eng_step *s)
 {
-    return (int)(((int64_t)h * b + n / 2) / n);
+    return s->driver == &eng_drive_gemm ? s->params : NULL;
 }
 
 static const struct eng_dw *window_of(const struct eng_step *s)
 {
+    const struct eng_gemm_params *g = eng_gemm_of(s);
     if (s->driver == &eng_drive_dw)
         return s->params;
-    if (s->driver == &eng_drive_gemm) {
-        const struct eng_gemm_params *g = s->params;
-        return g->source == ENG_SOURCE_DW ? &g->dw : NULL;
-    }
-    return NULL;
+    return g && g->source == ENG_SOURCE_DW ? &g->dw : NULL;
 }
 
 void eng_rows_under(const struct eng_step *s, int y0, int y1, int *lo, int *hi)
@@ -57,8 +54,8 @@ void eng_rows_under(const struct eng_step *s, int y0, int y1, int *lo, int *hi)
 
 int eng_knows_rows(const struct eng_step *s)
 {
-    if (s->driver == &eng_drive_gemm)
-        return ((const struct eng_gemm_params *)s->params)->source != ENG_SOURCE_IM2COL;
+    if (eng_gemm_of(s))
+        return eng_gemm_of(s)->source != ENG_SOURCE_IM2COL;
     return s->driver == &eng_drive_conv3 || s->driver == &eng_drive_dw ||
            s->driver == &eng_drive_add || s->driver == &eng_drive_lut;
 }
@@ -76,7 +73,7 @@ static void choose_ways(struct design *d)
         const struct eng_dw *dw = window_of(s);
         if (eng_knows_rows(s) && is_large(&p->values[s->out], d->b->n))
             d->way[i] = BY_BANDS;
-        else if (s->driver == &eng_drive_gemm && dw && dw->out_h >= d->b->n)
+        else if (eng_gemm_of(s) && dw && dw->out_h >= d->b->n)
             d->way[i] = INTO_ONE;
     }
 }
@@ -133,11 +130,6 @@ static void choose_rows(struct design *d)
     }
 }
 
-static size_t row_bytes(const struct eng_value *v)
-{
-    return (size_t)v->w * ENG_BLOCK * eng_type_size(v->type);
-}
-
 /* All bands share one set of offsets: each value takes what its largest band needs. */
 static int place(struct design *d)
 {
@@ -153,14 +145,14 @@ static int place(struct design *d)
             struct eng_band *band = &d->b->of[v * n + b];
             rows = band->hi - band->lo > rows ? band->hi - band->lo : rows;
         }
-        size_t stride = eng_round_up((size_t)rows * row_bytes(value), ENG_ALIGN);
+        size_t stride = eng_round_up((size_t)rows * eng_row_bytes(value), ENG_ALIGN);
         for (int b = 0; b < n; b++)
             d->b->of[v * n + b].stride = stride;
         spans[v] = (struct eng_span){.first = value->first, .last = value->last};
         if (rows > 0)
             spans[v].bytes = stride * (size_t)value->blocks + (size_t)2 * ENG_OVERREAD;
     }
-    int rc = eng_arena_place(spans, p->n_values, MAX_BAND_ARENA, &d->b->bytes);
+    int rc = eng_memory_place(spans, p->n_values, MAX_BAND_ARENA, &d->b->bytes);
     for (int v = 0; rc == 0 && v < p->n_values; v++)
         for (int b = 0; b < n; b++)
             d->b->of[v * n + b].offset = spans[v].offset + ENG_OVERREAD;
@@ -178,7 +170,7 @@ static void choose_splits(struct design *d)
         if (d->way[i] == APART)
             s->driver->split(s, 1, n, split);
         else
-            eng_cost_bands(s, p->values[s->out].h, n, d->way[i] == INTO_ONE, split);
+            eng_cost_bands(eng_gemm_of(s), p->values[s->out].h, n, d->way[i] == INTO_ONE, split);
     }
 }
 
@@ -227,85 +219,4 @@ void eng_bands_destroy(struct eng_bands *b)
     free(b->of);
     free(b->splits);
     free(b);
-}
-
-/* ---- in a run ---- */
-
-int eng_band_rows(const struct eng_call *c, int out_h, int u, int *y0, int *y1)
-{
-    const struct eng_split *s = c->split;
-    if (c->strip) {
-        eng_strip_rows(c, u, y0, y1);
-        return c->strip->band;
-    }
-    int band = u / s->dw_bands, first = eng_row_of_band(out_h, band, c->bands->n);
-    int end = eng_row_of_band(out_h, band + 1, c->bands->n);
-    *y0 = eng_min(first + u % s->dw_bands * s->dw_rows, end);
-    *y1 = eng_min(*y0 + s->dw_rows, end);
-    return band;
-}
-
-static char *arena_of(const struct eng_call *c, int band)
-{
-    return c->band_arena + c->bands->bytes * (size_t)band;
-}
-
-struct eng_view eng_view_of(const struct eng_call *c, int value, int image, int band)
-{
-    const struct eng_value *v = eng_value_of(c, value);
-    struct eng_view strip;
-    if (eng_strip_view(c, value, &strip.at, &strip.stride))
-        return strip;
-    if (band >= 0 && c->bands) {
-        const struct eng_band *b = &c->bands->of[value * c->bands->n + band];
-        if (b->hi > 0)
-            return (struct eng_view){arena_of(c, band) + b->offset - (size_t)b->lo * row_bytes(v),
-                                     b->stride};
-    }
-    return (struct eng_view){eng_value_at(c, value, image), v->stride};
-}
-
-/* Calls f for the piece of each block that rows y0 .. y1-1 have in the halo of another band. */
-static void each_halo(const struct eng_call *c, int value, int band, int y0, int y1,
-                      void (*f)(char *to, const char *from, size_t bytes))
-{
-    struct eng_view strip;
-    if (!c->bands || eng_strip_view(c, value, &strip.at, &strip.stride))
-        return;
-    const struct eng_value *v = eng_value_of(c, value);
-    const struct eng_band *bands = &c->bands->of[value * c->bands->n];
-    if (bands[band].hi == 0)
-        return;
-    struct eng_view from = eng_view_of(c, value, 0, band);
-    for (int other = 0; other < c->bands->n; other++) {
-        int lo = bands[other].lo > y0 ? bands[other].lo : y0, hi = eng_min(bands[other].hi, y1);
-        if (other == band || lo >= hi)
-            continue;
-        struct eng_view to = eng_view_of(c, value, 0, other);
-        size_t at = (size_t)lo * row_bytes(v), bytes = (size_t)(hi - lo) * row_bytes(v);
-        for (size_t b = 0; b < (size_t)v->blocks; b++)
-            f(to.at + b * to.stride + at, from.at + b * from.stride + at, bytes);
-    }
-}
-
-static void claim(char *to, const char *from, size_t bytes)
-{
-    (void)from;
-    for (size_t i = 0; i < bytes; i += ENG_ALIGN)
-        __builtin_prefetch(to + i, 1);
-}
-
-static void push(char *to, const char *from, size_t bytes)
-{
-    memcpy(to, from, bytes);
-}
-
-void eng_band_claim(const struct eng_call *c, int value, int band, int y0, int y1)
-{
-    each_halo(c, value, band, y0, y1, claim);
-}
-
-void eng_band_push(const struct eng_call *c, int value, int band, int y0, int y1)
-{
-    each_halo(c, value, band, y0, y1, push);
 }

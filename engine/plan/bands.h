@@ -31,12 +31,22 @@ struct eng_bands {
 int eng_bands_create(struct eng_bands **ret, const struct eng_plan *p, int members);
 void eng_bands_destroy(struct eng_bands *b);
 
-/* First row of band b of n: the same for all maps of a height, whoever makes them. */
-int eng_row_of_band(int h, int b, int n);
+/* The pointwise of a step, NULL: it is none. */
+const struct eng_gemm_params *eng_gemm_of(const struct eng_step *s);
 /* Whether the step's driver can make some rows of its output. */
 int eng_knows_rows(const struct eng_step *s);
 /* Rows of the input under rows y0 .. y1-1 of what the step's window makes. */
 void eng_rows_under(const struct eng_step *s, int y0, int y1, int *lo, int *hi);
+
+/* ---- views.c ---- */
+
+/* First row of band b of n: the same for all maps of a height, whoever makes them. */
+int eng_row_of_band(int h, int b, int n);
+/* Of a row of one channel block. */
+static inline size_t eng_row_bytes(const struct eng_value *v)
+{
+    return (size_t)v->w * ENG_BLOCK * eng_type_size(v->type);
+}
 
 /* Unit u of a step by bands or strips: its band, and which rows y0 .. y1-1 of out_h it makes; maybe
  * none. */

@@ -6,25 +6,6 @@
 
 #include "engine/kernels/ref/ref.h"
 
-/* Appends a step that reads C16 values and makes the node's output in C16. */
-int eng_lower_c16_step(struct eng_lower *l, int i, const struct eng_driver *driver,
-                       const void *params, const char *kernel, int n_in)
-{
-    const struct eng_node *n = &l->g->nodes[i];
-    int in[ENG_MAX_INPUTS];
-    for (int k = 0; k < n_in; k++) {
-        in[k] = eng_lower_need(l, n->in[k], ENG_REP_C16);
-        if (in[k] < 0)
-            return in[k];
-    }
-    struct eng_step s = {.driver = driver, .node = i, .node2 = -1, .mid = -1};
-    s.params = params;
-    s.kernel = kernel;
-    s.out = eng_lower_make(l, n->out, ENG_REP_C16);
-    int rc = s.out < 0 ? s.out : eng_lower_step(l, &s, in, n_in);
-    return rc < 0 ? rc : 1;
-}
-
 static struct eng_blocks_params blocks_of(const struct eng_lower *l, const struct eng_tensor *x,
                                           int h, int w)
 {

@@ -41,7 +41,7 @@ static size_t lowest_gap(struct eng_span **placed, int n, const struct eng_span 
     return at;
 }
 
-int eng_arena_place(struct eng_span *spans, int n, size_t most, size_t *ret_bytes)
+int eng_memory_place(struct eng_span *spans, int n, size_t most, size_t *ret_bytes)
 {
     struct eng_span **order = calloc((size_t)n + 1, sizeof *order);
     struct eng_span **busy = calloc((size_t)n + 1, sizeof *busy);

@@ -1,6 +1,6 @@
 /* Buffers that live for a span of steps, laid into one arena. Internal to engine/. */
-#ifndef ENG_ARENA_H
-#define ENG_ARENA_H
+#ifndef ENG_MEMORY_H
+#define ENG_MEMORY_H
 
 #include <stddef.h>
 
@@ -12,6 +12,6 @@ struct eng_span {
 
 /* Spans that share a step never overlap. *ret_bytes: size of the arena. -ENOMEM; ENG_E_LIMIT if it
  * would be larger than `most` (whose sum with any bytes must not overflow). */
-int eng_arena_place(struct eng_span *spans, int n, size_t most, size_t *ret_bytes);
+int eng_memory_place(struct eng_span *spans, int n, size_t most, size_t *ret_bytes);
 
 #endif

@@ -6,60 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "engine/plan/memory.h"
 #include "engine/base/fail.h"
 
-/* Above this size, pages of 2 MB: fp32 weights and arenas stream through more small pages than the
- * TLB holds (3 % of the time of V1). int8 plans stay below and keep their small footprint. */
-static const size_t HUGE_PAGE = (size_t)2 << 20, HUGE_LEAST = (size_t)2 << 20;
-
 /* More than any machine that serves has: an arena for one image. */
 static const size_t MAX_ARENA = (size_t)1 << 34;
-
-void *eng_alloc_large(size_t bytes)
-{
-    if (bytes < HUGE_LEAST)
-        return aligned_alloc(ENG_ALIGN, eng_round_up(bytes, ENG_ALIGN));
-    void *m = aligned_alloc(HUGE_PAGE, eng_round_up(bytes, HUGE_PAGE));
-    if (m) /* whole pages only: the rest must not become resident for nothing */
-        madvise(m, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-    return m;
-}
-
-enum { SLAB_HEAD = ENG_OVERREAD > 64 ? ENG_OVERREAD : 64 };
-
-void *eng_plan_alloc(struct eng_plan *p, size_t bytes)
-{
-    if (bytes > SIZE_MAX / 2)
-        return NULL;
-    size_t all = SLAB_HEAD + eng_round_up(bytes, ENG_ALIGN) + ENG_OVERREAD;
-    struct eng_slab *s = eng_alloc_large(all);
-    if (!s)
-        return NULL;
-    memset(s, 0, all);
-    *s = (struct eng_slab){.next = p->slabs, .bytes = bytes};
-    p->slabs = s;
-    return (char *)s + SLAB_HEAD;
-}
-
-void *eng_plan_alloc_packed(struct eng_plan *p, size_t bytes)
-{
-    void *m = eng_plan_alloc(p, bytes);
-    if (m)
-        p->weight_bytes += bytes;
-    return m;
-}
 
 void eng_plan_destroy(struct eng_plan *p)
 {
     if (!p)
         return;
-    for (struct eng_slab *s = p->slabs, *next; s; s = next) {
-        next = s->next;
-        free(s);
-    }
+    eng_plan_free_slabs(p);
     free(p->values);
     free(p->steps);
     free(p->rep);
@@ -113,7 +71,7 @@ static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
             rc = ENG_E_LIMIT;
     }
     if (rc == 0)
-        rc = eng_arena_place(spans, p->n_values, MAX_ARENA, &p->arena_bytes);
+        rc = eng_memory_place(spans, p->n_values, MAX_ARENA, &p->arena_bytes);
     for (int i = 0; rc == 0 && i < p->n_values; i++)
         if (!p->values[i].keep)
             p->values[i].offset = spans[i].offset + (p->values[i].bytes ? ENG_OVERREAD : 0);

@@ -149,6 +149,7 @@ struct eng_run {
     _Atomic uint64_t *ns;
 };
 
+/* ---- slab.c ---- */
 /* 64-aligned, not zeroed, for free(); in large pages where there are whole ones of them. NULL: out
  * of memory. */
 void *eng_alloc_large(size_t bytes);
@@ -156,6 +157,7 @@ void *eng_alloc_large(size_t bytes);
  * both sides. NULL: out of memory. _packed counts as weight bytes. */
 void *eng_plan_alloc(struct eng_plan *p, size_t bytes);
 void *eng_plan_alloc_packed(struct eng_plan *p, size_t bytes);
+void eng_plan_free_slabs(struct eng_plan *p);
 
 static inline int eng_ceil_div(int a, int b)
 {
@@ -338,10 +340,11 @@ void eng_cost_dw(const struct eng_dw *dw, int batch, int members, struct eng_spl
 int eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, int choice,
                   struct eng_split *ret);
 /* A step in n bands of rows of a map of h rows; into_one: the depthwise alone, the pointwise behind
- * it by panels. */
-void eng_cost_bands(const struct eng_step *s, int h, int n, int into_one, struct eng_split *ret);
+ * it by panels. gemm: of a step that is one, else NULL. */
+void eng_cost_bands(const struct eng_gemm_params *gemm, int h, int n, int into_one,
+                    struct eng_split *ret);
 /* A step in waves of strips that make at most `rows` rows. */
-void eng_cost_strip(const struct eng_step *s, int rows, struct eng_split *ret);
+void eng_cost_strip(const struct eng_gemm_params *gemm, int rows, struct eng_split *ret);
 /* Whether layer by layer a map would fall out of L2; most bytes that strips in so many bands, one a
  * member, may take. */
 int eng_cost_is_large_map(const struct eng_value *v);

@@ -18,11 +18,6 @@ static const struct eng_value *output_of(const struct design *d, int step)
     return &d->p->values[d->p->steps[step].out];
 }
 
-static size_t row_bytes(const struct eng_value *v)
-{
-    return (size_t)v->w * ENG_BLOCK * eng_type_size(v->type);
-}
-
 static struct eng_strip_cut *cut_of(const struct eng_strips *s, int band, int wave, int step)
 {
     int n = s->end - s->first;
@@ -154,12 +149,12 @@ static void place(struct design *d)
         const struct eng_value *v = output_of(d, step);
         int made, held;
         most_rows(d, step, &made, &held);
-        eng_cost_strip(&d->p->steps[step], made, &s->splits[step - s->first]);
+        eng_cost_strip(eng_gemm_of(&d->p->steps[step]), made, &s->splits[step - s->first]);
         *b = (struct eng_strip_buffer){0};
         if (step == s->end - 1)
             continue;
         /* an odd number of lines: blocks do not fall into one set of the cache */
-        b->stride = eng_round_up((size_t)held * row_bytes(v), ENG_ALIGN) | ENG_ALIGN;
+        b->stride = eng_round_up((size_t)held * eng_row_bytes(v), ENG_ALIGN) | ENG_ALIGN;
         b->offset = s->bytes + ENG_OVERREAD;
         s->bytes += b->stride * (size_t)v->blocks + (size_t)2 * ENG_OVERREAD;
     }
@@ -238,36 +233,6 @@ void eng_strips_destroy(struct eng_strips *s)
 
 /* ---- in a run ---- */
 
-/* The step of the chain whose output has a buffer, or -1. */
-static int maker_of(const struct eng_call *c, int value)
-{
-    const struct eng_strips *s = c->strip->strips;
-    int step = eng_value_of(c, value)->first;
-    return step >= s->first && step < s->end - 1 && c->run->plan->steps[step].out == value ? step
-                                                                                           : -1;
-}
-
-int eng_strip_view(const struct eng_call *c, int value, char **ret_at, size_t *ret_stride)
-{
-    int step = c->strip ? maker_of(c, value) : -1;
-    if (step < 0)
-        return 0;
-    const struct eng_strips *s = c->strip->strips;
-    const struct eng_strip_buffer *b = &s->buffers[step - s->first];
-    size_t above = (size_t)c->strip->cuts[step - s->first].lo * row_bytes(eng_value_of(c, value));
-    *ret_at = c->strip->buffers + b->offset - above;
-    *ret_stride = b->stride;
-    return 1;
-}
-
-void eng_strip_rows(const struct eng_call *c, int u, int *y0, int *y1)
-{
-    const struct eng_strips *s = c->strip->strips;
-    const struct eng_strip_cut *cut = &c->strip->cuts[c->step - c->run->plan->steps - s->first];
-    *y0 = eng_min(cut->y0 + u % c->split->dw_bands * c->split->dw_rows, cut->y1);
-    *y1 = eng_min(*y0 + c->split->dw_rows, cut->y1);
-}
-
 /* Rows that the wave before has made and this one sees move to the head of the buffer. */
 static void keep_rows(const struct eng_call *c, int wave, int step)
 {
@@ -278,8 +243,8 @@ static void keep_rows(const struct eng_call *c, int wave, int step)
     const struct eng_strip_cut *now = cut_of(s, c->strip->band, wave, step);
     const struct eng_strip_cut *before = cut_of(s, c->strip->band, wave - 1, step);
     const struct eng_value *v = eng_value_of(c, c->step->out);
-    size_t skip = (size_t)(now->lo - before->lo) * row_bytes(v);
-    size_t bytes = (size_t)(now->y0 - now->lo) * row_bytes(v);
+    size_t skip = (size_t)(now->lo - before->lo) * eng_row_bytes(v);
+    size_t bytes = (size_t)(now->y0 - now->lo) * eng_row_bytes(v);
     char *at = c->strip->buffers + b->offset;
     for (int k = 0; skip > 0 && k < v->blocks; k++, at += b->stride)
         memmove(at, at + skip, bytes);

@@ -43,11 +43,6 @@ struct eng_strip_at {
 int eng_strips_create(struct eng_strips **ret, const struct eng_plan *p, int bands);
 void eng_strips_destroy(struct eng_strips *s);
 
-/* The buffer of a value, if it has one; its view is like eng_view_of()'s. */
-int eng_strip_view(const struct eng_call *c, int value, char **ret_at, size_t *ret_stride);
-/* Rows of part u of the current step in the current wave. */
-void eng_strip_rows(const struct eng_call *c, int u, int *y0, int *y1);
-
 /* Runs the whole chain: a unit is a band. `buffers`: eng_strips.bytes for each member of the team,
  * from member 0 of the run on. `ns`: of each step of the plan, NULL: not asked. */
 struct eng_strips_job {

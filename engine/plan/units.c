@@ -250,21 +250,19 @@ int eng_cost_gemm(const struct eng_gemm_params *p, int batch, int members, int c
 
 /* Rows of a made panel that fit into scratch, evenly. Small parts would make stealing finer, but
  * each costs a set-up, and bands are equal. */
-void eng_cost_bands(const struct eng_step *s, int h, int n, int into_one, struct eng_split *ret)
+void eng_cost_bands(const struct eng_gemm_params *gemm, int h, int n, int into_one,
+                    struct eng_split *ret)
 {
     int most = h;
     *ret = (struct eng_split){.by_bands = 1, .bands = 1, .images = 1};
-    if (s->driver == &eng_drive_gemm) {
-        const struct eng_gemm_params *p = s->params;
-        if (into_one) {
-            struct best best = {.base = *ret};
-            rate_direct(p, 1, n, 0, &best);
-            *ret = best.split[0];
-            ret->by_bands = 1;
-            ret->two_phase = 1;
-        } else if (eng_gemm_is_made(p)) {
-            most = eng_cost_panel_pixels(p, 1) / p->out_w;
-        }
+    if (gemm && into_one) {
+        struct best best = {.base = *ret};
+        rate_direct(gemm, 1, n, 0, &best);
+        *ret = best.split[0];
+        ret->by_bands = 1;
+        ret->two_phase = 1;
+    } else if (gemm && eng_gemm_is_made(gemm)) {
+        most = eng_cost_panel_pixels(gemm, 1) / gemm->out_w;
     }
     int rows = eng_ceil_div(h, n), parts = eng_ceil_div(rows, most);
     ret->dw_rows = eng_ceil_div(rows, parts);
@@ -272,15 +270,12 @@ void eng_cost_bands(const struct eng_step *s, int h, int n, int into_one, struct
     ret->units[0] = n * parts;
 }
 
-void eng_cost_strip(const struct eng_step *s, int rows, struct eng_split *ret)
+void eng_cost_strip(const struct eng_gemm_params *gemm, int rows, struct eng_split *ret)
 {
     int most = rows;
     *ret = (struct eng_split){.by_bands = 1, .bands = 1, .images = 1, .dw_bands = 1};
-    if (s->driver == &eng_drive_gemm) {
-        const struct eng_gemm_params *p = s->params;
-        if (eng_gemm_is_made(p))
-            most = eng_cost_panel_pixels(p, 1) / p->out_w;
-    }
+    if (gemm && eng_gemm_is_made(gemm))
+        most = eng_cost_panel_pixels(gemm, 1) / gemm->out_w;
     ret->dw_bands = rows > 0 ? eng_ceil_div(rows, most) : 1;
     ret->dw_rows = eng_ceil_div(rows, ret->dw_bands);
 }
