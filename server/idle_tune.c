@@ -31,7 +31,7 @@ struct srv_tune_order {
 
 static void key_of(const struct srv *s, const struct srv_model *m, char ret[KEY])
 {
-    snprintf(ret, KEY, "%s %s %d ", m->identity, m->info->isa, s->workers);
+    snprintf(ret, KEY, "%s %s %d ", m->identity, m->info->isa, s->env.workers);
 }
 
 int srv_tune_open(struct srv *s, char *err, size_t errlen)
@@ -95,7 +95,7 @@ static void keep(struct srv *s, const struct srv_model *m)
     if (t->fd < 0 || len < 0 || t->written + head + (size_t)len > SRV_TUNE_FILE_MAX)
         return;
     if (write(t->fd, line, head + (size_t)len) < 0)
-        srv_log(s->log, SRV_WARNING, "tune_cache cannot be written: %s", strerror(errno));
+        srv_log(s->env.log, SRV_WARNING, "tune_cache cannot be written: %s", strerror(errno));
     t->written += head + (size_t)len;
 }
 
@@ -124,7 +124,7 @@ static int await_quiet(struct srv *s, int looks)
     for (int quiet = 0; quiet < looks;) {
         if (rest(&s->tune, LOOK_MS))
             return 1;
-        struct srv_pool_state p = srv_pool_state(s->pool);
+        struct srv_pool_state p = srv_pool_state(s->sched.pool);
         quiet = p.queued == 0 && p.running == 0 ? quiet + 1 : 0;
     }
     return 0;
@@ -151,9 +151,9 @@ static int tune(struct srv *s, struct srv_model *m)
     struct srv_crew *crew = NULL;
     char err[256] = "out of memory";
     uint64_t spent = 0;
-    int stop = 0, rc = srv_crew_create(&crew, s->workers);
+    int stop = 0, rc = srv_crew_create(&crew, s->env.workers);
     if (rc == 0)
-        rc = eng_tuner_create(&t, m->eng, s->workers, err, sizeof(err));
+        rc = eng_tuner_create(&t, m->eng, s->env.workers, err, sizeof(err));
     for (rc = rc < 0 ? rc : 1; rc == 1 && !stop && !is_gone(m);) {
         stop = await_quiet(s, spent ? 1 : QUIET_LOOKS);
         uint64_t start = srv_now_ns();
@@ -166,12 +166,12 @@ static int tune(struct srv *s, struct srv_model *m)
     if (stop || rc == 1)
         return stop;
     if (rc < 0) {
-        srv_log(s->log, SRV_WARNING, "model %s/%s is not tuned: %s", m->info->name,
+        srv_log(s->env.log, SRV_WARNING, "model %s/%s is not tuned: %s", m->info->name,
                 m->info->version, err);
         return 0;
     }
     keep(s, m);
-    srv_log(s->log, SRV_INFO, "model %s/%s tuned in %u ms of idle time: %d cuts changed",
+    srv_log(s->env.log, SRV_INFO, "model %s/%s tuned in %u ms of idle time: %d cuts changed",
             m->info->name, m->info->version, (unsigned)(spent / SRV_NS_PER_MS),
             eng_tuning_changes(m->eng));
     return 0;
@@ -228,7 +228,7 @@ static int start_thread(struct srv *s)
     if (rc == 0)
         t->runs = 1;
     else
-        srv_log(s->log, SRV_WARNING, "tuning cannot start: %s", strerror(rc));
+        srv_log(s->env.log, SRV_WARNING, "tuning cannot start: %s", strerror(rc));
     return t->runs;
 }
 
@@ -280,9 +280,9 @@ void srv_tune_models(struct srv *s)
 {
     if (!s->cfg->tune || (!s->tune.runs && !start_thread(s)))
         return;
-    for (int i = 0; i < s->registry->n; i++)
-        if (!s->registry->models[i]->tuning_ordered)
-            order(&s->tune, s->registry->models[i]);
+    for (int i = 0; i < s->sched.registry->n; i++)
+        if (!s->sched.registry->models[i]->tuning_ordered)
+            order(&s->tune, s->sched.registry->models[i]);
 }
 
 void srv_tune_finish(struct srv *s)

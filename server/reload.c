@@ -3,10 +3,6 @@
 #include "server/reload.h"
 
 #include "server/handlers/auth.h"
-#include "server/scheduler/brownout.h"
-#include "server/transport/http2_port.h"
-#include "server/transport/http.h"
-#include "server/scheduler/pool.h"
 #include "server/base/priority.h"
 #include "server/repository/folder.h"
 #include "server/srv.h"
@@ -24,10 +20,10 @@ void srv_registry_options_of(struct srv_registry_options *ret, const struct srv 
     *ret = (struct srv_registry_options){
         .dir = s->models_dir,
         .default_model = cfg->default_model,
-        .cpu_bits = s->cpu_bits,
+        .cpu_bits = s->env.cpu_bits,
         .max_model_file = (size_t)cfg->max_model_file,
         .max_batch = (int)cfg->max_batch,
-        .workers = s->workers,
+        .workers = s->env.workers,
     };
 }
 
@@ -46,7 +42,8 @@ static void read_everything(struct srv *s)
     if (r->rc == 0) {
         srv_registry_options_of(&options, s, r->cfg);
         options.default_anew = strcmp(r->cfg->default_model, s->cfg->default_model) != 0;
-        r->rc = srv_registry_load(&r->registry, &options, s->registry, r->error, sizeof(r->error));
+        r->rc = srv_registry_load(&r->registry, &options, s->sched.registry, r->error,
+                                  sizeof(r->error));
     }
 }
 
@@ -57,21 +54,22 @@ static void read_models(struct srv *s, const struct srv_order *o)
     srv_registry_options_of(&options, s, s->cfg);
     options.change = o->change;
     options.name = o->name;
-    r->rc = srv_registry_load(&r->registry, &options, s->registry, r->error, sizeof(r->error));
+    r->rc =
+        srv_registry_load(&r->registry, &options, s->sched.registry, r->error, sizeof(r->error));
 }
 
 static void *reload_main(void *arg)
 {
     struct srv *s = arg;
     srv_priority_worker(); /* to read and warm models takes a worker's time */
-    if (s->orders.first->kind == SRV_ORDER_EVERYTHING)
+    if (s->api.orders.first->kind == SRV_ORDER_EVERYTHING)
         read_everything(s);
-    else if (s->orders.first->kind == SRV_ORDER_LOOK)
+    else if (s->api.orders.first->kind == SRV_ORDER_LOOK)
         s->reload.stamp = srv_repository_stamp(s->models_dir);
     else
-        read_models(s, s->orders.first);
+        read_models(s, s->api.orders.first);
     atomic_store(&s->reload.finished, 1);
-    srv_wake_send(&s->orders.changed);
+    srv_wake_send(&s->api.orders.changed);
     return NULL;
 }
 
@@ -82,49 +80,46 @@ static void take_configuration(struct srv *s)
     struct srv_reload *r = &s->reload;
     char rows[256];
     if (cfg_reload_conflicts(s->cfg, r->cfg, rows, sizeof(rows)) > 0)
-        srv_log(s->log, SRV_WARNING, "reload: a restart is needed for: %s", rows);
-    if (!s->tls != !r->tls)
-        srv_log(s->log, SRV_WARNING, "reload: a restart is needed to turn TLS on or off");
-    srv_keys_inherit(r->keys, s->keys);
-    srv_keys_destroy(s->keys);
+        srv_log(s->env.log, SRV_WARNING, "reload: a restart is needed for: %s", rows);
+    if (!s->transport.tls != !r->tls)
+        srv_log(s->env.log, SRV_WARNING, "reload: a restart is needed to turn TLS on or off");
+    srv_keys_inherit(r->keys, s->api.keys);
+    srv_keys_destroy(s->api.keys);
     cfg_destroy(s->cfg);
     s->cfg = r->cfg;
-    s->keys = r->keys;
-    if (s->tls && r->tls)
-        s->tls = srv_tls_replace(s->tls, r->tls);
+    s->env.cfg = r->cfg;
+    s->api.keys = r->keys;
+    if (s->transport.tls && r->tls)
+        s->transport.tls = srv_tls_replace(s->transport.tls, r->tls);
     else
         srv_tls_destroy(r->tls);
     r->cfg = NULL;
     r->keys = NULL;
     r->tls = NULL;
-    s->log_level = s->cfg->log_level;
-    srv_log_configure(s->log, s->log_level, s->cfg->log_format);
-    srv_pool_set_batching(s->pool, (int)s->cfg->max_batch, (uint64_t)s->cfg->max_delay_us * 1000);
+    s->api.log_level = s->cfg->log_level;
+    srv_log_configure(s->env.log, s->api.log_level, s->cfg->log_format);
+    srv_scheduler_configure(&s->sched);
     srv_watch_configure(s);
-    srv_share_configure(s);
 }
 
 static void take_models(struct srv *s)
 {
     struct srv_reload *r = &s->reload;
-    if (!r->registry->fallback && s->registry->fallback)
-        srv_log(s->log, SRV_WARNING,
+    if (!r->registry->fallback && s->sched.registry->fallback)
+        srv_log(s->env.log, SRV_WARNING,
                 "the default model %s is not served now: who names no model gets 404",
                 r->registry->default_name);
-    srv_brownout_inherit(s, r->registry);
-    srv_registry_inherit(r->registry, s->registry);
-    srv_registry_destroy(s->registry);
-    s->registry = r->registry;
+    srv_scheduler_replace(&s->sched, r->registry);
     r->registry = NULL;
     srv_tune_models(s);
 }
 
 static void log_failures(struct srv *s, const char *name)
 {
-    for (int i = 0; i < s->registry->n_failures; i++) {
-        const struct srv_model_failure *f = &s->registry->failures[i];
+    for (int i = 0; i < s->sched.registry->n_failures; i++) {
+        const struct srv_model_failure *f = &s->sched.registry->failures[i];
         if (!name || strcmp(f->name, name) == 0)
-            srv_log(s->log, SRV_ERROR, "model %s%s%s: %s", f->name, f->version[0] ? "/" : "",
+            srv_log(s->env.log, SRV_ERROR, "model %s%s%s: %s", f->name, f->version[0] ? "/" : "",
                     f->version, f->error);
     }
 }
@@ -133,23 +128,23 @@ static void everything_read(struct srv *s, const struct srv_order *o)
 {
     struct srv_reload *r = &s->reload;
     if (r->rc < 0) {
-        s->orders.reload_failures++;
-        srv_log(s->log, SRV_ERROR, "reload failed, nothing changed: %s", r->error);
+        s->api.orders.reload_failures++;
+        srv_log(s->env.log, SRV_ERROR, "reload failed, nothing changed: %s", r->error);
         return;
     }
     take_models(s); /* while the configuration lives that its default is from */
     if (o->kind == SRV_ORDER_EVERYTHING)
         take_configuration(s);
-    s->orders.reloads++;
+    s->api.orders.reloads++;
     log_failures(s, NULL);
-    srv_log(s->log, SRV_INFO, "reloaded: %d models, default %s", s->registry->n,
-            s->registry->default_name);
+    srv_log(s->env.log, SRV_INFO, "reloaded: %d models, default %s", s->sched.registry->n,
+            s->sched.registry->default_name);
 }
 
 static void model_loaded(struct srv *s, struct srv_order *o)
 {
-    const struct srv_service *now = srv_registry_service(s->registry, o->name);
-    const struct srv_model_failure *f = srv_registry_failure(s->registry, o->name, NULL);
+    const struct srv_service *now = srv_registry_service(s->sched.registry, o->name);
+    const struct srv_model_failure *f = srv_registry_failure(s->sched.registry, o->name, NULL);
     char sentence[512];
     if (f) {
         log_failures(s, o->name);
@@ -159,8 +154,8 @@ static void model_loaded(struct srv *s, struct srv_order *o)
         srv_order_answer(o, 400, sentence);
         return;
     }
-    s->orders.loads++;
-    srv_log(s->log, SRV_INFO, "model %s: loaded, version %s", o->name,
+    s->api.orders.loads++;
+    srv_log(s->env.log, SRV_INFO, "model %s: loaded, version %s", o->name,
             now ? now->standard->info->version : "none");
     srv_order_answer(o, 0, "");
 }
@@ -168,9 +163,9 @@ static void model_loaded(struct srv *s, struct srv_order *o)
 static void model_changed(struct srv *s, struct srv_order *o)
 {
     struct srv_reload *r = &s->reload;
-    int was = srv_registry_service(s->registry, o->name) != NULL;
+    int was = srv_registry_service(s->sched.registry, o->name) != NULL;
     if (r->rc < 0) {
-        srv_log(s->log, SRV_ERROR, "model %s: nothing changed: %s", o->name, r->error);
+        srv_log(s->env.log, SRV_ERROR, "model %s: nothing changed: %s", o->name, r->error);
         srv_order_answer(o, 503, r->error);
         return;
     }
@@ -183,8 +178,8 @@ static void model_changed(struct srv *s, struct srv_order *o)
         model_loaded(s, o);
         return;
     }
-    s->orders.unloads++;
-    srv_log(s->log, SRV_INFO, "model %s: unloaded", o->name);
+    s->api.orders.unloads++;
+    srv_log(s->env.log, SRV_INFO, "model %s: unloaded", o->name);
     srv_order_answer(o, 0, "");
 }
 
@@ -203,7 +198,7 @@ static void drop_result(struct srv_reload *r)
 static void run_next(struct srv *s)
 {
     struct srv_reload *r = &s->reload;
-    while (s->orders.first && !r->running) {
+    while (s->api.orders.first && !r->running) {
         sigset_t all, old;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -213,9 +208,9 @@ static void run_next(struct srv *s)
             r->running = 1;
             return;
         }
-        srv_log(s->log, SRV_ERROR, "reload cannot start: %s", strerror(rc));
-        srv_order_answer(s->orders.first, 503, "no thread can be started for it");
-        srv_orders_drop_first(&s->orders);
+        srv_log(s->env.log, SRV_ERROR, "reload cannot start: %s", strerror(rc));
+        srv_order_answer(s->api.orders.first, 503, "no thread can be started for it");
+        srv_orders_drop_first(&s->api.orders);
     }
 }
 
@@ -229,7 +224,7 @@ static void on_ready(void *arg)
         return;
     atomic_store(&r->finished, 0);
     pthread_join(r->thread, NULL);
-    struct srv_order *o = s->orders.first; /* still first: what is ordered now has to wait */
+    struct srv_order *o = s->api.orders.first; /* still first: what is ordered now has to wait */
     if (o->kind == SRV_ORDER_LOOK)
         srv_watch_seen(s, r->stamp);
     else if (o->kind == SRV_ORDER_CHANGE)
@@ -237,23 +232,22 @@ static void on_ready(void *arg)
     else
         everything_read(s, o);
     drop_result(r); /* if it was not taken */
-    srv_orders_drop_first(&s->orders);
+    srv_orders_drop_first(&s->api.orders);
     r->running = 0;
     run_next(s);
-    srv_http_pump(s->http); /* whoever waited for it has an answer */
-    srv_grpc_pump(s->grpc);
+    srv_transport_pump(&s->transport); /* whoever waited for it has an answer */
 }
 
 static void order_once(struct srv *s, enum srv_order_kind kind)
 {
-    const struct srv_order *waiting = s->orders.first;
+    const struct srv_order *waiting = s->api.orders.first;
     if (waiting && s->reload.running)
         waiting = waiting->next;
     for (; waiting; waiting = waiting->next)
         if (waiting->kind == kind)
             return;
-    if (!srv_orders_add(&s->orders, kind))
-        srv_log(s->log, SRV_ERROR, "reload cannot start: too much is to be changed already");
+    if (!srv_orders_add(&s->api.orders, kind))
+        srv_log(s->env.log, SRV_ERROR, "reload cannot start: too much is to be changed already");
     run_next(s);
 }
 
@@ -269,14 +263,14 @@ void srv_reload_models(struct srv *s)
 
 void srv_reload_look(struct srv *s)
 {
-    if (!s->orders.first) /* else what is under way will look */
+    if (!s->api.orders.first) /* else what is under way will look */
         order_once(s, SRV_ORDER_LOOK);
 }
 
 int srv_reload_init(struct srv *s)
 {
-    srv_orders_init(&s->orders);
-    return srv_wake_init(&s->orders.changed, &s->loop, on_ready, s);
+    srv_orders_init(&s->api.orders);
+    return srv_wake_init(&s->api.orders.changed, &s->env.loop, on_ready, s);
 }
 
 void srv_reload_finish(struct srv *s)

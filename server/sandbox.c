@@ -29,7 +29,7 @@ static int lacking(struct srv *s, const char *what, int rc, char *err, size_t er
         snprintf(err, errlen, "sandbox = strict: no %s here: %s", what, strerror(-rc));
         return rc;
     }
-    srv_log(s->log, SRV_WARNING, "sandbox: no %s here: %s", what, strerror(-rc));
+    srv_log(s->env.log, SRV_WARNING, "sandbox: no %s here: %s", what, strerror(-rc));
     return 0;
 }
 
@@ -56,6 +56,7 @@ static const char *folder_if(const char *path, char buf[PATH])
 int srv_sandbox_files(struct srv *s, char *err, size_t errlen)
 {
     s->sandbox.level = srv_sandbox_parse(s->cfg->sandbox);
+    s->api.read_only = s->sandbox.level != SRV_SANDBOX_OFF;
     if (s->sandbox.level == SRV_SANDBOX_OFF)
         return 0;
     char config[PATH], keys[PATH], tls[3][PATH], http[PATH], grpc[PATH];
@@ -128,7 +129,7 @@ int srv_sandbox_calls(struct srv *s, char *err, size_t errlen)
         rc = lacking(s, "seccomp", calls, err, errlen);
     else
         s->sandbox.calls = calls;
-    srv_log(s->log, SRV_INFO, "sandbox %s: Landlock version %d, %d system calls", s->cfg->sandbox,
-            s->sandbox.landlock, s->sandbox.calls);
+    srv_log(s->env.log, SRV_INFO, "sandbox %s: Landlock version %d, %d system calls",
+            s->cfg->sandbox, s->sandbox.landlock, s->sandbox.calls);
     return rc;
 }

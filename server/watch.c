@@ -13,7 +13,7 @@ void srv_watch_begin(struct srv *s)
 static void on_time(uv_timer_t *t)
 {
     struct srv *s = t->data;
-    if (s->phase == SRV_SERVING)
+    if (s->api.phase == SRV_SERVING)
         srv_reload_look(s);
 }
 
@@ -29,7 +29,7 @@ void srv_watch_configure(struct srv *s)
 
 void srv_watch_init(struct srv *s)
 {
-    uv_timer_init(&s->loop, &s->watch.timer);
+    uv_timer_init(&s->env.loop, &s->watch.timer);
     s->watch.timer.data = s;
     srv_watch_configure(s);
 }
@@ -41,6 +41,6 @@ void srv_watch_seen(struct srv *s, uint64_t stamp)
     if (!settled || stamp == s->watch.served)
         return;
     s->watch.served = stamp;
-    srv_log(s->log, SRV_INFO, "the model repository has changed");
+    srv_log(s->env.log, SRV_INFO, "the model repository has changed");
     srv_reload_models(s);
 }

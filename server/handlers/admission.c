@@ -3,14 +3,14 @@
 
 #include "protocol/query.h"
 #include "server/base/clock.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <errno.h>
 #include <string.h>
 
 static int read_deadline(struct srv_call *c)
 {
-    long long ms = c->srv->cfg->default_timeout_ms;
+    long long ms = c->api->env->cfg->default_timeout_ms;
     const char *given = c->ops->header(c, "X-Request-Timeout-Ms");
     if (given && proto_parse_int(given, 1, 86400000, &ms) < 0) {
         srv_call_error(c, 400, "X-Request-Timeout-Ms must be a whole number from 1 to 86400000");
@@ -46,9 +46,9 @@ int srv_api_admit(struct srv_call *c)
 
 int srv_api_is_admin(struct srv_call *c)
 {
-    if (!c->srv->cfg->admin)
+    if (!c->api->env->cfg->admin)
         srv_call_error(c, 403, "administration over the network is off (option `admin`)");
-    else if (!c->srv->keys)
+    else if (!c->api->keys)
         srv_call_error(c, 403,
                        "administration over the network needs API keys (option `api_keys`)");
     else if (!(c->scopes & SRV_SCOPE_ADMIN))

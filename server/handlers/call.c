@@ -5,9 +5,8 @@
 #include "protocol/reply.h"
 #include "server/base/clock.h"
 #include "server/handlers/cors.h"
+#include "server/handlers/api.h"
 #include "server/handlers/parameters.h"
-#include "server/repository/registry.h"
-#include "server/srv.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -130,14 +129,14 @@ static void choose_id(struct srv_call *c)
     int good = len > 0 && len <= SRV_ID_MAX;
     for (size_t i = 0; good && i < len; i++)
         good = given[i] > ' ' && given[i] < 0x7f;
-    c->srv->calls++;
+    c->api->calls++;
     if (good) {
         memcpy(c->id, given, len + 1);
         return;
     }
-    char *end = put_hex(c->id, c->srv->metrics.started_ns); /* printf would be felt */
+    char *end = put_hex(c->id, c->api->metrics.started_ns); /* printf would be felt */
     *end++ = '-';
-    *put_hex(end, c->srv->calls) = 0;
+    *put_hex(end, c->api->calls) = 0;
 }
 
 int srv_call_query(struct srv_call *c, const char *name, char *buf, size_t len)
@@ -182,8 +181,8 @@ int srv_call_query_int(struct srv_call *c, const char *name, long long min, long
 static void nothing_there(struct srv_call *c)
 {
     char names[240] = "";
-    if (!c->srv->keys)
-        srv_registry_names(c->srv->registry, names, sizeof(names));
+    if (!c->api->keys)
+        srv_registry_names(c->api->sched->registry, names, sizeof(names));
     srv_call_error(c, 404, "there is nothing at this path (GET / lists all)%s%s",
                    names[0] ? "; the models are " : "", names);
 }
@@ -213,13 +212,13 @@ static void find_route(struct srv_call *c)
 /* Its key, before a byte of its body. */
 static void check_key(struct srv_call *c)
 {
-    if (!c->srv->keys)
+    if (!c->api->keys)
         return;
     const struct srv_credentials given = {
         .authorization = c->ops->header(c, "Authorization"),
         .api_key = c->ops->header(c, "X-API-Key"),
     };
-    struct srv_verdict v = srv_auth(c->srv->keys, c->route->scopes, &given, 1, srv_now_ns());
+    struct srv_verdict v = srv_auth(c->api->keys, c->route->scopes, &given, 1, srv_now_ns());
     if (v.by) {
         c->scopes = v.by->scopes;
         snprintf(c->key, sizeof(c->key), "%s", v.by->name);
@@ -237,9 +236,9 @@ static void refuse_body(struct srv_call *c, int rc)
 {
     if (rc == -EFBIG)
         srv_call_error(c, 413, "the body is larger than %lld bytes",
-                       (long long)(c->srv->cfg->max_body < c->srv->cfg->max_inflight_bytes
-                                       ? c->srv->cfg->max_body
-                                       : c->srv->cfg->max_inflight_bytes));
+                       (long long)(c->api->env->cfg->max_body < c->api->env->cfg->max_inflight_bytes
+                                       ? c->api->env->cfg->max_body
+                                       : c->api->env->cfg->max_inflight_bytes));
     else if (rc == -EDQUOT) {
         srv_call_header(c, "Retry-After", "%d", c->req->retry_after_s);
         srv_call_error(c, 429, "the requests in flight use all the memory that they may");
@@ -256,7 +255,7 @@ static void open_body(struct srv_call *c, int64_t declared)
         srv_call_error(c, 415, "the Content-Encoding of the body is neither gzip nor deflate");
         return;
     }
-    int rc = srv_req_create(&c->req, c->srv, NULL, NULL);
+    int rc = srv_req_create(&c->req, c->api->sched, NULL, NULL);
     if (rc == 0) {
         c->req->coding = coding;
         rc = declared > 0 ? srv_req_expect(c->req, (size_t)declared) : 0;
@@ -265,21 +264,21 @@ static void open_body(struct srv_call *c, int64_t declared)
         refuse_body(c, rc);
 }
 
-void srv_call_init(struct srv_call *c, struct srv *s, const struct srv_call_ops *ops)
+void srv_call_init(struct srv_call *c, struct srv_api *api, const struct srv_call_ops *ops)
 {
     memset(c, 0, offsetof(struct srv_call, id));
     memset(&c->reply, 0, offsetof(struct srv_reply, headers));
     c->id[0] = c->error[0] = 0;
     for (int i = 0; i < SRV_PARAMS; i++)
         c->params[i][0] = 0;
-    c->srv = s;
+    c->api = api;
     c->ops = ops;
     c->client_fd = -1;
 }
 
 void srv_call_start(struct srv_call *c)
 {
-    c->srv->calls_open++;
+    c->api->calls_open++;
     choose_id(c);
     srv_cors_open(c);
 }
@@ -287,7 +286,7 @@ void srv_call_start(struct srv_call *c)
 /* Nobody would wait for what it starts. */
 static void refuse_when_closing(struct srv_call *c)
 {
-    if (c->srv->phase == SRV_CLOSING)
+    if (c->api->phase == SRV_CLOSING)
         srv_call_error(c, 503, "the server is stopping");
 }
 
@@ -406,16 +405,16 @@ static void log_call(const struct srv_call *c, uint64_t total_ns)
         }
     if (c->error[0])
         l.error = c->error;
-    srv_log_request(c->srv->log, &l);
+    srv_log_request(c->api->env->log, &l);
 }
 
 void srv_call_close(struct srv_call *c)
 {
     uint64_t total = srv_now_ns() - c->started_ns;
-    c->srv->calls_open--;
-    srv_metrics_request(&c->srv->metrics, &c->srv->counters, srv_metrics_row(c->route),
+    c->api->calls_open--;
+    srv_metrics_request(&c->api->metrics, &c->api->sched->counters, srv_metrics_row(c->route),
                         c->reply.status ? c->reply.status : 499, total);
-    if (c->srv->cfg->log_requests)
+    if (c->api->env->cfg->log_requests)
         log_call(c, total);
     if (c->req)
         srv_req_cancel(c->req); /* frees it at once if nothing of it is out */

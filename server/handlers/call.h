@@ -37,7 +37,7 @@ struct srv_call_ops {
 };
 
 struct srv_call {
-    struct srv *srv;
+    struct srv_api *api;
     const struct srv_call_ops *ops;
     const char *method;  /* as the client wrote it */
     const char *target;  /* path and query, percent-encoded; the transport keeps it */
@@ -60,7 +60,7 @@ struct srv_call {
 
 /* Everything 0 or "", client_fd -1; the owner then sets what stands above `route`. The texts, four
  * fifths of a call, are not written to. */
-void srv_call_init(struct srv_call *c, struct srv *s, const struct srv_call_ops *ops);
+void srv_call_init(struct srv_call *c, struct srv_api *api, const struct srv_call_ops *ops);
 
 /* Counts the call, gives it its id and the headers that every answer has, refusals of the transport
  * included; srv_call_close() must follow, whatever comes between. */

@@ -5,7 +5,7 @@
 #include "server/base/clock.h"
 #include "server/repository/registry.h"
 #include "server/scheduler/request.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 enum { OPEN_MAX = 4, IMAGES_MAX = 64 };
 
 struct comparison {
+    struct srv_api *api;
     char name[256], label[SRV_LABEL_MAX]; /* the label may be gone when it is over */
     int classes[IMAGES_MAX];              /* what the label said */
 };
@@ -70,14 +71,14 @@ static int can_take(const struct srv_model *m, const struct srv_job *j)
 static void compared(struct srv_req *r, void *arg)
 {
     const struct comparison *x = arg;
-    struct srv_label *l = srv_registry_label(r->srv->registry, x->name, x->label);
+    struct srv_label *l = srv_registry_label(r->sched->registry, x->name, x->label);
     for (int i = 0; l && i < r->n_jobs; i++) {
         const struct srv_job *j = &r->jobs[i];
         l->compared += j->status == 200;
         l->uncompared += j->status != 200;
         l->disagreed += j->status == 200 && j->predictions[0].class_number != x->classes[i];
     }
-    r->srv->comparisons--;
+    x->api->comparisons--;
     srv_req_destroy(r);
 }
 
@@ -85,13 +86,13 @@ static void compared(struct srv_req *r, void *arg)
 static int copy_inputs(struct srv_req *to, const struct srv_req *from, struct comparison *x,
                        struct srv_input *inputs)
 {
-    const struct srv *s = to->srv;
+    const struct srv_scheduler *s = to->sched;
     int n = 0;
     for (int i = 0; i < from->n_jobs && n < IMAGES_MAX; i++) {
         const struct srv_job *j = &from->jobs[i];
         if (!can_take(to->model, j))
             continue;
-        if (j->input.len + s->request_bytes > (size_t)s->cfg->max_inflight_bytes / 2)
+        if (j->input.len + s->request_bytes > (size_t)s->env->cfg->max_inflight_bytes / 2)
             return -1;
         void *copy = srv_arena_alloc(&to->arena, j->input.len);
         if (!copy)
@@ -104,7 +105,8 @@ static int copy_inputs(struct srv_req *to, const struct srv_req *from, struct co
 }
 
 /* 0: it is under way, or there is nothing to compare. */
-static int submit(struct srv_req *r, const struct srv_req *from, const char *name)
+static int submit(struct srv_api *api, struct srv_req *r, const struct srv_req *from,
+                  const char *name)
 {
     struct comparison *x = srv_arena_alloc(&r->arena, sizeof(*x));
     struct srv_input *inputs = srv_arena_alloc(&r->arena, IMAGES_MAX * sizeof(*inputs));
@@ -113,6 +115,7 @@ static int submit(struct srv_req *r, const struct srv_req *from, const char *nam
         srv_req_destroy(r);
         return n;
     }
+    x->api = api;
     snprintf(x->name, sizeof(x->name), "%s", name);
     snprintf(x->label, sizeof(x->label), "%s", from->compare);
     r->arg = x;
@@ -121,34 +124,34 @@ static int submit(struct srv_req *r, const struct srv_req *from, const char *nam
     r->priority = SRV_PRIORITY_LAST + 1;
     r->image.ignore_exif = from->image.ignore_exif;
     r->image.lenient = from->image.lenient;
-    r->deadline_ns = srv_now_ns() + (uint64_t)r->srv->cfg->default_timeout_ms * SRV_NS_PER_MS;
+    r->deadline_ns =
+        srv_now_ns() + (uint64_t)r->sched->env->cfg->default_timeout_ms * SRV_NS_PER_MS;
     if (srv_req_submit(r, inputs, n) < 0) {
         srv_req_destroy(r);
         return -1;
     }
-    r->srv->comparisons++;
+    api->comparisons++;
     return 0;
 }
 
-static void begin(struct srv_req *r)
+static void begin(struct srv_api *api, struct srv_req *r)
 {
-    struct srv *s = r->srv;
     const char *name = r->model->info->name;
-    struct srv_label *l = srv_registry_label(s->registry, name, r->compare);
-    const struct srv_service *service = srv_registry_service(s->registry, name);
+    struct srv_label *l = srv_registry_label(api->sched->registry, name, r->compare);
+    const struct srv_service *service = srv_registry_service(api->sched->registry, name);
     struct srv_req *shadow;
-    if (!l || l->model != r->model || service->standard == r->model || s->phase != SRV_SERVING)
+    if (!l || l->model != r->model || service->standard == r->model || api->phase != SRV_SERVING)
         return;
-    if (s->comparisons < OPEN_MAX && srv_req_create(&shadow, s, compared, NULL) == 0) {
+    if (api->comparisons < OPEN_MAX && srv_req_create(&shadow, api->sched, compared, NULL) == 0) {
         srv_req_set_model(shadow, service->standard, name);
-        if (submit(shadow, r, name) == 0)
+        if (submit(api, shadow, r, name) == 0)
             return;
     }
     l->uncompared += (uint64_t)r->n_jobs;
 }
 
-void srv_canary_compare(struct srv_req *r)
+void srv_canary_compare(struct srv_api *api, struct srv_req *r)
 {
     if (r->compare[0])
-        begin(r);
+        begin(api, r);
 }

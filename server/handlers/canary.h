@@ -4,6 +4,7 @@
 #ifndef SRV_CANARY_H
 #define SRV_CANARY_H
 
+struct srv_api;
 struct srv_choice;
 struct srv_req;
 
@@ -11,6 +12,6 @@ struct srv_req;
  * compare. */
 void srv_canary_choose(struct srv_req *r, struct srv_choice *c);
 /* Its jobs are back: begins the comparison if it is one to compare; the request is only read. */
-void srv_canary_compare(struct srv_req *r);
+void srv_canary_compare(struct srv_api *api, struct srv_req *r);
 
 #endif

@@ -4,7 +4,7 @@
 #include "server/handlers/call.h"
 #include "server/handlers/canary.h"
 #include "server/repository/registry.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -31,7 +31,7 @@ static int read_floor(struct srv_call *c)
 
 static void no_such_model(struct srv_call *c, const char *name)
 {
-    const struct srv_registry *r = c->srv->registry;
+    const struct srv_registry *r = c->api->sched->registry;
     char names[240];
     srv_registry_names(r, names, sizeof(names));
     if (!name[0])
@@ -59,7 +59,7 @@ static int choose_model(struct srv_call *c)
             return -1;
         version = there ? label : "";
     }
-    int rc = srv_registry_choose(c->srv->registry, name, version, &chosen);
+    int rc = srv_registry_choose(c->api->sched->registry, name, version, &chosen);
     if (rc == -ESRCH)
         srv_call_error(c, 404, "the model \"%s\" has no version \"%s\"", name, version);
     else if (rc < 0)

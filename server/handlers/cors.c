@@ -3,7 +3,7 @@
 #include "server/handlers/cors.h"
 
 #include "server/handlers/call.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,12 +29,12 @@ static int is_allowed(const struct srv_call *c, const char **ret_origin)
     if (!origin || !origin[0] || strlen(origin) >= sizeof(c->reply.headers[0].value))
         return 0;
     *ret_origin = origin;
-    return srv_cors_allows(c->srv->cfg->cors_origins, origin);
+    return srv_cors_allows(c->api->env->cfg->cors_origins, origin);
 }
 
 void srv_cors_open(struct srv_call *c)
 {
-    const char *list = c->srv->cfg->cors_origins, *origin;
+    const char *list = c->api->env->cfg->cors_origins, *origin;
     if (!list[0] || c->plain)
         return;
     srv_call_header(c, "Vary", "Origin"); /* also where it is absent: caches must tell them apart */

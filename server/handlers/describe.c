@@ -2,7 +2,7 @@
 #include "server/handlers/describe.h"
 
 #include "server/repository/registry.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -108,10 +108,10 @@ static void add_tensors(struct srv_description *d, const struct srv_model *m, in
     }
 }
 
-void srv_describe_model(struct srv_description *ret, const struct srv *s, const struct srv_model *m,
-                        const char *name, int all)
+void srv_describe_model(struct srv_description *ret, const struct srv_env *env,
+                        const struct srv_model *m, const char *name, int all)
 {
-    const struct cfg *cfg = s->cfg;
+    const struct cfg *cfg = env->cfg;
     *ret = (struct srv_description){
         .metadata =
             {
@@ -124,7 +124,7 @@ void srv_describe_model(struct srv_description *ret, const struct srv *s, const 
                 .properties = ret->properties,
                 .backend = "mobilenetd",
                 .max_batch = (int)cfg->max_images,
-                .instances = s->workers,
+                .instances = env->workers,
                 .max_queue = (int)cfg->queue_limit,
                 .priority_levels = SRV_PRIORITY_LAST,
                 .default_priority = SRV_PRIORITY_DEFAULT,
@@ -173,9 +173,8 @@ void srv_describe_statistics(struct proto_model_statistics *ret,
 
 /* ---- the repository and the log ---- */
 
-static int describe_index(struct proto_model_index *ret, const struct srv *s, int index)
+static int describe_index(struct proto_model_index *ret, const struct srv_registry *r, int index)
 {
-    const struct srv_registry *r = s->registry;
     if (index < r->n) {
         const struct eng_model_info *i = r->models[index]->info;
         const struct srv_model_failure *f = srv_registry_failure(r, i->name, i->version);
@@ -195,13 +194,12 @@ static int describe_index(struct proto_model_index *ret, const struct srv *s, in
     return 1;
 }
 
-int srv_describe_index_all(struct proto_model_index **ret, const struct srv *s, int ready)
+int srv_describe_index_all(struct proto_model_index **ret, const struct srv_registry *r, int ready)
 {
-    const struct srv_registry *r = s->registry;
     struct proto_model_index *all =
         calloc((size_t)(r->n + r->n_failures + r->n_unloaded + 1), sizeof(*all));
     int n = 0;
-    for (int i = 0; all && (!ready || i < r->n) && describe_index(&all[n], s, i); i++) {
+    for (int i = 0; all && (!ready || i < r->n) && describe_index(&all[n], r, i); i++) {
         struct srv_choice served; /* a failure of what is served all the same stands there */
         n += i < r->n || srv_registry_choose(r, all[n].name, all[n].version, &served) < 0 ||
              strcmp(served.model->info->version, all[n].version) != 0;

@@ -6,7 +6,7 @@
 #include "protocol/reply.h"
 #include "server/handlers/infer.h"
 
-struct srv;
+struct srv_env;
 
 /* Points into itself and into the model: neither may move or go while it is read. */
 struct srv_description {
@@ -19,8 +19,8 @@ struct srv_description {
 extern const struct proto_server_metadata srv_server_metadata;
 
 /* name: what the client called it. all: every output, whatever the model shows by itself. */
-void srv_describe_model(struct srv_description *ret, const struct srv *s, const struct srv_model *m,
-                        const char *name, int all);
+void srv_describe_model(struct srv_description *ret, const struct srv_env *env,
+                        const struct srv_model *m, const char *name, int all);
 
 /* Points to constants alone. */
 void srv_describe_preprocess(struct proto_preprocess *ret, const struct eng_preprocess *p);
@@ -31,7 +31,7 @@ void srv_describe_statistics(struct proto_model_statistics *ret,
 
 /* The repository's index, those that cannot be served behind the others, or left out: n rows,
  * malloc'ed; *ret NULL: out of memory. */
-int srv_describe_index_all(struct proto_model_index **ret, const struct srv *s, int ready);
+int srv_describe_index_all(struct proto_model_index **ret, const struct srv_registry *r, int ready);
 
 /* What the log lets through, and the other way round: the name of a level. */
 struct proto_log_settings srv_describe_log(const char *level);

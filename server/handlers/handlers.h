@@ -1,6 +1,6 @@
 /* The handlers that the route table names. */
-#ifndef SRV_API_H
-#define SRV_API_H
+#ifndef SRV_HANDLERS_H
+#define SRV_HANDLERS_H
 
 struct srv_call;
 

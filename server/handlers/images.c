@@ -5,7 +5,7 @@
 #include "server/handlers/admission.h"
 #include "server/handlers/canary.h"
 #include "server/scheduler/coalesce.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ static void job_back(struct srv_req *r, const struct srv_job *j, void *arg)
 static void jobs_done(struct srv_req *r, void *arg)
 {
     struct srv_images *im = arg;
-    srv_canary_compare(r);
+    srv_canary_compare(im->call->api, r);
     if (im->back) /* every line has left */
         return;
     if (srv_images_is_long(im) && srv_req_offload(r, write_answer, reply, im) == 0)
@@ -123,7 +123,7 @@ void srv_images_finish(struct srv_call *c)
     }
     g->images.call = c;
     g->images.req = r;
-    g->images.limit = (int)c->srv->cfg->max_images;
+    g->images.limit = (int)c->api->env->cfg->max_images;
     if (read_tensor_form(c, &g->images.tensor_form) < 0)
         return;
     if (srv_images_kind(c, &g->kind, g->boundary, sizeof(g->boundary)) < 0)

@@ -5,7 +5,7 @@
 #include "server/handlers/images.h"
 #include "server/scheduler/coalesce.h"
 #include "server/scheduler/fill.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <errno.h>
 #include <stdio.h>

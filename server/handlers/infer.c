@@ -5,7 +5,7 @@
 #include "server/base/clock.h"
 #include "server/handlers/canary.h"
 #include "server/scheduler/coalesce.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -26,7 +26,8 @@ static void release(void *arg)
     free(i->text);
 }
 
-struct srv_infer *srv_infer_create(struct srv_req *r, const struct srv_infer_codec *codec,
+struct srv_infer *srv_infer_create(struct srv_api *api, struct srv_req *r,
+                                   const struct srv_infer_codec *codec,
                                    void (*done)(struct srv_infer *i, void *arg), void *arg)
 {
     struct srv_infer *i = srv_arena_alloc(&r->arena, sizeof(*i));
@@ -34,10 +35,11 @@ struct srv_infer *srv_infer_create(struct srv_req *r, const struct srv_infer_cod
         return NULL;
     i->req = r;
     i->codec = codec;
+    i->api = api;
     i->done = done;
     i->arg = arg;
     i->header_len = -1;
-    i->max_images = (int)r->srv->cfg->max_images;
+    i->max_images = (int)api->env->cfg->max_images;
     r->release = release;
     r->release_arg = i;
     return i;
@@ -67,7 +69,7 @@ static int copy_span(char *to, size_t len, struct proto_span s)
     return 0;
 }
 
-int srv_infer_find(const struct srv *s, struct proto_span name, struct proto_span version,
+int srv_infer_find(const struct srv_registry *r, struct proto_span name, struct proto_span version,
                    struct srv_choice *ret, char *err, size_t errlen)
 {
     char text[NAME_LEN], number[SRV_LABEL_MAX];
@@ -75,7 +77,7 @@ int srv_infer_find(const struct srv *s, struct proto_span name, struct proto_spa
     if (copy_span(text, sizeof(text), name) == 0)
         rc = copy_span(number, sizeof(number), version) < 0
                  ? -ESRCH
-                 : srv_registry_choose(s->registry, text, number, ret);
+                 : srv_registry_choose(r, text, number, ret);
     if (rc == -ESRCH)
         snprintf(err, errlen, "Request for unknown model: '%s' version %.*s is not found", text,
                  long_as_int(version.len, 32), version.s);
@@ -89,7 +91,7 @@ int srv_infer_choose(struct srv_req *r, struct proto_span name, struct proto_spa
                      char *err, size_t errlen)
 {
     struct srv_choice c;
-    int rc = srv_infer_find(r->srv, name, version, &c, err, errlen);
+    int rc = srv_infer_find(r->sched->registry, name, version, &c, err, errlen);
     if (rc < 0)
         return rc;
     c.family = NULL; /* tensors are of one variant: the best */
@@ -157,7 +159,7 @@ static int any_failed(struct srv_infer *i)
 static void jobs_done(struct srv_req *r, void *arg)
 {
     struct srv_infer *i = arg;
-    srv_canary_compare(r);
+    srv_canary_compare(i->api, r);
     if (any_failed(i)) {
         finish(r, i);
         return;

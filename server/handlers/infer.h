@@ -12,6 +12,7 @@
 #include "server/repository/registry.h"
 #include "server/scheduler/request.h"
 
+struct srv_api;
 struct srv_infer;
 
 /* Both run on a worker or on the loop, and touch nothing but the exchange and its request: on a
@@ -29,6 +30,7 @@ struct srv_infer_codec {
 enum srv_output { SRV_LOGITS, SRV_PROBABILITIES, SRV_CLASSIFICATION, SRV_EMBEDDING, SRV_OUTPUTS };
 
 struct srv_infer {
+    struct srv_api *api; /* the loop's */
     struct srv_req *req;
     const struct srv_infer_codec *codec;
     void (*done)(struct srv_infer *i, void *arg);
@@ -53,7 +55,8 @@ struct srv_infer {
 };
 
 /* In the request's arena, and gone with the request. header_len is -1. NULL: out of memory. */
-struct srv_infer *srv_infer_create(struct srv_req *r, const struct srv_infer_codec *codec,
+struct srv_infer *srv_infer_create(struct srv_api *api, struct srv_req *r,
+                                   const struct srv_infer_codec *codec,
                                    void (*done)(struct srv_infer *i, void *arg), void *arg);
 
 /* Calls `done` once, from here or later, unless the request is cancelled before. The request's
@@ -63,8 +66,7 @@ void srv_infer_run(struct srv_infer *i);
 
 /* What a name ("" = the default) and a version ("" = the standard one, else a number or a label)
  * mean. 0; -ENOENT or -ESRCH with a sentence in Triton's words. */
-struct srv;
-int srv_infer_find(const struct srv *s, struct proto_span name, struct proto_span version,
+int srv_infer_find(const struct srv_registry *r, struct proto_span name, struct proto_span version,
                    struct srv_choice *ret, char *err, size_t errlen);
 /* The same for a request that is to be answered: sets its model, labels have their shares. */
 int srv_infer_choose(struct srv_req *r, struct proto_span name, struct proto_span version,

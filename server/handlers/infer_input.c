@@ -3,7 +3,7 @@
  * a request makes us allocate is in proportion to its own length. */
 #include "protocol/base64.h"
 #include "server/handlers/infer.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * client asks for a tensor's elements in order, as Triton has it, but not in `classification`. Ties
  * go to the lower index, a NaN ranks last. */
 #include "server/handlers/infer.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "server/handlers/call.h"
 #include "server/handlers/metrics.h"
 #include "server/repository/registry.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ void srv_live_finish(struct srv_call *c)
 
 void srv_ready_finish(struct srv_call *c)
 {
-    if (c->srv->phase == SRV_SERVING)
+    if (c->api->phase == SRV_SERVING)
         srv_api_text(c, 200, "application/json", "{\"ready\":true}");
     else
         srv_api_text(c, 503, "application/json", "{\"ready\":false}");
@@ -27,7 +27,7 @@ void srv_ready_finish(struct srv_call *c)
 void srv_metrics_finish(struct srv_call *c)
 {
     size_t len = 0;
-    char *text = srv_metrics_text(c->srv, &len);
+    char *text = srv_metrics_text(c->api, &len);
     srv_call_reply(c, 200, "text/plain; version=0.0.4; charset=utf-8", text, len);
 }
 
@@ -55,7 +55,7 @@ static void describe(struct proto_model *ret, const struct srv_registry *r,
 
 void srv_models_finish(struct srv_call *c)
 {
-    const struct srv_registry *r = c->srv->registry;
+    const struct srv_registry *r = c->api->sched->registry;
     size_t len = 0;
     struct proto_model *all = calloc((size_t)(r->n + r->n_failures), sizeof(*all));
     if (!all) {

@@ -5,7 +5,7 @@
 #include "server/handlers/call.h"
 #include "server/repository/orders.h"
 #include "server/handlers/rpc_handlers.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +49,7 @@ static void change(struct srv_call *c, const char *name, int load, int override,
         return;
     }
     *x = (struct change){.call = c, .grpc = grpc};
-    x->order = srv_orders_change(&c->srv->orders, name, load, changed, x);
+    x->order = srv_orders_change(&c->api->orders, name, load, changed, x);
     if (!x->order) {
         srv_call_busy(c);
         return;

@@ -2,15 +2,15 @@
 #include "server/handlers/metrics.h"
 
 #include "protocol/utf8.h"
+#include "server/base/backlog.h"
 #include "server/base/clock.h"
-#include "server/transport/http.h"
 #include "server/repository/registry.h"
 #include "server/scheduler/brownout.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/request.h"
 #include "server/handlers/route.h"
 #include "server/handlers/rpc.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <malloc.h>
 #include <stdarg.h>
@@ -233,14 +233,14 @@ static void put_labels(FILE *f, const struct srv_registry *r)
     }
 }
 
-static void put_models(FILE *f, struct srv *s)
+static void put_models(FILE *f, struct srv_api *api)
 {
-    const struct srv_registry *r = s->registry;
+    const struct srv_registry *r = api->sched->registry;
     put_images(f, r);
     head(f, "queue_depth", "gauge", "Images that wait, by model.");
     for (int i = 0; i < r->n; i++)
         of_model(f, "queue_depth", r->models[i],
-                 (double)srv_pool_queued(s->pool, r->models[i], NULL));
+                 (double)srv_pool_queued(api->sched->pool, r->models[i], NULL));
     head(f, "model_batches_total", "counter", "Runs of the network, by model.");
     for (int i = 0; i < r->n; i++)
         of_model(f, "model_batches_total", r->models[i], (double)r->models[i]->stats.batches);
@@ -318,73 +318,74 @@ static double resident_bytes(void)
     return n == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static void put_server(FILE *f, struct srv *s)
+static void put_server(FILE *f, struct srv_api *api)
 {
-    struct srv_pool_state p = srv_pool_state(s->pool);
-    one(f, "ready", "gauge", "1 while requests are welcome.", s->phase == SRV_SERVING);
+    struct srv_pool_state p = srv_pool_state(api->sched->pool);
+    one(f, "ready", "gauge", "1 while requests are welcome.", api->phase == SRV_SERVING);
     one(f, "uptime_seconds", "gauge", "Since the start.",
-        (double)(srv_now_ns() - s->metrics.started_ns) / 1e9);
-    one(f, "connections", "gauge", "Open HTTP connections.", srv_http_connections(s->http));
+        (double)(srv_now_ns() - api->metrics.started_ns) / 1e9);
+    one(f, "connections", "gauge", "Open HTTP connections.", api->sockets.open);
     one(f, "connections_waiting", "gauge", "HTTP connections that wait to be accepted.",
-        srv_http_backlog(s->http));
+        srv_backlog(api->sockets.fd));
     one(f, "connections_cut_total", "counter",
-        "HTTP connections that took too long to send or take.", (double)srv_http_cut(s->http));
+        "HTTP connections that took too long to send or take.", (double)api->sockets.cut);
     one(f, "requests_open", "gauge", "Requests between their first line and their reply.",
-        s->calls_open);
-    one(f, "request_bytes", "gauge", "Memory of the requests in flight.", (double)s->request_bytes);
+        api->calls_open);
+    one(f, "request_bytes", "gauge", "Memory of the requests in flight.",
+        (double)api->sched->request_bytes);
     one(f, "memory_refusals_total", "counter",
         "Requests refused because max_inflight_bytes was used up.",
-        (double)s->counters.memory_refusals);
-    one(f, "workers", "gauge", "Worker threads.", s->pool->n);
+        (double)api->sched->counters.memory_refusals);
+    one(f, "workers", "gauge", "Worker threads.", api->sched->pool->n);
     one(f, "workers_idle", "gauge", "Worker threads with nothing to do.", p.idle);
     one(f, "images_waiting", "gauge", "Images in all queues.", (double)p.queued);
     one(f, "images_running", "gauge", "Images on workers.", (double)p.running);
     one(f, "backlog_seconds", "gauge", "Predicted time until what waits and runs is done.",
-        (double)srv_cost_time(&s->cost, s->cost.backlog_ns) / 1e9);
+        (double)srv_cost_time(&api->sched->cost, api->sched->cost.backlog_ns) / 1e9);
     one(f, "drain_rate_cores", "gauge", "Predicted core time done per second of a busy pool.",
-        s->cost.rate);
+        api->sched->cost.rate);
     one(f, "team_helps_total", "counter", "Times that a worker helped the run of another.",
         (double)p.helped);
     one(f, "reloads_total", "counter", "Reloads of configuration and models that took effect.",
-        (double)s->orders.reloads);
+        (double)api->orders.reloads);
     one(f, "reload_failures_total", "counter", "Reloads that changed nothing because they failed.",
-        (double)s->orders.reload_failures);
-    struct srv_cache_stats cache = srv_cache_stats(s->share.cache);
+        (double)api->orders.reload_failures);
+    struct srv_cache_stats cache = srv_cache_stats(api->sched->share.cache);
     one(f, "cache_hits_total", "counter", "Images whose answer was in the cache.",
-        (double)s->share.hits);
+        (double)api->sched->share.hits);
     one(f, "cache_shared_total", "counter", "Images that waited for the answer to an equal one.",
-        (double)s->share.shared);
+        (double)api->sched->share.shared);
     one(f, "cache_misses_total", "counter", "Images that were computed while the cache was on.",
-        (double)s->share.misses);
+        (double)api->sched->share.misses);
     one(f, "cache_evictions_total", "counter", "Answers that made room for others.",
         (double)cache.evictions);
     one(f, "cache_entries", "gauge", "Answers in the cache.", (double)cache.entries);
     one(f, "cache_bytes", "gauge", "Memory of the cache.", (double)cache.bytes);
     one(f, "model_loads_total", "counter", "Models that were loaded by a call.",
-        (double)s->orders.loads);
+        (double)api->orders.loads);
     one(f, "model_unloads_total", "counter", "Models that were unloaded by a call.",
-        (double)s->orders.unloads);
+        (double)api->orders.unloads);
     one(f, "models_failed", "gauge", "Models of the repository that cannot be served.",
-        s->registry->n_failures);
+        api->sched->registry->n_failures);
     one(f, "log_lines_dropped_total", "counter", "Log lines that nobody took in time.",
-        (double)srv_log_dropped(s->log));
+        (double)srv_log_dropped(api->env->log));
     one(f, "resident_bytes", "gauge", "Memory of the process.", resident_bytes());
 }
 
-char *srv_metrics_text(struct srv *s, size_t *ret_len)
+char *srv_metrics_text(struct srv_api *api, size_t *ret_len)
 {
     char *text = NULL;
     FILE *f = open_memstream(&text, ret_len);
     if (!f)
         return NULL;
-    srv_counters_turn(&s->counters);
-    put_requests(f, &s->metrics);
-    put_stages(f, &s->counters);
-    put_batches(f, &s->counters);
-    put_models(f, s);
-    put_labels(f, s->registry);
-    put_families(f, s->registry);
-    put_server(f, s);
+    srv_counters_turn(&api->sched->counters);
+    put_requests(f, &api->metrics);
+    put_stages(f, &api->sched->counters);
+    put_batches(f, &api->sched->counters);
+    put_models(f, api);
+    put_labels(f, api->sched->registry);
+    put_families(f, api->sched->registry);
+    put_server(f, api);
     int failed = ferror(f);
     if (fclose(f) != 0 || failed) {
         free(text);

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct srv;
+struct srv_api;
 struct srv_counters;
 struct srv_route;
 
@@ -22,6 +22,6 @@ int srv_metrics_row(const struct srv_route *r);
 void srv_metrics_request(struct srv_metrics *m, struct srv_counters *counters, int row, int status,
                          uint64_t total_ns);
 /* malloc'ed text; NULL: out of memory. */
-char *srv_metrics_text(struct srv *s, size_t *ret_len);
+char *srv_metrics_text(struct srv_api *api, size_t *ret_len);
 
 #endif

@@ -2,7 +2,7 @@
 #include "server/handlers/handlers.h"
 #include "server/handlers/admission.h"
 #include "server/handlers/infer.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include "protocol/query.h"
 
@@ -34,7 +34,8 @@ static struct proto_span span(const char *s)
 int srv_oip_model(struct srv_call *c, struct srv_choice *ret)
 {
     char err[256];
-    int rc = srv_infer_find(c->srv, span(c->params[0]), span(c->params[1]), ret, err, sizeof(err));
+    int rc = srv_infer_find(c->api->sched->registry, span(c->params[0]), span(c->params[1]), ret,
+                            err, sizeof(err));
     if (rc < 0)
         srv_call_error(c, 404, "%s", err);
     return rc;
@@ -102,7 +103,7 @@ void srv_oip_infer_finish(struct srv_call *c)
     int all;
     if (read_header_len(c, &header_len) < 0 || srv_oip_outputs(c, &all) < 0)
         return;
-    struct srv_infer *i = srv_infer_create(c->req, &codec, srv_oip_answer, c);
+    struct srv_infer *i = srv_infer_create(c->api, c->req, &codec, srv_oip_answer, c);
     if (!i) {
         srv_call_reply(c, 503, "application/json", NULL, 0);
         return;

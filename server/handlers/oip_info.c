@@ -4,7 +4,7 @@
 #include "server/handlers/call.h"
 #include "server/handlers/describe.h"
 #include "server/repository/registry.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <stdlib.h>
 
@@ -29,7 +29,7 @@ static void describe(struct srv_call *c,
     int all;
     if (srv_oip_model(c, &chosen) < 0 || srv_oip_outputs(c, &all) < 0)
         return;
-    srv_describe_model(&d, c->srv, chosen.model, chosen.called, all);
+    srv_describe_model(&d, c->api->env, chosen.model, chosen.called, all);
     char *body = writer(&d.metadata, &len);
     reply_json(c, 200, body, len);
 }
@@ -50,7 +50,7 @@ void srv_oip_model_ready_finish(struct srv_call *c)
     size_t len = 0;
     if (srv_oip_model(c, &chosen) < 0)
         return;
-    int ready = c->srv->phase == SRV_SERVING;
+    int ready = c->api->phase == SRV_SERVING;
     char *body = proto_describe_ready(chosen.called, ready, &len);
     reply_json(c, ready ? 200 : 503, body, len);
 }
@@ -83,7 +83,7 @@ void srv_oip_statistics_finish(struct srv_call *c)
 
 void srv_oip_all_statistics_finish(struct srv_call *c)
 {
-    reply_statistics(c, c->srv->registry->models, c->srv->registry->n);
+    reply_statistics(c, c->api->sched->registry->models, c->api->sched->registry->n);
 }
 
 /* ---- the repository ---- */
@@ -98,7 +98,7 @@ void srv_oip_index_finish(struct srv_call *c)
         return;
     }
     struct proto_model_index *all;
-    int n = srv_describe_index_all(&all, c->srv, ready);
+    int n = srv_describe_index_all(&all, c->api->sched->registry, ready);
     if (all)
         body = proto_describe_index(all, n, &len);
     free(all);
@@ -109,8 +109,8 @@ void srv_oip_index_finish(struct srv_call *c)
 
 void srv_oip_logging_finish(struct srv_call *c)
 {
-    struct srv *s = c->srv;
-    struct proto_log_settings l = srv_describe_log(s->log_level);
+    struct srv_api *api = c->api;
+    struct proto_log_settings l = srv_describe_log(api->log_level);
     char err[160] = "";
     size_t len = 0;
     if (srv_method_parse(c->method) == SRV_POST) {
@@ -120,9 +120,9 @@ void srv_oip_logging_finish(struct srv_call *c)
             srv_call_error(c, 400, "%s", err);
             return;
         }
-        s->log_level = srv_log_level_of(&l);
-        srv_log_configure(s->log, s->log_level, s->cfg->log_format);
-        l = srv_describe_log(s->log_level);
+        api->log_level = srv_log_level_of(&l);
+        srv_log_configure(api->env->log, api->log_level, api->env->cfg->log_format);
+        l = srv_describe_log(api->log_level);
     }
     char *body = proto_describe_log(&l, &len);
     reply_json(c, 200, body, len);

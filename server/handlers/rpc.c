@@ -5,7 +5,7 @@
 #include "server/handlers/auth.h"
 #include "server/handlers/call.h"
 #include "server/handlers/rpc_handlers.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static void server_live(struct srv_call *c)
 static void server_ready(struct srv_call *c)
 {
     size_t len = 0;
-    char *message = proto_rpc_flag(c->srv->phase == SRV_SERVING, &len);
+    char *message = proto_rpc_flag(c->api->phase == SRV_SERVING, &len);
     srv_rpc_reply(c, message, len);
 }
 
@@ -46,7 +46,7 @@ static void server_ready(struct srv_call *c)
 
 enum { SERVICES_MAX = 8 };
 
-enum proto_health srv_rpc_health(const struct srv *s, const char *service)
+enum proto_health srv_rpc_health(const struct srv_api *api, const char *service)
 {
     char name[PROTO_RPC_NAME_MAX];
     int known = service[0] == 0;
@@ -54,7 +54,7 @@ enum proto_health srv_rpc_health(const struct srv *s, const char *service)
         known = strcmp(name, service) == 0;
     if (!known)
         return PROTO_HEALTH_SERVICE_UNKNOWN;
-    return s->phase == SRV_SERVING ? PROTO_HEALTH_SERVING : PROTO_HEALTH_NOT_SERVING;
+    return api->phase == SRV_SERVING ? PROTO_HEALTH_SERVING : PROTO_HEALTH_NOT_SERVING;
 }
 
 static void health_check(struct srv_call *c)
@@ -66,7 +66,7 @@ static void health_check(struct srv_call *c)
         srv_rpc_malformed(c, rc);
         return;
     }
-    enum proto_health health = srv_rpc_health(c->srv, service);
+    enum proto_health health = srv_rpc_health(c->api, service);
     if (health == PROTO_HEALTH_SERVICE_UNKNOWN) {
         srv_call_error(c, 404, "there is no service \"%s\"", service);
         return;
@@ -83,7 +83,7 @@ static void health_list(struct srv_call *c)
     int n = 0;
     for (; n < SERVICES_MAX && proto_reflection_service(n, names[n], sizeof(names[n])); n++)
         list[n + 1] = names[n];
-    char *message = proto_health_list(list, n + 1, srv_rpc_health(c->srv, ""), &len);
+    char *message = proto_health_list(list, n + 1, srv_rpc_health(c->api, ""), &len);
     srv_rpc_reply(c, message, len);
 }
 

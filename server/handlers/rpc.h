@@ -7,7 +7,7 @@
 #include "protocol/rpc.h"
 #include "server/handlers/route.h"
 
-struct srv;
+struct srv_api;
 
 enum srv_rpc_kind {
     SRV_RPC_UNARY,
@@ -26,6 +26,6 @@ const struct srv_rpc *srv_rpc_at(int index);          /* NULL behind the last */
 int srv_rpc_index(const struct srv_route *r);         /* -1: not of this table */
 
 /* Of a service; "" = the server as a whole. */
-enum proto_health srv_rpc_health(const struct srv *s, const char *service);
+enum proto_health srv_rpc_health(const struct srv_api *api, const char *service);
 
 #endif

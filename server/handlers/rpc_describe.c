@@ -6,7 +6,7 @@
 #include "server/repository/registry.h"
 #include "server/handlers/rpc.h"
 #include "server/handlers/rpc_handlers.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,9 +28,9 @@ static int look_up(struct srv_call *c, struct proto_rpc_model *ret_asked, struct
         srv_rpc_malformed(c, rc);
         return -EBADMSG;
     }
-    return srv_infer_find(c->srv, (struct proto_span){ret_asked->name, strlen(ret_asked->name)},
-                          (struct proto_span){ret_asked->version, strlen(ret_asked->version)}, ret,
-                          err, errlen);
+    return srv_infer_find(
+        c->api->sched->registry, (struct proto_span){ret_asked->name, strlen(ret_asked->name)},
+        (struct proto_span){ret_asked->version, strlen(ret_asked->version)}, ret, err, errlen);
 }
 
 /* -1: answered. ret_asked: the request. */
@@ -54,7 +54,7 @@ void srv_rpc_model_ready(struct srv_call *c)
     int rc = look_up(c, &asked, &chosen, err, sizeof(err));
     if (rc == -EBADMSG)
         return;
-    char *message = proto_rpc_flag(rc == 0 && c->srv->phase == SRV_SERVING, &len);
+    char *message = proto_rpc_flag(rc == 0 && c->api->phase == SRV_SERVING, &len);
     srv_rpc_reply(c, message, len);
 }
 
@@ -67,7 +67,7 @@ static void describe(struct srv_call *c,
     size_t len = 0;
     if (find_model(c, &asked, &chosen) < 0)
         return;
-    srv_describe_model(&d, c->srv, chosen.model, chosen.called, 0);
+    srv_describe_model(&d, c->api->env, chosen.model, chosen.called, 0);
     char *message = writer(&d.metadata, &len);
     srv_rpc_reply(c, message, len);
 }
@@ -109,7 +109,7 @@ void srv_rpc_model_statistics(struct srv_call *c)
     if (rc < 0)
         srv_rpc_malformed(c, rc);
     else if (!asked.name[0])
-        reply_statistics(c, c->srv->registry->models, c->srv->registry->n);
+        reply_statistics(c, c->api->sched->registry->models, c->api->sched->registry->n);
     else if (find_model(c, &asked, &chosen) == 0)
         reply_statistics(c, &chosen.model, 1);
 }
@@ -127,7 +127,7 @@ void srv_rpc_repository_index(struct srv_call *c)
         return;
     }
     struct proto_model_index *all;
-    int n = srv_describe_index_all(&all, c->srv, ready);
+    int n = srv_describe_index_all(&all, c->api->sched->registry, ready);
     if (all)
         message = proto_describe_index_grpc(all, n, &len);
     free(all);
@@ -136,8 +136,8 @@ void srv_rpc_repository_index(struct srv_call *c)
 
 void srv_rpc_log(struct srv_call *c)
 {
-    struct srv *s = c->srv;
-    struct proto_log_settings l = srv_describe_log(s->log_level);
+    struct srv_api *api = c->api;
+    struct proto_log_settings l = srv_describe_log(api->log_level);
     char err[160] = "";
     int changes = 0;
     size_t len = 0;
@@ -149,9 +149,9 @@ void srv_rpc_log(struct srv_call *c)
     if (changes > 0) {
         if (!srv_api_is_admin(c))
             return;
-        s->log_level = srv_log_level_of(&l);
-        srv_log_configure(s->log, s->log_level, s->cfg->log_format);
-        l = srv_describe_log(s->log_level);
+        api->log_level = srv_log_level_of(&l);
+        srv_log_configure(api->env->log, api->log_level, api->env->cfg->log_format);
+        l = srv_describe_log(api->log_level);
     }
     char *message = proto_describe_log_grpc(&l, &len);
     srv_rpc_reply(c, message, len);

@@ -2,7 +2,7 @@
 #include "server/handlers/call.h"
 #include "server/handlers/infer.h"
 #include "server/handlers/rpc_handlers.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <stdlib.h>
 
@@ -35,7 +35,7 @@ static void answer(struct srv_infer *i, void *arg)
 
 void srv_rpc_infer(struct srv_call *c)
 {
-    struct srv_infer *i = srv_infer_create(c->req, &codec, answer, c);
+    struct srv_infer *i = srv_infer_create(c->api, c->req, &codec, answer, c);
     if (i)
         srv_infer_run(i);
     else

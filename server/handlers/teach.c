@@ -12,7 +12,7 @@
 #include "server/repository/new_version.h"
 #include "server/repository/orders.h"
 #include "server/scheduler/coalesce.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 #include "server/repository/teach_fit.h"
 
 #include <errno.h>
@@ -24,6 +24,7 @@
 enum { BOUNDARY_MAX = 128, LABEL_MAX = 128, NAME_MAX_LEN = 128 };
 
 struct lesson {
+    struct srv_api *api;   /* loop only */
     struct srv_call *call; /* loop only: on a worker it may be gone */
     struct srv_req *req;
     char boundary[BOUNDARY_MAX], name[SRV_PARAM_MAX], from[4096];
@@ -65,7 +66,7 @@ static void *allocate(struct lesson *l, size_t n, size_t size)
 static void release(void *arg)
 {
     struct lesson *l = arg;
-    l->req->srv->teaching = 0;
+    l->api->teaching = 0;
     if (l->order)
         srv_order_forget(l->order);
     srv_new_model_abandon(&l->made);
@@ -129,7 +130,7 @@ static void read_form(struct srv_req *r, void *arg)
 {
     struct lesson *l = arg;
     char err[160] = "";
-    int most = (int)r->srv->cfg->max_images;
+    int most = (int)r->sched->env->cfg->max_images;
     struct proto_part *parts = allocate(l, (size_t)most, sizeof(*parts));
     if (!parts)
         return;
@@ -167,8 +168,8 @@ static void save(struct lesson *l, const float *w, const float *b)
                                         .b = b,
                                         .labels = l->classes,
                                         .source = source};
-    int rc =
-        srv_new_model_next(&l->made, l->req->srv->models_dir, l->name, l->error, sizeof(l->error));
+    int rc = srv_new_model_next(&l->made, l->req->sched->env->models_dir, l->name, l->error,
+                                sizeof(l->error));
     if (rc == 0)
         rc = eng_teach_save(l->from, l->made.made, &head, l->error, sizeof(l->error));
     if (rc == 0)
@@ -223,11 +224,12 @@ static void loaded(void *arg, int status, const char *sentence)
 static void learned(struct srv_req *r, void *arg)
 {
     struct lesson *l = arg;
+    (void)r;
     if (l->status) {
         fail(l);
         return;
     }
-    l->order = srv_orders_change(&r->srv->orders, l->name, 1, loaded, l);
+    l->order = srv_orders_change(&l->api->orders, l->name, 1, loaded, l);
     if (!l->order)
         srv_call_busy(l->call);
 }
@@ -282,7 +284,7 @@ static int choose_name(struct srv_call *c, char name[SRV_PARAM_MAX])
         return -1;
     }
     /* Every variant of a family has the same classes. */
-    if (srv_registry_choose(c->srv->registry, name, "", &there) == 0 &&
+    if (srv_registry_choose(c->api->sched->registry, name, "", &there) == 0 &&
         (there.family || there.model->info->family[0])) {
         srv_call_error(c, 409, "the model \"%s\" is of a family, or is one: choose another name",
                        name);
@@ -294,13 +296,13 @@ static int choose_name(struct srv_call *c, char name[SRV_PARAM_MAX])
 void srv_teach_finish(struct srv_call *c)
 {
     struct srv_req *r = c->req;
-    struct srv *s = c->srv;
     const char *type = c->ops->header(c, "Content-Type");
     struct lesson *l = srv_arena_alloc(&r->arena, sizeof(*l));
     if (!l) {
         srv_api_refuse(c, -ENOMEM);
         return;
     }
+    l->api = c->api;
     l->call = c;
     l->req = r;
     if (choose_name(c, l->name) < 0)
@@ -308,15 +310,15 @@ void srv_teach_finish(struct srv_call *c)
     if (!type || proto_multipart_boundary(type, l->boundary, sizeof(l->boundary)) < 0)
         srv_call_error(c, 415,
                        "a form is needed (multipart/form-data), the name of a part its label");
-    else if (s->sandbox.level != SRV_SANDBOX_OFF)
+    else if (c->api->read_only)
         srv_call_error(c, 403, "the sandbox lets no file be written: use the command teach");
-    else if (s->teaching)
+    else if (c->api->teaching)
         srv_call_busy(c);
     if (c->reply.status)
         return;
-    snprintf(l->from, sizeof(l->from), "%.3500s/%s/%s", s->models_dir, r->model->info->name,
-             r->model->info->version);
-    s->teaching = 1;
+    snprintf(l->from, sizeof(l->from), "%.3500s/%s/%s", c->api->env->models_dir,
+             r->model->info->name, r->model->info->version);
+    c->api->teaching = 1;
     r->release = release;
     r->release_arg = l;
     int rc = srv_req_offload(r, read_form, submit, l);

@@ -10,7 +10,7 @@
 #include "server/handlers/describe.h"
 #include "server/handlers/infer.h"
 #include "server/repository/registry.h"
-#include "server/srv.h"
+#include "server/handlers/api.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -144,7 +144,7 @@ static int find(struct srv_call *c, struct srv_choice *ret)
     const char *name = c->params[0], *version = c->params[1];
     int label = names_label(c), number = srv_version_number(version) > 0;
     int fits = version[0] ? number != label : 1;
-    if (fits && srv_registry_choose(c->srv->registry, name, version, ret) == 0)
+    if (fits && srv_registry_choose(c->api->sched->registry, name, version, ret) == 0)
         return 0;
     if (label)
         srv_call_error(c, 404, "Unrecognized servable version label: %.64s", version);
@@ -172,7 +172,7 @@ void srv_tfs_begin(struct srv_call *c)
 
 static void run(struct srv_call *c, const struct srv_infer_codec *codec)
 {
-    struct srv_infer *i = srv_infer_create(c->req, codec, srv_oip_answer, c);
+    struct srv_infer *i = srv_infer_create(c->api, c->req, codec, srv_oip_answer, c);
     if (i)
         srv_infer_run(i);
     else
@@ -204,7 +204,7 @@ static int put_version(struct proto_tfs_version *ret, const char *version,
 /* All versions of the name, those first that are served. */
 static void reply_versions(struct srv_call *c, const struct srv_service *s)
 {
-    const struct srv_registry *r = c->srv->registry;
+    const struct srv_registry *r = c->api->sched->registry;
     int n = 0, served = s ? s->n : 0;
     size_t len = 0;
     char *body = NULL;
@@ -229,7 +229,7 @@ static void reply_versions(struct srv_call *c, const struct srv_service *s)
 
 void srv_tfs_status_finish(struct srv_call *c)
 {
-    const struct srv_registry *r = c->srv->registry;
+    const struct srv_registry *r = c->api->sched->registry;
     const char *name = c->params[0], *version = c->params[1];
     struct srv_choice chosen;
     struct proto_tfs_version v;
@@ -267,7 +267,7 @@ void srv_tfs_metadata_finish(struct srv_call *c)
     size_t len = 0;
     if (find(c, &chosen) < 0)
         return;
-    srv_describe_model(&d, c->srv, chosen.model, chosen.called, 0);
+    srv_describe_model(&d, c->api->env, chosen.model, chosen.called, 0);
     char *body = proto_tfs_metadata(chosen.called, chosen.model->info->version, &d.input,
                                     usual_output(&d, chosen.model), 1, &len);
     srv_call_reply(c, 200, "application/json", body, len);

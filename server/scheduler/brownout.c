@@ -6,7 +6,7 @@
 #include "server/repository/registry.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/request.h"
-#include "server/srv.h"
+#include "server/scheduler/scheduler.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static struct srv_control *control_of(struct srv_family *f)
 
 static void reprice(struct srv_job *j, void *arg)
 {
-    struct srv *s = arg;
+    struct srv_scheduler *s = arg;
     srv_cost_price(&s->cost, srv_family_variant(j->req->family, j->req->floor), j);
 }
 
@@ -47,7 +47,7 @@ static uint64_t percentile(struct srv_control *f, uint64_t now)
 
 static void on_tick(uv_timer_t *t);
 
-static void control(struct srv *s, struct srv_family *f, int arriving)
+static void control(struct srv_scheduler *s, struct srv_family *f, int arriving)
 {
     struct srv_control *c = control_of(f);
     if (!c)
@@ -57,7 +57,7 @@ static void control(struct srv *s, struct srv_family *f, int arriving)
     for (int v = 0; v < f->n; v++)
         cost[v] =
             c->cost_ns[v] > 0 ? c->cost_ns[v] : (double)srv_cost_guess(&s->cost, f->variants[v], 0);
-    uint64_t now = srv_now_ns(), objective = (uint64_t)s->cfg->slo_p99_ms * SRV_NS_PER_MS;
+    uint64_t now = srv_now_ns(), objective = (uint64_t)s->env->cfg->slo_p99_ms * SRV_NS_PER_MS;
     /* Half of this is two thirds of the wait at which admission refuses: first down, then no. */
     uint64_t budget = srv_cost_budget(&s->cost, objective) / 3 * 4;
     struct srv_ladder_input in = {
@@ -82,7 +82,7 @@ static void control(struct srv *s, struct srv_family *f, int arriving)
     srv_pool_set_level(s->pool, f, c->law.level, reprice, s);
     memset(c->recent, 0, sizeof(c->recent));
     c->window_ns = now;
-    srv_log(s->log, SRV_INFO, "family %s: variant %s in place of %s: %s", f->name,
+    srv_log(s->env->log, SRV_INFO, "family %s: variant %s in place of %s: %s", f->name,
             f->variants[f->level]->info->variant, f->variants[from]->info->variant, reasons[why]);
     if (f->level > 0 && !uv_is_active((uv_handle_t *)&s->brownout))
         uv_timer_start(&s->brownout, on_tick, TICK_MS, TICK_MS);
@@ -90,7 +90,7 @@ static void control(struct srv *s, struct srv_family *f, int arriving)
 
 static void on_tick(uv_timer_t *t)
 {
-    struct srv *s = t->data;
+    struct srv_scheduler *s = t->data;
     int degraded = 0;
     for (int i = 0; i < s->registry->n_families; i++) {
         struct srv_family *f = s->registry->families[i];
@@ -102,16 +102,16 @@ static void on_tick(uv_timer_t *t)
         uv_timer_stop(t);
 }
 
-void srv_brownout_init(struct srv *s)
+void srv_brownout_init(struct srv_scheduler *s)
 {
-    uv_timer_init(&s->loop, &s->brownout);
+    uv_timer_init(&s->env->loop, &s->brownout);
     s->brownout.data = s;
 }
 
 void srv_brownout_arrive(struct srv_req *r, int images)
 {
     if (r->family && r->family->n > 1)
-        control(r->srv, r->family, images);
+        control(r->sched, r->family, images);
 }
 
 static void price_variants(struct srv_req *r, struct srv_job *j)
@@ -119,13 +119,13 @@ static void price_variants(struct srv_req *r, struct srv_job *j)
     struct srv_family *f = r->family;
     struct srv_control *c = control_of(f);
     for (int v = 0; v < f->n; v++) {
-        srv_cost_price(&r->srv->cost, f->variants[v], j);
+        srv_cost_price(&r->sched->cost, f->variants[v], j);
         double cost = (double)j->cost_ns;
         if (c)
             c->cost_ns[v] =
                 c->cost_ns[v] > 0 ? c->cost_ns[v] + (cost - c->cost_ns[v]) * LEARN : cost;
     }
-    srv_cost_price(&r->srv->cost, srv_family_variant(f, r->floor), j);
+    srv_cost_price(&r->sched->cost, srv_family_variant(f, r->floor), j);
 }
 
 void srv_brownout_price(struct srv_job *j)
@@ -135,7 +135,7 @@ void srv_brownout_price(struct srv_job *j)
     if (r->family)
         price_variants(r, j);
     else
-        srv_cost_price(&r->srv->cost, r->model, j);
+        srv_cost_price(&r->sched->cost, r->model, j);
 }
 
 void srv_brownout_job_back(const struct srv_job *j)
@@ -172,7 +172,7 @@ static void inherit(struct srv_family *next, const struct srv_family *old)
     c->opted_out = old->control->opted_out;
 }
 
-void srv_brownout_inherit(struct srv *s, struct srv_registry *next)
+void srv_brownout_inherit(struct srv_scheduler *s, struct srv_registry *next)
 {
     for (int i = 0; i < next->n_families; i++)
         for (int k = 0; k < s->registry->n_families; k++)

@@ -6,7 +6,7 @@
 #include "server/repository/family.h"
 #include "server/scheduler/ladder.h"
 
-struct srv;
+struct srv_scheduler;
 struct srv_job;
 struct srv_registry;
 struct srv_req;
@@ -20,7 +20,7 @@ struct srv_control {
     uint64_t degraded, opted_out;     /* images answered by a lower variant; refused instead */
 };
 
-void srv_brownout_init(struct srv *s);
+void srv_brownout_init(struct srv_scheduler *s);
 /* `images` of a family ask to be served, whether they will be or not. */
 void srv_brownout_arrive(struct srv_req *r, int images);
 /* What this job will cost, before it is queued: one of a family is priced for every variant. */
@@ -32,6 +32,6 @@ void srv_brownout_refused(struct srv_req *r);
 /* A request of a family has its answer. */
 void srv_brownout_answered(struct srv_req *r);
 /* The registry is about to take the place of the present one. */
-void srv_brownout_inherit(struct srv *s, struct srv_registry *next);
+void srv_brownout_inherit(struct srv_scheduler *s, struct srv_registry *next);
 
 #endif

@@ -7,7 +7,7 @@
 #include "server/repository/family.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/request.h"
-#include "server/srv.h"
+#include "server/scheduler/scheduler.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@ struct srv_flight {
 
 /* ---- start and end ---- */
 
-void srv_share_init(struct srv *s)
+void srv_share_init(struct srv_scheduler *s)
 {
     struct srv_share *h = &s->share;
     h->ready_tail = &h->ready;
@@ -33,24 +33,24 @@ void srv_share_init(struct srv *s)
     srv_share_configure(s);
 }
 
-void srv_share_configure(struct srv *s)
+void srv_share_configure(struct srv_scheduler *s)
 {
     struct srv_share *h = &s->share;
-    if (h->budget == s->cfg->cache_bytes)
+    if (h->budget == s->env->cfg->cache_bytes)
         return;
     srv_cache_destroy(h->cache);
     h->cache = NULL;
-    h->budget = s->cfg->cache_bytes;
+    h->budget = s->env->cfg->cache_bytes;
     if (h->budget > 0 && srv_cache_create(&h->cache, (size_t)h->budget) < 0)
-        srv_log(s->log, SRV_ERROR, "no memory for the cache: it stays off");
+        srv_log(s->env->log, SRV_ERROR, "no memory for the cache: it stays off");
 }
 
-void srv_share_finish(struct srv *s)
+void srv_share_finish(struct srv_share *h)
 {
-    srv_cache_destroy(s->share.cache);
+    srv_cache_destroy(h->cache);
 }
 
-int srv_share_is_on(const struct srv *s)
+int srv_share_is_on(const struct srv_scheduler *s)
 {
     return s->share.cache != NULL;
 }
@@ -62,7 +62,7 @@ void srv_share_digest(const struct srv_req *r, struct srv_input *inputs, int n)
     for (int i = 0; i < n; i++) {
         if (inputs[i].digested)
             continue;
-        inputs[i].digest = srv_siphash(r->srv->share.key, inputs[i].data, inputs[i].len);
+        inputs[i].digest = srv_siphash(r->sched->share.key, inputs[i].data, inputs[i].len);
         inputs[i].digested = 1;
     }
 }
@@ -90,7 +90,7 @@ static struct srv_hash ask(const struct srv_req *r, const struct srv_input *inpu
     };
     _Static_assert(sizeof(q) == 64 + 16 + 8 * 8, "padding would be hashed");
     memcpy(q.model, m->identity, sizeof(q.model));
-    return srv_siphash(r->srv->share.key, &q, sizeof(q));
+    return srv_siphash(r->sched->share.key, &q, sizeof(q));
 }
 
 /* Of an answer that this model gave. */
@@ -193,7 +193,7 @@ static int unpack(struct srv_job *j, struct srv_model *m, const unsigned char *f
     return 1;
 }
 
-static void push_ready(struct srv *s, struct srv_job *j)
+static void push_ready(struct srv_scheduler *s, struct srv_job *j)
 {
     j->next = NULL;
     *s->share.ready_tail = j;
@@ -201,11 +201,11 @@ static void push_ready(struct srv *s, struct srv_job *j)
     srv_wake_send(&s->jobs_done);
 }
 
-struct srv_job *srv_share_collect(struct srv *s)
+struct srv_job *srv_share_collect(struct srv_share *h)
 {
-    struct srv_job *all = s->share.ready;
-    s->share.ready = NULL;
-    s->share.ready_tail = &s->share.ready;
+    struct srv_job *all = h->ready;
+    h->ready = NULL;
+    h->ready_tail = &h->ready;
     return all;
 }
 
@@ -226,7 +226,7 @@ static int is_as_urgent(const struct srv_job *leader, const struct srv_job *j)
 
 static void lead(struct srv_job *j)
 {
-    struct srv_share *h = &j->req->srv->share;
+    struct srv_share *h = &j->req->sched->share;
     struct srv_hash key = flight_key(j);
     struct srv_flight **at = find_flight(h, key);
     struct srv_flight *f = *at ? NULL : calloc(1, sizeof(*f));
@@ -272,13 +272,13 @@ int srv_share_withdraw(struct srv_job *j)
 
 static int can_wait(const struct srv_req *r, const struct srv_job *j)
 {
-    struct srv_flight *f = *find_flight(&r->srv->share, flight_key(j));
+    struct srv_flight *f = *find_flight(&r->sched->share, flight_key(j));
     return f && is_as_urgent(f->leader, j);
 }
 
 static int take_from_cache(struct srv_req *r, struct srv_job *j)
 {
-    struct srv_share *h = &r->srv->share;
+    struct srv_share *h = &r->sched->share;
     size_t len;
     for (int v = 0; h->cache && v < variants(r); v++) {
         struct srv_model *m = variant(r, v);
@@ -305,7 +305,7 @@ int srv_share_look(struct srv_req *r)
 
 void srv_share_begin(struct srv_req *r)
 {
-    struct srv_share *h = &r->srv->share;
+    struct srv_share *h = &r->sched->share;
     if (r->wants & SRV_WANT_TENSOR)
         return;
     for (int i = 0; i < r->n_jobs; i++) {
@@ -315,7 +315,7 @@ void srv_share_begin(struct srv_req *r)
             lead(j);
         } else if (j->state == SRV_JOB_DONE) {
             h->hits++;
-            push_ready(r->srv, j);
+            push_ready(r->sched, j);
         } else {
             h->shared++;
             wait_for(*find_flight(h, flight_key(j)), j);
@@ -324,14 +324,14 @@ void srv_share_begin(struct srv_req *r)
 }
 
 /* Sends the next one that waits to the queue in place of the leader. */
-static void lead_next(struct srv *s, struct srv_flight *f)
+static void lead_next(struct srv_scheduler *s, struct srv_flight *f)
 {
     while (f->waiting) {
         struct srv_job *j = f->waiting;
         unlink_waiting(f, &f->waiting);
         j->elsewhere = 0;
         srv_brownout_price(j);
-        if (srv_pool_submit(s->pool, j->req->model, j, 1, (size_t)s->cfg->queue_limit) == 0) {
+        if (srv_pool_submit(s->pool, j->req->model, j, 1, (size_t)s->env->cfg->queue_limit) == 0) {
             srv_cost_enter(&s->cost, j, srv_now_ns());
             j->flight = f;
             f->leader = j;
@@ -355,7 +355,7 @@ static int is_of_image(const struct srv_job *j)
     return j->state == SRV_JOB_FAILED && (j->status == 413 || j->status == 415 || j->status == 422);
 }
 
-static void hand_out(struct srv *s, struct srv_flight *f, const struct srv_job *leader,
+static void hand_out(struct srv_scheduler *s, struct srv_flight *f, const struct srv_job *leader,
                      const unsigned char *answer, size_t len)
 {
     while (f->waiting) {
@@ -371,7 +371,7 @@ static void hand_out(struct srv *s, struct srv_flight *f, const struct srv_job *
 
 void srv_share_settle(struct srv_job *j)
 {
-    struct srv *s = j->req->srv;
+    struct srv_scheduler *s = j->req->sched;
     struct srv_flight *f = j->flight;
     size_t len = 0;
     unsigned char *answer = NULL;
@@ -391,11 +391,11 @@ void srv_share_settle(struct srv_job *j)
     free(answer);
 }
 
-struct srv_job *srv_share_expire(struct srv *s, uint64_t now, uint64_t *ret_next)
+struct srv_job *srv_share_expire(struct srv_share *h, uint64_t now, uint64_t *ret_next)
 {
     struct srv_job *expired = NULL;
     for (int b = 0; b < SRV_FLIGHT_BUCKETS; b++)
-        for (struct srv_flight *f = s->share.flights[b]; f; f = f->chain)
+        for (struct srv_flight *f = h->flights[b]; f; f = f->chain)
             for (struct srv_job **at = &f->waiting; *at;) {
                 struct srv_job *j = *at;
                 if (j->deadline_ns > now) {

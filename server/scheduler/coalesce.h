@@ -14,7 +14,7 @@
 #include "server/scheduler/cache.h"
 #include "server/scheduler/job.h"
 
-struct srv;
+struct srv_scheduler;
 struct srv_flight;
 struct srv_req;
 
@@ -29,12 +29,12 @@ struct srv_share {
     uint64_t hits, shared, misses;       /* images */
 };
 
-void srv_share_init(struct srv *s);      /* needs the configuration */
-void srv_share_configure(struct srv *s); /* the option may have changed */
-void srv_share_finish(struct srv *s);
+void srv_share_init(struct srv_scheduler *s);      /* needs the configuration */
+void srv_share_configure(struct srv_scheduler *s); /* the option may have changed */
+void srv_share_finish(struct srv_share *h);
 
 /* Does this request take part? Set when it is made, for its whole life. */
-int srv_share_is_on(const struct srv *s);
+int srv_share_is_on(const struct srv_scheduler *s);
 /* Hashes inputs that have no digest yet; on a worker, too, where they are long. */
 void srv_share_digest(const struct srv_req *r, struct srv_input *inputs, int n);
 
@@ -48,10 +48,10 @@ void srv_share_settle(struct srv_job *j);
 /* A job that waits for another's answer does so no more; 0: it did not. It stays NEW. */
 int srv_share_withdraw(struct srv_job *j);
 /* Jobs to hand to srv_req_jobs_back(), linked by `next`. */
-struct srv_job *srv_share_collect(struct srv *s);
+struct srv_job *srv_share_collect(struct srv_share *h);
 /* Jobs that wait and are past their deadline, EXPIRED and linked; *ret_next is lowered to the next
  * deadline. */
-struct srv_job *srv_share_expire(struct srv *s, uint64_t now, uint64_t *ret_next);
+struct srv_job *srv_share_expire(struct srv_share *h, uint64_t now, uint64_t *ret_next);
 
 /* Entity tags, weak, since times differ from answer to answer. Of an answered job: */
 void srv_share_etag(const struct srv_job *j, char ret[SRV_ETAG_MAX]);

@@ -10,7 +10,7 @@
 #include "server/scheduler/counters.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/coalesce.h"
-#include "server/srv.h"
+#include "server/scheduler/scheduler.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -37,20 +37,20 @@ static struct eng_image_limits image_limits(const struct cfg *cfg)
     };
 }
 
-int srv_req_create(struct srv_req **ret, struct srv *s, srv_req_done_fn *done, void *arg)
+int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_fn *done, void *arg)
 {
     struct srv_req *r = calloc(1, sizeof(*r));
     if (!r)
         return -ENOMEM;
-    r->srv = s;
-    r->body_max = (size_t)s->cfg->max_body;
+    r->sched = s;
+    r->body_max = (size_t)s->env->cfg->max_body;
     r->client_fd = -1;
     r->begun_ns = srv_now_ns();
     r->deadline_ns = SRV_NEVER;
     r->priority = SRV_PRIORITY_DEFAULT;
     r->sharing = srv_share_is_on(s);
-    r->image.limits = image_limits(s->cfg);
-    r->image.full_decode = s->cfg->full_decode;
+    r->image.limits = image_limits(s->env->cfg);
+    r->image.full_decode = s->env->cfg->full_decode;
     r->done = done;
     r->arg = arg;
     atomic_init(&r->gone, 0);
@@ -71,13 +71,13 @@ void srv_req_destroy(struct srv_req *r)
     if (r->prev)
         r->prev->next = r->next;
     else
-        r->srv->requests = r->next;
+        r->sched->requests = r->next;
     if (r->next)
         r->next->prev = r->prev;
     if (r->release)
         r->release(r->release_arg);
     srv_arena_finish(&r->arena);
-    atomic_fetch_sub_explicit(&r->srv->request_bytes, r->owned_len, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&r->sched->request_bytes, r->owned_len, memory_order_relaxed);
     free(r->owned_body);
     srv_model_unref(r->model);
     srv_family_unref(r->family);
@@ -88,13 +88,13 @@ static int reserve(struct srv_req *r, size_t room)
 {
     if (room <= r->body_room)
         return 0;
-    size_t budget = (size_t)r->srv->cfg->max_inflight_bytes;
-    size_t used = atomic_load_explicit(&r->srv->request_bytes, memory_order_relaxed);
+    size_t budget = (size_t)r->sched->env->cfg->max_inflight_bytes;
+    size_t used = atomic_load_explicit(&r->sched->request_bytes, memory_order_relaxed);
     if (room > budget)
         return -EFBIG;
     if (used + (room - r->body_room) > budget) {
         r->retry_after_s = 1;
-        r->srv->counters.memory_refusals++;
+        r->sched->counters.memory_refusals++;
         return -EDQUOT;
     }
     unsigned char *body = srv_arena_grow(&r->arena, r->body, room);
@@ -107,7 +107,7 @@ static int reserve(struct srv_req *r, size_t room)
 
 int srv_req_expect(struct srv_req *r, size_t len)
 {
-    if (len > r->body_max || len > (size_t)r->srv->cfg->max_inflight_bytes)
+    if (len > r->body_max || len > (size_t)r->sched->env->cfg->max_inflight_bytes)
         return -EFBIG;
     r->body_expected = len;
     return reserve(r, len < FIRST_ROOM ? len : FIRST_ROOM);
@@ -142,8 +142,8 @@ void srv_req_take_body(struct srv_req *r, void *body_take, size_t len)
     r->body = body_take;
     r->body_len = len;
     r->body_room = 0;
-    atomic_fetch_add_explicit(&r->srv->request_bytes, len, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&r->srv->request_bytes, r->owned_len, memory_order_relaxed);
+    atomic_fetch_add_explicit(&r->sched->request_bytes, len, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&r->sched->request_bytes, r->owned_len, memory_order_relaxed);
     r->owned_len = len;
 }
 
@@ -240,15 +240,15 @@ static int wait_seconds(uint64_t ns)
  * but a client on a slow line should not be refused for its line. */
 static int meets_objective(const struct srv_req *r, uint64_t now, uint64_t wait)
 {
-    uint64_t objective = (uint64_t)r->srv->cfg->slo_p99_ms * SRV_NS_PER_MS;
+    uint64_t objective = (uint64_t)r->sched->env->cfg->slo_p99_ms * SRV_NS_PER_MS;
     uint64_t spent = now - r->begun_ns < objective / 2 ? now - r->begun_ns : objective / 2;
-    return objective == 0 || wait <= srv_cost_budget(&r->srv->cost, objective - spent);
+    return objective == 0 || wait <= srv_cost_budget(&r->sched->cost, objective - spent);
 }
 
 /* Can work of `total` (whose largest single piece is `piece`) be done before the deadline? */
 static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
 {
-    struct srv *s = r->srv;
+    struct srv_scheduler *s = r->sched;
     uint64_t now = srv_now_ns();
     uint64_t ahead = srv_pool_ahead(s->pool, r->model, r->priority, r->deadline_ns, total);
     uint64_t own = srv_cost_time(&s->cost, total);
@@ -265,7 +265,7 @@ static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
 
 static int refuse_full(struct srv_req *r)
 {
-    r->retry_after_s = wait_seconds(srv_cost_time(&r->srv->cost, r->srv->cost.backlog_ns));
+    r->retry_after_s = wait_seconds(srv_cost_time(&r->sched->cost, r->sched->cost.backlog_ns));
     r->model->stats.refused += !r->shadow;
     return -EAGAIN;
 }
@@ -273,8 +273,8 @@ static int refuse_full(struct srv_req *r)
 /* Only the loop adds to a queue: what there is room for now can be queued at once. */
 static int is_full(const struct srv_req *r, size_t images, size_t bytes)
 {
-    const struct cfg *cfg = r->srv->cfg;
-    size_t waiting, n = srv_pool_queued(r->srv->pool, r->model, &waiting);
+    const struct cfg *cfg = r->sched->env->cfg;
+    size_t waiting, n = srv_pool_queued(r->sched->pool, r->model, &waiting);
     if (n + images > (size_t)cfg->queue_limit)
         return 1;
     return n > 0 &&
@@ -292,7 +292,7 @@ static size_t bytes_of_jobs(const struct srv_req *r)
 
 int srv_req_admit(struct srv_req *r, size_t bytes)
 {
-    struct srv *s = r->srv;
+    struct srv_scheduler *s = r->sched;
     if (r->sharing) /* the answer may be known: who knows before the body is here? */
         return 0;
     if (is_full(r, 1, bytes))
@@ -330,7 +330,7 @@ static void pin_tensors(struct srv_req *r, const struct srv_input *inputs, int n
 int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
 {
     assert(r->model && n > 0 && r->pending == 0);
-    struct srv *s = r->srv;
+    struct srv_scheduler *s = r->sched;
     int rc = make_jobs(r, inputs, n), here = n;
     pin_tensors(r, inputs, n);
     if (rc == 0 && r->sharing)
@@ -342,7 +342,7 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
     if (rc == 0) {
         rc = here > 0 && is_full(r, (size_t)here, bytes_of_jobs(r)) ? -EAGAIN : 0;
         if (rc == 0)
-            rc = srv_pool_submit(s->pool, r->model, r->jobs, n, (size_t)s->cfg->queue_limit);
+            rc = srv_pool_submit(s->pool, r->model, r->jobs, n, (size_t)s->env->cfg->queue_limit);
         if (rc == -EAGAIN)
             refuse_full(r);
     }
@@ -370,7 +370,8 @@ int srv_req_offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg)
 {
     assert(r->pending == 0);
     r->task = (struct srv_task){.req = r, .run = run, .back = back, .arg = arg};
-    int rc = srv_pool_submit_task(r->srv->pool, &r->task, (size_t)r->srv->cfg->queue_limit);
+    int rc =
+        srv_pool_submit_task(r->sched->pool, &r->task, (size_t)r->sched->env->cfg->queue_limit);
     if (rc < 0) {
         r->retry_after_s = 1;
         return rc;
@@ -399,7 +400,7 @@ static void job_back(struct srv_job *j, uint64_t now)
 {
     struct srv_req *r = j->req;
     if (!j->elsewhere)
-        srv_cost_leave(&r->srv->cost, j->model, j, now);
+        srv_cost_leave(&r->sched->cost, j->model, j, now);
     if (r->sharing)
         srv_share_settle(j);
     if (j->state == SRV_JOB_DONE && r->deadline_ns < now) {
@@ -407,7 +408,7 @@ static void job_back(struct srv_job *j, uint64_t now)
         snprintf(j->error, sizeof(j->error), "the answer came after its deadline");
     }
     if (!j->elsewhere)
-        srv_count_job(&r->srv->counters, j->model, j);
+        srv_count_job(&r->sched->counters, j->model, j);
     srv_brownout_job_back(j);
     r->done_ns = now;
     if (r->part && !r->cancelled)
@@ -415,7 +416,7 @@ static void job_back(struct srv_job *j, uint64_t now)
     if (--r->pending > 0)
         return;
     if (r->predicted_ns > 0 && j->status == 200)
-        srv_cost_kept(&r->srv->cost, r->predicted_ns, now - r->submitted_ns);
+        srv_cost_kept(&r->sched->cost, r->predicted_ns, now - r->submitted_ns);
     if (r->family)
         srv_brownout_answered(r);
     if (!r->shadow)
@@ -427,10 +428,9 @@ static void job_back(struct srv_job *j, uint64_t now)
     r->done(r, r->arg);
 }
 
-void srv_req_jobs_back(struct srv *s, struct srv_job *list)
+void srv_req_jobs_back(struct srv_job *list)
 {
     uint64_t now = srv_now_ns();
-    (void)s;
     while (list) {
         struct srv_job *next = list->next; /* the job's memory may go with its request */
         job_back(list, now);
@@ -438,14 +438,14 @@ void srv_req_jobs_back(struct srv *s, struct srv_job *list)
     }
 }
 
-void srv_req_jobs_expired(struct srv *s, struct srv_job *list)
+void srv_req_jobs_expired(struct srv_job *list)
 {
     uint64_t now = srv_now_ns();
     for (struct srv_job *j = list; j; j = j->next) {
         j->queue_ns = now - j->queued_at_ns;
         srv_job_move(j, SRV_JOB_EXPIRED);
     }
-    srv_req_jobs_back(s, list);
+    srv_req_jobs_back(list);
 }
 
 /* Takes every waiting job back and ends it. */
@@ -454,7 +454,7 @@ static void withdraw_all(struct srv_req *r, int status, const char *sentence)
     struct srv_job *list = NULL;
     for (int i = 0; i < r->n_jobs; i++) {
         struct srv_job *j = &r->jobs[i];
-        if (!srv_share_withdraw(j) && !srv_pool_withdraw(r->srv->pool, r->model, j))
+        if (!srv_share_withdraw(j) && !srv_pool_withdraw(r->sched->pool, r->model, j))
             continue;
         srv_job_move(j, SRV_JOB_CANCELLED);
         j->status = status;
@@ -462,7 +462,7 @@ static void withdraw_all(struct srv_req *r, int status, const char *sentence)
         j->next = list;
         list = j;
     }
-    srv_req_jobs_back(r->srv, list);
+    srv_req_jobs_back(list);
 }
 
 void srv_req_cancel(struct srv_req *r)

@@ -15,7 +15,7 @@
 
 #include <stdatomic.h>
 
-struct srv;
+struct srv_scheduler;
 struct srv_family;
 struct srv_req;
 
@@ -40,7 +40,7 @@ struct srv_task {
 };
 
 struct srv_req {
-    struct srv *srv;
+    struct srv_scheduler *sched;
     struct srv_req *next, *prev; /* all live requests */
     struct srv_arena arena;
     unsigned char *body;
@@ -89,7 +89,7 @@ struct srv_req {
 };
 
 /* -ENOMEM. */
-int srv_req_create(struct srv_req **ret, struct srv *s, srv_req_done_fn *done, void *arg);
+int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_fn *done, void *arg);
 void srv_req_destroy(struct srv_req *r); /* no job may be out */
 
 /* The body: its declared size, then pieces. -EFBIG over max_body or over all of
@@ -128,10 +128,10 @@ void srv_req_cancel(struct srv_req *r);
 void srv_req_abort(struct srv_req *r, int status, const char *sentence);
 
 /* Loop: jobs in the completion list, linked by `next`. */
-void srv_req_jobs_back(struct srv *s, struct srv_job *list);
+void srv_req_jobs_back(struct srv_job *list);
 /* Loop: tasks in the completion list, linked by `next`. */
 void srv_req_tasks_back(struct srv_task *list);
 /* Loop: jobs that left their queue by srv_pool_expire(). */
-void srv_req_jobs_expired(struct srv *s, struct srv_job *list);
+void srv_req_jobs_expired(struct srv_job *list);
 
 #endif

@@ -3,14 +3,13 @@
  * distrusts all of this. */
 #include "server/transport/acceptor.h"
 
+#include "server/base/backlog.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
+#include "server/handlers/api.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,7 +27,7 @@ static void on_retry(uv_timer_t *t);
 
 static void start_polling(struct srv_acceptor *a)
 {
-    if (a->polling || a->fd < 0)
+    if (a->polling || a->sockets->fd < 0)
         return;
     a->polling = 1;
     uv_timer_stop(&a->retry);
@@ -70,7 +69,7 @@ static void starve(struct srv_acceptor *a, int error)
         a->starved_ns = now;
         srv_log(a->log, SRV_WARNING,
                 "HTTP connections cannot be accepted (%s): %d of %d are open, %d wait",
-                strerror(error), a->open, a->limit, srv_acceptor_backlog(a));
+                strerror(error), a->sockets->open, a->limit, srv_backlog(a->sockets->fd));
     }
     a->starved = 1;
     pause_polling(a);
@@ -81,7 +80,7 @@ static int accept_one(struct srv_acceptor *a)
 {
     struct sockaddr_storage from = {0};
     socklen_t len = sizeof(from);
-    int fd = accept4(a->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(a->sockets->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (is_of_the_peer(errno))
             return 1;
@@ -91,19 +90,19 @@ static int accept_one(struct srv_acceptor *a)
     }
     a->starved = 0;
     a->accepted++;
-    a->open++;
+    a->sockets->open++;
     if (a->ops->take(a->owner, fd, (struct sockaddr *)&from, len) < 0)
-        a->open--;
+        a->sockets->open--;
     return 1;
 }
 
 static void accept_some(struct srv_acceptor *a, int n)
 {
     int more = 1;
-    while (more && n-- > 0 && a->open < a->limit)
+    while (more && n-- > 0 && a->sockets->open < a->limit)
         more = accept_one(a);
     a->ops->taken(a->owner);
-    if (a->open < a->limit)
+    if (a->sockets->open < a->limit)
         return;
     pause_polling(a);
     a->ops->full(a->owner);
@@ -119,39 +118,22 @@ static void on_readable(uv_poll_t *p, int status, int events)
 static void on_retry(uv_timer_t *t)
 {
     struct srv_acceptor *a = t->data;
-    if (a->open < a->limit)
+    if (a->sockets->open < a->limit)
         start_polling(a); /* and accept() says whether there are descriptors again */
     else if (srv_acceptor_is_full(a))
         a->ops->full(a->owner);
 }
 
-static int is_readable(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    return poll(&p, 1, 0) > 0;
-}
-
-int srv_acceptor_backlog(const struct srv_acceptor *a)
-{
-    struct tcp_info info;
-    socklen_t len = sizeof(info);
-    if (a->fd < 0)
-        return 0;
-    if (getsockopt(a->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
-        return (int)info.tcpi_unacked; /* of a listening socket: the length of its queue */
-    return is_readable(a->fd);         /* of a unix: address: at least one */
-}
-
 int srv_acceptor_is_full(const struct srv_acceptor *a)
 {
-    return a->fd >= 0 && a->open >= a->limit && is_readable(a->fd);
+    return a->sockets->open >= a->limit && srv_backlog(a->sockets->fd) > 0;
 }
 
 /* Whoever waits below the limit waits for us. */
 static void on_look(uv_timer_t *t)
 {
     struct srv_acceptor *a = t->data;
-    int waits = a->open < a->limit ? srv_acceptor_backlog(a) : 0;
+    int waits = a->sockets->open < a->limit ? srv_backlog(a->sockets->fd) : 0;
     int in_vain = waits > 0 && a->accepted == a->seen;
     uint64_t now = srv_now_ns();
     a->seen = a->accepted;
@@ -162,7 +144,7 @@ static void on_look(uv_timer_t *t)
         a->waited_ns = now;
         srv_log(a->log, SRV_ERROR,
                 "%d HTTP connections wait to be accepted although only %d of %d are open", waits,
-                a->open, a->limit);
+                a->sockets->open, a->limit);
     }
     if (a->polling)
         uv_poll_stop(&a->poll);
@@ -177,18 +159,20 @@ static void init_handles(struct srv_acceptor *a, uv_loop_t *loop)
     a->poll.data = a->retry.data = a->look.data = a;
 }
 
-int srv_acceptor_start(struct srv_acceptor *a, uv_loop_t *loop, struct srv_log *log, int fd_take,
-                       int limit, const struct srv_acceptor_ops *ops, void *owner)
+int srv_acceptor_start(struct srv_acceptor *a, uv_loop_t *loop, struct srv_log *log,
+                       struct srv_sockets *sockets, int fd_take, int limit,
+                       const struct srv_acceptor_ops *ops, void *owner)
 {
     *a = (struct srv_acceptor){
-        .ops = ops, .owner = owner, .log = log, .fd = fd_take, .limit = limit};
+        .ops = ops, .owner = owner, .log = log, .sockets = sockets, .limit = limit};
+    sockets->fd = fd_take;
     int flags = fcntl(fd_take, F_GETFL); /* one of a service manager may block */
     int rc = flags < 0 || fcntl(fd_take, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
     if (rc == 0)
         rc = uv_poll_init(loop, &a->poll, fd_take);
     if (rc < 0) {
         close(fd_take);
-        a->fd = -1;
+        a->sockets->fd = -1;
         return rc;
     }
     init_handles(a, loop);
@@ -199,26 +183,26 @@ int srv_acceptor_start(struct srv_acceptor *a, uv_loop_t *loop, struct srv_log *
 
 void srv_acceptor_closed(struct srv_acceptor *a)
 {
-    a->open--;
+    a->sockets->open--;
     if (!a->starved)
         start_polling(a);
 }
 
 static void end(struct srv_acceptor *a)
 {
-    if (a->fd < 0)
+    if (a->sockets->fd < 0)
         return;
     uv_close((uv_handle_t *)&a->poll, NULL);
     uv_close((uv_handle_t *)&a->retry, NULL);
     uv_close((uv_handle_t *)&a->look, NULL);
-    close(a->fd);
-    a->fd = -1;
+    close(a->sockets->fd);
+    a->sockets->fd = -1;
 }
 
 void srv_acceptor_quiesce(struct srv_acceptor *a)
 {
-    int more = a->fd >= 0;
-    while (more && a->open < a->limit)
+    int more = a->sockets->fd >= 0;
+    while (more && a->sockets->open < a->limit)
         more = accept_one(a);
     end(a);
 }

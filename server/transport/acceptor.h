@@ -11,6 +11,7 @@
 #include <uv.h>
 
 struct srv_log;
+struct srv_sockets;
 
 struct srv_acceptor_ops {
     /* A connection (non-blocking, close-on-exec) is the owner's now; 0, or -1 if it was closed. */
@@ -26,8 +27,8 @@ struct srv_acceptor {
     const struct srv_acceptor_ops *ops;
     void *owner;
     struct srv_log *log;
-    int fd; /* -1: no more */
-    int open, limit;
+    struct srv_sockets *sockets; /* its fd and `open` are ours to write */
+    int limit;
     int polling;
     int starved;                    /* the last accept() found no descriptor or memory */
     uint64_t accepted;              /* ever */
@@ -41,14 +42,13 @@ struct srv_acceptor {
 
 /* fd_take: a listening socket. 0 or a negative errno, with nothing started and the socket closed.
  */
-int srv_acceptor_start(struct srv_acceptor *a, uv_loop_t *loop, struct srv_log *log, int fd_take,
-                       int limit, const struct srv_acceptor_ops *ops, void *owner);
+int srv_acceptor_start(struct srv_acceptor *a, uv_loop_t *loop, struct srv_log *log,
+                       struct srv_sockets *sockets, int fd_take, int limit,
+                       const struct srv_acceptor_ops *ops, void *owner);
 /* One of those that take() was given has gone, or what was kept of it. */
 void srv_acceptor_closed(struct srv_acceptor *a);
 /* Somebody may wait in the backlog, and there is no room. */
 int srv_acceptor_is_full(const struct srv_acceptor *a);
-/* How many wait to be accepted. */
-int srv_acceptor_backlog(const struct srv_acceptor *a);
 /* Takes what has arrived, then no more; the socket is closed. */
 void srv_acceptor_quiesce(struct srv_acceptor *a);
 /* Handles are closed: run the loop once more before the memory goes. */

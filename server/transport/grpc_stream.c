@@ -9,7 +9,7 @@
 #include "server/base/clock.h"
 #include "server/transport/grpc_status.h"
 #include "server/handlers/rpc.h"
-#include "server/srv.h"
+#include "server/transport/transport.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -141,7 +141,7 @@ static void set_deadline(struct srv_stream *st, struct srv_call *c)
 {
     struct srv_req *r = c->req;
     uint64_t usual =
-        c->started_ns + (uint64_t)st->home->srv->cfg->default_timeout_ms * SRV_NS_PER_MS;
+        c->started_ns + (uint64_t)st->home->transport->env->cfg->default_timeout_ms * SRV_NS_PER_MS;
     r->deadline_given = st->deadline_ns != SRV_NEVER;
     r->deadline_ns = r->deadline_given ? st->deadline_ns : usual;
     r->client_fd = c->client_fd;
@@ -155,7 +155,7 @@ static struct rpc_call *add_call(struct srv_stream *st)
         return NULL;
     x->stream = st;
     x->next = NULL;
-    srv_call_init(&x->call, st->home->srv, &call_ops);
+    srv_call_init(&x->call, st->home->transport->api, &call_ops);
     x->call.method = "POST";
     x->call.target = proto_h2_header(st->h2, ":path");
     x->call.client = st->home->client;
@@ -273,7 +273,7 @@ static void watch(struct srv_stream *st)
         refuse(st, rc == -ENOMEM ? 503 : 400, "the request is not a valid message of its type");
         return;
     }
-    st->health = (int)srv_rpc_health(c->srv, st->service);
+    st->health = (int)srv_rpc_health(c->api, st->service);
     char *reply = proto_health_reply((enum proto_health)st->health, &reply_len);
     send_message(st, reply, reply_len);
 }
@@ -316,7 +316,7 @@ static void take_message(struct srv_stream *st, void *message_take, size_t len, 
 
 static size_t partial_max(const struct srv_stream *st)
 {
-    size_t bodies = PARTIAL_BODIES * (size_t)st->home->srv->cfg->max_body;
+    size_t bodies = PARTIAL_BODIES * (size_t)st->home->transport->env->cfg->max_body;
     return bodies > PARTIAL_MIN ? bodies : PARTIAL_MIN;
 }
 
@@ -420,7 +420,8 @@ static void check_key(struct srv_stream *st)
 {
     const struct srv_credentials given = {proto_h2_header(st->h2, "authorization"),
                                           proto_h2_header(st->h2, "x-api-key")};
-    struct srv_verdict v = srv_auth(st->home->srv->keys, st->rpc->route.scopes, &given, 0, 0);
+    struct srv_verdict v =
+        srv_auth(st->home->transport->api->keys, st->rpc->route.scopes, &given, 0, 0);
     if (v.status)
         refuse(st, v.status, v.sentence);
 }
@@ -481,7 +482,7 @@ static void on_open(void *arg, struct proto_h2_stream *h2)
     if (st->next)
         st->next->prev = st;
     home->streams = st;
-    proto_grpc_init(&st->framing, (size_t)home->srv->cfg->max_body);
+    proto_grpc_init(&st->framing, (size_t)home->transport->env->cfg->max_body);
     const char *method = proto_h2_header(h2, ":method");
     if (h2->headers_too_large)
         refuse_http(st, 431);
@@ -555,7 +556,7 @@ const struct proto_h2_events srv_stream_events = {on_open, on_data, on_end, on_d
 
 static void tell(struct srv_stream *st, uint64_t now)
 {
-    enum proto_health health = srv_rpc_health(st->home->srv, st->service);
+    enum proto_health health = srv_rpc_health(st->home->transport->api, st->service);
     size_t len = 0;
     if ((int)health != st->health) {
         char *message = proto_health_reply(health, &len);
@@ -568,7 +569,7 @@ static void tell(struct srv_stream *st, uint64_t now)
 
 void srv_stream_tick(struct srv_stream_home *home, uint64_t now)
 {
-    uint64_t body_limit = (uint64_t)home->srv->cfg->body_timeout_ms * SRV_NS_PER_MS;
+    uint64_t body_limit = (uint64_t)home->transport->env->cfg->body_timeout_ms * SRV_NS_PER_MS;
     for (struct srv_stream *st = home->streams; st; st = st->next) {
         uint64_t deadline = st->deadline_ns;
         if (st->over || !st->rpc)

@@ -7,13 +7,13 @@
 
 #include <stdint.h>
 
-struct srv;
+struct srv_transport;
 struct srv_rest;
 struct srv_stream;
 
 /* What a stream needs of its connection. */
 struct srv_stream_home {
-    struct srv *srv;
+    struct srv_transport *transport;
     const char *client; /* address, for the log */
     int client_fd;
     size_t partial;                              /* bytes of messages that are not complete */

@@ -5,7 +5,7 @@
 #include "server/base/clock.h"
 #include "server/transport/http_exchange.h"
 #include "server/transport/listen.h"
-#include "server/srv.h"
+#include "server/transport/transport.h"
 #include "server/transport/tls.h"
 
 #include <errno.h>
@@ -59,7 +59,7 @@ static void log_library(void *cls, const char *fmt, va_list ap)
     char line[512];
     vsnprintf(line, sizeof(line), fmt, ap);
     line[strcspn(line, "\n")] = 0;
-    srv_log(h->srv->log, SRV_DEBUG, "libmicrohttpd: %s", line);
+    srv_log(h->transport->env->log, SRV_DEBUG, "libmicrohttpd: %s", line);
 }
 
 /* Targets stay percent-encoded: routes decode what they take, once. */
@@ -110,10 +110,10 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 static int take(void *owner, int fd, const struct sockaddr *address, socklen_t len)
 {
     struct srv_http *h = owner;
-    int open = h->acceptor.open;
+    const int *now = &h->transport->api->sockets.open, before = *now;
     if (MHD_add_connection(h->daemon, fd, address, len) == MHD_YES)
         return 0;
-    return h->acceptor.open < open ? 0 : -1; /* it may have come, gone and been counted already */
+    return *now < before ? 0 : -1; /* it may have come, gone and been counted already */
 }
 
 static void taken(void *owner)
@@ -138,7 +138,7 @@ static const struct srv_tls_set *tls_of(gnutls_session_t session)
     struct MHD_Connection *connection = gnutls_session_get_ptr(session);
     const struct srv_peer *peer = connection ? srv_peer_of(connection) : NULL;
     const struct srv_http *h = peer ? peer->owner : NULL;
-    return h ? h->srv->tls : NULL;
+    return h ? h->transport->tls : NULL;
 }
 
 static int verify_client(gnutls_session_t session)
@@ -166,16 +166,16 @@ static unsigned idle_seconds(const struct cfg *cfg)
 
 static struct MHD_Daemon *start_daemon(struct srv_http *h)
 {
-    const struct cfg *cfg = h->srv->cfg;
+    const struct cfg *cfg = h->transport->env->cfg;
     const struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)choose_certificate},
         {MHD_OPTION_HTTPS_PRIORITIES, 0,
          (void *)(uintptr_t) "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
         {MHD_OPTION_END, 0, NULL},
     };
-    const struct MHD_OptionItem *more = h->srv->tls ? tls : tls + 2;
+    const struct MHD_OptionItem *more = h->transport->tls ? tls : tls + 2;
     return MHD_start_daemon(
-        (h->srv->tls ? MHD_USE_TLS : 0) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+        (h->transport->tls ? MHD_USE_TLS : 0) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
             MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG,
         0, NULL, NULL, srv_exchange_request, h, MHD_OPTION_EXTERNAL_LOGGER, log_library, h,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
@@ -189,7 +189,7 @@ static struct MHD_Daemon *start_daemon(struct srv_http *h)
 static void init_handles(struct srv_http *h)
 {
     int fd = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    uv_loop_t *loop = &h->srv->loop;
+    uv_loop_t *loop = &h->transport->env->loop;
     uv_timer_init(loop, &h->timer);
     uv_timer_init(loop, &h->refusals);
     h->held_tail = &h->held;
@@ -205,8 +205,8 @@ static uint64_t linger_bytes(const struct cfg *cfg)
     return some > LINGER_BYTES ? some : LINGER_BYTES;
 }
 
-int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t bound_len,
-                   char *err, size_t errlen)
+int srv_http_start(struct srv_http **ret, struct srv_transport *t, int open_fd_take,
+                   char *ret_bound, size_t bound_len, char *err, size_t errlen)
 {
     int fd, rc;
     struct srv_http *h = calloc(1, sizeof(*h));
@@ -214,8 +214,8 @@ int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t
         snprintf(err, errlen, "out of memory");
         return -ENOMEM;
     }
-    h->srv = s;
-    rc = srv_listen(&fd, s->systemd.http_fd, s->cfg->http, ret_bound, bound_len, err, errlen);
+    h->transport = t;
+    rc = srv_listen(&fd, open_fd_take, t->env->cfg->http, ret_bound, bound_len, err, errlen);
     if (rc < 0) {
         free(h);
         return rc;
@@ -227,30 +227,15 @@ int srv_http_start(struct srv_http **ret, struct srv *s, char *ret_bound, size_t
         snprintf(err, errlen, "libmicrohttpd cannot start on %s", ret_bound);
         return -EIO;
     }
-    srv_peers_init(&h->peers, s);
-    srv_linger_init(&h->linger, &s->loop, linger_bytes(s->cfg), on_lingered, h);
+    srv_peers_init(&h->peers, t);
+    srv_linger_init(&h->linger, &t->env->loop, linger_bytes(t->env->cfg), on_lingered, h);
     init_handles(h);
     *ret = h; /* from here on its handles are the loop's: srv_http_stop() ends them */
-    rc = srv_acceptor_start(&h->acceptor, &s->loop, s->log, fd, (int)s->cfg->max_connections,
-                            &acceptor_ops, h);
+    rc = srv_acceptor_start(&h->acceptor, &t->env->loop, t->env->log, &t->api->sockets, fd,
+                            (int)t->env->cfg->max_connections, &acceptor_ops, h);
     if (rc < 0)
         snprintf(err, errlen, "HTTP on %s: %s", ret_bound, uv_strerror(rc));
     return rc;
-}
-
-int srv_http_connections(const struct srv_http *h)
-{
-    return h->acceptor.open;
-}
-
-int srv_http_backlog(const struct srv_http *h)
-{
-    return srv_acceptor_backlog(&h->acceptor);
-}
-
-uint64_t srv_http_cut(const struct srv_http *h)
-{
-    return h->peers.cut;
 }
 
 int srv_http_is_quiet(const struct srv_http *h)

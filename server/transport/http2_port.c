@@ -8,7 +8,7 @@
 #include "server/transport/grpc_stream.h"
 #include "server/transport/listen.h"
 #include "server/transport/rest_stream.h"
-#include "server/srv.h"
+#include "server/transport/transport.h"
 #include "server/transport/tls_pipe.h"
 
 #include <errno.h>
@@ -55,7 +55,7 @@ struct connection {
 };
 
 struct srv_grpc {
-    struct srv *srv;
+    struct srv_transport *transport;
     union {
         uv_handle_t handle;
         uv_stream_t stream;
@@ -279,7 +279,8 @@ static void name_client(struct connection *c)
 
 static int init_stream(struct srv_grpc *g, uv_tcp_t *tcp, uv_pipe_t *pipe)
 {
-    return g->is_pipe ? uv_pipe_init(&g->srv->loop, pipe, 0) : uv_tcp_init(&g->srv->loop, tcp);
+    return g->is_pipe ? uv_pipe_init(&g->transport->env->loop, pipe, 0)
+                      : uv_tcp_init(&g->transport->env->loop, tcp);
 }
 
 static int start_session(struct connection *c)
@@ -289,7 +290,7 @@ static int start_session(struct connection *c)
     uv_os_fd_t fd = -1;
     if (proto_h2_create(&c->h2, &limits, &srv_port_events, &c->home) < 0)
         return -ENOMEM;
-    if (c->grpc->is_tls && srv_tls_pipe_create(&c->tls, &c->grpc->tls, c->home.srv->tls) < 0)
+    if (c->grpc->is_tls && srv_tls_pipe_create(&c->tls, &c->grpc->tls, c->home.transport->tls) < 0)
         return -ENOMEM;
     if (!c->grpc->is_pipe)
         uv_tcp_nodelay(&c->u.tcp, 1);
@@ -314,7 +315,7 @@ static void on_connection(uv_stream_t *listener, int status)
     if (!c)
         return;
     c->grpc = g;
-    c->home.srv = g->srv;
+    c->home.transport = g->transport;
     c->home.dirty = on_dirty;
     c->out = malloc(WRITE_SIZE);
     if (init_stream(g, &c->u.tcp, &c->u.pipe) < 0) {
@@ -324,8 +325,8 @@ static void on_connection(uv_stream_t *listener, int status)
     }
     c->u.handle.data = c;
     c->heard_ns = c->wrote_ns = srv_now_ns();
-    if (uv_accept(listener, &c->u.stream) < 0 || !c->out || g->n >= g->srv->cfg->max_connections ||
-        start_session(c) < 0) {
+    if (uv_accept(listener, &c->u.stream) < 0 || !c->out ||
+        g->n >= g->transport->env->cfg->max_connections || start_session(c) < 0) {
         refuse_connection(c);
         return;
     }
@@ -343,7 +344,7 @@ static void on_connection(uv_stream_t *listener, int status)
  * one that does not take what we write is cut. */
 static void check_idle(struct connection *c, uint64_t now)
 {
-    uint64_t limit = (uint64_t)c->grpc->srv->cfg->idle_timeout_ms * SRV_NS_PER_MS;
+    uint64_t limit = (uint64_t)c->grpc->transport->env->cfg->idle_timeout_ms * SRV_NS_PER_MS;
     if (c->writing && now - c->wrote_ns > limit) {
         close_connection(c);
         return;
@@ -368,7 +369,7 @@ static void check_idle(struct connection *c, uint64_t now)
  * idle. */
 static void check_unfinished(struct connection *c, uint64_t now)
 {
-    uint64_t limit = (uint64_t)c->grpc->srv->cfg->header_timeout_ms * SRV_NS_PER_MS;
+    uint64_t limit = (uint64_t)c->grpc->transport->env->cfg->header_timeout_ms * SRV_NS_PER_MS;
     uint64_t what = proto_h2_unfinished(c->h2);
     if (what == 0 || what != c->unfinished) {
         c->unfinished = what;
@@ -401,8 +402,8 @@ void srv_grpc_pump(struct srv_grpc *g)
 {
     if (!g)
         return;
-    if (g->phase != g->srv->phase) {
-        g->phase = g->srv->phase;
+    if (g->phase != g->transport->api->phase) {
+        g->phase = g->transport->api->phase;
         for (struct connection *c = g->connections; c; c = c->next) {
             srv_stream_tick(&c->home, srv_now_ns());
             mark_dirty(c);
@@ -417,11 +418,6 @@ void srv_grpc_pump(struct srv_grpc *g)
 }
 
 /* ---- start and end ---- */
-
-int srv_grpc_connections(const struct srv_grpc *g)
-{
-    return g ? g->n : 0;
-}
 
 static int start_listener(struct srv_grpc *g, int fd)
 {
@@ -446,8 +442,8 @@ static int is_unix(int fd)
     return domain == AF_UNIX;
 }
 
-int srv_grpc_start(struct srv_grpc **ret, struct srv *s, char *ret_bound, size_t bound_len,
-                   char *err, size_t errlen)
+int srv_grpc_start(struct srv_grpc **ret, struct srv_transport *t, int open_fd_take,
+                   char *ret_bound, size_t bound_len, char *err, size_t errlen)
 {
     int fd;
     struct srv_grpc *g = calloc(1, sizeof(*g));
@@ -455,21 +451,21 @@ int srv_grpc_start(struct srv_grpc **ret, struct srv *s, char *ret_bound, size_t
         snprintf(err, errlen, "out of memory");
         return -ENOMEM;
     }
-    g->srv = s;
-    g->phase = s->phase;
-    g->is_tls = s->tls != NULL;
+    g->transport = t;
+    g->phase = t->api->phase;
+    g->is_tls = t->tls != NULL;
     int rc = g->is_tls ? srv_tls_port_init(&g->tls) : 0;
     if (rc < 0)
         snprintf(err, errlen, "gRPC: TLS cannot start");
     else
-        rc = srv_listen(&fd, s->systemd.grpc_fd, s->cfg->grpc, ret_bound, bound_len, err, errlen);
+        rc = srv_listen(&fd, open_fd_take, t->env->cfg->grpc, ret_bound, bound_len, err, errlen);
     if (rc < 0) {
         srv_grpc_destroy(g);
         return rc;
     }
     g->is_pipe = is_unix(fd);
-    uv_timer_init(&s->loop, &g->tick);
-    uv_timer_init(&s->loop, &g->goaway);
+    uv_timer_init(&t->env->loop, &g->tick);
+    uv_timer_init(&t->env->loop, &g->goaway);
     g->tick.data = g->goaway.data = g;
     uv_timer_start(&g->tick, on_tick, TICK_MS, TICK_MS);
     *ret = g; /* from here on its handles are the loop's: srv_grpc_stop() ends them */

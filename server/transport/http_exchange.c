@@ -6,7 +6,7 @@
 
 #include "protocol/query.h"
 #include "server/base/clock.h"
-#include "server/srv.h"
+#include "server/transport/transport.h"
 #include "server/transport/http.h"
 #include "server/transport/http_check.h"
 #include "server/transport/http_raw.h"
@@ -100,7 +100,7 @@ static enum MHD_Result queue_reply(struct srv_exchange *x)
     MHD_add_response_header(response, "X-Request-Id", x->call.id);
     for (int i = 0; i < r->n_headers; i++)
         MHD_add_response_header(response, r->headers[i].name, r->headers[i].value);
-    if (x->http->srv->phase >= SRV_DRAINING)
+    if (x->http->transport->api->phase >= SRV_DRAINING)
         MHD_add_response_header(response, "Connection", "close");
     enum MHD_Result ok = MHD_queue_response(x->connection, (unsigned)r->status, response);
     MHD_destroy_response(response);
@@ -144,7 +144,7 @@ static enum MHD_Result at_headers(struct srv_exchange *x, const char *method, co
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     c->method = method;
     c->client_fd = i ? i->connect_fd : -1;
-    if (c->srv->cfg->log_requests) /* the only reader */
+    if (c->api->env->cfg->log_requests) /* the only reader */
         name_client(x);
     srv_call_start(c);
     srv_peer_enter(x->peer, SRV_PEER_BODY);
@@ -215,7 +215,7 @@ static enum MHD_Result hold(struct srv_exchange *x)
     *h->held_tail = x;
     h->held_tail = &x->next_held;
     if (h->held == x) {
-        uv_update_time(&h->srv->loop);
+        uv_update_time(&h->transport->env->loop);
         uv_timer_start(&h->refusals, on_refusals, REFUSAL_DELAY_MS, 0);
     }
     MHD_suspend_connection(x->connection);
@@ -227,7 +227,8 @@ static enum MHD_Result at_end(struct srv_exchange *x)
     struct srv_call *c = &x->call;
     if (x->phase == SRV_IN_BODY)
         srv_call_finish(c);
-    if (c->reply.status == 429 && x->phase != SRV_HELD && x->http->srv->phase < SRV_DRAINING)
+    if (c->reply.status == 429 && x->phase != SRV_HELD &&
+        x->http->transport->api->phase < SRV_DRAINING)
         return hold(x);
     if (!c->reply.status && x->http->stopping) {
         c->pending = 0; /* it is awake */
@@ -298,7 +299,7 @@ void *srv_exchange_line(void *cls, const char *uri, struct MHD_Connection *conne
     x->next_held = NULL;
     x->held_until_ns = 0;
     x->client[0] = 0;
-    srv_call_init(&x->call, h->srv, &call_ops);
+    srv_call_init(&x->call, h->transport->api, &call_ops);
     x->call.target = x->target;
     x->call.client = x->client;
     x->call.started_ns = srv_now_ns();

@@ -12,7 +12,7 @@
 #include <uv.h>
 
 struct srv_http {
-    struct srv *srv;
+    struct srv_transport *transport;
     struct MHD_Daemon *daemon;
     uv_poll_t poll;
     uv_timer_t timer;

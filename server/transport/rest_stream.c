@@ -6,7 +6,7 @@
 #include "server/base/clock.h"
 #include "server/transport/grpc_stream.h"
 #include "server/handlers/rpc.h"
-#include "server/srv.h"
+#include "server/transport/transport.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -152,7 +152,7 @@ static void on_open(void *arg, struct proto_h2_stream *h2)
     if (x->next)
         x->next->prev = x;
     home->rests = x;
-    srv_call_init(&x->call, home->srv, &call_ops);
+    srv_call_init(&x->call, home->transport->api, &call_ops);
     x->call.method = proto_h2_header(h2, ":method");
     x->call.target = proto_h2_header(h2, ":path");
     x->call.client = home->client;
@@ -214,7 +214,7 @@ static const struct proto_h2_events rest_events = {on_open, on_data, on_end, on_
 
 void srv_rest_tick(struct srv_stream_home *home, uint64_t now)
 {
-    const struct cfg *cfg = home->srv->cfg;
+    const struct cfg *cfg = home->transport->env->cfg;
     uint64_t patience = (uint64_t)cfg->idle_timeout_ms * SRV_NS_PER_MS;
     uint64_t body_limit = (uint64_t)cfg->body_timeout_ms * SRV_NS_PER_MS;
     for (struct srv_rest *x = home->rests; x; x = x->next) {

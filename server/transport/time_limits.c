@@ -3,7 +3,7 @@
 #include "server/transport/time_limits.h"
 
 #include "server/base/clock.h"
-#include "server/srv.h"
+#include "server/transport/transport.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ enum { LOOK_MS = 1000, TOGETHER = 256 };
 
 static uint64_t limit_ns(const struct srv_peers *p, const struct srv_peer *peer)
 {
-    const struct cfg *cfg = p->srv->cfg;
+    const struct cfg *cfg = p->transport->env->cfg;
     switch (peer->phase) {
     case SRV_PEER_HEAD:
         return (uint64_t)cfg->header_timeout_ms * SRV_NS_PER_MS;
@@ -70,7 +70,7 @@ static void on_timer(uv_timer_t *t)
     uint64_t now = srv_now_ns();
     for (struct srv_peer *peer = p->list; peer; peer = peer->next) {
         if (now - peer->since_ns > limit_ns(p, peer)) {
-            p->cut++;
+            p->transport->api->sockets.cut++;
             peer->since_ns = now;
             shutdown(peer->fd, SHUT_RDWR);
         }
@@ -87,10 +87,10 @@ int srv_peers_are_quiet(const struct srv_peers *p, uint64_t since_ns)
     return 1;
 }
 
-void srv_peers_init(struct srv_peers *p, struct srv *s)
+void srv_peers_init(struct srv_peers *p, struct srv_transport *t)
 {
-    *p = (struct srv_peers){.srv = s};
-    uv_timer_init(&s->loop, &p->timer);
+    *p = (struct srv_peers){.transport = t};
+    uv_timer_init(&t->env->loop, &p->timer);
     p->timer.data = p;
 }
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-struct srv;
+struct srv_transport;
 
 /* What a connection does, and what bounds it. */
 enum srv_peer_phase {
@@ -31,13 +31,12 @@ struct srv_peer {
 };
 
 struct srv_peers {
-    struct srv *srv;
+    struct srv_transport *transport;
     struct srv_peer *list;
     uv_timer_t timer; /* runs while somebody is connected */
-    uint64_t cut;     /* ever, for taking too long */
 };
 
-void srv_peers_init(struct srv_peers *p, struct srv *s);
+void srv_peers_init(struct srv_peers *p, struct srv_transport *t);
 /* The timer is closed: run the loop once more. All peers are gone before. */
 void srv_peers_finish(struct srv_peers *p);
 

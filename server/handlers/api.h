@@ -1,0 +1,43 @@
+/* What the answers to calls are made from, in one struct. Loop thread. */
+#ifndef SRV_API_H
+#define SRV_API_H
+
+#include "server/base/env.h"
+#include "server/handlers/metrics.h"
+#include "server/repository/orders.h"
+#include "server/scheduler/scheduler.h"
+
+struct srv_keys;
+
+/* How far the server is on its way out; the root alone goes on. */
+enum srv_phase {
+    SRV_SERVING,
+    SRV_GRACE,    /* not ready any more, still accepting: load balancers notice */
+    SRV_DRAINING, /* no new connections; finishes what is in flight */
+    SRV_CLOSING,  /* starts nothing more: what still comes is 503; replies leave, the loop ends */
+};
+
+/* Of connections over HTTP/1.1; whoever accepts and cuts them writes it. */
+struct srv_sockets {
+    int fd; /* that listens; -1: none */
+    int open;
+    uint64_t cut; /* ever, for being too slow */
+};
+
+struct srv_api {
+    struct srv_env *env;
+    struct srv_scheduler *sched;
+    enum srv_phase phase;
+    struct srv_keys *keys;    /* NULL: everybody may ask */
+    const char *log_level;    /* in force: the option's, or one that an admin call set */
+    struct srv_orders orders; /* of models to load and to unload; carried out by the root */
+    struct srv_metrics metrics;
+    struct srv_sockets sockets;
+    uint64_t calls;  /* ever; part of the ids that we give */
+    int calls_open;  /* between request line and reply */
+    int comparisons; /* requests of canary.h that are open */
+    int teaching;    /* one lesson at a time: its folder has one name */
+    int read_only;   /* the sandbox lets no file be written */
+};
+
+#endif

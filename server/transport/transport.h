@@ -1,0 +1,41 @@
+/* What bytes come and go by: both ports, and the certificates that they show. Loop thread. */
+#ifndef SRV_TRANSPORT_H
+#define SRV_TRANSPORT_H
+
+#include "server/handlers/api.h"
+
+#include <stddef.h>
+
+struct srv_http;
+struct srv_grpc;
+struct srv_tls_set;
+
+struct srv_transport {
+    struct srv_env *env;
+    struct srv_api *api;
+    struct srv_tls_set *tls; /* NULL: clear text; a reload puts another in its place */
+    struct srv_http *http;
+    struct srv_grpc *grpc; /* NULL: off */
+};
+
+/* What the sockets are bound to, for people. */
+struct srv_bound {
+    char http[128], grpc[128];
+};
+
+/* Listens and serves, as the options say. Sockets that are open already are taken over: -1 = none.
+ * A negative errno with a sentence. */
+int srv_transport_start(struct srv_transport *t, int http_fd_take, int grpc_fd_take,
+                        struct srv_bound *ret, char *err, size_t errlen);
+/* Sends what calls have answered; tells watchers of health what has changed. */
+void srv_transport_pump(struct srv_transport *t);
+/* No more connections; clients are told to go elsewhere. */
+void srv_transport_quiesce(struct srv_transport *t);
+/* Nobody waits for an answer or takes one, and nobody has just come, or had one. */
+int srv_transport_is_quiet(const struct srv_transport *t);
+/* Cuts what is open. uv handles are closed: run the loop once more before it goes. */
+void srv_transport_stop(struct srv_transport *t);
+/* After the handles' closing callbacks. */
+void srv_transport_finish(struct srv_transport *t);
+
+#endif
