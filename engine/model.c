@@ -45,11 +45,20 @@ struct loading {
     size_t errlen;
 };
 
+/* Its tensors have sizes, and others are fitted to. */
+static int import_tflite(struct eng_graph **ret, const void *bytes, size_t len,
+                         struct eng_open_size open, char *err, size_t errlen)
+{
+    (void)open;
+    return eng_import_tflite(ret, bytes, len, err, errlen);
+}
+
 static const struct importer {
     const char *format;
-    int (*import)(struct eng_graph **ret, const void *bytes, size_t len, char *err, size_t errlen);
+    int (*import)(struct eng_graph **ret, const void *bytes, size_t len, struct eng_open_size open,
+                  char *err, size_t errlen);
 } importers[] = {
-    {"tflite", eng_import_tflite},
+    {"tflite", import_tflite},
     {"onnx", eng_import_onnx},
 };
 
@@ -113,13 +122,20 @@ const char *eng_model_label(const struct eng_model *m, int c)
 
 /* ---- parts ---- */
 
+/* Of the part that takes the picture; of another, the manifest says nothing. */
+static struct eng_open_size open_size(const struct loading *l)
+{
+    const struct eng_manifest *mf = &l->manifest;
+    return l->m->g ? (struct eng_open_size){0} : (struct eng_open_size){mf->height, mf->width};
+}
+
 static int import_part(struct loading *l, const struct eng_file *file, struct eng_graph **ret)
 {
     const char *want = l->manifest.format;
     for (size_t i = 0; i < sizeof importers / sizeof *importers; i++) {
         if (want && strcmp(want, importers[i].format) != 0)
             continue;
-        int rc = importers[i].import(ret, file->bytes, file->len, l->err, l->errlen);
+        int rc = importers[i].import(ret, file->bytes, file->len, open_size(l), l->err, l->errlen);
         if (rc == 0)
             l->format = importers[i].format;
         if (rc != ENG_E_FORMAT || want)
@@ -161,7 +177,7 @@ static int import_tfjs(struct loading *l)
     struct eng_model *m = l->m;
     for (int i = 0; i < m->n_files; i++)
         files[i] = (struct eng_part){l->manifest.files[i], m->files[i].bytes, m->files[i].len};
-    int rc = eng_import_tfjs(&m->g, files, m->n_files, l->err, l->errlen);
+    int rc = eng_import_tfjs(&m->g, files, m->n_files, open_size(l), l->err, l->errlen);
     l->format = "tfjs";
     return rc < 0 ? eng_fail_in(l->err, l->errlen, rc, files[0].name) : 0;
 }
@@ -201,7 +217,7 @@ static int import_head(struct loading *l, struct eng_sha256 *sum)
             eng_sha256_add(sum, files[i].bytes, files[i].len);
         parts[i] = (struct eng_part){l->manifest.head[i], files[i].bytes, files[i].len};
     }
-    if (rc == 0 && (rc = eng_import_tfjs(&head, parts, 2, l->err, l->errlen)) == 0) {
+    if (rc == 0 && (rc = eng_import_tfjs(&head, parts, 2, open_size(l), l->err, l->errlen)) == 0) {
         rc = eng_graph_cut(l->m->g, l->err, l->errlen);
         if (rc == 0)
             rc = eng_graph_join(l->m->g, head, l->err, l->errlen);

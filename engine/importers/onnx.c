@@ -54,6 +54,24 @@ static int input_type(int32_t type)
     }
 }
 
+/* 0: the file leaves it open. */
+static int64_t stated(const Onnx__TensorShapeProto *s, int i)
+{
+    const Onnx__TensorShapeProto__Dimension *d = s->dim[i];
+    int is_value = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+    return is_value && d->dim_value > 0 ? d->dim_value : 0;
+}
+
+/* What stands for dimension i where it is open; 0: nothing. Channels, which the file must say, tell
+ * height and width apart. */
+static int64_t instead(const struct eng_onnx *f, const Onnx__TensorShapeProto *s, int i)
+{
+    int height = stated(s, 3) == 3 && stated(s, 1) != 3 ? 1 : 2;
+    if (i == height)
+        return f->open_size.height;
+    return i == height + 1 ? f->open_size.width : i == 0;
+}
+
 /* The batch is one image, whether the file leaves it open or says 1. */
 static int input_shape(const struct eng_onnx *f, const Onnx__TensorShapeProto *s,
                        struct eng_onnx_value *v)
@@ -64,16 +82,16 @@ static int input_shape(const struct eng_onnx *f, const Onnx__TensorShapeProto *s
                         s->n_dim);
     v->rank = 4;
     for (int i = 0; i < 4; i++) {
-        const Onnx__TensorShapeProto__Dimension *d = s->dim[i];
-        int open = d->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ||
-                   d->dim_value <= 0;
-        if (open && i > 0)
+        int64_t dim = stated(s, i) ? stated(s, i) : instead(f, s, i);
+        if (dim == 0)
             return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
-                            "dimension %d of the input %.80s is not fixed", i, v->name);
-        if (!open && d->dim_value > ENG_MAX_DIM)
+                            "dimension %d of the input %.80s is not fixed, and no input.height and "
+                            "input.width of a model.json are there for it",
+                            i, v->name);
+        if (dim > ENG_MAX_DIM)
             return eng_fail(f->err, f->errlen, ENG_E_LIMIT, "the input %.80s is too large",
                             v->name);
-        v->dim[i] = open ? 1 : (int32_t)d->dim_value;
+        v->dim[i] = (int32_t)dim;
     }
     if (v->dim[0] != 1)
         return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
@@ -274,9 +292,10 @@ static int read_model(struct eng_onnx *f)
     return read_graph(f, m->graph);
 }
 
-int eng_import_onnx(struct eng_graph **ret, const void *bytes, size_t len, char *err, size_t errlen)
+int eng_import_onnx(struct eng_graph **ret, const void *bytes, size_t len,
+                    struct eng_open_size open, char *err, size_t errlen)
 {
-    struct eng_onnx f = {.err = err, .errlen = errlen};
+    struct eng_onnx f = {.open_size = open, .err = err, .errlen = errlen};
     struct eng_onnx_budget budget;
     int rc = eng_onnx_unpack(&f.model, &budget, bytes, len, err, errlen);
     if (rc < 0)

@@ -11,6 +11,7 @@
 #define ENG_IMPORT_ONNX_H
 
 #include "engine/graph/graph.h"
+#include "engine/importers/import.h"
 
 /* Of the generated onnx.pb-c.h. */
 struct Onnx__GraphProto;
@@ -41,6 +42,7 @@ struct eng_onnx_value {
 struct eng_onnx {
     struct Onnx__ModelProto *model;
     int opset;
+    struct eng_open_size open_size;
     struct eng_graph *g;
     struct eng_graph *scratch;      /* memory until the import ends */
     struct eng_onnx_value **values; /* sorted by name */

@@ -34,10 +34,10 @@ static int read_root(struct eng_tfj *f, const json_t *root, const struct eng_par
     return eng_graph_check(f->g, f->err, f->errlen);
 }
 
-int eng_import_tfjs(struct eng_graph **ret, const struct eng_part *files, int n_files, char *err,
-                    size_t errlen)
+int eng_import_tfjs(struct eng_graph **ret, const struct eng_part *files, int n_files,
+                    struct eng_open_size open, char *err, size_t errlen)
 {
-    struct eng_tfj f = {.err = err, .errlen = errlen};
+    struct eng_tfj f = {.open_size = open, .err = err, .errlen = errlen};
     const char *text = files[0].bytes;
     json_error_t why;
     size_t at = 0;

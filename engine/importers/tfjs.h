@@ -16,6 +16,7 @@ struct eng_tfj_weights;
 struct eng_tfj {
     struct eng_graph *g;
     struct eng_tfj_weights *weights;
+    struct eng_open_size open_size;
     const char *what, *kind; /* the layer or node at hand and its class, for messages */
     char *err;
     size_t errlen;

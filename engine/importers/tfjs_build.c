@@ -30,10 +30,14 @@ int eng_tfj_input(struct eng_tfj *f, const json_t *shape)
     struct eng_tensor t = {.type = ENG_F32, .rank = 4, .dim = {1}};
     if (json_array_size(shape) != 4)
         return eng_tfj_fail(f, ENG_E_UNSUPPORTED, "its input is not one image");
+    const int instead[4] = {1, f->open_size.height, f->open_size.width, 0};
     for (size_t i = 1; i < 4; i++) {
         json_int_t d = json_integer_value(json_array_get(shape, i));
+        d = d < 1 ? instead[i] : d;
         if (d < 1 || d > ENG_MAX_DIM)
-            return eng_tfj_fail(f, ENG_E_UNSUPPORTED, "the size of its input is not fixed");
+            return eng_tfj_fail(f, ENG_E_UNSUPPORTED,
+                                "the size of its input is not fixed, and no input.height and "
+                                "input.width of a model.json are there for it");
         t.dim[i] = (int32_t)d;
     }
     if (f->g->input >= 0)

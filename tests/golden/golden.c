@@ -90,8 +90,11 @@ static struct eng_graph *import(struct golden_model *m, const struct golden_case
     struct eng_graph *g = NULL;
     snprintf(path, sizeof path, "models/%s", c->files[part]);
     m->bytes[part] = golden_read(path, &size);
-    int onnx = strstr(path, ".onnx") != NULL;
-    if ((onnx ? eng_import_onnx : eng_import_tflite)(&g, m->bytes[part], size, err, sizeof err) < 0)
+    struct eng_open_size none = {0};
+    int rc = strstr(path, ".onnx")
+                 ? eng_import_onnx(&g, m->bytes[part], size, none, err, sizeof err)
+                 : eng_import_tflite(&g, m->bytes[part], size, err, sizeof err);
+    if (rc < 0)
         fail_msg("%s: %s", path, err);
     return g;
 }

@@ -35,7 +35,7 @@ static void load(struct golden_model *m, const struct golden_case *c, int refere
         parts[i].name = names[i];
         parts[i].bytes = m->bytes[i];
     }
-    if (eng_import_tfjs(&m->g, parts, 2, err, sizeof err) < 0 ||
+    if (eng_import_tfjs(&m->g, parts, 2, (struct eng_open_size){0}, err, sizeof err) < 0 ||
         (!reference && eng_graph_fold(m->g, err, sizeof err) < 0) ||
         eng_plan_create(&m->plan, m->g, &opts, err, sizeof err) < 0 ||
         eng_run_create(&m->run, m->plan, GOLDEN_IMAGES, 1, err, sizeof err) < 0)

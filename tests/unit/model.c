@@ -162,9 +162,41 @@ static void tfjs_folders(void **state)
     eng_model_unref(m);
     put_text("model.json", "{\"files\": [\"net.json\", \"a.bin\"], \"format\": \"tfjs\"}");
     refused(ENG_E_DATA, "net.json: a group of weights names 2 shards");
+
+    char open[sizeof model + 16];
+    const char *size = strstr(model, "4,4,3]");
+    snprintf(open, sizeof open, "%.*snull,null,3]%s", (int)(size - model), model,
+             size + strlen("4,4,3]"));
+    put_text("net.json", open);
+    put_text("model.json", "{\"files\": [\"net.json\", \"a.bin\", \"b.bin\"]}");
+    refused(ENG_E_UNSUPPORTED, "the size of its input is not fixed");
+    put_text("model.json", "{\"files\": [\"net.json\", \"a.bin\", \"b.bin\"], "
+                           "\"input\": {\"height\": 6, \"width\": 5}}");
+    m = load();
+    assert_int_equal(eng_model_info(m)->preprocess.height, 6);
+    assert_int_equal(eng_model_info(m)->preprocess.width, 5);
+    eng_model_unref(m);
     put_text("model.json",
              "{\"modelTopology\": {}, \"weightsManifest\": [{\"paths\": [\"../w\"]}]}");
     refused(ENG_E_DATA, "leads out of the folder");
+}
+
+static void a_manifest_settles_open_sizes(void **state)
+{
+    static uint8_t bytes[ONW_BYTES];
+    static struct onw_model net;
+    (void)state;
+    onw_sample(&net);
+    net.input[2] = net.input[3] = -1;
+    put("net.onnx", bytes, onw_write(&net, bytes));
+    refused(ENG_E_UNSUPPORTED, "dimension 2 of the input x is not fixed");
+    put_text("model.json", "{\"input\": {\"height\": 16}}");
+    refused(ENG_E_UNSUPPORTED, "dimension 3 of the input x is not fixed");
+    put_text("model.json", "{\"input\": {\"height\": 16, \"width\": 12}}");
+    struct eng_model *m = load();
+    assert_int_equal(eng_model_info(m)->preprocess.height, 16);
+    assert_int_equal(eng_model_info(m)->preprocess.width, 12);
+    eng_model_unref(m);
 }
 
 static void pixels_by_default(void **state)
@@ -496,6 +528,7 @@ int main(void)
         IN_FOLDER(one_file_is_enough),
         IN_FOLDER(tfjs_folders),
         IN_FOLDER(onnx_file),
+        IN_FOLDER(a_manifest_settles_open_sizes),
         IN_FOLDER(pixels_by_default),
         IN_FOLDER(a_manifest_says_all),
         IN_FOLDER(digest_of_the_file),

@@ -24,7 +24,7 @@ static int import(struct eng_graph **ret, const void *bytes, size_t len)
 {
     err[0] = '\0';
     *ret = NULL;
-    int rc = eng_import_onnx(ret, bytes, len, err, sizeof err);
+    int rc = eng_import_onnx(ret, bytes, len, (struct eng_open_size){0}, err, sizeof err);
     if (rc < 0) {
         assert_null(*ret);
         assert_true(strlen(err) > 5);
@@ -40,6 +40,41 @@ static struct eng_graph *import_model(const struct onw_model *m)
     if (import(&g, whole, onw_write(m, whole)) < 0)
         fail_msg("%s", err);
     return g;
+}
+
+/* What the file leaves open, the caller may know; what the file says stays. */
+static void open_sizes(void **state)
+{
+    static const struct {
+        int h, w;                  /* open ones */
+        struct eng_open_size size; /* what stands for them */
+        int want_h, want_w, code;
+    } rows[] = {
+        {1, 1, {8, 12}, 8, 12, 0},
+        {1, 0, {16, 99}, 16, 8, 0},
+        {0, 1, {99, 16}, 8, 16, 0},
+        {0, 0, {16, 16}, 8, 8, 0},
+        {1, 1, {8, 0}, 0, 0, ENG_E_UNSUPPORTED},
+        {1, 1, {0, 8}, 0, 0, ENG_E_UNSUPPORTED},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct onw_model m;
+        struct eng_graph *g;
+        onw_begin(&m, 3, 8, 8);
+        onw_add(&m, "Relu", "y", "x", NULL, NULL);
+        m.output[0] = "y";
+        m.input[2] = rows[i].h ? -1 : 8;
+        m.input[3] = rows[i].w ? -1 : 8;
+        int rc = eng_import_onnx(&g, whole, onw_write(&m, whole), rows[i].size, err, sizeof err);
+        assert_int_equal(rc, rows[i].code);
+        if (rc < 0)
+            continue;
+        const struct eng_tensor *x = &g->tensors[g->input];
+        assert_int_equal(x->dim[1], rows[i].want_h);
+        assert_int_equal(x->dim[2], rows[i].want_w);
+        eng_graph_destroy(g);
+    }
 }
 
 /* ---- answers ---- */
@@ -555,10 +590,11 @@ static void quantised_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_networks),  cmocka_unit_test(samples),
-        cmocka_unit_test(structure),       cmocka_unit_test(quanta_throughout),
-        cmocka_unit_test(rounded_weights), cmocka_unit_test(channels_last),
-        cmocka_unit_test(faults),          cmocka_unit_test(quantised_faults),
+        cmocka_unit_test(open_sizes),        cmocka_unit_test(small_networks),
+        cmocka_unit_test(samples),           cmocka_unit_test(structure),
+        cmocka_unit_test(quanta_throughout), cmocka_unit_test(rounded_weights),
+        cmocka_unit_test(channels_last),     cmocka_unit_test(faults),
+        cmocka_unit_test(quantised_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

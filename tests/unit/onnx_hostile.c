@@ -20,7 +20,7 @@ static int import(struct eng_graph **ret, const void *bytes, size_t len)
 {
     err[0] = '\0';
     *ret = NULL;
-    int rc = eng_import_onnx(ret, bytes, len, err, sizeof err);
+    int rc = eng_import_onnx(ret, bytes, len, (struct eng_open_size){0}, err, sizeof err);
     if (rc < 0) {
         assert_null(*ret);
         assert_true(strlen(err) > 5);

@@ -214,7 +214,8 @@ static void answers(void **state)
         struct eng_graph *g;
         int seen = 0;
         nets[i].build(&m);
-        if (eng_import_onnx(&g, whole, onw_write(&m, whole), err, sizeof err) < 0)
+        if (eng_import_onnx(&g, whole, onw_write(&m, whole), (struct eng_open_size){0}, err,
+                            sizeof err) < 0)
             fail_msg("%s: %s", nets[i].name, err);
         for (int k = 0; k < g->n_nodes; k++)
             if (g->nodes[k].op == nets[i].op) {
@@ -235,7 +236,8 @@ static void answers(void **state)
 static void refused(const struct onw_model *m, const char *says)
 {
     struct eng_graph *g = NULL;
-    int rc = eng_import_onnx(&g, whole, onw_write(m, whole), err, sizeof err);
+    int rc =
+        eng_import_onnx(&g, whole, onw_write(m, whole), (struct eng_open_size){0}, err, sizeof err);
     if (rc >= 0 || !strstr(err, says))
         fail_msg("wanted '%s', got %d '%s'", says, rc, err);
 }

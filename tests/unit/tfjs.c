@@ -146,7 +146,7 @@ static int import(struct eng_graph **ret, const struct eng_part *parts, int n)
 {
     err[0] = '\0';
     *ret = NULL;
-    int rc = eng_import_tfjs(ret, parts, n, err, sizeof err);
+    int rc = eng_import_tfjs(ret, parts, n, (struct eng_open_size){0}, err, sizeof err);
     if (rc < 0) {
         assert_null(*ret);
         assert_true(strlen(err) > 5);
