@@ -184,7 +184,6 @@ static int start(struct srv *s, char *err, size_t errlen)
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
     mallopt(M_TOP_PAD, 1 << 20);
-    s->api.metrics.started_ns = srv_now_ns();
     int rc = srv_log_create(&s->env.log, STDERR_FILENO);
     if (rc < 0) {
         snprintf(err, errlen, "the log cannot start: %s", strerror(-rc));
@@ -248,10 +247,9 @@ static void stop(struct srv *s)
     uv_walk(&s->env.loop, close_handle, NULL);
     uv_run(&s->env.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->env.loop);
-    srv_orders_finish(&s->api.orders);
     srv_transport_finish(&s->transport);
     srv_scheduler_finish(&s->sched);
-    srv_keys_destroy(s->api.keys);
+    srv_api_finish(&s->api);
     if (s->env.log)
         srv_log(s->env.log, SRV_INFO, "stopped");
     srv_systemd_finish(&s->systemd);
@@ -271,9 +269,7 @@ int srv_serve(struct cfg *cfg_take, const struct cfg_sources *sources, char *err
     }
     s->cfg = cfg_take;
     s->env.cfg = cfg_take;
-    s->api.env = &s->env;
-    s->api.sched = &s->sched;
-    s->api.sockets.fd = -1;
+    srv_api_init(&s->api, &s->env, &s->sched);
     s->transport.env = &s->env;
     s->transport.api = &s->api;
     s->sources = sources;

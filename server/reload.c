@@ -269,7 +269,6 @@ void srv_reload_look(struct srv *s)
 
 int srv_reload_init(struct srv *s)
 {
-    srv_orders_init(&s->api.orders);
     return srv_wake_init(&s->api.orders.changed, &s->env.loop, on_ready, s);
 }
 

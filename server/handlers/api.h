@@ -27,6 +27,7 @@ struct srv_sockets {
 struct srv_api {
     struct srv_env *env;
     struct srv_scheduler *sched;
+    const struct srv_route *routes; /* SRV_ROUTES of HTTP, then SRV_RPCS of gRPC */
     enum srv_phase phase;
     struct srv_keys *keys;    /* NULL: everybody may ask */
     const char *log_level;    /* in force: the option's, or one that an admin call set */
@@ -39,5 +40,9 @@ struct srv_api {
     int teaching;    /* one lesson at a time: its folder has one name */
     int read_only;   /* the sandbox lets no file be written */
 };
+
+/* Zeroed otherwise. */
+void srv_api_init(struct srv_api *api, struct srv_env *env, struct srv_scheduler *sched);
+void srv_api_finish(struct srv_api *api);
 
 #endif

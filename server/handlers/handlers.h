@@ -1,4 +1,4 @@
-/* The handlers that the route table names. */
+/* The handlers that routes.def names. */
 #ifndef SRV_HANDLERS_H
 #define SRV_HANDLERS_H
 

@@ -90,8 +90,8 @@ void srv_root_finish(struct srv_call *c)
         return;
     }
     fputs("mobilenetd\n\n", f);
-    const struct srv_route *r;
-    for (int i = 0; (r = srv_route_at(i)); i++) {
+    for (int i = 0; i < SRV_ROUTES; i++) {
+        const struct srv_route *r = &c->api->routes[i];
         char methods[64];
         srv_methods_text(r->methods, methods, sizeof(methods));
         fprintf(f, "%-10s  %-24s  %s\n", methods, r->pattern, r->summary);

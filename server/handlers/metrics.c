@@ -9,7 +9,6 @@
 #include "server/scheduler/pool.h"
 #include "server/scheduler/request.h"
 #include "server/handlers/route.h"
-#include "server/handlers/rpc.h"
 #include "server/handlers/api.h"
 
 #include <malloc.h>
@@ -32,30 +31,13 @@ static int code_index(int status)
     return i;
 }
 
-/* Routes, then procedures, then what was neither. */
-int srv_metrics_row(const struct srv_route *r)
-{
-    int rpc = r ? srv_rpc_index(r) : -1;
-    if (!r)
-        return SRV_ROWS - 1;
-    return rpc < 0 ? srv_route_index(r) : SRV_ROUTES_MAX + rpc;
-}
-
-static const struct srv_route *route_of(int row)
-{
-    if (row < SRV_ROUTES_MAX)
-        return srv_route_at(row);
-    const struct srv_rpc *rpc = srv_rpc_at(row - SRV_ROUTES_MAX);
-    return rpc ? &rpc->route : NULL;
-}
-
-void srv_metrics_request(struct srv_metrics *m, struct srv_counters *counters, int row, int status,
+void srv_metrics_request(struct srv_api *api, const struct srv_route *r, int status,
                          uint64_t total_ns)
 {
-    m->requests[row][code_index(status)]++;
-    const struct srv_route *r = route_of(row);
+    struct srv_metrics *m = &api->metrics;
+    m->requests[r ? r - api->routes : SRV_ROWS - 1][code_index(status)]++;
     if (r && r->body == 1 && status == 200)
-        srv_count_stage(counters, SRV_TOTAL, total_ns);
+        srv_count_stage(&api->sched->counters, SRV_TOTAL, total_ns);
 }
 
 /* ---- Prometheus text ---- */
@@ -114,17 +96,16 @@ static void count(FILE *f, uint64_t value)
     fprintf(f, "%llu\n", (unsigned long long)value);
 }
 
-static void put_requests(FILE *f, const struct srv_metrics *m)
+static void put_requests(FILE *f, const struct srv_api *api)
 {
     head(f, "requests_total", "counter",
          "Answered requests by route or procedure and status, in HTTP's numbers.");
     for (int r = 0; r < SRV_ROWS; r++) {
-        const struct srv_route *route = route_of(r);
+        const char *route = r < SRV_ROWS - 1 ? api->routes[r].pattern : "none";
         for (int c = 0; c < SRV_CODES; c++)
-            if (m->requests[r][c] > 0)
-                fprintf(f, "mobilenetd_requests_total{route=\"%s\",code=\"%d\"} %llu\n",
-                        route ? route->pattern : "none", codes[c],
-                        (unsigned long long)m->requests[r][c]);
+            if (api->metrics.requests[r][c] > 0)
+                fprintf(f, "mobilenetd_requests_total{route=\"%s\",code=\"%d\"} %llu\n", route,
+                        codes[c], (unsigned long long)api->metrics.requests[r][c]);
     }
 }
 
@@ -379,7 +360,7 @@ char *srv_metrics_text(struct srv_api *api, size_t *ret_len)
     if (!f)
         return NULL;
     srv_counters_turn(&api->sched->counters);
-    put_requests(f, &api->metrics);
+    put_requests(f, api);
     put_stages(f, &api->sched->counters);
     put_batches(f, &api->sched->counters);
     put_models(f, api);

@@ -2,24 +2,23 @@
 #ifndef SRV_METRICS_H
 #define SRV_METRICS_H
 
-#include <stddef.h>
+#include "server/handlers/route.h"
+
 #include <stdint.h>
 
 struct srv_api;
-struct srv_counters;
-struct srv_route;
 
-enum { SRV_ROUTES_MAX = 64, SRV_RPCS_MAX = 32, SRV_ROWS = SRV_ROUTES_MAX + SRV_RPCS_MAX + 1 };
+/* One a route, and one for what is none. */
+enum { SRV_ROWS = SRV_ROUTES + SRV_RPCS + 1 };
 enum { SRV_CODES = 20 };
 
 struct srv_metrics {
     uint64_t started_ns;
-    uint64_t requests[SRV_ROWS][SRV_CODES]; /* srv_metrics_row() */
+    uint64_t requests[SRV_ROWS][SRV_CODES];
 };
 
-/* The row of a route or procedure; NULL is one of its own. */
-int srv_metrics_row(const struct srv_route *r);
-void srv_metrics_request(struct srv_metrics *m, struct srv_counters *counters, int row, int status,
+/* A call is over. r: NULL if it had no route. */
+void srv_metrics_request(struct srv_api *api, const struct srv_route *r, int status,
                          uint64_t total_ns);
 /* malloc'ed text; NULL: out of memory. */
 char *srv_metrics_text(struct srv_api *api, size_t *ret_len);

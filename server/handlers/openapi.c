@@ -1,6 +1,7 @@
 /* /openapi.json: OpenAPI 3.1 written from the table of routes, so that the two cannot differ. */
 #include "server/handlers/handlers.h"
 #include "server/handlers/admission.h"
+#include "server/handlers/api.h"
 #include "server/handlers/parameters.h"
 #include "server/handlers/route.h"
 #include "server/base/table.h"
@@ -105,13 +106,13 @@ static void put_operations(FILE *f, const struct srv_route *r, int number)
     }
 }
 
-static void put_document(FILE *f)
+static void put_document(FILE *f, const struct srv_route *routes)
 {
-    const struct srv_route *r;
     fputs("{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"mobilenetd\",\"version\":"
           "\"" MOBILENETD_VERSION "\"},\"paths\":{",
           f);
-    for (int i = 0; (r = srv_route_at(i)); i++) {
+    for (int i = 0; i < SRV_ROUTES; i++) {
+        const struct srv_route *r = &routes[i];
         if (i)
             putc(',', f);
         int holes = put_path(f, r->pattern);
@@ -134,7 +135,7 @@ void srv_openapi_finish(struct srv_call *c)
     size_t len = 0;
     FILE *f = open_memstream(&text, &len);
     if (f) {
-        put_document(f);
+        put_document(f, c->api->routes);
         if (fclose(f) != 0) {
             free(text);
             text = NULL;

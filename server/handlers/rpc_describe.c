@@ -4,7 +4,6 @@
 #include "server/handlers/call.h"
 #include "server/handlers/describe.h"
 #include "server/repository/registry.h"
-#include "server/handlers/rpc.h"
 #include "server/handlers/rpc_handlers.h"
 #include "server/handlers/api.h"
 

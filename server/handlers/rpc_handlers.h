@@ -1,11 +1,19 @@
-/* The procedures that the table of rpc.c names, and what they share. */
+/* The procedures that routes.def names, and what they share. */
 #ifndef SRV_RPC_API_H
 #define SRV_RPC_API_H
 
+#include "protocol/rpc.h"
+
 #include <stddef.h>
 
+struct srv_api;
 struct srv_call;
 
+void srv_rpc_server_live(struct srv_call *c);
+void srv_rpc_server_ready(struct srv_call *c);
+void srv_rpc_health_check(struct srv_call *c);
+void srv_rpc_health_list(struct srv_call *c);
+void srv_rpc_reflection(struct srv_call *c);
 void srv_rpc_infer(struct srv_call *c);
 void srv_rpc_server_metadata(struct srv_call *c);
 void srv_rpc_model_ready(struct srv_call *c);
@@ -21,5 +29,8 @@ void srv_rpc_log(struct srv_call *c);
 void srv_rpc_reply(struct srv_call *c, char *message_take, size_t len);
 /* rc: -EINVAL (400) or -ENOMEM (503). */
 void srv_rpc_malformed(struct srv_call *c, int rc);
+
+/* Of a service; "" = the server as a whole. */
+enum proto_health srv_rpc_health(const struct srv_api *api, const char *service);
 
 #endif

@@ -99,6 +99,8 @@ int srv_registry_choose(const struct srv_registry *r, const char *name, const ch
                         struct srv_choice *ret);
 /* A request that names no version goes to a label, as often as that one's share says. Loop. */
 void srv_registry_share(struct srv_choice *c);
+struct srv_family *srv_registry_family(const struct srv_registry *r,
+                                       const char *name); /* or NULL */
 struct srv_service *srv_registry_service(const struct srv_registry *r, const char *name);
 struct srv_label *srv_registry_label(const struct srv_registry *r, const char *name,
                                      const char *label); /* of a model; NULL: there is none */

@@ -8,7 +8,7 @@
 #include "server/handlers/call.h"
 #include "server/base/clock.h"
 #include "server/transport/grpc_status.h"
-#include "server/handlers/rpc.h"
+#include "server/handlers/rpc_handlers.h"
 #include "server/transport/transport.h"
 
 #include <errno.h>
@@ -36,8 +36,8 @@ struct srv_stream {
     struct srv_stream *next, *prev;
     struct srv_stream_home *home;
     struct proto_h2_stream *h2;
-    const struct srv_rpc *rpc; /* NULL: refused */
-    enum proto_coding coding;  /* of messages that are marked as compressed */
+    const struct srv_route *rpc; /* NULL: refused */
+    enum proto_coding coding;    /* of messages that are marked as compressed */
     struct proto_grpc_stream framing;
     uint64_t opened_ns, deadline_ns; /* deadline_ns: SRV_NEVER if the client gave none */
     struct rpc_call *calls, **tail;  /* in order of their messages */
@@ -161,7 +161,7 @@ static struct rpc_call *add_call(struct srv_stream *st)
     x->call.client = st->home->client;
     x->call.client_fd = st->home->client_fd;
     x->call.started_ns = takes_many(st) ? srv_now_ns() : st->opened_ns;
-    x->call.route = st->rpc ? &st->rpc->route : NULL;
+    x->call.route = st->rpc;
     x->call.plain = 1;
     *st->tail = x;
     st->tail = &x->next;
@@ -420,8 +420,7 @@ static void check_key(struct srv_stream *st)
 {
     const struct srv_credentials given = {proto_h2_header(st->h2, "authorization"),
                                           proto_h2_header(st->h2, "x-api-key")};
-    struct srv_verdict v =
-        srv_auth(st->home->transport->api->keys, st->rpc->route.scopes, &given, 0, 0);
+    struct srv_verdict v = srv_auth(st->home->transport->api->keys, st->rpc->scopes, &given, 0, 0);
     if (v.status)
         refuse(st, v.status, v.sentence);
 }
@@ -431,7 +430,7 @@ static void open_rpc(struct srv_stream *st)
     const char *path = proto_h2_header(st->h2, ":path");
     const char *coding = proto_h2_header(st->h2, "grpc-encoding");
     char sentence[PROTO_RPC_NAME_MAX + 64];
-    st->rpc = path ? srv_rpc_find(path) : NULL;
+    st->rpc = path ? srv_route_find_rpc(st->home->transport->api->routes, path) : NULL;
     if (!takes_many(st) && !add_call(st)) {
         proto_h2_reset(st->h2, PROTO_H2_REFUSED_STREAM);
         st->over = 1;

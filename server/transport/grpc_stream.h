@@ -1,5 +1,5 @@
 /* One stream of an HTTP/2 connection: a gRPC call with its messages. Between the connection
- * (http2_port.c) and the procedures (rpc.h). Loop thread only. */
+ * (http2_port.c) and the procedures (routes.def). Loop thread only. */
 #ifndef SRV_GRPC_STREAM_H
 #define SRV_GRPC_STREAM_H
 

@@ -5,7 +5,6 @@
 #include "server/handlers/call.h"
 #include "server/base/clock.h"
 #include "server/transport/grpc_stream.h"
-#include "server/handlers/rpc.h"
 #include "server/transport/transport.h"
 
 #include <ctype.h>
@@ -235,9 +234,10 @@ void srv_rest_tick(struct srv_stream_home *home, uint64_t now)
 
 static void port_open(void *arg, struct proto_h2_stream *h2)
 {
+    const struct srv_stream_home *home = arg;
     const char *path = proto_h2_header(h2, ":path");
-    int rpc = h2->headers_too_large || !path || path[0] != '/' || srv_rpc_find(path) ||
-              srv_stream_is_grpc(h2);
+    int rpc = h2->headers_too_large || !path || path[0] != '/' ||
+              srv_route_find_rpc(home->transport->api->routes, path) || srv_stream_is_grpc(h2);
     (rpc ? &srv_stream_events : &rest_events)->open(arg, h2);
 }
 

@@ -1,0 +1,143 @@
+/* What handlers do with a call: look at its query, and reply. */
+#include "server/handlers/call.h"
+
+#include "protocol/query.h"
+#include "protocol/reply.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len)
+{
+    static const char out_of_memory[] = "{\"error\":\"out of memory\"}";
+    struct srv_reply *r = &c->reply;
+    if (r->status) {
+        free(body_take);
+        return;
+    }
+    r->status = status;
+    r->type = type;
+    r->body = body_take;
+    r->len = len;
+    if (!body_take) {
+        const char *text = c->plain ? "out of memory" : out_of_memory;
+        r->status = 503;
+        r->type = c->plain ? "text/plain" : "application/json";
+        r->body = strdup(text); /* NULL again: an empty body */
+        r->len = r->body ? strlen(text) : 0;
+    }
+    if (c->pending) {
+        c->pending = 0;
+        c->ops->answered(c);
+    }
+}
+
+void srv_call_stream(struct srv_call *c, int status, const char *type)
+{
+    struct srv_reply *r = &c->reply;
+    assert(!r->status && c->pending);
+    r->status = status;
+    r->type = type;
+    r->grows = 1;
+    c->pending = 0;
+    c->ops->answered(c);
+}
+
+void srv_call_append(struct srv_call *c, char *data_take, size_t len)
+{
+    struct srv_reply *r = &c->reply;
+    char *all = data_take;
+    if (r->body && data_take) {
+        all = realloc(r->body, r->len + len);
+        if (all) {
+            r->body = all;
+            memcpy(all + r->len, data_take, len);
+        }
+        free(data_take);
+    } else if (data_take) {
+        r->body = data_take;
+        r->len = 0;
+    }
+    if (!all)
+        return;
+    r->len += len;
+    c->ops->grew(c);
+}
+
+void srv_call_stream_end(struct srv_call *c)
+{
+    c->reply.whole = 1;
+    c->ops->grew(c);
+}
+
+void srv_call_error(struct srv_call *c, int status, const char *fmt, ...)
+{
+    char sentence[SRV_ERROR_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(sentence, sizeof(sentence), fmt, ap);
+    va_end(ap);
+    if (!c->reply.status)
+        memcpy(c->error, sentence, strlen(sentence) + 1);
+    size_t len = strlen(sentence);
+    char *body = c->plain ? strdup(sentence) : proto_reply_error(sentence, &len);
+    srv_call_reply(c, status, c->plain ? "text/plain" : "application/json", body, len);
+}
+
+void srv_call_header(struct srv_call *c, const char *name, const char *fmt, ...)
+{
+    struct srv_reply *r = &c->reply;
+    assert(r->n_headers < SRV_REPLY_HEADERS);
+    struct srv_header *h = &r->headers[r->n_headers++];
+    va_list ap;
+    h->name = name;
+    va_start(ap, fmt);
+    vsnprintf(h->value, sizeof(h->value), fmt, ap);
+    va_end(ap);
+}
+
+void srv_call_busy(struct srv_call *c)
+{
+    srv_call_header(c, "Retry-After", "1");
+    srv_call_error(c, 429, "too many requests wait");
+}
+
+int srv_call_query(struct srv_call *c, const char *name, char *buf, size_t len)
+{
+    const char *p = strchr(c->target, '?');
+    size_t name_len = strlen(name);
+    while (p) {
+        p++;
+        size_t n = strcspn(p, "&");
+        if (n >= name_len && memcmp(p, name, name_len) == 0 &&
+            (n == name_len || p[name_len] == '=')) {
+            const char *value = p + name_len + (n > name_len);
+            if (proto_percent_decode(value, (size_t)(p + n - value), buf, len) >= 0)
+                return 1;
+            srv_call_error(c, 400, "the value of %s in the query is not valid", name);
+            return -1;
+        }
+        p = strchr(p, '&');
+    }
+    return 0;
+}
+
+int srv_call_query_int(struct srv_call *c, const char *name, long long min, long long max,
+                       long long *ret)
+{
+    char text[32];
+    int there = srv_call_query(c, name, text, sizeof(text));
+    if (there <= 0)
+        return there;
+    if (proto_parse_int(text, min, max, ret) == 0)
+        return 1;
+    if (max == LLONG_MAX)
+        srv_call_error(c, 400, "%s must be a whole number, at least %lld", name, min);
+    else
+        srv_call_error(c, 400, "%s must be a whole number from %lld to %lld", name, min, max);
+    return -1;
+}
