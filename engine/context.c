@@ -10,7 +10,6 @@
 #include "engine/inside.h"
 #include "engine/plan/plan.h"
 #include "engine/graph/quant.h"
-#include "engine/base/topk.h"
 
 enum { HAS_LOGITS = 1, HAS_PROBABILITIES = 2, HAS_EMBEDDING = 4 };
 

@@ -39,6 +39,11 @@ struct eng_prediction {
     float score;      /* as in probabilities, not renormalised */
 };
 int eng_context_topk(struct eng_context *c, int slot, int k, struct eng_prediction *ret);
+/* The same of any row: the k largest of values[first .. n-1], largest first, ties to the lower
+ * index, NaN behind everything. class_number counts from `first`, score is that of `scores`.
+ * Returns how many: min(k, n - first), at least 0. O(n log k), without memory of its own. */
+int eng_topk(const float *values, const float *scores, int n, int first, int k,
+             struct eng_prediction *ret);
 
 /* Where the time of the last run went, by plan step, in nanoseconds; off until enabled. */
 void eng_context_profile(struct eng_context *c, int enable);

@@ -14,7 +14,6 @@
 #include "engine/plan/plan.h"
 #include "engine/graph/quant.h"
 #include "engine/optimize/quantize_parts.h"
-#include "engine/base/topk.h"
 
 enum { PEAKS, HISTOGRAMS, COMPARE, DONE };
 enum {

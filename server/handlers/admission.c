@@ -6,6 +6,7 @@
 #include "server/handlers/api.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 static int read_deadline(struct srv_call *c)
@@ -19,6 +20,18 @@ static int read_deadline(struct srv_call *c)
     c->req->deadline_given = given != NULL;
     c->req->deadline_ns = c->started_ns + (uint64_t)ms * SRV_NS_PER_MS;
     return 0;
+}
+
+int srv_api_top_k(struct srv_call *c)
+{
+    char err[160];
+    long long top_k;
+    int there = srv_call_query_int(c, "top_k", 1, LLONG_MAX, &top_k);
+    if (there > 0 && srv_req_set_top_k(c->req, top_k, err, sizeof(err)) < 0) {
+        srv_call_error(c, 400, "top_k: %s", err);
+        return -1;
+    }
+    return there < 0 ? -1 : 0;
 }
 
 void srv_api_refuse(struct srv_call *c, int rc)

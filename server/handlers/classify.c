@@ -7,7 +7,6 @@
 #include "server/handlers/api.h"
 
 #include <errno.h>
-#include <limits.h>
 
 /* How far down a family the client lets us go. */
 static int read_floor(struct srv_call *c)
@@ -73,12 +72,10 @@ static int choose_model(struct srv_call *c)
 static int read_options(struct srv_call *c)
 {
     struct srv_req *r = c->req;
-    long long top_k = 5, exif = 1, lenient = 0;
-    if (srv_call_query_int(c, "top_k", 1, LLONG_MAX, &top_k) < 0 ||
-        srv_call_query_int(c, "exif", 0, 1, &exif) < 0 ||
+    long long exif = 1, lenient = 0;
+    if (srv_api_top_k(c) < 0 || srv_call_query_int(c, "exif", 0, 1, &exif) < 0 ||
         srv_call_query_int(c, "lenient", 0, 1, &lenient) < 0)
         return -1;
-    r->top_k = top_k > INT_MAX ? INT_MAX : (int)top_k;
     r->image.ignore_exif = !exif;
     r->image.lenient = (int)lenient;
     return 0;

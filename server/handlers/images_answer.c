@@ -12,7 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOP_FLOATS_MAX = 1024, LINE_FLOATS_MAX = 2048, DIGEST = 65, NPY_MAX = 128 };
+enum {
+    LOOP_FLOATS_MAX = 1024,
+    LINE_FLOATS_MAX = 2048,
+    FLOATS_A_CLASS = 2,
+    DIGEST = 65,
+    NPY_MAX = 128
+};
 
 struct tensor_type {
     const char *name, *descr; /* ours, NumPy's */
@@ -34,6 +40,8 @@ int srv_images_is_long(const struct srv_images *im)
 {
     const struct srv_req *r = im->req;
     size_t floats = r->embeddings ? (size_t)r->n_jobs * (size_t)r->model->info->embedding : 0;
+    if (r->n_jobs > 0 && r->jobs[0].predictions)
+        floats = (size_t)r->n_jobs * (size_t)r->jobs[0].capacity * FLOATS_A_CLASS;
     return r->tensors != NULL || floats > LOOP_FLOATS_MAX;
 }
 

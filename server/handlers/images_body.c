@@ -124,8 +124,8 @@ static int is_image_part(const struct proto_part *p)
 
 static void set_top_k(struct srv_images *im, int64_t top_k)
 {
-    if (top_k > 0)
-        im->req->top_k = top_k > INT_MAX ? INT_MAX : (int)top_k;
+    if (top_k > 0 && srv_req_set_top_k(im->req, top_k, im->error, sizeof(im->error)) < 0)
+        im->status = 400;
 }
 
 /* What the query says, too, and can be said this late: the model was chosen at the headers. */

@@ -85,16 +85,6 @@ static void finish(struct srv_req *r, void *arg)
     i->done(i, i->arg);
 }
 
-static size_t printed_floats(const struct srv_infer *i)
-{
-    const struct eng_model_info *info = i->req->model->info;
-    size_t n = 0;
-    for (int k = 0; k < i->reply.n_outputs; k++)
-        if (!i->outputs[k].binary && i->kinds[k] != SRV_CLASSIFICATION)
-            n += (size_t)(i->kinds[k] == SRV_EMBEDDING ? info->embedding : info->outputs);
-    return n * (size_t)i->n_inputs;
-}
-
 static const char *job_sentence(const struct srv_job *j)
 {
     if (j->error[0])
@@ -128,7 +118,7 @@ static void jobs_done(struct srv_req *r, void *arg)
         finish(r, i);
         return;
     }
-    if (printed_floats(i) > LOOP_FLOATS_MAX && srv_req_offload(r, write_reply, finish, i) == 0)
+    if (srv_infer_cost(i) > LOOP_FLOATS_MAX && srv_req_offload(r, write_reply, finish, i) == 0)
         return;
     write_reply(r, i);
     finish(r, i);

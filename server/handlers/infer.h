@@ -99,5 +99,6 @@ void srv_infer_fail(struct srv_infer *i, int status, const char *fmt, ...)
 int srv_infer_choose_outputs(struct srv_infer *i); /* -1: failed */
 int srv_infer_read_inputs(struct srv_infer *i);    /* -1: failed */
 int srv_infer_make_outputs(struct srv_infer *i);   /* -1: failed */
+size_t srv_infer_cost(const struct srv_infer *i);  /* of the answer, in floats as text */
 
 #endif

@@ -5,8 +5,9 @@
 #include "server/handlers/infer.h"
 #include "server/handlers/api.h"
 
+#include "engine/context.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const names[] = {
@@ -98,6 +99,23 @@ static void name_shown(struct srv_infer *i)
             };
 }
 
+static int classes_of(const struct srv_infer *i, int at)
+{
+    int k = i->in.outputs[at].classification;
+    return k == 0 && i->kinds[at] == SRV_CLASSIFICATION ? SRV_CLASSIFICATION_DEFAULT : k;
+}
+
+static int check_classes(struct srv_infer *i, int at)
+{
+    const struct srv_model *m = i->req->model;
+    char err[sizeof(i->error)];
+    int most = row_of(m, i->kinds[at]) - first_of(m, i->kinds[at]);
+    if (srv_req_check_top_k(i->req, classes_of(i, at), most, err, sizeof(err)) == 0)
+        return 0;
+    srv_infer_fail(i, 400, "output '%s': %s", names[i->kinds[at]], err);
+    return -1;
+}
+
 int srv_infer_choose_outputs(struct srv_infer *i)
 {
     if (i->in.n_outputs == 0 && i->req->wants == 0)
@@ -112,6 +130,8 @@ int srv_infer_choose_outputs(struct srv_infer *i)
             return -1;
         }
         i->kinds[k] = (enum srv_output)kind;
+        if (check_classes(i, k) < 0)
+            return -1;
         i->outputs[k].binary = o->binary >= 0 ? o->binary : i->in.binary_data_output;
         i->req->wants |= wants[kind];
     }
@@ -120,42 +140,6 @@ int srv_infer_choose_outputs(struct srv_infer *i)
 }
 
 /* ---- classification ---- */
-
-struct ranked {
-    float value;
-    int index;
-};
-
-static int before(const struct ranked *a, const struct ranked *b)
-{
-    if (a->value != b->value && (a->value == a->value || b->value == b->value))
-        return b->value != b->value || a->value > b->value;
-    return a->index < b->index;
-}
-
-static int by_rank(const void *a, const void *b)
-{
-    return before(a, b) ? -1 : 1;
-}
-
-/* The k best to the front of all[n]. */
-static void rank(struct ranked *all, int n, int k)
-{
-    enum { FEW = 16 };
-    if (k > FEW) {
-        qsort(all, (size_t)n, sizeof(*all), by_rank);
-        return;
-    }
-    for (int top = 0; top < k; top++) {
-        int best = top;
-        for (int c = top + 1; c < n; c++)
-            if (before(&all[c], &all[best]))
-                best = c;
-        struct ranked t = all[top];
-        all[top] = all[best];
-        all[best] = t;
-    }
-}
 
 static const char *label_of(const struct srv_model *m, enum srv_output kind, int index)
 {
@@ -179,19 +163,19 @@ static const char **strings_of(struct srv_infer *i, enum srv_output kind, const 
                                int width, int k)
 {
     struct srv_arena *a = &i->req->arena;
-    int first = first_of(i->req->model, kind), candidates = width - first;
+    int first = first_of(i->req->model, kind);
     size_t n = (size_t)i->n_inputs;
     const char **strings = srv_arena_alloc(a, n * (size_t)k * sizeof(*strings));
-    struct ranked *all = srv_arena_alloc(a, (size_t)width * sizeof(*all));
-    if (!strings || !all)
+    struct eng_prediction *best = srv_arena_alloc(a, (size_t)k * sizeof(*best));
+    if (!strings || !best)
         return NULL;
     for (size_t row = 0; row < n; row++) {
-        for (int c = 0; c < candidates; c++)
-            all[c] = (struct ranked){rows[row * (size_t)width + (size_t)(first + c)], first + c};
-        rank(all, candidates, k);
+        const float *values = rows + row * (size_t)width;
+        eng_topk(values, values, width, first, k, best);
         for (int top = 0; top < k; top++) {
-            const char *text = copy_text(a, all[top].value, all[top].index,
-                                         label_of(i->req->model, kind, all[top].index));
+            int index = first + best[top].class_number;
+            const char *text =
+                copy_text(a, best[top].score, index, label_of(i->req->model, kind, index));
             if (!text)
                 return NULL;
             strings[row * (size_t)k + (size_t)top] = text;
@@ -214,9 +198,7 @@ static int make_output(struct srv_infer *i, int at)
     struct proto_tensor *t = &i->outputs[at];
     enum srv_output kind = i->kinds[at];
     const float *rows = rows_of(i->req, kind);
-    int width = row_of(i->req->model, kind), k = i->in.outputs[at].classification;
-    if (k == 0 && kind == SRV_CLASSIFICATION)
-        k = SRV_CLASSIFICATION_DEFAULT;
+    int width = row_of(i->req->model, kind), k = classes_of(i, at);
     int most = width - first_of(i->req->model, kind);
     k = k < most ? k : most;
     t->name = names[kind];
@@ -228,6 +210,28 @@ static int make_output(struct srv_infer *i, int at)
     t->data = k ? NULL : rows;
     t->strings = k ? strings_of(i, kind, rows, width, k) : NULL;
     return k && !t->strings ? -1 : 0;
+}
+
+/* A string costs as much as some floats as text, and its row is looked through. */
+static size_t cost_of_classes(int k, int width)
+{
+    enum { FLOATS_A_STRING = 4, LOOKS_A_FLOAT = 64 };
+    return (size_t)(k < width ? k : width) * FLOATS_A_STRING + (size_t)width / LOOKS_A_FLOAT;
+}
+
+size_t srv_infer_cost(const struct srv_infer *i)
+{
+    const struct srv_req *r = i->req;
+    const struct srv_job *j = r->n_jobs > 0 ? &r->jobs[0] : NULL;
+    size_t n = j && j->predictions ? cost_of_classes(j->capacity, j->capacity) : 0;
+    for (int k = 0; k < i->reply.n_outputs; k++) {
+        int width = row_of(r->model, i->kinds[k]), classes = classes_of(i, k);
+        if (classes > 0)
+            n += cost_of_classes(classes, width);
+        else if (!i->outputs[k].binary)
+            n += (size_t)width;
+    }
+    return n * (size_t)i->n_inputs;
 }
 
 int srv_infer_make_outputs(struct srv_infer *i)

@@ -13,7 +13,6 @@
 #include "server/handlers/api.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,13 +160,10 @@ void srv_tfs_begin(struct srv_call *c)
     struct srv_choice chosen;
     if (find(c, &chosen) < 0)
         return;
-    long long top_k = 5;
-    if (srv_call_query_int(c, "top_k", 1, LLONG_MAX, &top_k) < 0)
-        return;
-    c->req->top_k = top_k > INT_MAX ? INT_MAX : (int)top_k;
     chosen.family = NULL; /* tensors are of one variant: the best */
     srv_canary_choose(c->req, &chosen);
-    srv_api_admit(c);
+    if (srv_api_top_k(c) == 0)
+        srv_api_admit(c);
 }
 
 static void run(struct srv_call *c, const struct srv_infer_codec *codec)

@@ -19,7 +19,7 @@
 #include <string.h>
 
 /* Beside the body: jobs and predictions of the most images that one request may hold. */
-enum { ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };
+enum { TOP_K = 5, ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };
 /* Beyond, room is made for what has come and not for what was announced: an announcement is free,
  * and would use up the budget of those who send. */
 enum { FIRST_ROOM = 256 << 10 };
@@ -48,6 +48,8 @@ int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_f
     r->begun_ns = srv_now_ns();
     r->deadline_ns = SRV_NEVER;
     r->priority = SRV_PRIORITY_DEFAULT;
+    r->top_k = TOP_K;
+    r->max_top_k = (int)s->env->cfg->max_top_k;
     r->sharing = srv_share_is_on(s);
     r->image.limits = image_limits(s->env->cfg);
     r->image.full_decode = s->env->cfg->full_decode;
@@ -60,6 +62,26 @@ int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_f
         r->next->prev = r;
     s->requests = r;
     *ret = r;
+    return 0;
+}
+
+int srv_req_check_top_k(const struct srv_req *r, long long k, long long classes, char *err,
+                        size_t errlen)
+{
+    if (k <= r->max_top_k || classes <= r->max_top_k)
+        return 0;
+    snprintf(err, errlen, "of %lld classes at most %d can be asked for (option max_top_k)", classes,
+             r->max_top_k);
+    return -EINVAL;
+}
+
+int srv_req_set_top_k(struct srv_req *r, long long k, char *err, size_t errlen)
+{
+    long long classes = r->model->info->outputs - r->model->info->class_offset;
+    int ranks = !r->wants || r->wants & SRV_WANT_CLASSES;
+    if (ranks && srv_req_check_top_k(r, k, classes, err, errlen) < 0)
+        return -EINVAL;
+    r->top_k = k > classes ? (int)classes : (int)k;
     return 0;
 }
 

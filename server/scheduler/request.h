@@ -53,6 +53,7 @@ struct srv_req {
     int floor;                 /* the lowest of its variants that will do; 0: the best alone */
     const char *model_name;    /* what answers call it; lives as long as the model */
     int top_k, priority;
+    int max_top_k;                  /* as configured when it came */
     unsigned wants;                 /* SRV_WANT_*; classes if nothing is set */
     struct eng_image_options image; /* limits are those of the configuration */
     uint64_t begun_ns;              /* srv_req_create() */
@@ -91,6 +92,12 @@ struct srv_req {
 /* -ENOMEM. */
 int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_fn *done, void *arg);
 void srv_req_destroy(struct srv_req *r); /* no job may be out */
+
+/* The classes that a client asks for, of those that the model has; the model is set. -EINVAL with a
+ * sentence: more than max_top_k. Any thread. */
+int srv_req_check_top_k(const struct srv_req *r, long long k, long long classes, char *err,
+                        size_t errlen);
+int srv_req_set_top_k(struct srv_req *r, long long k, char *err, size_t errlen);
 
 /* The body: its declared size, then pieces. -EFBIG over max_body or over all of
  * max_inflight_bytes; -EDQUOT: others use so much of it that there is no room now (retry_after_s is
