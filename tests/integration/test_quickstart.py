@@ -1,37 +1,50 @@
 """The first command of the manual."""
+import glob
 import json
 import os
 import shutil
 import subprocess
-import time
 
 import pytest
 
+import models
 from daemon import ROOT, SANITIZED
 
 pytestmark = [pytest.mark.slow, pytest.mark.patient]
 
 
-def quickstart(shared, *args):
-    begun = time.monotonic()
+def quickstart(*args):
     p = subprocess.run([os.path.join(ROOT, "deploy", "quickstart"), "--no-serve", *args], cwd=ROOT, text=True,
-                       env=dict(os.environ, MOBILENETD_MIRROR=os.path.join(shared, "models")),
-                       capture_output=True, timeout=600)
+                       env=models.environment(), capture_output=True, timeout=900)
+    if p.returncode and "no model" in p.stderr and "MOBILENETD_MIRROR" not in models.environment():
+        pytest.skip(p.stderr.strip().splitlines()[-1])
     assert p.returncode == 0, p.stderr
-    return json.loads(p.stdout.strip().splitlines()[-1]), time.monotonic() - begun
+    return json.loads(p.stdout.strip().splitlines()[-1])
+
+
+def right(answer):
+    """A cat for who knows cats; where there was no network but npm's, the moderation model serves."""
+    best = answer["predictions"][0]["label"]
+    return "cat" in best if answer["model"] != "moderation" else best == "Neutral"
+
+
+def made():
+    """When what it makes was made."""
+    paths = [os.path.join(ROOT, "build", "mobilenetd"), os.path.join(ROOT, ".cache", "quickstart", "chelsea.png"),
+             *glob.glob(os.path.join(ROOT, "models", "*", "1", "*"))]
+    return {path: os.stat(path).st_mtime_ns for path in paths}
 
 
 @pytest.mark.skipif(SANITIZED, reason="builds its own binary")
-def test_a_cat_and_a_second_run_in_no_time(shared):
-    answer, _ = quickstart(shared)
-    assert "cat" in answer["predictions"][0]["label"]
-    answer, seconds = quickstart(shared)
-    assert "cat" in answer["predictions"][0]["label"] and seconds < 15
+def test_a_cat_and_a_second_run_repeats_nothing():
+    assert right(quickstart())
+    before = made()
+    assert len(before) > 3 and right(quickstart()) and made() == before
 
 
 @pytest.mark.skipif(SANITIZED, reason="builds its own binary")
 def test_a_photo_of_the_user(shared):
-    answer, _ = quickstart(shared, os.path.join(shared, "images", "photos", "orient_3.jpg"))
+    answer = quickstart(os.path.join(shared, "images", "photos", "orient_3.jpg"))
     assert answer["predictions"][0]["class"] == 145
 
 

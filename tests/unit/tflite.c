@@ -36,10 +36,13 @@ static int import(struct eng_graph **ret, const void *bytes, size_t len)
 
 static struct eng_graph *import_shared(const char *name, struct eng_file *file)
 {
-    const char *root = getenv("MOBILENETD_SHARED");
+    const char *mirror = getenv("MOBILENETD_MIRROR"), *root = getenv("MOBILENETD_SHARED");
     char path[1024];
     struct eng_graph *g;
-    snprintf(path, sizeof path, "%s/models/%s", root && *root ? root : "../shared", name);
+    if (mirror && *mirror)
+        snprintf(path, sizeof path, "%s/%s", mirror, name);
+    else
+        snprintf(path, sizeof path, "%s/models/%s", root && *root ? root : "../shared", name);
     if (eng_file_read(file, path, SIZE_MAX, err, sizeof err) < 0)
         skip();
     if (import(&g, file->bytes, file->len) < 0)
