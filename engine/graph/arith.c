@@ -220,6 +220,8 @@ static int mean_arith(const struct eng_check *c)
     const struct eng_tensor *x = eng_check_in(c, 0), *y = eng_check_out(c);
     if (rc == 0 && quantised(x) && !(x->quant.scale[0] / y->quant.scale[0] < 256.0f))
         return eng_check_fail(c, ENG_E_UNSUPPORTED, "its output has a far smaller scale");
+    if (rc == 0 && quantised(x) && (int64_t)x->dim[1] * x->dim[2] > INT32_MAX / UINT8_MAX)
+        return eng_check_fail(c, ENG_E_LIMIT, "its sum of quanta needs more than 32 bits");
     return rc;
 }
 

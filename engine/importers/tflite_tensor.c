@@ -86,7 +86,9 @@ static int read_quant(struct eng_tfl *f, const struct eng_fb_table *table, struc
                             t->name, (long long)z);
         zero[i] = (int32_t)z;
     }
-    t->quant = (struct eng_quant){(int)scales.n, eng_fb_i32(&f->fb, &q, 6, 0), scale, zero};
+    /* One scale has no axis, whatever the file says. */
+    int axis = scales.n > 1 ? eng_fb_i32(&f->fb, &q, 6, 0) : 0;
+    t->quant = (struct eng_quant){(int)scales.n, axis, scale, zero};
     return 0;
 }
 

@@ -389,9 +389,32 @@ static void every_operator_has_a_name(void **state)
     assert_string_equal(eng_op_name(ENG_OP_COUNT), "?");
 }
 
+/* 2901 x 2902 pixels of 255 still sum up in an int32. */
+static void sums_of_quanta_fit(void **state)
+{
+    static const struct {
+        enum eng_type type;
+        int h, w, code;
+    } rows[] = {{ENG_U8, 2901, 2902, 0},
+                {ENG_U8, 2902, 2902, ENG_E_LIMIT},
+                {ENG_I8, 8192, 8192, ENG_E_LIMIT},
+                {ENG_F32, 8192, 8192, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct tiny t;
+        tiny_begin(&t, rows[i].type, rows[i].h, rows[i].w, 1, 1);
+        t.g->output = tiny_pool(&t, ENG_OP_MEAN, 0, 1);
+        assert_int_equal(eng_graph_check(t.g, err, sizeof err), rows[i].code);
+        if (rows[i].code < 0)
+            assert_non_null(strstr(err, "32 bits"));
+        eng_graph_destroy(t.g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_of_quanta_fit),
         cmocka_unit_test(pads_go_into_windows),
         cmocka_unit_test(pads_with_two_readers_stay),
         cmocka_unit_test(clamps_go_into_convolutions),

@@ -383,6 +383,20 @@ static void wild_dequantize(struct tfw_model *m)
     memmove(&m->op[1], &m->op[0], (size_t)m->n_ops++ * sizeof m->op[0]);
     m->op[0] = (struct tfw_op){.code = 6, .n_in = 1, .in = {at}, .out = TFW_CONV_W};
 }
+/* One scale has no axis: what stands there is nobody's, and must not be counted from. */
+static void wild_axis(void **state)
+{
+    (void)state;
+    struct tfw_model m;
+    struct eng_graph *g;
+    tfw_sample_float(&m);
+    bytes_as_weights(&m, TFW_CONV_W);
+    m.tensor[TFW_CONV_W].zero[0] = 0;
+    m.tensor[TFW_CONV_W].axis = INT32_MAX;
+    if (import(&g, whole, tfw_write(&m, whole)) < 0)
+        fail_msg("%s", err);
+    eng_graph_destroy(g);
+}
 static void wrong_bias_scale(struct tfw_model *m)
 {
     m->tensor[TFW_CONV_B].scale[0] *= 2;
@@ -543,7 +557,7 @@ int main(void)
         cmocka_unit_test(real_files),  cmocka_unit_test(parts_join),   cmocka_unit_test(sample),
         cmocka_unit_test(zoo),         cmocka_unit_test(unaligned),    cmocka_unit_test(truncated),
         cmocka_unit_test(wild_words),  cmocka_unit_test(flipped_bits), cmocka_unit_test(faults),
-        cmocka_unit_test(other_bytes),
+        cmocka_unit_test(other_bytes), cmocka_unit_test(wild_axis),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
