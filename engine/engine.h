@@ -40,25 +40,13 @@ const char *eng_activation_name(enum eng_activation a); /* "none", "sigmoid", "s
 size_t eng_type_size(enum eng_type type);      /* bytes of one element */
 const char *eng_type_name(enum eng_type type); /* "fp32", "uint8", ... */
 
-/* What the CPU *and* the operating system offer (CPUID and XGETBV, getauxval on Arm). One word, so
- * that an operator or a test can mask it down; a kernel names the bits it needs. The AMX bits
- * (Intel 64 and IA-32 Architectures Software Developer's Manual, vol. 1, chapter 18) are there only
- * if those of AVX-512 VNNI and VBMI are, and if Linux lets this process use tiles. */
+/* What the CPU *and* the operating system offer (CPUID and XGETBV, getauxval on Arm): isa.def lists
+ * the bits. One word, so that an operator or a test can mask it down; a kernel names the bits it
+ * needs. */
 enum {
-    ENG_CPU_SSE41 = 1u << 0,
-    ENG_CPU_AVX2 = 1u << 1, /* with FMA3 and F16C */
-    ENG_CPU_AVXVNNI = 1u << 2,
-    ENG_CPU_AVX512 = 1u << 3, /* F, BW, DQ, VL, CD */
-    ENG_CPU_AVX512VNNI = 1u << 4,
-    ENG_CPU_AVX512VBMI = 1u << 5,
-    ENG_CPU_AVX512BF16 = 1u << 6,
-    ENG_CPU_SHA = 1u << 7, /* for digests; no level of kernels */
-    ENG_CPU_AMXINT8 = 1u << 8,
-    ENG_CPU_AMXBF16 = 1u << 9,
-    ENG_CPU_NEON = 1u << 16,
-    ENG_CPU_DOTPROD = 1u << 17,
-    ENG_CPU_I8MM = 1u << 18,
-    ENG_CPU_NEONBF16 = 1u << 19,
+#define X86_BIT(id, number, ...) ENG_CPU_##id = 1u << number,
+#define ARM_BIT(id, number, ...) ENG_CPU_##id = 1u << number,
+#include "engine/isa.def"
     ENG_CPU_C = 1u << 31, /* always there: a word that allows nothing else is not 0, which asks for
                              detection */
 };
@@ -66,12 +54,13 @@ enum {
  * sandbox may forbid: call once before it); the answer is kept, so all calls tell the same. */
 uint32_t eng_cpu_detect(void);
 
-/* The bits of a named level and of all below it: "c", "sse41", "avx2", "avxvnni", "avx512",
- * "avx512vnni", "avx512bf16", "amx", "neon", "dotprod", "i8mm", "bf16" (Arm's), "native" (all bits
+/* The bits of a named level and of all below it: "c", a level of isa.def, or "native" (all bits
  * set). -EINVAL for any other name. */
 int eng_cpu_parse(uint32_t *ret_bits, const char *name);
 /* Name of the highest level contained in `bits`: one of the names above, never "native". */
 const char *eng_cpu_name(uint32_t bits);
+/* Name of the lowest level that allows all of `bits`. */
+const char *eng_cpu_least(uint32_t bits);
 
 /* SHA-256 in hexadecimal, NUL-terminated. */
 void eng_digest(const void *bytes, size_t len, char ret[65]);

@@ -38,53 +38,40 @@ static void run_c_i8(uint64_t iterations)
 static const struct eng_peak_kernel peak_f32_c = {"c", 0, 32, run_c_f32};
 static const struct eng_peak_kernel peak_i8_c = {"c", 0, 128, run_c_i8};
 
-/* From the plainest to the fastest, as in kernels.def. */
-static const struct eng_peak_kernel *const f32_rows[] = {
-    &peak_f32_c,
+/* From the plainest to the fastest. */
+static const struct row {
+    enum eng_type type;
+    const struct eng_peak_kernel *kernel;
+} rows[] = {
+    {ENG_F32, &peak_f32_c},
+    {ENG_I8, &peak_i8_c},
+#define F32(folder) {ENG_F32, &eng_peak_f32_##folder},
+#define I8(folder) {ENG_I8, &eng_peak_i8_##folder},
+#define BF16(folder) {ENG_BF16, &eng_peak_bf16_##folder},
 #if defined(__x86_64__)
-    &eng_peak_f32_avx2,
-    &eng_peak_f32_avx512,
+#define X86_ISA ENG_PEAKS
 #elif defined(__aarch64__)
-    &eng_peak_f32_neon,
+#define ARM_ISA ENG_PEAKS
 #endif
+#include "engine/isa.def"
 };
-static const struct eng_peak_kernel *const i8_rows[] = {
-    &peak_i8_c,
-#if defined(__x86_64__)
-    &eng_peak_i8_avx2, &eng_peak_i8_avxvnni, &eng_peak_i8_avx512, &eng_peak_i8_avx512vnni,
-    &eng_peak_i8_amx,
-#elif defined(__aarch64__)
-    &eng_peak_i8_neon,
-    &eng_peak_i8_dotprod,
-    &eng_peak_i8_i8mm,
-#endif
-};
-#if defined(__x86_64__)
-static const struct eng_peak_kernel *const bf16_rows[] = {&eng_peak_bf16_avx512bf16};
-#elif defined(__aarch64__)
-static const struct eng_peak_kernel *const bf16_rows[] = {&eng_peak_bf16_neonbf16};
-#endif
 
-static const struct eng_peak_kernel *best(const struct eng_peak_kernel *const *rows, size_t n,
-                                          uint32_t bits)
+static const struct eng_peak_kernel *best(enum eng_type type, uint32_t bits)
 {
     const struct eng_peak_kernel *found = NULL;
-    for (size_t i = 0; i < n; i++)
-        if ((rows[i]->cpu_bits & ~bits) == 0)
-            found = rows[i];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].type == type && (rows[i].kernel->cpu_bits & ~bits) == 0)
+            found = rows[i].kernel;
     return found;
 }
 
+/* Where bf16 has no arithmetic of its own, it is done in floats. */
 static const struct eng_peak_kernel *choose(enum eng_precision precision, uint32_t bits)
 {
     if (precision == ENG_PRECISION_INT8 || precision == ENG_PRECISION_UINT8)
-        return best(i8_rows, sizeof i8_rows / sizeof *i8_rows, bits);
-#if defined(__x86_64__) || defined(__aarch64__)
-    const struct eng_peak_kernel *k = best(bf16_rows, 1, bits);
-    if (precision == ENG_PRECISION_BF16 && k)
-        return k;
-#endif
-    return best(f32_rows, sizeof f32_rows / sizeof *f32_rows, bits);
+        return best(ENG_I8, bits);
+    const struct eng_peak_kernel *k = precision == ENG_PRECISION_BF16 ? best(ENG_BF16, bits) : NULL;
+    return k ? k : best(ENG_F32, bits);
 }
 
 static double now(void)

@@ -13,18 +13,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe6, XCR0_TILES = 0x60000 };
-
 static uint64_t read_xcr0(void)
 {
     uint32_t lo, hi;
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
     return (uint64_t)hi << 32 | lo;
-}
-
-static uint32_t has(uint32_t word, uint32_t all, uint32_t bits)
-{
-    return (word & all) == all ? bits : 0;
 }
 
 /* Tiles are 8 KB that each context switch may have to save, so Linux (5.16 on) hands them out on
@@ -47,44 +40,46 @@ static int may_use_tiles(void)
 #endif
 }
 
-/* CPUID 7.0 EDX. */
-static uint32_t amx(uint32_t d, uint64_t xcr0)
+/* Of CPUID, by leaf and sub-leaf; 0 where there is no such leaf. */
+enum word { ECX_1, EBX_7, ECX_7, EDX_7, EAX_7_1, N_WORDS };
+
+static void read_words(uint32_t ret[N_WORDS])
 {
-    enum { TILE = 1u << 24, INT8 = 1u << 25, BF16 = 1u << 22 };
-    if (!(d & TILE) || (xcr0 & XCR0_TILES) != XCR0_TILES || !may_use_tiles())
-        return 0;
-    return has(d, INT8, ENG_CPU_AMXINT8) | has(d, BF16, ENG_CPU_AMXBF16);
+    uint32_t a, b, c, d;
+    memset(ret, 0, N_WORDS * sizeof *ret);
+    if (__get_cpuid(1, &a, &b, &c, &d))
+        ret[ECX_1] = c;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return;
+    ret[EBX_7] = b;
+    ret[ECX_7] = c;
+    ret[EDX_7] = d;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))
+        ret[EAX_7_1] = a;
+}
+
+/* Registers that the system saves when it switches threads. */
+enum state { NONE, YMM, ZMM, TILES };
+
+static int saves(enum state state, uint32_t ecx_1)
+{
+    static const uint64_t xcr0[] = {0, 0x06, 0xe6, 0x600e6};
+    const uint32_t avx_fma_f16c = bit_AVX | bit_FMA | bit_F16C;
+    if (state == NONE)
+        return 1;
+    return ecx_1 & bit_OSXSAVE && (ecx_1 & avx_fma_f16c) == avx_fma_f16c &&
+           (read_xcr0() & xcr0[state]) == xcr0[state] && (state != TILES || may_use_tiles());
 }
 
 static uint32_t detect(void)
 {
-    uint32_t a, b, c, d, bits = 0;
-    if (!__get_cpuid(1, &a, &b, &c, &d))
-        return 0;
-    bits |= has(c, bit_SSE4_1 | bit_SSSE3, ENG_CPU_SSE41);
-    if (!(c & bit_OSXSAVE))
-        return bits;
-    uint64_t xcr0 = read_xcr0();
-    int avx_fma_f16c = (c & (bit_AVX | bit_FMA | bit_F16C)) == (bit_AVX | bit_FMA | bit_F16C);
-    if ((xcr0 & XCR0_YMM) != XCR0_YMM || !avx_fma_f16c || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
-        return bits;
-    uint32_t a1, b1, c1, d1;
-    if (a < 1 || !__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1))
-        a1 = 0;
-    bits |= has(b, bit_AVX2, ENG_CPU_AVX2) | has(b, bit_SHA, ENG_CPU_SHA);
-    if (bits & ENG_CPU_AVX2)
-        bits |= has(a1, 1u << 4, ENG_CPU_AVXVNNI);
-    if ((xcr0 & XCR0_ZMM) != XCR0_ZMM)
-        return bits;
-    bits |= has(b, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL | bit_AVX512CD,
-                ENG_CPU_AVX512);
-    if (bits & ENG_CPU_AVX512) {
-        bits |= has(c, bit_AVX512VNNI, ENG_CPU_AVX512VNNI);
-        bits |= has(c, bit_AVX512VBMI, ENG_CPU_AVX512VBMI);
-        bits |= has(a1, 1u << 5, ENG_CPU_AVX512BF16);
-    }
-    if (bits & ENG_CPU_AVX512VNNI && bits & ENG_CPU_AVX512VBMI)
-        bits |= amx(d, xcr0);
+    uint32_t word[N_WORDS], bits = 0;
+    read_words(word);
+#define X86_BIT(id, number, in, mask, state, needs)                                                \
+    if ((word[in] & (mask)) == (mask) && (bits & (uint32_t)(needs)) == (uint32_t)(needs) &&        \
+        saves(state, word[ECX_1]))                                                                 \
+        bits |= ENG_CPU_##id;
+#include "engine/isa.def"
     return bits;
 }
 
@@ -94,12 +89,13 @@ static uint32_t detect(void)
 
 static uint32_t detect(void)
 {
-    unsigned long cap = getauxval(AT_HWCAP), cap2 = getauxval(AT_HWCAP2);
+    enum { HWCAP, HWCAP2 };
+    unsigned long word[] = {getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
     uint32_t bits = 0;
-    bits |= cap & HWCAP_ASIMD ? ENG_CPU_NEON : 0;
-    bits |= cap & HWCAP_ASIMDDP ? ENG_CPU_DOTPROD : 0;
-    bits |= cap2 & HWCAP2_I8MM ? ENG_CPU_I8MM : 0;
-    bits |= cap2 & HWCAP2_BF16 ? ENG_CPU_NEONBF16 : 0;
+#define ARM_BIT(id, number, in, mask)                                                              \
+    if ((word[in] & (mask)) == (mask))                                                             \
+        bits |= ENG_CPU_##id;
+#include "engine/isa.def"
     return bits;
 }
 
@@ -117,33 +113,22 @@ uint32_t eng_cpu_detect(void)
     return detect() | ENG_CPU_C;
 }
 
+/* All bits of each level. */
 enum {
-    BITS_AVX2 = ENG_CPU_SSE41 | ENG_CPU_AVX2,
-    BITS_AVX512 = BITS_AVX2 | ENG_CPU_AVX512,
-    BITS_AVX512VNNI = BITS_AVX512 | ENG_CPU_AVX512VNNI | ENG_CPU_AVX512VBMI,
-    BITS_AMX = BITS_AVX512VNNI | ENG_CPU_AVX512BF16 | ENG_CPU_AMXINT8 | ENG_CPU_AMXBF16,
-    BITS_DOTPROD = ENG_CPU_NEON | ENG_CPU_DOTPROD,
-    BITS_I8MM = BITS_DOTPROD | ENG_CPU_I8MM,
+    ENG_ISA_c = 0,
+#define ISA(folder, name, below, bits, ...) ENG_ISA_##folder = ENG_ISA_##below | (bits),
+#include "engine/isa.def"
 };
 
-/* Lowest first; eng_cpu_name() takes the last that fits. The AVX-512 levels carry AVX-VNNI when
- * parsed (it is no part of what names them: the first AVX512-VNNI parts lack it). */
+/* Lowest first; eng_cpu_name() takes the last that fits. */
 static const struct {
     const char *name;
-    uint32_t needs, also;
+    uint32_t needs, allows;
 } levels[] = {
-    {"c", 0, 0},
-    {"sse41", ENG_CPU_SSE41, 0},
-    {"avx2", BITS_AVX2, 0},
-    {"avxvnni", BITS_AVX2 | ENG_CPU_AVXVNNI, 0},
-    {"avx512", BITS_AVX512, ENG_CPU_AVXVNNI},
-    {"avx512vnni", BITS_AVX512VNNI, ENG_CPU_AVXVNNI},
-    {"avx512bf16", BITS_AVX512VNNI | ENG_CPU_AVX512BF16, ENG_CPU_AVXVNNI},
-    {"amx", BITS_AMX, ENG_CPU_AVXVNNI},
-    {"neon", ENG_CPU_NEON, 0},
-    {"dotprod", BITS_DOTPROD, 0},
-    {"i8mm", BITS_I8MM, 0},
-    {"bf16", BITS_I8MM | ENG_CPU_NEONBF16, 0},
+    {"c", 0, ENG_CPU_C},
+#define ISA(folder, name, below, bits, also, ...)                                                  \
+    {name, ENG_ISA_##folder, ENG_CPU_C | ENG_ISA_##folder | (also)},
+#include "engine/isa.def"
 };
 
 int eng_cpu_parse(uint32_t *ret_bits, const char *name)
@@ -154,7 +139,7 @@ int eng_cpu_parse(uint32_t *ret_bits, const char *name)
     }
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         if (strcmp(name, levels[i].name) == 0) {
-            *ret_bits = levels[i].needs | levels[i].also | ENG_CPU_C;
+            *ret_bits = levels[i].allows;
             return 0;
         }
     }
@@ -168,4 +153,12 @@ const char *eng_cpu_name(uint32_t bits)
         if ((bits & levels[i].needs) == levels[i].needs)
             name = levels[i].name;
     return name;
+}
+
+const char *eng_cpu_least(uint32_t bits)
+{
+    size_t i = 0;
+    while (i + 1 < sizeof levels / sizeof *levels && bits & ~levels[i].allows)
+        i++;
+    return levels[i].name;
 }

@@ -12,18 +12,17 @@ struct eng_peak_kernel {
     void (*run)(uint64_t iterations); /* at least 1 */
 };
 
+/* Those of this machine that isa.def names, for which a folder has them. */
+#define F32(folder) extern const struct eng_peak_kernel eng_peak_f32_##folder;
+#define I8(folder) extern const struct eng_peak_kernel eng_peak_i8_##folder;
+#define BF16(folder) extern const struct eng_peak_kernel eng_peak_bf16_##folder;
+#define ENG_PEAKS(folder, name, below, bits, also, flags, peaks) peaks
 #if defined(__x86_64__)
-extern const struct eng_peak_kernel eng_peak_f32_avx2, eng_peak_i8_avx2;
-extern const struct eng_peak_kernel eng_peak_f32_avx512, eng_peak_i8_avx512;
-extern const struct eng_peak_kernel eng_peak_i8_avxvnni;
-extern const struct eng_peak_kernel eng_peak_i8_avx512vnni;
-extern const struct eng_peak_kernel eng_peak_bf16_avx512bf16;
-extern const struct eng_peak_kernel eng_peak_i8_amx, eng_peak_bf16_amx;
+#define X86_ISA ENG_PEAKS
 #elif defined(__aarch64__)
-extern const struct eng_peak_kernel eng_peak_f32_neon, eng_peak_i8_neon;
-extern const struct eng_peak_kernel eng_peak_i8_dotprod, eng_peak_i8_i8mm;
-extern const struct eng_peak_kernel eng_peak_bf16_neonbf16;
+#define ARM_ISA ENG_PEAKS
 #endif
+#include "engine/isa.def"
 
 #if defined(__x86_64__)
 /* The whole loop in assembly: compilers keep accumulators in registers or they do not, and the peak

@@ -173,16 +173,7 @@ const char *eng_plan_isa(const struct eng_plan *p)
 #define X(op) bits |= p->kernels.op->cpu_bits;
     ENG_KERNEL_OPS(X)
 #undef X
-    uint32_t level = 0;
-    const char *name = eng_cpu_name(0);
-    /* The lowest level whose bits contain all that the kernels ask for. */
-    static const char *const names[] = {"sse41",      "avx2",       "avxvnni", "avx512",
-                                        "avx512vnni", "avx512bf16", "amx",     "neon",
-                                        "dotprod",    "i8mm",       "bf16"};
-    for (size_t i = 0; bits && i < sizeof names / sizeof *names; i++)
-        if (eng_cpu_parse(&level, names[i]) == 0 && (bits & ~level) == 0)
-            return names[i];
-    return name;
+    return eng_cpu_least(bits);
 }
 
 int eng_plan_steps(const struct eng_plan *p)

@@ -458,9 +458,12 @@ static void check_conv3_u8(const void *kernel)
 /* Every row of the list, of any op, is what dispatch takes at some level. */
 static void check_picked(const void *unused)
 {
-    static const char *const level[] = {"c",          "sse41",      "avx2",  "avxvnni", "avx512",
-                                        "avx512vnni", "avx512bf16", "amx",   "neon",    "dotprod",
-                                        "i8mm",       "bf16",       "native"};
+    static const char *const level[] = {
+        "c",
+#define ISA(folder, name, ...) name,
+#include "engine/isa.def"
+        "native",
+    };
     (void)unused;
 #define KERNEL(op, isa, bits)                                                                      \
     {                                                                                              \

@@ -52,24 +52,28 @@ def globals_(build, allowed):
                 yield f"{os.path.basename(where)}: {name} is a mutable global ({section})"
 
 
-def compiler(path):
-    """The command for a header: one of an ISA's folder gets the flags of that ISA, and on another
-    machine its cross compiler, or None where that is missing."""
-    isa = re.match(r"engine/kernels/(?:x86|avx|amx|sse|neon|dotprod|sve)", path)
-    if not isa:
+def instruction_sets(root):
+    """{folder: (machine, flags)} of engine/isa.def."""
+    with open(os.path.join(root, "engine/isa.def"), encoding="utf-8") as f:
+        rows = re.findall(r'^(X86|ARM)_ISA\((\w+),[^"]*"[^"]*"[^"]*"([^"]*)"', f.read(), re.M)
+    return {folder: ("aarch64" if machine == "ARM" else "x86_64", flags.split()) for machine, folder, flags in rows}
+
+
+def compiler(path, sets):
+    """The command for a header: one of an instruction set's folder gets its flags, and on another
+    machine the cross compiler, or None where that is missing."""
+    folder = path.split("/")[2] if path.startswith("engine/kernels/") and path.count("/") > 2 else ""
+    if folder not in sets:
         return ["cc"]
-    arm = isa.group(0).rsplit("/", 1)[1] in ("neon", "dotprod", "sve")
-    if arm == (os.uname().machine == "aarch64"):
-        return ["cc", "-march=armv8.2-a+dotprod+fp16" if arm else "-march=sapphirerapids"]
-    cross = "aarch64-linux-gnu-gcc" if arm else "x86_64-linux-gnu-gcc"
-    if shutil.which(cross) is None:
-        return None
-    return [cross, "-march=armv8.2-a+dotprod+fp16" if arm else "-march=sapphirerapids"]
+    machine, flags = sets[folder]
+    command = "cc" if machine == os.uname().machine else f"{machine}-linux-gnu-gcc"
+    return [command, *flags] if shutil.which(command) else None
 
 
 def headers_alone(root, headers, flags):
+    sets = instruction_sets(root)
     for path in headers:
-        command = compiler(path)
+        command = compiler(path, sets)
         if command is None:
             continue
         r = subprocess.run(
