@@ -1,6 +1,7 @@
 /* One HTTP/2 connection, driven by frames written out by hand: nothing here trusts the library that
  * the code under test is made of. */
 #include "protocol/http2.h"
+#include "protocol/http2_frames.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -462,6 +463,88 @@ static void what_is_open_is_closed_by_destroy(void **state)
     assert_int_equal(copy.error, PROTO_H2_CANCEL);
 }
 
+/* ---- the heads of frames ---- */
+
+/* What is refused, and where, does not depend on how the bytes were cut on their way. */
+static void cut_anywhere(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        unsigned char bytes[32]; /* behind a request on stream 1 that has ended */
+        size_t len, good;
+        uint32_t error;
+    } rows[] = {
+        {"DATA on a closed stream", {0, 0, 1, DATA, 0, 0, 0, 0, 1, 'x'}, 10, 0, 5},
+        {"PRIORITY of 3 on 3", {0, 0, 5, PRIORITY, 0, 0, 0, 0, 3, 0, 0, 0, 3, 16}, 14, 12, 1},
+        {"PRIORITY of 3 on 1", {0, 0, 5, PRIORITY, 0, 0, 0, 0, 3, 0, 0, 0, 1, 16}, 14, 14, 0},
+        {"HEADERS of 3 on 3",
+         {0, 0, 7, HEADERS, 0x2c, 0, 0, 0, 3, 0, 0x80, 0, 0, 3, 16, 0x83},
+         16,
+         13,
+         1},
+        {"HEADERS of 3 on 1, with 3 bytes of padding",
+         {0, 0, 10, HEADERS, 0x2c, 0, 0, 0, 3, 3, 0, 0, 0, 1, 16, 0x83, 0, 0, 3},
+         19,
+         19,
+         0},
+    };
+    unsigned char all[96];
+    size_t before = sizeof(preface) - 1;
+    memcpy(all, preface, before);
+    memcpy(all + before, (unsigned char[]){0, 0, 1, HEADERS, 5, 0, 0, 0, 1, 0x83}, 10);
+    before += 10;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (size_t first = 1; first <= before + rows[i].len; first++) {
+            struct proto_h2_frames f;
+            uint32_t error = 0;
+            size_t len = before + rows[i].len;
+            memcpy(all + before, rows[i].bytes, rows[i].len);
+            proto_h2_frames_init(&f);
+            size_t good = proto_h2_frames_check(&f, all, first, &error);
+            for (size_t at = first; !error && at < len; at++)
+                good += proto_h2_frames_check(&f, all + at, 1, &error);
+            assert_int_equal(error, rows[i].error);
+            /* of a head that is refused, bytes that came before its last have gone on already */
+            if (rows[i].good > 9 || first == len)
+                assert_int_equal(good, before + rows[i].good);
+            else
+                assert_in_range(good, before + rows[i].good, before + 9);
+        }
+}
+
+/* Five hundred and twelve streams are remembered, and no bit is taken for another's. */
+static void ended_streams_are_remembered(void **state)
+{
+    (void)state;
+    struct proto_h2_frames f;
+    uint32_t error = 0;
+    proto_h2_frames_init(&f);
+    assert_int_equal(proto_h2_frames_check(&f, preface, sizeof(preface) - 1, &error),
+                     sizeof(preface) - 1);
+    for (unsigned stream = 1; stream < 4001; stream += 2) {
+        unsigned char h[9] = {0,
+                              0,
+                              0,
+                              HEADERS,
+                              stream % 6 == 1 ? 4 : 5,
+                              0,
+                              0,
+                              (unsigned char)(stream >> 8),
+                              (unsigned char)stream};
+        assert_int_equal(proto_h2_frames_check(&f, h, 9, &error), 9);
+        for (unsigned back = 0; back < 1200 && back < stream; back += 2) {
+            struct proto_h2_frames copy = f;
+            unsigned old = stream - back;
+            unsigned char d[9] = {
+                0, 0, 0, DATA, 0, 0, 0, (unsigned char)(old >> 8), (unsigned char)old};
+            error = 0;
+            proto_h2_frames_check(&copy, d, 9, &error);
+            assert_int_equal(error, back / 2 < PROTO_H2_REMEMBERED && old % 6 != 1 ? 5 : 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +554,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_early_answer_stops_the_client, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_that_cancels, setup, teardown),
         cmocka_unit_test_setup_teardown(streams_and_headers_have_limits, setup, teardown),
+        cmocka_unit_test(cut_anywhere),
+        cmocka_unit_test(ended_streams_are_remembered),
         cmocka_unit_test(floods_end_the_connection),
         cmocka_unit_test_setup_teardown(time_and_work_earn_patience, setup, teardown),
         cmocka_unit_test_setup_teardown(rapid_resets_end_the_connection, setup, teardown),
