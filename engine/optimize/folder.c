@@ -57,6 +57,8 @@ int eng_folder_manifest(const char *dir, const struct eng_folder_manifest *m, ch
     if (root && m->like->activation != m->like->end)
         json_object_set_new(root, "activation",
                             json_string(eng_activation_name(m->like->activation)));
+    if (root && m->like->shows_all)
+        json_object_set_new(root, "shown_outputs", json_string("all"));
     int rc = root ? json_object_set_new(root, "input", eng_folder_input(m->preprocess)) : -1;
     char *text = rc == 0 ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(root);

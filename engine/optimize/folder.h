@@ -14,7 +14,8 @@ struct eng_folder_manifest {
     const char *format, *file, *source;
     int class_offset;
     const struct eng_preprocess *preprocess;
-    const struct eng_model_info *like; /* family, variant, licence, task, activation */
+    const struct eng_model_info *like; /* family, variant, licence, task, activation,
+                                        * shown_outputs */
 };
 int eng_folder_manifest(const char *dir, const struct eng_folder_manifest *m, char *err,
                         size_t errlen);

@@ -17,6 +17,7 @@
 #include "engine/context.h"
 #include "engine/optimize/folder.h"
 #include "engine/graph/mobilenet.h"
+#include "engine/importers/manifest.h"
 #include "engine/inside.h"
 #include "engine/prune.h"
 #include "engine/optimize/prune_parts.h"
@@ -347,6 +348,37 @@ static void refusals(void **state)
     eng_pruner_destroy(p);
 }
 
+static int remove_manifest(const char *dir)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/model.json", dir);
+    return unlink(path);
+}
+
+/* What tools write reads as the model that they began with. */
+static void manifest_of_a_new_folder(void **state)
+{
+    (void)state;
+    char dir[128];
+    const struct eng_preprocess p = {.height = 8, .width = 8, .scale = {1, 1, 1}};
+    struct eng_model_info like = {
+        .family = "f", .variant = "v", .licence = "l", .embeds = 1, .shows_all = 1};
+    const struct eng_folder_manifest want = {"onnx", "a.onnx", "s", 1, &p, &like};
+    struct eng_manifest m;
+    make_dir(dir, sizeof dir, "manifest");
+    for (int all = 1; all >= 0; all--) {
+        like.shows_all = all;
+        assert_int_equal(eng_folder_manifest(dir, &want, err, sizeof err), 0);
+        assert_int_equal(eng_manifest_load(&m, dir, err, sizeof err), 0);
+        assert_string_equal(m.family, "f");
+        assert_int_equal(m.embeds, 1);
+        assert_int_equal(m.shows_all, all);
+        assert_int_equal(m.class_offset, 1);
+        eng_manifest_finish(&m);
+        assert_int_equal(remove_manifest(dir), 0);
+    }
+}
+
 static int make_root(void **state)
 {
     (void)state;
@@ -370,6 +402,7 @@ int main(void)
         cmocka_unit_test(takes_the_cheapest),
         cmocka_unit_test(a_network),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(manifest_of_a_new_folder),
     };
     return cmocka_run_group_tests_name("prune", tests, make_root, drop_root);
 }

@@ -148,6 +148,8 @@ static int make_folders(void **state)
     mkdir(to, 0700);
     tfw_sample(&m);
     put_file(from, "net.tflite", bytes, tfw_write(&m, bytes));
+    static const char manifest[] = "{\"shown_outputs\":\"all\"}";
+    put_file(from, "model.json", manifest, sizeof manifest - 1);
     return 0;
 }
 
@@ -185,6 +187,7 @@ static void head_reads_the_embedding(void **state)
     const struct eng_model_info *info = eng_model_info(m);
     assert_int_equal(info->outputs, 2);
     assert_int_equal(info->embedding, 4);
+    assert_int_equal(info->shows_all, 1); /* as the model that it was made of */
     assert_string_equal(eng_model_label(m, 1), "two");
     size_t pixels = (size_t)info->preprocess.height * (size_t)info->preprocess.width * 3;
     for (int reference = 0; reference < 2; reference++) {
