@@ -12,7 +12,6 @@
 #include "server/handlers/api.h"
 
 #include <malloc.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,18 +41,31 @@ void srv_metrics_request(struct srv_api *api, const struct srv_route *r, int sta
 
 /* ---- Prometheus text ---- */
 
+enum metric {
+#define METRIC(name, ...) M_##name,
+#include "server/handlers/metrics.def"
+    METRICS
+};
+
+static const struct {
+    const char *name, *type, *labels, *help;
+} metrics[METRICS] = {
+#define METRIC(name, type, unit, labels, help) {#name, #type, labels, help},
+#include "server/handlers/metrics.def"
+};
+
 static const char *const stage_names[SRV_STAGES] = {"queue", "decode", "preprocess", "inference",
                                                     "total"};
 
-static void head(FILE *f, const char *name, const char *type, const char *help)
+static void head(FILE *f, enum metric m)
 {
-    fprintf(f, "# HELP mobilenetd_%s %s\n# TYPE mobilenetd_%s %s\n", name, help, name, type);
+    fprintf(f, "# HELP mobilenetd_%s %s\n# TYPE mobilenetd_%s %s\n", metrics[m].name,
+            metrics[m].help, metrics[m].name, metrics[m].type);
 }
 
-static void one(FILE *f, const char *name, const char *type, const char *help, double value)
+static void sample(FILE *f, double value)
 {
-    head(f, name, type, help);
-    fprintf(f, "mobilenetd_%s %.15g\n", name, value);
+    fprintf(f, "%.15g\n", value);
 }
 
 /* What clients of the repository wrote (names of folders, members of manifests) must not end the
@@ -73,39 +85,36 @@ static void put_value(FILE *f, const char *s)
     }
 }
 
-/* `mobilenetd_NAME{KEY="VALUE",…} `, from pairs with a NULL behind the last; the sample follows. */
-static void labelled(FILE *f, const char *name, ...) __attribute__((sentinel));
-static void labelled(FILE *f, const char *name, ...)
+/* `mobilenetd_NAME{KEY="VALUE",…} `, a value for each label of the list; the sample follows. */
+static void labelled(FILE *f, enum metric m, const char *const *values)
 {
-    const char *key, *before = "{";
-    va_list ap;
-    fprintf(f, "mobilenetd_%s", name);
-    va_start(ap, name);
-    while ((key = va_arg(ap, const char *))) {
-        fprintf(f, "%s%s=\"", before, key);
-        put_value(f, va_arg(ap, const char *));
+    const char *before = "{";
+    fprintf(f, "mobilenetd_%s", metrics[m].name);
+    for (const char *key = metrics[m].labels; *key; before = ",") {
+        size_t len = strcspn(key, " ");
+        fprintf(f, "%s%.*s=\"", before, (int)len, key);
+        put_value(f, *values++);
         putc('"', f);
-        before = ",";
+        key += len + (key[len] == ' ');
     }
-    va_end(ap);
     fputs("} ", f);
 }
 
-static void count(FILE *f, uint64_t value)
-{
-    fprintf(f, "%llu\n", (unsigned long long)value);
-}
+#define LABELLED(f, m, ...) labelled(f, m, (const char *const[]){__VA_ARGS__})
 
 static void put_requests(FILE *f, const struct srv_api *api)
 {
-    head(f, "requests_total", "counter",
-         "Answered requests by route or procedure and status, in HTTP's numbers.");
+    head(f, M_requests_total);
     for (int r = 0; r < SRV_ROWS; r++) {
         const char *route = r < SRV_ROWS - 1 ? api->routes[r].pattern : "none";
-        for (int c = 0; c < SRV_CODES; c++)
-            if (api->metrics.requests[r][c] > 0)
-                fprintf(f, "mobilenetd_requests_total{route=\"%s\",code=\"%d\"} %llu\n", route,
-                        codes[c], (unsigned long long)api->metrics.requests[r][c]);
+        for (int c = 0; c < SRV_CODES; c++) {
+            char code[16];
+            if (api->metrics.requests[r][c] == 0)
+                continue;
+            snprintf(code, sizeof(code), "%d", codes[c]);
+            LABELLED(f, M_requests_total, route, code);
+            sample(f, (double)api->metrics.requests[r][c]);
+        }
     }
 }
 
@@ -113,8 +122,7 @@ static void put_stages(FILE *f, const struct srv_counters *m)
 {
     static const double edges_ms[] = {0.1, 0.25, 0.5, 1,   2.5,  5,    10,   25,
                                       50,  100,  250, 500, 1000, 2500, 5000, 10000};
-    head(f, "stage_seconds", "histogram",
-         "Time of images by stage, and of whole requests (total).");
+    head(f, M_stage_seconds);
     for (int s = 0; s < SRV_STAGES; s++) {
         const struct srv_histogram *h = &m->stage[s];
         const char *name = stage_names[s];
@@ -129,8 +137,7 @@ static void put_stages(FILE *f, const struct srv_counters *m)
         fprintf(f, "mobilenetd_stage_seconds_count{stage=\"%s\"} %llu\n", name,
                 (unsigned long long)h->count);
     }
-    head(f, "stage_quantile_seconds", "gauge",
-         "Percentiles of the last 30 to 60 seconds by stage.");
+    head(f, M_stage_quantile_seconds);
     static const double quantiles[] = {0.5, 0.9, 0.99};
     for (int s = 0; s < SRV_STAGES; s++)
         for (int i = 0; i < 3; i++)
@@ -144,7 +151,7 @@ static void put_stages(FILE *f, const struct srv_counters *m)
 static void put_batches(FILE *f, const struct srv_counters *m)
 {
     uint64_t sum = 0;
-    head(f, "batch_size", "histogram", "Images that ran together.");
+    head(f, M_batch_size);
     for (int b = 0; b < SRV_BATCH_BUCKETS; b++) {
         sum += m->batches[b];
         fprintf(f, "mobilenetd_batch_size_bucket{le=\"%d\"} %llu\n", 1 << b,
@@ -157,9 +164,10 @@ static void put_batches(FILE *f, const struct srv_counters *m)
 
 static void put_images(FILE *f, const struct srv_registry *r)
 {
-    head(f, "images_total", "counter", "Images by model and outcome.");
+    head(f, M_images_total);
     for (int i = 0; i < r->n; i++) {
         const struct srv_model_stats *s = &r->models[i]->stats;
+        const struct eng_model_info *m = r->models[i]->info;
         const struct {
             const char *outcome;
             uint64_t n;
@@ -171,77 +179,63 @@ static void put_images(FILE *f, const struct srv_registry *r)
                     {"refused_queue", s->refused},
                     {"refused_deadline", s->hopeless}};
         for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
-            labelled(f, "images_total", "model", r->models[i]->info->name, "version",
-                     r->models[i]->info->version, "outcome", rows[k].outcome, NULL);
-            count(f, rows[k].n);
+            LABELLED(f, M_images_total, m->name, m->version, rows[k].outcome);
+            sample(f, (double)rows[k].n);
         }
     }
 }
 
-static void of_model(FILE *f, const char *name, const struct srv_model *m, double value)
+static void put_models(FILE *f, const struct srv_api *api)
 {
-    labelled(f, name, "model", m->info->name, "version", m->info->version, NULL);
-    fprintf(f, "%.15g\n", value);
+    static const enum metric rows[] = {
+#define METRIC(...)
+#define MODEL(name, ...) M_##name,
+#include "server/handlers/metrics.def"
+    };
+    const struct srv_registry *r = api->sched->registry;
+    put_images(f, r);
+    for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+        head(f, rows[k]);
+        for (int i = 0; i < r->n; i++) {
+            struct srv_model *m = r->models[i];
+            const double values[] = {
+#define METRIC(...)
+#define MODEL(name, type, unit, help, value) value,
+#include "server/handlers/metrics.def"
+            };
+            LABELLED(f, rows[k], m->info->name, m->info->version);
+            sample(f, values[k]);
+        }
+    }
+    head(f, M_model_info);
+    for (int i = 0; i < r->n; i++) {
+        const struct eng_model_info *m = r->models[i]->info;
+        LABELLED(f, M_model_info, m->name, m->version, m->family, m->variant, m->precision, m->isa);
+        sample(f, 1);
+    }
 }
 
 /* Versions beside the standard one that have a name. */
 static void put_labels(FILE *f, const struct srv_registry *r)
 {
-    static const struct {
-        const char *name, *help;
-        size_t at;
-    } rows[] = {
-        {"label_requests_total", "Requests that a label got, by its share or its name.",
-         offsetof(struct srv_label, requests)},
-        {"label_compared_total", "Images that the standard version was asked for, too, by label.",
-         offsetof(struct srv_label, compared)},
-        {"label_disagreed_total", "Of those, images with another best class.",
-         offsetof(struct srv_label, disagreed)},
-        {"label_uncompared_total", "Images that there was no time to compare.",
-         offsetof(struct srv_label, uncompared)},
+    static const enum metric rows[] = {
+#define METRIC(...)
+#define LABEL(name, ...) M_##name,
+#include "server/handlers/metrics.def"
     };
     for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
-        head(f, rows[k].name, "counter", rows[k].help);
+        head(f, rows[k]);
         for (int i = 0; i < r->n_services; i++)
             for (int n = 0; n < r->services[i].n_labels; n++) {
                 const struct srv_label *l = &r->services[i].labels[n];
-                uint64_t value;
-                memcpy(&value, (const char *)l + rows[k].at, sizeof(value));
-                labelled(f, rows[k].name, "model", r->services[i].name, "label", l->name, "version",
-                         l->model->info->version, NULL);
-                count(f, value);
+                const double values[] = {
+#define METRIC(...)
+#define LABEL(name, type, unit, help, value) value,
+#include "server/handlers/metrics.def"
+                };
+                LABELLED(f, rows[k], r->services[i].name, l->name, l->model->info->version);
+                sample(f, values[k]);
             }
-    }
-}
-
-static void put_models(FILE *f, struct srv_api *api)
-{
-    const struct srv_registry *r = api->sched->registry;
-    put_images(f, r);
-    head(f, "queue_depth", "gauge", "Images that wait, by model.");
-    for (int i = 0; i < r->n; i++)
-        of_model(f, "queue_depth", r->models[i],
-                 (double)srv_pool_queued(api->sched->pool, r->models[i], NULL));
-    head(f, "model_batches_total", "counter", "Runs of the network, by model.");
-    for (int i = 0; i < r->n; i++)
-        of_model(f, "model_batches_total", r->models[i], (double)r->models[i]->stats.batches);
-    head(f, "model_inference_seconds_total", "counter", "Time in the network, by model.");
-    for (int i = 0; i < r->n; i++)
-        of_model(f, "model_inference_seconds_total", r->models[i],
-                 (double)r->models[i]->stats.inference_ns / 1e9);
-    head(f, "model_run_seconds", "gauge", "Average run of one image on one core, by model.");
-    for (int i = 0; i < r->n; i++)
-        of_model(f, "model_run_seconds", r->models[i], r->models[i]->run_ns / 1e9);
-    head(f, "model_batch_limit", "gauge",
-         "Largest batch that paid when it was measured, by model.");
-    for (int i = 0; i < r->n; i++)
-        of_model(f, "model_batch_limit", r->models[i], r->models[i]->batch_limit);
-    head(f, "model_info", "gauge", "1 for every model that is served.");
-    for (int i = 0; i < r->n; i++) {
-        const struct eng_model_info *m = r->models[i]->info;
-        labelled(f, "model_info", "model", m->name, "version", m->version, "family", m->family,
-                 "variant", m->variant, "precision", m->precision, "isa", m->isa, NULL);
-        count(f, 1);
     }
 }
 
@@ -251,7 +245,7 @@ static const struct srv_control *control_of(const struct srv_family *f)
     return f->control ? f->control : &none;
 }
 
-static void put_families(FILE *f, const struct srv_registry *r)
+static void put_switches(FILE *f, const struct srv_registry *r)
 {
     static const struct {
         enum srv_ladder_reason reason;
@@ -260,31 +254,41 @@ static void put_families(FILE *f, const struct srv_registry *r)
                 {SRV_LADDER_LATENCY, "down", "latency"},
                 {SRV_LADDER_LOAD, "up", "load"},
                 {SRV_LADDER_OFF, "up", "off"}};
-    head(f, "family_level", "gauge",
-         "Place of the variant that runs now, 0 = the best, by family.");
-    for (int i = 0; i < r->n_families; i++) {
-        const struct srv_family *y = r->families[i];
-        labelled(f, "family_level", "family", y->name, "variant",
-                 y->variants[y->level]->info->variant, NULL);
-        fprintf(f, "%d\n", y->level);
-    }
-    head(f, "family_switches_total", "counter", "Changes of the variant, by family and reason.");
+    head(f, M_family_switches_total);
     for (int i = 0; i < r->n_families; i++)
         for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
-            labelled(f, "family_switches_total", "family", r->families[i]->name, "direction",
-                     rows[k].direction, "reason", rows[k].name, NULL);
-            count(f, control_of(r->families[i])->law.switches[rows[k].reason]);
+            LABELLED(f, M_family_switches_total, r->families[i]->name, rows[k].direction,
+                     rows[k].name);
+            sample(f, (double)control_of(r->families[i])->law.switches[rows[k].reason]);
         }
-    head(f, "family_degraded_total", "counter", "Images answered by a lower variant, by family.");
+}
+
+static void put_families(FILE *f, const struct srv_registry *r)
+{
+    static const enum metric rows[] = {
+#define METRIC(...)
+#define FAMILY(name, ...) M_##name,
+#include "server/handlers/metrics.def"
+    };
+    head(f, M_family_level);
     for (int i = 0; i < r->n_families; i++) {
-        labelled(f, "family_degraded_total", "family", r->families[i]->name, NULL);
-        count(f, control_of(r->families[i])->degraded);
+        const struct srv_family *y = r->families[i];
+        LABELLED(f, M_family_level, y->name, y->variants[y->level]->info->variant);
+        sample(f, y->level);
     }
-    head(f, "family_opted_out_total", "counter",
-         "Requests refused because they would not be degraded, by family.");
-    for (int i = 0; i < r->n_families; i++) {
-        labelled(f, "family_opted_out_total", "family", r->families[i]->name, NULL);
-        count(f, control_of(r->families[i])->opted_out);
+    put_switches(f, r);
+    for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+        head(f, rows[k]);
+        for (int i = 0; i < r->n_families; i++) {
+            const struct srv_control *c = control_of(r->families[i]);
+            const double values[] = {
+#define METRIC(...)
+#define FAMILY(name, type, unit, help, value) value,
+#include "server/handlers/metrics.def"
+            };
+            LABELLED(f, rows[k], r->families[i]->name);
+            sample(f, values[k]);
+        }
     }
 }
 
@@ -299,58 +303,23 @@ static double resident_bytes(void)
     return n == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static void put_server(FILE *f, struct srv_api *api)
+static void put_server(FILE *f, const struct srv_api *api)
 {
-    struct srv_pool_state p = srv_pool_state(api->sched->pool);
-    one(f, "ready", "gauge", "1 while requests are welcome.", api->phase == SRV_SERVING);
-    one(f, "uptime_seconds", "gauge", "Since the start.",
-        (double)(srv_now_ns() - api->metrics.started_ns) / 1e9);
-    one(f, "connections", "gauge", "Open HTTP connections.", api->sockets.open);
-    one(f, "connections_waiting", "gauge", "HTTP connections that wait to be accepted.",
-        srv_backlog(api->sockets.fd));
-    one(f, "connections_cut_total", "counter",
-        "HTTP connections that took too long to send or take.", (double)api->sockets.cut);
-    one(f, "requests_open", "gauge", "Requests between their first line and their reply.",
-        api->calls_open);
-    one(f, "request_bytes", "gauge", "Memory of the requests in flight.",
-        (double)api->sched->request_bytes);
-    one(f, "memory_refusals_total", "counter",
-        "Requests refused because max_inflight_bytes was used up.",
-        (double)api->sched->counters.memory_refusals);
-    one(f, "workers", "gauge", "Worker threads.", api->sched->pool->n);
-    one(f, "workers_idle", "gauge", "Worker threads with nothing to do.", p.idle);
-    one(f, "images_waiting", "gauge", "Images in all queues.", (double)p.queued);
-    one(f, "images_running", "gauge", "Images on workers.", (double)p.running);
-    one(f, "backlog_seconds", "gauge", "Predicted time until what waits and runs is done.",
-        (double)srv_cost_time(&api->sched->cost, api->sched->cost.backlog_ns) / 1e9);
-    one(f, "drain_rate_cores", "gauge", "Predicted core time done per second of a busy pool.",
-        api->sched->cost.rate);
-    one(f, "team_helps_total", "counter", "Times that a worker helped the run of another.",
-        (double)p.helped);
-    one(f, "reloads_total", "counter", "Reloads of configuration and models that took effect.",
-        (double)api->orders.reloads);
-    one(f, "reload_failures_total", "counter", "Reloads that changed nothing because they failed.",
-        (double)api->orders.reload_failures);
-    struct srv_cache_stats cache = srv_cache_stats(api->sched->share.cache);
-    one(f, "cache_hits_total", "counter", "Images whose answer was in the cache.",
-        (double)api->sched->share.hits);
-    one(f, "cache_shared_total", "counter", "Images that waited for the answer to an equal one.",
-        (double)api->sched->share.shared);
-    one(f, "cache_misses_total", "counter", "Images that were computed while the cache was on.",
-        (double)api->sched->share.misses);
-    one(f, "cache_evictions_total", "counter", "Answers that made room for others.",
-        (double)cache.evictions);
-    one(f, "cache_entries", "gauge", "Answers in the cache.", (double)cache.entries);
-    one(f, "cache_bytes", "gauge", "Memory of the cache.", (double)cache.bytes);
-    one(f, "model_loads_total", "counter", "Models that were loaded by a call.",
-        (double)api->orders.loads);
-    one(f, "model_unloads_total", "counter", "Models that were unloaded by a call.",
-        (double)api->orders.unloads);
-    one(f, "models_failed", "gauge", "Models of the repository that cannot be served.",
-        api->sched->registry->n_failures);
-    one(f, "log_lines_dropped_total", "counter", "Log lines that nobody took in time.",
-        (double)srv_log_dropped(api->env->log));
-    one(f, "resident_bytes", "gauge", "Memory of the process.", resident_bytes());
+    const struct srv_pool_state pool = srv_pool_state(api->sched->pool);
+    const struct srv_cache_stats cache = srv_cache_stats(api->sched->share.cache);
+    const struct {
+        enum metric metric;
+        double value;
+    } rows[] = {
+#define METRIC(...)
+#define SERVER(name, type, unit, help, value) {M_##name, value},
+#include "server/handlers/metrics.def"
+    };
+    for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+        head(f, rows[k].metric);
+        fprintf(f, "mobilenetd_%s ", metrics[rows[k].metric].name);
+        sample(f, rows[k].value);
+    }
 }
 
 char *srv_metrics_text(struct srv_api *api, size_t *ret_len)

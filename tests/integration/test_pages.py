@@ -8,6 +8,7 @@ import urllib.parse
 
 import pytest
 
+import metrics
 import tinymodel
 from daemon import BINARY
 from pictures import RED
@@ -52,6 +53,21 @@ def check_metrics(d):
 def test_metrics_are_prometheus_text(tiny):
     tiny.classify(RED)
     check_metrics(tiny)
+
+
+def test_metrics_are_those_of_the_list(start):
+    """Every one of them, in its order, with its type, its words and its labels, and no other."""
+    d = start("--cache-bytes", "100000")
+    d.classify(RED)
+    text = d.request("GET", "/metrics").body.decode()
+    with open(os.path.join(metrics.ROOT, metrics.LIST), encoding="utf-8") as f:
+        listed = metrics.rows(f.read())
+    assert re.findall(r"^# HELP mobilenetd_(\w+) (.*)$", text, re.M) == [(r[0], r[4]) for r in listed]
+    assert re.findall(r"^# TYPE mobilenetd_(\w+) (.*)$", text, re.M) == [(r[0], r[1]) for r in listed]
+    labels = {r[0]: r[3] for r in listed}
+    for name, inside in re.findall(r"^mobilenetd_(\w+?)(?:\{(.*)\})? \S+$", text, re.M):
+        name = name if name in labels else re.sub(r"_(bucket|sum|count)$", "", name)
+        assert [k for k in re.findall(r'(\w+)="', inside) if k != "le"] == labels[name], name
 
 
 def test_names_of_models_forge_no_metrics(start, tmp_path):

@@ -15,6 +15,7 @@ import objects
 import text
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import metrics  # noqa: E402
 import tree  # noqa: E402
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -78,6 +79,9 @@ def planted():
     yield "machine paths", text.machine({"a": "see /ro" "ot/x"})
     yield "hosts", text.machine({"a": "https://registry.npm" "js.org/x"})
     yield "packages", text.packages("build gcc\n", "nothing")
+    for row in ('SERVER(a_total, gauge, "", "A.", 1)', 'MODEL(a_seconds, gauge, "bytes", "A.", 1)', 'SERVER(a, gauge, "", f())'):
+        yield f"metric {row}", metrics.faults(row, metrics.markdown(metrics.rows(row)))
+    yield "document of metrics", metrics.faults('SERVER(a, gauge, "", "A.", 1)', "")
     with tempfile.TemporaryDirectory() as directory:
         yield from modules.planted(directory)
 
@@ -128,6 +132,8 @@ def checks(build):
     yield "shell scripts: bash -n, shellcheck", text.shell(ROOT, sources)
     yield "packages are explained", text.packages(sources.get("deploy/packages", ""),
                                                   sources.get("docs/DEPENDENCIES.md", ""))
+    yield "metrics are named by their kind and unit, and documented", metrics.faults(
+        sources.get(metrics.LIST, ""), sources.get(metrics.DOCUMENT, ""))
     yield "libraries of the binary are run packages", objects.linked_packages(
         os.path.join(build, "mobilenetd"), sources.get("deploy/packages", ""))
     yield "symbols carry the prefix of their folder", objects.prefixes(build)
