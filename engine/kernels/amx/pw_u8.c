@@ -109,41 +109,50 @@ static const struct panel *panel_of(const struct eng_pw_u8_args *a, int n)
 
 /* ---- requantisation ---- */
 
-/* A block whose sums are not bytes yet. */
-struct done {
-    const int32_t *sums;   /* [NR / 16][BLOCK_PIXELS][16] */
-    const int32_t *factor; /* to add to the sums of each pixel */
-    uint8_t *out;
-    size_t out_stride;
-    int pixels, quads; /* of a channel block */
-    int left; /* quads of all channel blocks yet to do; they go from the last to the first */
-    floats scale[NR / 16];
-    struct rq512 q;
-};
-
-INLINE void quad(const struct done *d, const int32_t *sums, const int32_t *factor, floats scale,
-                 uint8_t *out, int n, int plain, int with_sums)
+/* Four pixels of 16 channels. */
+INLINE void quad(const int32_t *sums, const int32_t *factor, const float *scale, uint8_t *out,
+                 const struct rq512 *q, int plain, int with_sums)
 {
+    floats s = floats_load(scale);
     vec r[QUAD];
 #pragma GCC unroll 4
     for (int i = 0; i < QUAD; i++) {
         vec sum = vec_load(sums + i * 16);
         if (with_sums)
             sum = vec_add(sum, vec_set1(factor[i]));
-        r[i] = plain ? rq512_round_known(sum, scale) : rq512_round(sum, scale, &d->q);
+        r[i] = plain ? rq512_round_known(sum, s) : rq512_round(sum, s, q);
     }
     rq512_store(out,
-                plain ? rq512_pack_plain(r[0], r[1], r[2], r[3], &d->q)
-                      : rq512_pack(r[0], r[1], r[2], r[3], &d->q),
-                n);
+                plain ? rq512_pack_plain(r[0], r[1], r[2], r[3], q)
+                      : rq512_pack(r[0], r[1], r[2], r[3], q),
+                QUAD);
 }
 
-INLINE void finish_quad(struct done *d, int plain, int with_sums)
+/* Where the quads of a block are, those of its first 16 channels first: the last of either overlaps
+ * the one before rather than be a part of one. */
+struct place {
+    int pixel, channel; /* of the block */
+    int sums;           /* of its sums */
+};
+
+/* A block whose sums are not bytes yet: quads next .. end-1. */
+struct rest {
+    const int32_t *sums, *factor;
+    const float *scale;
+    uint8_t *out;
+    int next, end;
+};
+
+INLINE void finish(struct rest *r, int quads, const struct place *places, size_t out_stride,
+                   const struct rq512 *q, int plain, int with_sums)
 {
-    int u = --d->left, block = u >= d->quads, at = (block ? u - d->quads : u) * QUAD;
-    int n = d->pixels - at < QUAD ? d->pixels - at : QUAD;
-    quad(d, d->sums + (block * BLOCK_PIXELS + at) * 16, d->factor + at, d->scale[block],
-         d->out + (size_t)block * d->out_stride + (size_t)at * ENG_BLOCK, n, plain, with_sums);
+    int end = r->end - r->next < quads ? r->end : r->next + quads;
+    for (; r->next < end; r->next++) {
+        const struct place *at = places + r->next;
+        uint8_t *out = r->out + at->pixel * ENG_BLOCK;
+        quad(r->sums + at->sums, r->factor + at->pixel, r->scale + at->channel,
+             at->channel ? out + out_stride : out, q, plain, with_sums);
+    }
 }
 
 /* ---- products ---- */
@@ -152,7 +161,9 @@ INLINE void finish_quad(struct done *d, int plain, int with_sums)
 struct cut {
     int rows, two; /* of a tile; whether blocks are two tiles high: */
     int below;     /* where the second one begins, it may overlap the first */
-    int pixels;    /* of a block */
+    int pixels;    /* of a block, four at least */
+    int quads;     /* of 16 channels of a block */
+    struct place places[2 * BLOCK_PIXELS / QUAD];
 };
 
 static struct cut cut_pixels(int pixels)
@@ -161,11 +172,19 @@ static struct cut cut_pixels(int pixels)
     tiles += two && tiles % 2;
     int rows = (pixels + tiles - 1) / tiles;
     int below = two && 2 * rows > pixels ? pixels - rows : rows;
-    return (struct cut){
-        .rows = rows, .two = two, .below = below, .pixels = two ? below + rows : rows};
+    struct cut cut = {.rows = rows, .two = two, .below = below};
+    cut.pixels = two ? below + rows : rows;
+    cut.quads = (cut.pixels + QUAD - 1) / QUAD;
+    for (int i = 0; i < 2 * cut.quads; i++) {
+        int block = i / cut.quads, at = i % cut.quads * QUAD;
+        at = at > cut.pixels - QUAD ? cut.pixels - QUAD : at;
+        cut.places[i] = (struct place){
+            .pixel = at, .channel = 16 * block, .sums = (block * BLOCK_PIXELS + at) * 16};
+    }
+    return cut;
 }
 
-/* Tiles 0 .. 3 sums, 4 and 5 pixels, 6 and 7 weights. */
+/* Tiles 4 and 5 are pixels, 6 and 7 weights, the others sums. */
 static void configure(int rows)
 {
     struct tile_config c = {.palette = 1};
@@ -177,19 +196,17 @@ static void configure(int rows)
 }
 
 /* factor[i]: the sum of the inputs of pixel i, times sum_factor. */
-static void sum_inputs(const struct eng_pw_u8_args *a, const struct cut *cut, const uint8_t *in,
-                       int pixels, int32_t *factor)
+static void sum_inputs(const struct eng_pw_u8_args *a, int rows, const uint8_t *in, int pixels,
+                       int32_t *factor)
 {
-    static const int8_t ones[TILE_ROW] __attribute__((aligned(64))) = {
-        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    int32_t sums[BLOCK_PIXELS][16] __attribute__((aligned(64)));
+    int32_t sums[TILE_ROWS][16] __attribute__((aligned(64)));
+    int8_t ones[TILE_ROW] __attribute__((aligned(64)));
     const struct panel *p = a->panels;
     int steps = steps_of(a->k_blocks * ENG_BLOCK);
+    memset(ones, 1, sizeof ones);
     TILE_LOAD(6, ones, 0);
-    for (int done = 0, m = 0; done < pixels; done = m + cut->rows) {
-        m = pixels - done < cut->rows ? pixels - cut->rows : done;
+    for (int done = 0, m; done < pixels; done = m + rows) {
+        m = pixels - done < rows ? pixels - rows : done;
         const uint8_t *at = in + (size_t)m * TILE_ROW;
         TILE_ZERO(0);
         for (int k = 0; k < steps; k++, at += a->a_stride) {
@@ -197,86 +214,118 @@ static void sum_inputs(const struct eng_pw_u8_args *a, const struct cut *cut, co
             TILE_DOT_U8(0, 4, 6);
         }
         TILE_STORE(0, sums, TILE_ROW);
-        for (int i = 0; i < cut->rows; i++)
+        for (int i = 0; i < rows; i++)
             factor[m + i] = (int32_t)((uint32_t)sums[i][0] * (uint32_t)p->sum_factor);
     }
 }
 
-/* The products of one block, the requantisation of the block before between them. */
-INLINE void block(const struct eng_pw_u8_args *a, const struct cut *cut, const struct panel *p,
-                  const uint8_t *in, int steps, struct done *d, int plain, int with_sums)
+INLINE void step(const uint8_t *x, const uint8_t *x_below, const int8_t *w, int two)
 {
-    const int8_t *w = p->w;
-    size_t below = (size_t)cut->below * TILE_ROW;
-    int each = (d->left + steps - 1) / steps;
-    TILE_LOAD(0, p->bias, 0);
-    TILE_LOAD(1, p->bias + 16, 0);
-    if (cut->two) {
-        TILE_LOAD(2, p->bias, 0);
-        TILE_LOAD(3, p->bias + 16, 0);
+    TILE_LOAD(4, x, TILE_ROW);
+    TILE_LOAD(6, w, TILE_ROW);
+    TILE_DOT_U8(0, 4, 6);
+    TILE_LOAD(7, w + TILE_BYTES, TILE_ROW);
+    TILE_DOT_U8(1, 4, 7);
+    if (two) {
+        TILE_LOAD(5, x_below, TILE_ROW);
+        TILE_DOT_U8(2, 5, 6);
+        TILE_DOT_U8(3, 5, 7);
     }
-    for (int k = 0; k < steps; k++, in += a->a_stride, w += (NR / 16) * TILE_BYTES) {
-        TILE_LOAD(4, in, TILE_ROW);
+}
+
+#define STORE(tile, pixel, channel)                                                                \
+    TILE_STORE(tile, to + ((channel) / 16 * BLOCK_PIXELS + (pixel)) * 16, TILE_ROW)
+
+INLINE void store_sums(int32_t *to, int two, int below)
+{
+    STORE(0, 0, 0);
+    STORE(1, 0, 16);
+    if (two) {
+        STORE(2, below, 0);
+        STORE(3, below, 16);
+    }
+}
+
+/* step() from the bias on. The processor takes tile instructions in order, and a product's sums are
+ * there after 52 cycles: those of the block before (to: NULL if none) are stored here, each three
+ * products after the last one that it had, where nothing waits for it. `load`: the weights are not
+ * there yet. */
+INLINE void first_step(const uint8_t *x, const uint8_t *x_below, const int8_t *w, int load,
+                       const int32_t *bias, int two, int32_t *to, int below)
+{
+    TILE_LOAD(4, x, TILE_ROW);
+    if (load) {
         TILE_LOAD(6, w, TILE_ROW);
-        TILE_DOT_U8(0, 4, 6);
         TILE_LOAD(7, w + TILE_BYTES, TILE_ROW);
-        TILE_DOT_U8(1, 4, 7);
-        if (cut->two) {
-            TILE_LOAD(5, in + below, TILE_ROW);
-            TILE_DOT_U8(2, 5, 6);
-            TILE_DOT_U8(3, 5, 7);
-        }
-        for (int i = 0; i < each && d->left > 0; i++)
-            finish_quad(d, plain, with_sums);
+    }
+    if (to)
+        STORE(0, 0, 0);
+    TILE_LOAD(0, bias, 0);
+    TILE_DOT_U8(0, 4, 6);
+    if (to)
+        STORE(1, 0, 16);
+    TILE_LOAD(1, bias + 16, 0);
+    TILE_DOT_U8(1, 4, 7);
+    if (two) {
+        TILE_LOAD(5, x_below, TILE_ROW);
+        if (to)
+            STORE(2, below, 0);
+        TILE_LOAD(2, bias, 0);
+        TILE_DOT_U8(2, 5, 6);
+        if (to)
+            STORE(3, below, 16);
+        TILE_LOAD(3, bias + 16, 0);
+        TILE_DOT_U8(3, 5, 7);
     }
 }
 
-INLINE void leave(const struct cut *cut, int32_t *sums)
-{
-    TILE_STORE(0, sums, TILE_ROW);
-    TILE_STORE(1, sums + BLOCK_PIXELS * 16, TILE_ROW);
-    if (cut->two) {
-        TILE_STORE(2, sums + cut->below * 16, TILE_ROW);
-        TILE_STORE(3, sums + (BLOCK_PIXELS + cut->below) * 16, TILE_ROW);
-    }
-}
-
-/* Pixels from .. from+pixels-1 of all panels. */
+/* Pixels from .. from+pixels-1, at least 4, of all panels. */
 INLINE void stretch(const struct eng_pw_u8_args *a, int from, int pixels, int plain, int with_sums)
 {
-    enum { BLOCK_SUMS = NR / 16 * BLOCK_PIXELS * 16 };
-    int32_t sums[2][BLOCK_SUMS] __attribute__((aligned(64)));
-    int32_t factor[STRETCH + QUAD];
+    int32_t sums[2][NR / 16 * BLOCK_PIXELS * 16] __attribute__((aligned(64)));
+    int32_t factor[STRETCH];
     const uint8_t *in = a->a + (size_t)from * TILE_ROW;
-    int steps = steps_of(a->k_blocks * ENG_BLOCK), which = 0;
-    struct cut cut = cut_pixels(pixels);
-    struct done d = {.out_stride = a->out_stride,
-                     .pixels = cut.pixels,
-                     .quads = (cut.pixels + QUAD - 1) / QUAD,
-                     .factor = factor,
-                     .q = rq512_load(&a->rq)};
+    const int steps = steps_of(a->k_blocks * ENG_BLOCK);
+    const struct cut cut = cut_pixels(pixels);
+    const size_t below = (size_t)cut.below * TILE_ROW, a_stride = a->a_stride;
+    const int two = cut.two;
+    struct rq512 q = rq512_load(&a->rq);
+    struct rest rest = {0}, left = {0};
+    int which = 0;
     configure(cut.rows);
     if (with_sums)
-        sum_inputs(a, &cut, in, pixels, factor);
+        sum_inputs(a, cut.rows, in, pixels, factor);
     for (int n = 0; n < a->n_panels; n++) {
         const struct panel *p = panel_of(a, n);
-        int blocks = a->n_blocks - n * (NR / 16) < NR / 16 ? 1 : NR / 16;
-        uint8_t *out = a->out + (size_t)(n * (NR / 16)) * a->out_stride;
         for (int next = 0; next < pixels; next += cut.pixels) {
             int m = pixels - next < cut.pixels ? pixels - cut.pixels : next;
-            block(a, &cut, p, in + (size_t)m * TILE_ROW, steps, &d, plain, with_sums);
-            leave(&cut, sums[which]);
-            d.sums = sums[which];
-            d.factor = factor + m;
-            d.out = out + (size_t)(from + m) * ENG_BLOCK;
-            d.left = blocks * d.quads;
-            d.scale[0] = floats_load(p->scale);
-            d.scale[1] = floats_load(p->scale + 16);
+            const uint8_t *x = in + (size_t)m * TILE_ROW;
+            const int8_t *w = p->w;
+            int quads = (rest.end + steps - 1) / steps;
+            int32_t *to = sums[which];
+            first_step(x, x + below, w, steps > 1 || next == 0, p->bias, two, left.end ? to : NULL,
+                       cut.below);
+            finish(&rest, quads, cut.places, a->out_stride, &q, plain, with_sums);
+            for (int k = 1; k < steps; k++) {
+                x += a_stride;
+                w += (NR / 16) * TILE_BYTES;
+                step(x, x + below, w, two);
+                finish(&rest, quads, cut.places, a->out_stride, &q, plain, with_sums);
+            }
+            rest = left;
+            left = (struct rest){.factor = factor + m,
+                                 .scale = p->scale,
+                                 .out = a->out + (size_t)(n * (NR / 16)) * a->out_stride +
+                                        (size_t)(from + m) * ENG_BLOCK,
+                                 .end = (a->n_blocks - n * (NR / 16) < NR / 16 ? 1 : NR / 16) *
+                                        cut.quads};
             which ^= 1;
+            left.sums = sums[which];
         }
     }
-    while (d.left > 0)
-        finish_quad(&d, plain, with_sums);
+    finish(&rest, rest.end, cut.places, a->out_stride, &q, plain, with_sums);
+    store_sums(sums[which], two, cut.below);
+    finish(&left, left.end, cut.places, a->out_stride, &q, plain, with_sums);
     tiles_release();
 }
 
@@ -294,14 +343,14 @@ STRETCH_FN(1, 1)
 typedef void stretch_fn(const struct eng_pw_u8_args *, int, int);
 static stretch_fn *const stretches[2][2] = {{stretch_0_0, stretch_0_1}, {stretch_1_0, stretch_1_1}};
 
-/* ---- one pixel: a tile of one row costs as much as one of seven, so vectors ---- */
+/* ---- few pixels: a tile of one row costs as much as one of seven, so vectors ---- */
 
-static int32_t sum_of_pixel(const struct eng_pw_u8_args *a, int steps)
+static int32_t sum_of_pixel(const struct eng_pw_u8_args *a, int pixel, int steps)
 {
     vec sum = vec_zero(), ones = vec_set1(0x01010101);
     int32_t lanes[16]; /* all the same */
     for (int k = 0; k < steps; k++) {
-        const uint8_t *at = a->a + (size_t)k * a->a_stride;
+        const uint8_t *at = a->a + (size_t)k * a->a_stride + (size_t)pixel * TILE_ROW;
         for (int i = 0; i < TILE_ROW; i += 4) {
             int32_t word;
             memcpy(&word, at + i, sizeof word);
@@ -312,8 +361,8 @@ static int32_t sum_of_pixel(const struct eng_pw_u8_args *a, int steps)
     return lanes[0];
 }
 
-static void single_panel(const struct eng_pw_u8_args *a, const struct panel *p, int steps,
-                         int32_t factor, int blocks, uint8_t *out)
+static void single_panel(const struct eng_pw_u8_args *a, const struct panel *p, int pixel,
+                         int steps, int32_t factor, int blocks, uint8_t *out)
 {
     enum { CHAINS = 4 }; /* a sum alone would wait for its own latency */
     vec sum[CHAINS][NR / 16];
@@ -324,7 +373,7 @@ static void single_panel(const struct eng_pw_u8_args *a, const struct panel *p, 
         for (int v = 0; v < NR / 16; v++)
             sum[j][v] = j ? vec_zero() : vec_add(vec_load(p->bias + v * 16), vec_set1(factor));
     for (int k = 0; k < steps; k++, w += (NR / 16) * TILE_BYTES) {
-        const uint8_t *at = a->a + (size_t)k * a->a_stride;
+        const uint8_t *at = a->a + (size_t)k * a->a_stride + (size_t)pixel * TILE_ROW;
 #pragma GCC unroll 16
         for (int i = 0; i < TILE_ROWS; i++) {
             int32_t word;
@@ -344,29 +393,30 @@ static void single_panel(const struct eng_pw_u8_args *a, const struct panel *p, 
     }
 }
 
-static void single(const struct eng_pw_u8_args *a)
+static void single(const struct eng_pw_u8_args *a, int pixel)
 {
     int steps = steps_of(a->k_blocks * ENG_BLOCK);
     int32_t factor = panel_of(a, 0)->sum_factor;
+    uint8_t *out = a->out + (size_t)pixel * ENG_BLOCK;
     if (factor)
-        factor = (int32_t)((uint32_t)factor * (uint32_t)sum_of_pixel(a, steps));
+        factor = (int32_t)((uint32_t)factor * (uint32_t)sum_of_pixel(a, pixel, steps));
     for (int n = 0; n < a->n_panels; n++)
-        single_panel(a, panel_of(a, n), steps, factor,
+        single_panel(a, panel_of(a, n), pixel, steps, factor,
                      a->n_blocks - n * (NR / 16) < NR / 16 ? 1 : NR / 16,
-                     a->out + (size_t)(n * (NR / 16)) * a->out_stride);
+                     out + (size_t)(n * (NR / 16)) * a->out_stride);
 }
 
 static void run(const struct eng_pw_u8_args *a)
 {
     const struct panel *p = a->panels;
     int plain = p->known && a->rq.zero_point == 0 && a->rq.lo == 0 && a->rq.hi == 255;
-    if (a->pixels == 1) {
-        single(a);
-        return;
-    }
-    for (int from = 0; from < a->pixels; from += STRETCH) {
-        int pixels = a->pixels - from < STRETCH ? a->pixels - from : STRETCH;
-        stretches[plain][p->sum_factor != 0](a, from, pixels);
+    for (int from = 0, pixels; from < a->pixels; from += pixels) {
+        pixels = a->pixels - from < STRETCH ? a->pixels - from : STRETCH;
+        if (pixels >= QUAD)
+            stretches[plain][p->sum_factor != 0](a, from, pixels);
+        else
+            for (int i = 0; i < pixels; i++)
+                single(a, from + i);
     }
 }
 
