@@ -87,17 +87,26 @@ static int choose_cpu(struct srv *s, char *err, size_t errlen)
     return 0;
 }
 
+/* An assumption that may be wrong is to be seen before its answers are. */
+static const char *scores_of(const struct eng_model_info *m)
+{
+    return strcmp(m->activation_from, "default") == 0 ? "softmax, assumed"
+                                                      : eng_activation_name(m->activation);
+}
+
 static void log_models(struct srv *s, const struct srv_registry *r)
 {
     for (int i = 0; i < r->n; i++) {
         const struct eng_model_info *m = r->models[i]->info;
-        srv_log(s->env.log, SRV_INFO,
-                "model %s/%s: %s %s %dx%d, %.0f M mult-adds, kernels %s, %.3f ms on one core, "
-                "batches up to %d%s",
-                m->name, m->version, m->format, m->precision, m->preprocess.width,
-                m->preprocess.height, (double)m->mult_adds / 1e6, m->isa,
-                r->models[i]->run_ns / 1e6, r->models[i]->batch_limit,
-                r->models[i] == r->fallback ? " (default)" : "");
+        srv_log(
+            s->env.log, SRV_INFO,
+            "model %s/%s: %s %s %dx%d, %.0f M mult-adds, kernels %s, %.3f ms on one core, "
+            "batches up to %d, %s%s%s",
+            m->name, m->version, m->format, m->precision, m->preprocess.width, m->preprocess.height,
+            (double)m->mult_adds / 1e6, m->isa, r->models[i]->run_ns / 1e6,
+            r->models[i]->batch_limit,
+            m->no_classes[0] ? "no classifier" : "scores: ", m->no_classes[0] ? "" : scores_of(m),
+            r->models[i] == r->fallback ? " (default)" : "");
     }
     for (int i = 0; i < r->n_failures; i++)
         srv_log(s->env.log, SRV_ERROR, "model %s/%s: %s", r->failures[i].name,

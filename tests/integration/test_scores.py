@@ -118,6 +118,13 @@ def test_described(ends, models, name, end, activation, where, says):
     assert r.json["parameters"]["activation"] == activation if "parameters" in r.json else activation in str(r.json)
 
 
+def test_told_at_the_start(ends):
+    lines = {line.split("/1: ")[0].rpartition(" ")[2]: line for line in ends.log().splitlines() if "mult-adds" in line}
+    for name, says in (("red", "scores: sigmoid"), ("logits", "scores: softmax, assumed"), ("map", "no classifier"),
+                       ("softmax_none", "scores: none")):
+        assert says in lines[name], lines[name]
+
+
 # ---- no classifiers ----
 
 WHY = {"map": "its output is 16x16x3, not one score for each class", "number": "goes through no sigmoid",
