@@ -14,7 +14,7 @@ OK, REFUSED = 200, "refused"
 PHOTOS = {
     **{f"orient_{i}.jpg": OK for i in range(1, 9)},
     "upright.png": OK, "orient_6_bigendian.jpg": OK, "orient_invalid_9.jpg": OK, "s420.jpg": OK, "s422.jpg": OK,
-    "s444.jpg": OK, "progressive.jpg": OK, "restart_markers.jpg": OK, "odd_size.jpg": OK, "grey.jpg": OK,
+    "s444.jpg": OK, "progressive.jpg": OK, "restart_markers.jpg": OK, "restart_blocks.jpg": OK, "odd_size.jpg": OK, "grey.jpg": OK,
     "cmyk.jpg": (200, 415), "large_4000x3000.jpg": OK, "rgba.png": OK, "palette.png": OK, "palette_trns.png": OK,
     "grey16.png": OK, "rgb16.png": OK, "grey_alpha.png": OK, "interlaced.png": OK,
     "lossy.webp": (200, 415), "lossless.webp": (200, 415), "rgba.webp": (200, 415), "bgr24.bmp": (200, 415),
