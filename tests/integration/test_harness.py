@@ -4,9 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
+import npm
 import process
 import runner
 import tap
@@ -91,6 +93,25 @@ def test_a_test_that_hangs_is_named(tmp_path, monkeypatch, deaf, counts):
     title, text = out.failures[0]
     assert "test_that_hangs" in title and "still running after" in title + text
     assert not alive(pid)
+
+
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_a_run_takes_away_what_it_made(tmp_path, monkeypatch, ci):
+    """Temporary files and npm's packages always, builds where CI is set; what was there before stays."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(runner, "ROOT", str(tmp_path))
+    monkeypatch.setattr(npm, "FOLDER", str(tmp_path / "build-peers"))
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("MOBILENETD_MADE", " build-asan")
+    (tmp_path / "models").mkdir()
+    leftovers = runner.Leftovers()
+    _, path = tempfile.mkstemp()
+    for made in ("build-peers/node_modules", "build-asan", "build-test", "build"):
+        (tmp_path / made).mkdir(parents=True)
+    leftovers.remove()
+    assert not os.path.exists(path)
+    assert {p.name for p in tmp_path.iterdir()} == {"models", "build-test"} | (set() if ci else {"build", "build-asan"})
 
 
 FAKE_NPM = """#!/bin/sh

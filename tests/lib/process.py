@@ -12,6 +12,7 @@ import time
 
 MARK = "MOBILENETD_RUN_"  # and a number: a run within a run has both
 marks = set()  # of what runs now
+stopping = []  # not empty: nothing is started any more
 
 
 def marked(mark):
@@ -38,12 +39,15 @@ def end(mark, seconds=60):
 
 
 def end_all():
+    stopping.append(True)
     for mark in list(marks):
         end(mark)
 
 
 def run(command, seconds, env=None, cwd=None):
     """(what it wrote, its exit status, or None if it still ran after `seconds`)."""
+    if stopping:
+        raise OSError("the run is being stopped")
     mark = secrets.token_hex(8)
     marks.add(mark)
     try:

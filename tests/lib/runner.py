@@ -7,6 +7,7 @@ A suite is a list of programs that print TAP, found by meson introspection, or p
 import concurrent.futures
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 
+import npm
 import process
 import tap
 
@@ -139,15 +141,15 @@ def sanitized(build, suites):
 
 
 def load():
-    out = script("load", ["tests/load/run", "--short"], 300)
-    out.add(script("all", ["tests/load/all", "--short"], 600))
-    out.add(script("cycles", ["tests/load/cycles", "--cycles", "100"], 300))
-    out.add(script("mutate", ["tests/load/mutate", "--short"], 300))
+    out = script("load", ["tests/load/run", "--short"], 1800)
+    out.add(script("all", ["tests/load/all", "--short"], 3600))
+    out.add(script("cycles", ["tests/load/cycles", "--cycles", "100"], 1800))
+    out.add(script("mutate", ["tests/load/mutate", "--short"], 1800))
     return out
 
 
 SUITES = {
-    "lint": lambda: script("lint", ["/usr/bin/python3", "tests/lint/lint.py", "build-test"], 300),
+    "lint": lambda: script("lint", ["/usr/bin/python3", "tests/lint/lint.py", "build-test"], 1200),
     "unit": lambda: programs("build-test", ["unit"]),
     "kernels": lambda: programs("build-test", ["kernels"]),
     "golden": golden,
@@ -155,8 +157,9 @@ SUITES = {
     "integration": lambda: pytest("build-test"),
     "asan": lambda: sanitized("build-asan", ["unit", "kernels", "fuzz"]),
     "tsan": lambda: sanitized("build-tsan", ["unit"]),
-    "docker": lambda: script("docker", ["tests/docker/run"], 1200),
+    "docker": lambda: script("docker", ["tests/docker/run"], 3600),
     "load": load,
+    "bare": lambda: script("bare", ["tests/bare/run"], 4 * 3600),
 }
 
 
@@ -176,8 +179,26 @@ def report(suite, out, seconds, verbose):
           flush=True)
     for line in sorted(set(out.skips)) if verbose or len(out.skips) <= 3 else []:
         print(f"             skipped {line}")
-    for line in out.notes if suite in ("lint", "docker", "load") or verbose else []:
+    for line in out.notes if suite in ("bare", "lint", "docker", "load") or verbose else []:
         print(f"             {line}")
+
+
+class Leftovers:
+    """What the run makes beside the builds: temporary files, packages of npm, and the builds too where nobody comes back."""
+
+    def __init__(self):
+        self.folders = [tempfile.mkdtemp(prefix="mobilenetd-")]
+        os.environ["TMPDIR"] = tempfile.tempdir = self.folders[0]
+        if not os.path.exists(npm.FOLDER):
+            self.folders.append(npm.FOLDER)
+        if os.environ.get("CI"):
+            self.folders += [os.path.join(ROOT, made) for made in os.environ.get("MOBILENETD_MADE", "").split()]
+            quickstart = [os.path.join(ROOT, made) for made in ("build", "models", ".cache/quickstart")]
+            self.folders += [made for made in quickstart if not os.path.exists(made)]
+
+    def remove(self):
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(args):
@@ -200,13 +221,18 @@ def main(args):
     return 1 if total.failed or not total.passed else 0
 
 
-def stopped(number, frame):
-    """Ctrl-C and the like: what runs has sessions of its own, and does not hear of it otherwise."""
-    process.end_all()
-    os._exit(128 + number)
-
-
 if __name__ == "__main__":
+    leftovers = Leftovers()
+
+    def stopped(number, frame):
+        """Ctrl-C and the like: what runs has sessions of its own, and does not hear of it otherwise."""
+        process.end_all()
+        leftovers.remove()
+        os._exit(128 + number)
+
     signal.signal(signal.SIGINT, stopped)
     signal.signal(signal.SIGTERM, stopped)
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    finally:
+        leftovers.remove()
