@@ -29,8 +29,8 @@ void srv_histogram_add(struct srv_histogram *h, uint64_t ns)
     h->bucket[bucket_of(ns)]++;
 }
 
-uint64_t srv_histogram_quantile2(const struct srv_histogram *a, const struct srv_histogram *b,
-                                 double q)
+uint64_t srv_histogram_quantile(const struct srv_histogram *a, const struct srv_histogram *b,
+                                double q)
 {
     uint64_t total = a->count + b->count, seen = 0;
     if (total == 0)
@@ -44,12 +44,6 @@ uint64_t srv_histogram_quantile2(const struct srv_histogram *a, const struct srv
             return upper_edge(i);
     }
     return upper_edge(SRV_HISTOGRAM_BUCKETS - 1);
-}
-
-uint64_t srv_histogram_quantile(const struct srv_histogram *h, double q)
-{
-    static const struct srv_histogram none;
-    return srv_histogram_quantile2(h, &none, q);
 }
 
 uint64_t srv_histogram_at_most(const struct srv_histogram *h, uint64_t ns)

@@ -16,11 +16,10 @@ struct srv_histogram {
 };
 
 void srv_histogram_add(struct srv_histogram *h, uint64_t ns);
-/* Upper edge in nanoseconds of the bucket that holds the q-th value (q in 0..1); 0 if empty. */
-uint64_t srv_histogram_quantile(const struct srv_histogram *h, double q);
-/* The same over the union of two histograms (current and previous window). */
-uint64_t srv_histogram_quantile2(const struct srv_histogram *a, const struct srv_histogram *b,
-                                 double q);
+/* Upper edge in nanoseconds of the bucket that holds the q-th value (q in 0..1) of both together,
+ * such as the current and the previous window; 0 if they are empty. */
+uint64_t srv_histogram_quantile(const struct srv_histogram *a, const struct srv_histogram *b,
+                                double q);
 /* How many values are at most `ns`, to bucket precision. */
 uint64_t srv_histogram_at_most(const struct srv_histogram *h, uint64_t ns);
 

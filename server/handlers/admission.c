@@ -36,14 +36,11 @@ int srv_api_top_k(struct srv_call *c)
 
 void srv_api_refuse(struct srv_call *c, int rc)
 {
-    if (rc == -EAGAIN || rc == -ETIME)
+    const char *sentence;
+    int status = srv_req_refusal(rc, &sentence);
+    if (status == 429)
         srv_call_header(c, "Retry-After", "%d", c->req->retry_after_s);
-    if (rc == -EAGAIN)
-        srv_call_error(c, 429, "too many images wait for this model");
-    else if (rc == -ETIME)
-        srv_call_error(c, 429, "the deadline cannot be met at the present load");
-    else
-        srv_call_error(c, 503, "out of memory for the images");
+    srv_call_error(c, status, "%s", sentence);
 }
 
 int srv_api_admit(struct srv_call *c)

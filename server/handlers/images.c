@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOP_BODY_MAX = 16 << 10, BOUNDARY_MAX = 128, LOOP_DIGEST_MAX = 128 << 10 };
+enum { BOUNDARY_MAX = 128 };
 
 struct reading {
     struct srv_images images; /* first */
@@ -49,10 +49,8 @@ static void jobs_done(struct srv_req *r, void *arg)
     srv_canary_compare(im->call->api, r);
     if (im->back) /* every line has left */
         return;
-    if (srv_images_is_long(im) && srv_req_offload(r, write_answer, reply, im) == 0)
-        return;
-    srv_images_write(im);
-    srv_images_reply(im);
+    if (srv_req_run(r, srv_images_is_long(im), write_answer, reply, im) < 0)
+        srv_req_run(r, 0, write_answer, reply, im); /* late is better than never */
 }
 
 /* The client has the answer already: nothing is computed, and nothing sent. */
@@ -130,13 +128,8 @@ void srv_images_finish(struct srv_call *c)
         return;
     r->release = release;
     r->release_arg = &g->images;
-    int light = g->kind == SRV_BODY_RAW && (!r->sharing || r->body_len <= LOOP_DIGEST_MAX);
-    if (light || r->body_len <= LOOP_BODY_MAX) {
-        read_body(r, g);
-        submit(r, g);
-        return;
-    }
-    int rc = srv_req_offload(r, read_body, submit, g);
+    int light = g->kind == SRV_BODY_RAW && (!r->sharing || r->body_len <= SRV_LOOP_HASHED);
+    int rc = srv_req_run(r, !light && r->body_len > SRV_LOOP_BYTES, read_body, submit, g);
     if (rc < 0)
         srv_api_refuse(c, rc);
 }

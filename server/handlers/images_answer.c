@@ -12,13 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    LOOP_FLOATS_MAX = 1024,
-    LINE_FLOATS_MAX = 2048,
-    FLOATS_A_CLASS = 2,
-    DIGEST = 65,
-    NPY_MAX = 128
-};
+enum { LINE_FLOATS_MAX = 2048, FLOATS_A_CLASS = 2, DIGEST = 65, NPY_MAX = 128 };
 
 struct tensor_type {
     const char *name, *descr; /* ours, NumPy's */
@@ -42,19 +36,10 @@ int srv_images_is_long(const struct srv_images *im)
     size_t floats = r->embeddings ? (size_t)r->n_jobs * (size_t)r->model->info->embedding : 0;
     if (r->n_jobs > 0 && r->jobs[0].predictions)
         floats = (size_t)r->n_jobs * (size_t)r->jobs[0].capacity * FLOATS_A_CLASS;
-    return r->tensors != NULL || floats > LOOP_FLOATS_MAX;
+    return r->tensors != NULL || floats > SRV_LOOP_FLOATS;
 }
 
 /* ---- results ---- */
-
-static const char *job_error(const struct srv_job *j)
-{
-    if (j->error[0])
-        return j->error;
-    if (j->state == SRV_JOB_EXPIRED)
-        return "the deadline passed before the image could be processed";
-    return "the client left";
-}
 
 static int put_predictions(struct proto_result *ret, struct srv_req *r, const struct srv_job *j)
 {
@@ -96,7 +81,7 @@ static int fill_result(struct proto_result *ret, struct srv_req *r, const struct
 {
     *ret = (struct proto_result){
         .status = j->status,
-        .error = j->status == 200 ? NULL : job_error(j),
+        .error = j->status == 200 ? NULL : srv_job_sentence(j),
         .model = r->model_name,
         .version = j->model->info->version,
         .variant = j->model->info->variant,

@@ -12,11 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    LOOP_BODY_MAX = 16 << 10, /* bytes that may be parsed on the loop */
-    LOOP_FLOATS_MAX = 1024,   /* floats that may be printed there */
-    NAME_LEN = 256,
-};
+enum { NAME_LEN = 256 };
 
 static int long_as_int(size_t len, int most)
 {
@@ -85,14 +81,6 @@ static void finish(struct srv_req *r, void *arg)
     i->done(i, i->arg);
 }
 
-static const char *job_sentence(const struct srv_job *j)
-{
-    if (j->error[0])
-        return j->error;
-    return j->state == SRV_JOB_EXPIRED ? "the deadline passed before the image could be processed"
-                                       : "the client left";
-}
-
 /* A tensor has no place for an error in one of its rows: the first one is the answer. */
 static int any_failed(struct srv_infer *i)
 {
@@ -102,9 +90,10 @@ static int any_failed(struct srv_infer *i)
         if (j->status == 200)
             continue;
         if (r->n_jobs > 1)
-            srv_infer_fail(i, j->status, "image %d of %d: %s", k + 1, r->n_jobs, job_sentence(j));
+            srv_infer_fail(i, j->status, "image %d of %d: %s", k + 1, r->n_jobs,
+                           srv_job_sentence(j));
         else
-            srv_infer_fail(i, j->status, "%s", job_sentence(j));
+            srv_infer_fail(i, j->status, "%s", srv_job_sentence(j));
         return 1;
     }
     return 0;
@@ -118,10 +107,8 @@ static void jobs_done(struct srv_req *r, void *arg)
         finish(r, i);
         return;
     }
-    if (srv_infer_cost(i) > LOOP_FLOATS_MAX && srv_req_offload(r, write_reply, finish, i) == 0)
-        return;
-    write_reply(r, i);
-    finish(r, i);
+    if (srv_req_run(r, srv_infer_cost(i) > SRV_LOOP_FLOATS, write_reply, finish, i) < 0)
+        srv_req_run(r, 0, write_reply, finish, i); /* late is better than never */
 }
 
 /* ---- the question ---- */
@@ -147,12 +134,9 @@ static void set_timeout(struct srv_req *r, uint64_t timeout_us)
 
 static void fail_submit(struct srv_infer *i, int rc)
 {
-    if (rc == -EAGAIN)
-        srv_infer_fail(i, 429, "too many images wait for this model");
-    else if (rc == -ETIME)
-        srv_infer_fail(i, 429, "the deadline cannot be met at the present load");
-    else
-        srv_infer_fail(i, 503, "out of memory for the images");
+    const char *sentence;
+    int status = srv_req_refusal(rc, &sentence);
+    srv_infer_fail(i, status, "%s", sentence);
 }
 
 static void submit(struct srv_infer *i)
@@ -205,12 +189,7 @@ static void step(struct srv_infer *i, void (*run)(struct srv_req *r, void *arg),
                  void (*back)(struct srv_req *r, void *arg))
 {
     struct srv_req *r = i->req;
-    if (r->body_len <= LOOP_BODY_MAX) {
-        run(r, i);
-        back(r, i);
-        return;
-    }
-    int rc = srv_req_offload(r, run, back, i);
+    int rc = srv_req_run(r, r->body_len > SRV_LOOP_BYTES, run, back, i);
     if (rc < 0) {
         fail_submit(i, rc);
         finish(r, i);

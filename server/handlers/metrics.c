@@ -144,7 +144,7 @@ static void put_stages(FILE *f, const struct srv_counters *m)
             fprintf(
                 f, "mobilenetd_stage_quantile_seconds{stage=\"%s\",quantile=\"%g\"} %.9f\n",
                 stage_names[s], quantiles[i],
-                (double)srv_histogram_quantile2(&m->window[0][s], &m->window[1][s], quantiles[i]) /
+                (double)srv_histogram_quantile(&m->window[0][s], &m->window[1][s], quantiles[i]) /
                     1e9);
 }
 

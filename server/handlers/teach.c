@@ -242,7 +242,7 @@ static void embedded(struct srv_req *r, void *arg)
         if (j->status == 200)
             continue;
         refuse(l, j->status, "a picture of \"%.128s\": %s", l->classes[l->label[i]],
-               j->error[0] ? j->error : "the deadline passed before it could be processed");
+               srv_job_sentence(j));
         fail(l);
         return;
     }

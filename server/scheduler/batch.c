@@ -18,7 +18,8 @@ struct batch {
     int n;
 };
 
-int srv_engine_status(int rc)
+/* HTTP status for a failure of the engine while it reads an image or runs. */
+static int engine_status(int rc)
 {
     switch (rc) {
     case ENG_E_FORMAT:
@@ -90,7 +91,7 @@ static void decode_image(struct srv_job *j, const struct eng_preprocess *p, void
     j->orientation = report.applied_orientation;
     j->truncated = report.truncated;
     if (rc < 0)
-        srv_job_fail(j, srv_engine_status(rc), "%s", err[0] ? err : "the image cannot be read");
+        srv_job_fail(j, engine_status(rc), "%s", err[0] ? err : "the image cannot be read");
 }
 
 static void decode_one(struct batch *b, int slot, struct eng_decoder *d)
@@ -182,7 +183,7 @@ static void infer(struct batch *b, struct eng_team *team)
         if (rc == 0)
             srv_job_move(j, SRV_JOB_DONE);
         else
-            srv_job_fail(j, srv_engine_status(rc), "the network could not be run");
+            srv_job_fail(j, engine_status(rc), "the network could not be run");
     }
 }
 

@@ -9,7 +9,4 @@
  */
 void srv_batch_run(struct srv_worker *w, struct srv_model *m, struct srv_job **jobs, int n);
 
-/* HTTP status for a failure of the engine while it reads an image or runs. */
-int srv_engine_status(int rc);
-
 #endif

@@ -42,7 +42,7 @@ static uint64_t percentile(struct srv_control *f, uint64_t now)
     }
     if (f->recent[0].count + f->recent[1].count < ENOUGH)
         return 0;
-    return srv_histogram_quantile2(&f->recent[0], &f->recent[1], 0.99);
+    return srv_histogram_quantile(&f->recent[0], &f->recent[1], 0.99);
 }
 
 static void on_tick(uv_timer_t *t);

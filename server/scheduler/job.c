@@ -39,3 +39,12 @@ void srv_job_fail(struct srv_job *j, int status, const char *fmt, ...)
     srv_job_move(j, SRV_JOB_FAILED);
     j->status = status;
 }
+
+const char *srv_job_sentence(const struct srv_job *j)
+{
+    if (j->error[0])
+        return j->error;
+    if (j->state == SRV_JOB_EXPIRED)
+        return "the deadline passed before the image could be processed";
+    return "the client left";
+}

@@ -94,6 +94,9 @@ void srv_job_move(struct srv_job *j, enum srv_job_state to);
 void srv_job_fail(struct srv_job *j, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What went wrong with one that is not DONE. */
+const char *srv_job_sentence(const struct srv_job *j);
+
 static inline int srv_job_is_final(const struct srv_job *j)
 {
     return j->state >= SRV_JOB_DONE;

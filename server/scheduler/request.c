@@ -402,6 +402,24 @@ int srv_req_offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg)
     return 0;
 }
 
+int srv_req_run(struct srv_req *r, int is_long, void (*run)(struct srv_req *r, void *arg),
+                void (*back)(struct srv_req *r, void *arg), void *arg)
+{
+    if (is_long)
+        return srv_req_offload(r, run, back, arg);
+    run(r, arg);
+    back(r, arg);
+    return 0;
+}
+
+int srv_req_refusal(int rc, const char **ret_sentence)
+{
+    *ret_sentence = rc == -EAGAIN  ? "too many images wait for this model"
+                    : rc == -ETIME ? "the deadline cannot be met at the present load"
+                                   : "out of memory for the images";
+    return rc == -EAGAIN || rc == -ETIME ? 429 : 503;
+}
+
 void srv_req_tasks_back(struct srv_task *list)
 {
     while (list) {

@@ -128,6 +128,19 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n);
 int srv_req_offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg),
                     void (*back)(struct srv_req *r, void *arg), void *arg);
 
+/* The same if it is long. What is short runs here and now, `run` and then `back`. */
+int srv_req_run(struct srv_req *r, int is_long, void (*run)(struct srv_req *r, void *arg),
+                void (*back)(struct srv_req *r, void *arg), void *arg);
+/* What is short: the loop has it done before a worker is awake. */
+enum {
+    SRV_LOOP_BYTES = 16 << 10,   /* of an envelope to be read */
+    SRV_LOOP_HASHED = 128 << 10, /* of a picture that needs no more than its digest */
+    SRV_LOOP_FLOATS = 1024,      /* to be printed */
+};
+
+/* The status, and the sentence, for a failure of _admit(), _submit(), _offload() or _run(). */
+int srv_req_refusal(int rc, const char **ret_sentence);
+
 /* The transport gives the request up: `done` is not called, and the request goes when its running
  * jobs are back. */
 void srv_req_cancel(struct srv_req *r);

@@ -115,18 +115,19 @@ static void on_readable(uv_poll_t *p, int status, int events)
     accept_some(p->data, ROUND);
 }
 
+/* Somebody may wait in the backlog, and there is no room. */
+static int is_full(const struct srv_acceptor *a)
+{
+    return a->sockets->open >= a->limit && srv_backlog(a->sockets->fd) > 0;
+}
+
 static void on_retry(uv_timer_t *t)
 {
     struct srv_acceptor *a = t->data;
     if (a->sockets->open < a->limit)
         start_polling(a); /* and accept() says whether there are descriptors again */
-    else if (srv_acceptor_is_full(a))
+    else if (is_full(a))
         a->ops->full(a->owner);
-}
-
-int srv_acceptor_is_full(const struct srv_acceptor *a)
-{
-    return a->sockets->open >= a->limit && srv_backlog(a->sockets->fd) > 0;
 }
 
 /* Whoever waits below the limit waits for us. */

@@ -47,8 +47,6 @@ int srv_acceptor_start(struct srv_acceptor *a, uv_loop_t *loop, struct srv_log *
                        const struct srv_acceptor_ops *ops, void *owner);
 /* One of those that take() was given has gone, or what was kept of it. */
 void srv_acceptor_closed(struct srv_acceptor *a);
-/* Somebody may wait in the backlog, and there is no room. */
-int srv_acceptor_is_full(const struct srv_acceptor *a);
 /* Takes what has arrived, then no more; the socket is closed. */
 void srv_acceptor_quiesce(struct srv_acceptor *a);
 /* Handles are closed: run the loop once more before the memory goes. */

@@ -92,7 +92,7 @@ static void control(struct world *w, int arriving)
         .rate = CORES,
         .waiting = w->waiting + busy(w) + arriving,
         .arrived = arriving,
-        .p99_ns = known >= ENOUGH ? srv_histogram_quantile2(&w->recent[0], &w->recent[1], 0.99) : 0,
+        .p99_ns = known >= ENOUGH ? srv_histogram_quantile(&w->recent[0], &w->recent[1], 0.99) : 0,
     };
     if (srv_ladder_step(&w->ladder, &in) != SRV_LADDER_STAY) {
         w->switches++;
@@ -162,7 +162,8 @@ static double capacity(int v)
 
 static double p99_ms(const struct world *w)
 {
-    return (double)srv_histogram_quantile(&w->answered, 0.99) / 1e6;
+    static const struct srv_histogram none;
+    return (double)srv_histogram_quantile(&w->answered, &none, 0.99) / 1e6;
 }
 
 /* Whatever the load, constant: after the first seconds there is one level and no way back and
