@@ -21,7 +21,8 @@ enum srv_phase {
 struct srv_sockets {
     int fd; /* that listens; -1: none */
     int open;
-    uint64_t cut; /* ever, for being too slow */
+    uint64_t cut;     /* ever, for being too slow */
+    uint64_t refused; /* requests that libmicrohttpd refused by itself, ever */
 };
 
 struct srv_api {

@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 /* The last stands for all others. */
-static const int codes[SRV_CODES] = {200, 304, 400, 401, 403, 404, 405, 408, 409, 413,
-                                     415, 422, 429, 499, 500, 501, 503, 504, 505, 0};
+static const int codes[SRV_CODES] = {200, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414,
+                                     415, 422, 429, 431, 499, 500, 501, 503, 504, 505, 0};
 
 static int code_index(int status)
 {

@@ -10,7 +10,7 @@ struct srv_api;
 
 /* One a route, and one for what is none. */
 enum { SRV_ROWS = SRV_ROUTES + SRV_RPCS + 1 };
-enum { SRV_CODES = 20 };
+enum { SRV_CODES = 22 };
 
 struct srv_metrics {
     uint64_t started_ns;

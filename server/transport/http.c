@@ -59,7 +59,14 @@ static void log_library(void *cls, const char *fmt, va_list ap)
     char line[512];
     vsnprintf(line, sizeof(line), fmt, ap);
     line[strcspn(line, "\n")] = 0;
-    srv_log(h->transport->env->log, SRV_DEBUG, "libmicrohttpd: %s", line);
+    int status = 0;
+    if (sscanf(line, "Error processing request (HTTP response code is %d", &status) != 1) {
+        srv_log(h->transport->env->log, SRV_DEBUG, "libmicrohttpd: %s", line);
+        return;
+    }
+    srv_log(h->transport->env->log, SRV_INFO,
+            "libmicrohttpd refuses a request that it cannot read: %d", status);
+    srv_exchange_refused_by_library(h, status);
 }
 
 /* Targets stay percent-encoded: routes decode what they take, once. */

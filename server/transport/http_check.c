@@ -1,13 +1,17 @@
 /* One walk over the headers. A folded line shows in where its spans lie: libmicrohttpd copies the
  * header away to append the fold (to its name, of all places), so the value no longer follows the
- * name as it does in every line that came in one piece. */
+ * name as it does in every line that came in one piece. What stands behind a NUL it does not show
+ * at all, but where the next line begins tells that there is something. */
 #include "server/transport/http_check.h"
 
 #include <microhttpd.h>
 #include <string.h>
 #include <strings.h>
 
+enum { LINE_END = 2 }; /* CR LF, or a bare LF */
+
 struct walk {
+    const char *end; /* of what has been shown so far; a line's end follows */
     int lengths, codings, hosts;
     int64_t declared;
     int expects;
@@ -82,6 +86,8 @@ static void take_framing(struct walk *w, const char *name, size_t name_len, cons
     }
 }
 
+static const char nul[] = "a line of the head holds a NUL, or a header no name";
+
 static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const char *name,
                                     size_t name_len, const char *value, size_t len)
 {
@@ -93,19 +99,37 @@ static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const ch
         w->wrong = "a header is folded over several lines";
     else if (value && !is_clean(value, len))
         w->wrong = "a header's value holds a control character";
+    else if (value && name - w->end > LINE_END)
+        w->wrong = nul;
     else if (value)
         take_framing(w, name, name_len, value, len);
+    w->end = value ? value + len : w->end;
     return w->wrong ? MHD_NO : MHD_YES;
 }
 
-int srv_http_check(struct MHD_Connection *connection, const char *version,
+/* After the last header; and the target, behind which the version stands. */
+static const char *check_rest(struct MHD_Connection *connection, const struct srv_http_line *line,
+                              const char *end)
+{
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (line->version - line->url != (ptrdiff_t)line->target_len + 1)
+        return nul;
+    if (!i || line->method + i->header_size - end > 2 * LINE_END)
+        return nul;
+    return NULL;
+}
+
+int srv_http_check(struct MHD_Connection *connection, const struct srv_http_line *line,
                    struct srv_http_framing *ret, const char **ret_sentence)
 {
-    struct walk w = {0};
+    struct walk w = {.end = line->version + strlen(line->version)};
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, check_header, &w);
+    if (!w.wrong)
+        w.wrong = check_rest(connection, line, w.end);
     if (!w.wrong && w.lengths && w.codings)
         w.wrong = "Content-Length and Transfer-Encoding exclude each other";
-    if (!w.wrong && w.codings && strcmp(version, "HTTP/1.1") != 0)
+    if (!w.wrong && w.codings && strcmp(line->version, "HTTP/1.1") != 0)
         w.wrong = "Transfer-Encoding needs HTTP/1.1";
     if (w.wrong) {
         *ret_sentence = w.wrong;

@@ -3,6 +3,7 @@
 #ifndef SRV_HTTP_CHECK_H
 #define SRV_HTTP_CHECK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct MHD_Connection;
@@ -12,8 +13,14 @@ struct srv_http_framing {
     int expects;      /* Expect: 100-continue: the body is held back until we ask for it */
 };
 
+/* The request line as libmicrohttpd has it, spans of its read buffer. */
+struct srv_http_line {
+    const char *method, *url, *version;
+    size_t target_len; /* up to the first NUL */
+};
+
 /* 0, or the status with which to refuse and close; ret_sentence says why. */
-int srv_http_check(struct MHD_Connection *connection, const char *version,
+int srv_http_check(struct MHD_Connection *connection, const struct srv_http_line *line,
                    struct srv_http_framing *ret, const char **ret_sentence);
 
 #endif

@@ -135,20 +135,26 @@ static enum MHD_Result refuse_rest(struct srv_exchange *x)
     return MHD_NO;
 }
 
-static enum MHD_Result at_headers(struct srv_exchange *x, const char *method, const char *version)
+/* What every exchange begins with. */
+static void start_call(struct srv_exchange *x, const char *method)
+{
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    x->call.method = method;
+    x->call.client_fd = i ? i->connect_fd : -1;
+    if (x->call.api->env->cfg->log_requests) /* the only reader */
+        name_client(x);
+    srv_call_start(&x->call);
+}
+
+static enum MHD_Result at_headers(struct srv_exchange *x, const struct srv_http_line *line)
 {
     struct srv_call *c = &x->call;
     struct srv_http_framing framing = {0};
     const char *sentence = NULL;
-    const union MHD_ConnectionInfo *i =
-        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    c->method = method;
-    c->client_fd = i ? i->connect_fd : -1;
-    if (c->api->env->cfg->log_requests) /* the only reader */
-        name_client(x);
-    srv_call_start(c);
+    start_call(x, line->method);
     srv_peer_enter(x->peer, SRV_PEER_BODY);
-    int status = srv_http_check(x->connection, version, &framing, &sentence);
+    int status = srv_http_check(x->connection, line, &framing, &sentence);
     if (!status && x->astray) {
         sentence = "the request target is neither a path nor an http URI with a host";
         status = 400;
@@ -248,12 +254,11 @@ enum MHD_Result srv_exchange_request(void *cls, struct MHD_Connection *connectio
 {
     struct srv_exchange *x = *con_cls;
     (void)cls;
-    (void)url;
     (void)connection;
     if (!x)
         return MHD_NO; /* out of memory at the request line: close */
     if (x->phase == SRV_AT_HEADERS)
-        return at_headers(x, method, version);
+        return at_headers(x, &(struct srv_http_line){method, url, version, x->target_len});
     if (*size > 0) {
         size_t len = *size;
         *size = 0;
@@ -290,6 +295,7 @@ void *srv_exchange_line(void *cls, const char *uri, struct MHD_Connection *conne
     struct srv_exchange *x = peer ? malloc(sizeof(*x) + strlen(uri) + 2) : NULL;
     if (!x)
         return NULL;
+    x->target_len = strlen(uri);
     x->astray = take_target(x->target, uri) < 0;
     x->http = h;
     x->connection = connection;
@@ -307,15 +313,68 @@ void *srv_exchange_line(void *cls, const char *uri, struct MHD_Connection *conne
     return x;
 }
 
+/* ---- what libmicrohttpd refuses by itself ---- */
+
+/* The page has been sent; ours is to count it, and to log it with the request that it answered. */
+static void note_library_page(struct srv_exchange *x, int status)
+{
+    if (x->phase == SRV_AT_HEADERS)
+        start_call(x, "-");
+    x->phase = SRV_REPLIED;
+    x->peer->lingers = 1;
+    x->call.reply.status = status;
+}
+
+/* It has read the whole head, has not called us, and has no answer yet. */
+static int is_being_refused(const struct srv_exchange *x)
+{
+    return x && x->phase == SRV_AT_HEADERS &&
+           MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE) &&
+           !MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_HTTP_STATUS);
+}
+
+static const char *why_refused(const struct srv_exchange *x, int status)
+{
+    if (status == 413)
+        return "the Content-Length is too large for a number";
+    if (status != 400)
+        return "the head of the request is too large";
+    return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, "Host")
+               ? "there must be one Content-Length, a whole number"
+               : "a request of HTTP/1.1 needs a Host header";
+}
+
+/* What libmicrohttpd 0.9.75 refuses while it looks at a complete head it answers twice, for it
+ * forgets at once that it has. So it is answered here, and its own pages find the way closed. */
+void srv_exchange_refused_by_library(struct srv_http *h, int status)
+{
+    h->transport->api->sockets.refused++;
+    for (struct srv_peer *p = h->peers.list; p; p = p->next) {
+        struct srv_exchange *x = p->exchange;
+        if (!is_being_refused(x))
+            continue;
+        start_call(x, "-"); /* it does not tell the method either */
+        srv_call_error(&x->call, status, "%s", why_refused(x, status));
+        srv_http_raw(x->connection, &x->call);
+        srv_http_raw_end(x->connection);
+        x->phase = SRV_REPLIED;
+        p->lingers = 1;
+        return;
+    }
+}
+
 void srv_exchange_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
                             enum MHD_RequestTerminationCode how)
 {
     struct srv_exchange *x = *con_cls;
+    const union MHD_ConnectionInfo *status =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_HTTP_STATUS);
     (void)cls;
-    (void)connection;
     (void)how;
     if (!x)
         return;
+    if (status && x->phase != SRV_REPLIED)
+        note_library_page(x, (int)status->http_status);
     if (x->phase != SRV_AT_HEADERS)
         srv_call_close(&x->call);
     srv_peer_enter(x->peer, SRV_PEER_HEAD);

@@ -43,7 +43,8 @@ struct srv_exchange {
     size_t discarded;
     struct srv_exchange *next_held;
     uint64_t held_until_ns;
-    int astray; /* the request target is none of ours to answer */
+    size_t target_len; /* of the request line's, to its first NUL */
+    int astray;        /* the request target is none of ours to answer */
     char client[64];
     char target[]; /* path and query of the request line; if it has none, the whole */
 };
@@ -56,6 +57,9 @@ enum MHD_Result srv_exchange_request(void *cls, struct MHD_Connection *connectio
 void srv_exchange_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
                             enum MHD_RequestTerminationCode how);
 
+/* libmicrohttpd is about to refuse a request by itself, as its log says. If that is one whose head
+ * is complete, it is answered before. */
+void srv_exchange_refused_by_library(struct srv_http *h, int status);
 /* Wakes everybody who is suspended, and lets nobody be suspended again. */
 void srv_exchanges_resume(struct srv_http *h);
 /* Of a connection; NULL before it is counted. */

@@ -38,6 +38,16 @@ static ssize_t send_all(struct MHD_Connection *connection, const char *text, siz
     return send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+void srv_http_raw_end(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *tls =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    if (tls)
+        gnutls_bye(tls->tls_session, GNUTLS_SHUT_WR);
+    shutdown(fd, SHUT_WR);
+}
+
 int srv_http_raw(struct MHD_Connection *connection, const struct srv_call *c)
 {
     char *text = NULL;

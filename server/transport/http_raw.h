@@ -9,5 +9,7 @@ struct srv_call;
  * caller must then end the connection. Only while nothing else is being sent on it. 0, or -1 if the
  * socket did not take it whole. Loop thread. */
 int srv_http_raw(struct MHD_Connection *connection, const struct srv_call *c);
+/* Nothing leaves on the connection after this. */
+void srv_http_raw_end(struct MHD_Connection *connection);
 
 #endif

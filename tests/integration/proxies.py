@@ -1,4 +1,4 @@
-"""Real reverse proxies in front of a daemon, on sockets of the file system: no port to choose."""
+"""Real reverse proxies in front of a daemon, which give every request an id of theirs, on sockets of the file system: no port to choose."""
 import os
 import socket
 import subprocess
@@ -15,7 +15,7 @@ http {{
   upstream daemon {{ server 127.0.0.1:{port}; keepalive 4; }}
   server {{
     listen unix:{at}/socket;
-    location / {{ proxy_pass http://daemon; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_request_buffering {buffering}; }}
+    location / {{ proxy_pass http://daemon; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header X-Request-Id through-$request_id; proxy_request_buffering {buffering}; }}
   }}
 }}
 """
@@ -33,6 +33,7 @@ frontend door
   bind unix@{at}/socket
   default_backend daemon
 backend daemon
+  http-request set-header X-Request-Id through-%[uuid()]
   server one 127.0.0.1:{port}
 """
 
