@@ -82,6 +82,23 @@ struct eng_sum_u8_kernel {
     void (*run)(const uint8_t *a, size_t a_stride, int pixels, int k_blocks, int32_t *sum);
 };
 
+/* Which part of a map a 3x3 kernel makes: rows y0 .. y1-1 of the output, of whole rows of the
+ * image. Padding behind is what the output's size implies. */
+struct eng_geometry {
+    int in_h, in_w; /* of the image */
+    int stride;     /* 1 or 2 */
+    int top, left;  /* padding before */
+    int out_w;
+    int y0, y1; /* output rows to make */
+};
+static inline struct eng_geometry eng_geometry_rows(const struct eng_geometry *g, int y0, int y1)
+{
+    struct eng_geometry rows = *g;
+    rows.y0 = y0;
+    rows.y1 = y1;
+    return rows;
+}
+
 /* ---- depthwise 3x3, stride 1 or 2, u8 ----
  * One block of 16 channels, output rows y0 .. y1-1. The input block is the whole [H][W][16] image;
  * pixels outside it count as zx. Canonical weights: w[9][c] u8 with zero point zw, bias, scale per
@@ -98,11 +115,7 @@ struct eng_dw_u8_args {
     const uint8_t *in; /* pixel (y, x): in + y * in_row + x * 16, y and x in the whole image; only
                           rows that y0..y1 need are read */
     size_t in_row;     /* bytes between rows */
-    int in_h, in_w;    /* of the image */
-    int stride;        /* 1 or 2 */
-    int top, left;     /* padding before; after: what out_h/out_w imply */
-    int out_w;
-    int y0, y1;                /* output rows to make */
+    struct eng_geometry geo;
     const void *block;         /* packed weights of this channel block */
     uint8_t *out;              /* output row y, pixel x: out + (y - y0) * out_row + x * out_pixel */
     size_t out_row, out_pixel; /* out_pixel: 16, or, if the kernel spreads, 64 */
@@ -130,8 +143,7 @@ struct eng_conv3_u8_weights {
 };
 struct eng_conv3_u8_args {
     const uint8_t *in;
-    int in_h, in_w, stride, top, left, out_w;
-    int y0, y1;   /* output rows */
+    struct eng_geometry geo;
     int n_blocks; /* output channel blocks of 16 */
     const void *packed;
     uint8_t *out; /* row y, pixel x, block b: out + b * out_stride + (y - y0) * out_row + x * 16 */
@@ -222,7 +234,7 @@ struct eng_dw_f32_weights {
 struct eng_dw_f32_args {
     const float *in; /* as eng_dw_u8_args, strides in floats; outside pixels are 0 */
     size_t in_row;
-    int in_h, in_w, stride, top, left, out_w, y0, y1;
+    struct eng_geometry geo;
     const void *block;
     float *out;
     size_t out_row;
@@ -267,7 +279,8 @@ struct eng_conv3_f32_weights {
 };
 struct eng_conv3_f32_args {
     const float *in; /* NHWC [in_h][in_w][3] */
-    int in_h, in_w, stride, top, left, out_w, y0, y1, n_blocks;
+    struct eng_geometry geo;
+    int n_blocks;
     const void *packed;
     float *out;
     size_t out_row, out_stride; /* floats */
@@ -308,7 +321,7 @@ struct eng_pw_bf16_kernel {
 struct eng_dw_bf16_args {
     const uint16_t *in; /* as eng_dw_f32_args */
     size_t in_row;
-    int in_h, in_w, stride, top, left, out_w, y0, y1;
+    struct eng_geometry geo;
     const void *block;
     uint16_t *out;
     size_t out_row;
@@ -323,7 +336,8 @@ struct eng_dw_bf16_kernel {
 };
 struct eng_conv3_bf16_args {
     const float *in; /* NHWC fp32 [in_h][in_w][3], rounded to bf16 on the way */
-    int in_h, in_w, stride, top, left, out_w, y0, y1, n_blocks;
+    struct eng_geometry geo;
+    int n_blocks;
     const void *packed;
     uint16_t *out;
     size_t out_row, out_stride; /* elements */

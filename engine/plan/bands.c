@@ -46,10 +46,10 @@ void eng_rows_under(const struct eng_step *s, int y0, int y1, int *lo, int *hi)
     *hi = y1;
     if (!dw)
         return;
-    *lo = y0 * dw->stride - dw->top;
-    *hi = (y1 - 1) * dw->stride - dw->top + 3;
+    *lo = y0 * dw->geo.stride - dw->geo.top;
+    *hi = (y1 - 1) * dw->geo.stride - dw->geo.top + 3;
     *lo = *lo < 0 ? 0 : *lo;
-    *hi = eng_min(*hi, dw->in_h);
+    *hi = eng_min(*hi, dw->geo.in_h);
 }
 
 int eng_knows_rows(const struct eng_step *s)

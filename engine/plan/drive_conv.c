@@ -10,18 +10,12 @@ static void split_conv3(const struct eng_step *s, int batch, int members, struct
 static void conv3_rows(const struct eng_conv3_params *p, const char *in, const struct eng_view *to,
                        int y0, int y1)
 {
-    size_t size = eng_type_size(p->type), row = (size_t)p->out_w * ENG_BLOCK;
+    size_t size = eng_type_size(p->type), row = (size_t)p->geo.out_w * ENG_BLOCK;
     char *out = to->at;
+    const struct eng_geometry geo = eng_geometry_rows(&p->geo, y0, y1);
     if (p->type == ENG_U8) {
         p->u8->run(&(struct eng_conv3_u8_args){.in = (const uint8_t *)in,
-                                               .in_h = p->in_h,
-                                               .in_w = p->in_w,
-                                               .stride = p->stride,
-                                               .top = p->top,
-                                               .left = p->left,
-                                               .out_w = p->out_w,
-                                               .y0 = y0,
-                                               .y1 = y1,
+                                               .geo = geo,
                                                .n_blocks = p->n_blocks,
                                                .packed = p->packed,
                                                .out = (uint8_t *)out + (size_t)y0 * row,
@@ -34,14 +28,7 @@ static void conv3_rows(const struct eng_conv3_params *p, const char *in, const s
     if (p->type == ENG_BF16) {
         p->bf16->run(
             &(struct eng_conv3_bf16_args){.in = (const float *)(const void *)in,
-                                          .in_h = p->in_h,
-                                          .in_w = p->in_w,
-                                          .stride = p->stride,
-                                          .top = p->top,
-                                          .left = p->left,
-                                          .out_w = p->out_w,
-                                          .y0 = y0,
-                                          .y1 = y1,
+                                          .geo = geo,
                                           .n_blocks = p->n_blocks,
                                           .packed = p->packed,
                                           .out = (uint16_t *)(void *)out + (size_t)y0 * row,
@@ -52,14 +39,7 @@ static void conv3_rows(const struct eng_conv3_params *p, const char *in, const s
         return;
     }
     p->f32->run(&(struct eng_conv3_f32_args){.in = (const float *)(const void *)in,
-                                             .in_h = p->in_h,
-                                             .in_w = p->in_w,
-                                             .stride = p->stride,
-                                             .top = p->top,
-                                             .left = p->left,
-                                             .out_w = p->out_w,
-                                             .y0 = y0,
-                                             .y1 = y1,
+                                             .geo = geo,
                                              .n_blocks = p->n_blocks,
                                              .packed = p->packed,
                                              .out = (float *)(void *)out + (size_t)y0 * row,
@@ -112,21 +92,15 @@ void eng_dw_rows(const struct eng_dw *dw, const char *in, size_t in_stride, int 
 {
     size_t pixel = (size_t)(together * ENG_BLOCK);
     const void *packed = dw->packed + (size_t)block * dw->block_bytes;
+    const struct eng_geometry geo = eng_geometry_rows(&dw->geo, y0, y1);
     in += (size_t)block * in_stride;
     if (dw->type == ENG_U8) {
         dw->u8->run(&(struct eng_dw_u8_args){.in = (const uint8_t *)in,
-                                             .in_row = (size_t)dw->in_w * ENG_BLOCK,
-                                             .in_h = dw->in_h,
-                                             .in_w = dw->in_w,
-                                             .stride = dw->stride,
-                                             .top = dw->top,
-                                             .left = dw->left,
-                                             .out_w = dw->out_w,
-                                             .y0 = y0,
-                                             .y1 = y1,
+                                             .in_row = (size_t)dw->geo.in_w * ENG_BLOCK,
+                                             .geo = geo,
                                              .block = packed,
                                              .out = (uint8_t *)out,
-                                             .out_row = (size_t)dw->out_w * pixel,
+                                             .out_row = (size_t)dw->geo.out_w * pixel,
                                              .out_pixel = pixel,
                                              .zx = dw->zx,
                                              .rq = dw->rq});
@@ -134,35 +108,21 @@ void eng_dw_rows(const struct eng_dw *dw, const char *in, size_t in_stride, int 
     }
     if (dw->type == ENG_BF16) {
         dw->bf16->run(&(struct eng_dw_bf16_args){.in = (const uint16_t *)(const void *)in,
-                                                 .in_row = (size_t)dw->in_w * ENG_BLOCK,
-                                                 .in_h = dw->in_h,
-                                                 .in_w = dw->in_w,
-                                                 .stride = dw->stride,
-                                                 .top = dw->top,
-                                                 .left = dw->left,
-                                                 .out_w = dw->out_w,
-                                                 .y0 = y0,
-                                                 .y1 = y1,
+                                                 .in_row = (size_t)dw->geo.in_w * ENG_BLOCK,
+                                                 .geo = geo,
                                                  .block = packed,
                                                  .out = (uint16_t *)(void *)out,
-                                                 .out_row = (size_t)dw->out_w * ENG_BLOCK,
+                                                 .out_row = (size_t)dw->geo.out_w * ENG_BLOCK,
                                                  .lo = dw->lo,
                                                  .hi = dw->hi});
         return;
     }
     dw->f32->run(&(struct eng_dw_f32_args){.in = (const float *)(const void *)in,
-                                           .in_row = (size_t)dw->in_w * ENG_BLOCK,
-                                           .in_h = dw->in_h,
-                                           .in_w = dw->in_w,
-                                           .stride = dw->stride,
-                                           .top = dw->top,
-                                           .left = dw->left,
-                                           .out_w = dw->out_w,
-                                           .y0 = y0,
-                                           .y1 = y1,
+                                           .in_row = (size_t)dw->geo.in_w * ENG_BLOCK,
+                                           .geo = geo,
                                            .block = packed,
                                            .out = (float *)(void *)out,
-                                           .out_row = (size_t)dw->out_w * ENG_BLOCK,
+                                           .out_row = (size_t)dw->geo.out_w * ENG_BLOCK,
                                            .lo = dw->lo,
                                            .hi = dw->hi});
 }
@@ -172,7 +132,7 @@ static char *dw_out(const struct eng_dw *dw, char *out, size_t stride, int toget
 {
     size_t lane = ENG_BLOCK * eng_type_size(dw->type), of = (size_t)together;
     return out + (size_t)(b / together) * of * stride + (size_t)(b % together) * lane +
-           (size_t)y * (size_t)dw->out_w * of * lane;
+           (size_t)y * (size_t)dw->geo.out_w * of * lane;
 }
 
 static void dw_bands(const struct eng_call *c, const struct eng_dw *dw, int in, int out,

@@ -166,9 +166,9 @@ static void prefetch_lines(const char *at, size_t bytes)
  * cache, and a block is too short for the hardware to see them coming. */
 static void prefetch_rows(const struct eng_dw *dw, const char *block, int y0, int y1)
 {
-    size_t row = (size_t)dw->in_w * ENG_BLOCK * eng_type_size(dw->type);
+    size_t row = (size_t)dw->geo.in_w * ENG_BLOCK * eng_type_size(dw->type);
     y0 = y0 < 0 ? 0 : y0;
-    y1 = eng_min(y1, dw->in_h);
+    y1 = eng_min(y1, dw->geo.in_h);
     if (y0 < y1)
         prefetch_lines(block + (size_t)y0 * row, (size_t)(y1 - y0) * row);
 }
@@ -179,7 +179,8 @@ static void fill_dw(const struct eng_gemm_params *p, const char *in, size_t in_s
                     int y1, char *a, size_t stride, int panel)
 {
     const struct eng_dw *dw = &p->dw;
-    int first = y0 * dw->stride - dw->top, last = (y1 - 1) * dw->stride - dw->top + 2;
+    int first = y0 * dw->geo.stride - dw->geo.top,
+        last = (y1 - 1) * dw->geo.stride - dw->geo.top + 2;
     int together = eng_min(2 * ENG_BLOCK / p->pw.nr, p->pw.n_panels - panel);
     const char *weights = p->pw.packed + (size_t)panel * p->pw.panel_bytes;
     size_t share = p->pw.panel_bytes * (size_t)together / (size_t)dw->blocks;

@@ -23,10 +23,21 @@ static int is_3x3(const struct eng_window *w)
            w->dw == 1 && w->top <= 1 && w->left <= 1;
 }
 
+static struct eng_geometry geometry_of(const struct eng_lower *l, const struct eng_node *n)
+{
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    return (struct eng_geometry){.in_h = x->dim[1],
+                                 .in_w = x->dim[2],
+                                 .stride = n->win.sh,
+                                 .top = n->win.top,
+                                 .left = n->win.left,
+                                 .out_w = y->dim[2]};
+}
+
 int eng_lower_conv3(struct eng_lower *l, int i)
 {
     const struct eng_node *n = &l->g->nodes[i];
-    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    const struct eng_tensor *x = eng_lower_in(l, n, 0);
     if (n->op != ENG_OP_CONV || n->groups != 1 || x->dim[3] != 3 || !is_3x3(&n->win) ||
         !types_fit(l, n))
         return 0;
@@ -35,13 +46,8 @@ int eng_lower_conv3(struct eng_lower *l, int i)
     int rc = in < 0 ? in : eng_pack_conv3(l, n, cp);
     if (rc <= 0)
         return cp ? rc : eng_lower_no_memory(l);
-    cp->in_h = x->dim[1];
-    cp->in_w = x->dim[2];
-    cp->out_h = y->dim[1];
-    cp->out_w = y->dim[2];
-    cp->stride = n->win.sh;
-    cp->top = n->win.top;
-    cp->left = n->win.left;
+    cp->geo = geometry_of(l, n);
+    cp->out_h = l->g->tensors[n->out].dim[1];
     struct eng_step s = {.driver = &eng_drive_conv3, .node = i, .node2 = -1, .mid = -1};
     s.params = cp;
     s.kernel = cp->u8 ? cp->u8->name : cp->bf16 ? cp->bf16->name : cp->f32->name;
@@ -142,19 +148,6 @@ static const struct eng_node *follower(const struct eng_lower *l, const struct e
     return is_1x1(next) && next->in[0] == n->out && types_fit(l, next) ? next : NULL;
 }
 
-static int dw_geometry(const struct eng_lower *l, const struct eng_node *n, struct eng_dw *dw)
-{
-    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
-    dw->in_h = x->dim[1];
-    dw->in_w = x->dim[2];
-    dw->out_h = y->dim[1];
-    dw->out_w = y->dim[2];
-    dw->stride = n->win.sh;
-    dw->top = n->win.top;
-    dw->left = n->win.left;
-    return 1;
-}
-
 static const char *dw_name(const struct eng_dw *dw)
 {
     return dw->u8 ? dw->u8->name : dw->bf16 ? dw->bf16->name : dw->f32->name;
@@ -176,13 +169,13 @@ static int lower_fused(struct eng_lower *l, int i, const struct eng_dw *dw, int 
     gp->source = ENG_SOURCE_DW;
     gp->dw = *dw;
     gp->in_h = gp->out_h = dw->out_h;
-    gp->in_w = gp->out_w = dw->out_w;
+    gp->in_w = gp->out_w = dw->geo.out_w;
     gp->in_blocks = dw->blocks;
     struct eng_step s = {.driver = &eng_drive_gemm, .node = i, .params = gp};
     s.node2 = l->reader[n->out];
     s.kernel = dw_name(dw);
     s.kernel2 = pw_name(&gp->pw);
-    s.mid = eng_lower_make_c16(l, dw->type, dw->out_h, dw->out_w,
+    s.mid = eng_lower_make_c16(l, dw->type, dw->out_h, dw->geo.out_w,
                                eng_ceil_div(dw->channels, panel_channels) * panel_channels);
     s.out = s.mid < 0 ? s.mid : eng_lower_make(l, next->out, ENG_REP_C16);
     rc = s.out < 0 ? s.out : eng_lower_step(l, &s, &in, 1);
@@ -201,7 +194,8 @@ int eng_lower_depthwise(struct eng_lower *l, int i)
     int in = dw ? eng_lower_need(l, n->in[0], ENG_REP_C16) : eng_lower_no_memory(l);
     if (in < 0)
         return in;
-    (void)dw_geometry(l, n, dw);
+    dw->geo = geometry_of(l, n);
+    dw->out_h = l->g->tensors[n->out].dim[1];
     int rc = eng_pack_dw(l, n, dw);
     if (rc < 0 || (rc = lower_fused(l, i, dw, in)) != 0)
         return rc;

@@ -239,7 +239,8 @@ struct eng_pw {
 struct eng_dw {
     enum eng_type type;
     int channels, blocks;
-    int in_h, in_w, out_h, out_w, stride, top, left;
+    struct eng_geometry geo; /* rows: of no call yet */
+    int out_h;
     size_t block_bytes;
     const char *packed;
     const struct eng_dw_u8_kernel *u8;
@@ -272,7 +273,8 @@ static inline int eng_gemm_is_made(const struct eng_gemm_params *p)
 }
 struct eng_conv3_params {
     enum eng_type type;
-    int in_h, in_w, out_h, out_w, stride, top, left, n_blocks;
+    struct eng_geometry geo; /* rows: of no call yet */
+    int out_h, n_blocks;
     const char *packed;
     const struct eng_conv3_u8_kernel *u8;
     const struct eng_conv3_f32_kernel *f32;

@@ -125,6 +125,18 @@ struct job {
     int out_hw;
 };
 
+/* All output rows of a square map. */
+static struct eng_geometry geometry_of(const struct job *j, int pad)
+{
+    return (struct eng_geometry){.in_h = j->s->hw,
+                                 .in_w = j->s->hw,
+                                 .stride = j->s->stride,
+                                 .top = pad,
+                                 .left = pad,
+                                 .out_w = j->out_hw,
+                                 .y1 = j->out_hw};
+}
+
 static void *fresh(size_t bytes, int byte)
 {
     void *p = aligned_alloc(64, (bytes + 2 * ENG_OVERREAD + 4096) / 64 * 64);
@@ -228,13 +240,7 @@ static void run_dw_u8(struct job *j)
     const struct eng_dw_u8_kernel *k = j->kernel;
     size_t hw = (size_t)j->s->hw, out_hw = (size_t)j->out_hw;
     struct eng_dw_u8_args a = {.in_row = hw * 16,
-                               .in_h = j->s->hw,
-                               .in_w = j->s->hw,
-                               .stride = j->s->stride,
-                               .top = 2 - j->s->stride,
-                               .left = 2 - j->s->stride,
-                               .out_w = j->out_hw,
-                               .y1 = j->out_hw,
+                               .geo = geometry_of(j, 2 - j->s->stride),
                                .out_row = out_hw * 16,
                                .out_pixel = 16,
                                .zx = 3,
@@ -260,11 +266,7 @@ static void run_conv3_u8(struct job *j)
     const struct eng_conv3_u8_kernel *k = j->kernel;
     size_t out_hw = (size_t)j->out_hw;
     struct eng_conv3_u8_args a = {.in = (uint8_t *)j->in + ENG_OVERREAD,
-                                  .in_h = j->s->hw,
-                                  .in_w = j->s->hw,
-                                  .stride = j->s->stride,
-                                  .out_w = j->out_hw,
-                                  .y1 = j->out_hw,
+                                  .geo = geometry_of(j, 0),
                                   .n_blocks = (j->s->n + 15) / 16,
                                   .packed = j->packed,
                                   .out = (uint8_t *)j->out,

@@ -53,12 +53,12 @@ struct group {
 /* Row iy of the image. */
 static void lay_row(struct group *g, const struct eng_conv3_u8_args *a, int iy)
 {
-    int16_t *to = g->rows[(iy + a->top) % WINDOW];
-    int from = g->ix < 0 ? -g->ix : 0, inside = a->in_w - g->ix;
+    int16_t *to = g->rows[(iy + a->geo.top) % WINDOW];
+    int from = g->ix < 0 ? -g->ix : 0, inside = a->geo.in_w - g->ix;
     inside = inside < g->columns ? inside : g->columns;
-    if (iy < 0 || iy >= a->in_h || inside < from)
+    if (iy < 0 || iy >= a->geo.in_h || inside < from)
         inside = from;
-    const uint8_t *at = a->in + ((ptrdiff_t)iy * a->in_w + g->ix + from) * 3;
+    const uint8_t *at = a->in + ((ptrdiff_t)iy * a->geo.in_w + g->ix + from) * 3;
     for (int i = from * 3; i < inside * 3; i += WORDS, at += WORDS)
         _mm256_storeu_si256((vec *)(void *)(to + i), _mm256_cvtepu8_epi16(_mm_loadu_si128(
                                                          (const __m128i *)(const void *)at)));
@@ -151,25 +151,25 @@ static void run_tiles(struct group *g, const struct eng_conv3_u8_args *a, const 
 {
     struct row_tiles t = {.p = p, .sums = g->sums[0], .pixels = n};
     for (int r = 0; r < WINDOW; r++)
-        t.rows[r] = g->rows[(iy + r + a->top) % WINDOW];
+        t.rows[r] = g->rows[(iy + r + a->geo.top) % WINDOW];
     if (p->p.narrow)
-        (a->stride == 1 ? tiles_1_1 : tiles_2_1)(&t);
+        (a->geo.stride == 1 ? tiles_1_1 : tiles_2_1)(&t);
     else
-        (a->stride == 1 ? tiles_1_2 : tiles_2_2)(&t);
+        (a->geo.stride == 1 ? tiles_1_2 : tiles_2_2)(&t);
 }
 
 /* Output pixels x .. x+n-1 of all rows. */
 static void run_group(struct group *g, const struct eng_conv3_u8_args *a, const struct finish *f,
                       int x, int n)
 {
-    int next = a->y0 * a->stride - a->top; /* the first row that is not laid out */
-    g->ix = x * a->stride - a->left;
-    g->columns = (n - 1) * a->stride + WINDOW;
-    for (int y = a->y0; y < a->y1; y++) {
-        int iy = y * a->stride - a->top;
+    int next = a->geo.y0 * a->geo.stride - a->geo.top; /* the first row that is not laid out */
+    g->ix = x * a->geo.stride - a->geo.left;
+    g->columns = (n - 1) * a->geo.stride + WINDOW;
+    for (int y = a->geo.y0; y < a->geo.y1; y++) {
+        int iy = y * a->geo.stride - a->geo.top;
         for (; next < iy + WINDOW; next++)
             lay_row(g, a, next);
-        uint8_t *out = a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * ENG_BLOCK;
+        uint8_t *out = a->out + (size_t)(y - a->geo.y0) * a->out_row + (size_t)x * ENG_BLOCK;
         for (int b = 0; b < a->n_blocks; b++) {
             const struct packed *p = (const struct packed *)a->packed + b;
             run_tiles(g, a, p, iy, n);
@@ -182,8 +182,8 @@ static void run(const struct eng_conv3_u8_args *a)
 {
     struct group g;
     struct finish f = finish_load(&a->rq);
-    for (int x = 0; x < a->out_w; x += GROUP)
-        run_group(&g, a, &f, x, a->out_w - x < GROUP ? a->out_w - x : GROUP);
+    for (int x = 0; x < a->geo.out_w; x += GROUP)
+        run_group(&g, a, &f, x, a->geo.out_w - x < GROUP ? a->geo.out_w - x : GROUP);
 }
 
 const struct eng_conv3_u8_kernel eng_conv3_u8_avx2 = {

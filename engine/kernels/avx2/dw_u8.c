@@ -74,7 +74,7 @@ INLINE void lay_pair(const struct segment *s, const struct eng_dw_u8_args *a, in
 {
     const __m128i zx = _mm_set1_epi8((char)a->zx);
     int from = s->ix < 0 ? -s->ix : 0;
-    int inside = a->in_w - s->ix < s->columns ? a->in_w - s->ix : s->columns;
+    int inside = a->geo.in_w - s->ix < s->columns ? a->geo.in_w - s->ix : s->columns;
     const __m128i *row[2];
     size_t step[2];
     for (int i = 0; i < 2; i++) {
@@ -166,22 +166,23 @@ INLINE void run_segment(struct segment *s, const struct eng_dw_u8_args *a, const
                         int x, int n, int vecs)
 {
     const struct block *b = a->block;
-    int iy = a->y0 * a->stride - a->top, pairs = 0;
-    s->ix = x * a->stride - a->left;
-    s->columns = (n - 1) * a->stride + 3;
-    for (int y = a->y0; y < a->y1; y++) {
-        int row = (y - a->y0) * a->stride;
+    int iy = a->geo.y0 * a->geo.stride - a->geo.top, pairs = 0;
+    s->ix = x * a->geo.stride - a->geo.left;
+    s->columns = (n - 1) * a->geo.stride + 3;
+    for (int y = a->geo.y0; y < a->geo.y1; y++) {
+        int row = (y - a->geo.y0) * a->geo.stride;
         for (; pairs <= row / 2 + 1; pairs++)
             lay_pair(s, a, iy + pairs * 2, s->pairs[pairs % 2], vecs);
         for (int i = 0, count; i < n; i += count) {
             int left = (n - i + WIDTH - 1) / WIDTH;
-            size_t at = (size_t)(i * a->stride * vecs * HALF);
+            size_t at = (size_t)(i * a->geo.stride * vecs * HALF);
             const int16_t *pair[2] = {s->pairs[row / 2 % 2] + at, s->pairs[(row / 2 + 1) % 2] + at};
             count = (n - i + left - 1) / left;
-            dw_tiles[vecs - 1][a->stride - 1][count - 1](s->sums[0] + i * vecs, b, row % 2, pair);
+            dw_tiles[vecs - 1][a->geo.stride - 1][count - 1](s->sums[0] + i * vecs, b, row % 2,
+                                                             pair);
         }
         finish(&b->p, s->sums, n, f,
-               a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * ENG_BLOCK);
+               a->out + (size_t)(y - a->geo.y0) * a->out_row + (size_t)x * ENG_BLOCK);
     }
 }
 
@@ -190,10 +191,10 @@ static void run(const struct eng_dw_u8_args *a)
     const struct block *b = a->block;
     struct segment s;
     struct finish f = finish_load(&a->rq);
-    int needed = (a->y1 - 1) * a->stride - a->top + 3;
-    s.rows = needed < a->in_h ? needed : a->in_h;
-    for (int x = 0; x < a->out_w; x += SEGMENT) {
-        int n = a->out_w - x < SEGMENT ? a->out_w - x : SEGMENT;
+    int needed = (a->geo.y1 - 1) * a->geo.stride - a->geo.top + 3;
+    s.rows = needed < a->geo.in_h ? needed : a->geo.in_h;
+    for (int x = 0; x < a->geo.out_w; x += SEGMENT) {
+        int n = a->geo.out_w - x < SEGMENT ? a->geo.out_w - x : SEGMENT;
         if (b->p.narrow)
             run_segment(&s, a, &f, x, n, 1);
         else

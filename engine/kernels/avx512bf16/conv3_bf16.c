@@ -92,8 +92,8 @@ static tile_fn *const tiles[TILE_VECTORS][2] = {{tile1_1, tile1_2}, {tile2_1, ti
 /* Pixels x .. x+SEEN-1 of image row y. */
 static void round_row(const struct eng_conv3_bf16_args *g, int y, int x, uint16_t *ret)
 {
-    const float *in = g->in + (ptrdiff_t)y * g->in_w * 3 + (ptrdiff_t)x * 3;
-    int from = x < 0 ? -x * 3 : 0, to = (g->in_w - x < SEEN ? g->in_w - x : SEEN) * 3;
+    const float *in = g->in + (ptrdiff_t)y * g->geo.in_w * 3 + (ptrdiff_t)x * 3;
+    int from = x < 0 ? -x * 3 : 0, to = (g->geo.in_w - x < SEEN ? g->geo.in_w - x : SEEN) * 3;
 
     for (int i = 0; i < SEEN_ROW; i += 16) {
         uint32_t head = i < from ? (from - i < 16 ? 0xffffu << (from - i) : 0) : 0xffffu;
@@ -107,12 +107,13 @@ static void round_row(const struct eng_conv3_bf16_args *g, int y, int x, uint16_
  * them coming. Asks for what the tile below the next one will see anew. */
 static void prefetch(const struct eng_conv3_bf16_args *g, int y, int x)
 {
-    int row = (y + ROWS_AHEAD) * g->stride - g->top + 3 - g->stride;
-    const float *from = g->in + ((ptrdiff_t)row * g->in_w + x * g->stride - g->left) * 3;
-    if (row < 0 || row + g->stride > g->in_h)
+    int row = (y + ROWS_AHEAD) * g->geo.stride - g->geo.top + 3 - g->geo.stride;
+    const float *from =
+        g->in + ((ptrdiff_t)row * g->geo.in_w + x * g->geo.stride - g->geo.left) * 3;
+    if (row < 0 || row + g->geo.stride > g->geo.in_h)
         return;
-    for (int r = 0; r < g->stride; r++, from += g->in_w * 3)
-        for (int i = 0; i < TILE_MR * 3 * g->stride; i += 16)
+    for (int r = 0; r < g->geo.stride; r++, from += g->geo.in_w * 3)
+        for (int i = 0; i < TILE_MR * 3 * g->geo.stride; i += 16)
             __builtin_prefetch(from + i);
 }
 
@@ -121,9 +122,9 @@ static void pixels(const struct eng_conv3_bf16_args *g, struct conv3_tile *t, in
                    int count)
 {
     _Alignas(ENG_ALIGN) uint16_t seen[3 * SEEN_ROW], spill[TILE_VECTORS * TILE_MR * ENG_BLOCK];
-    int top = y * g->stride - g->top, left = x * g->stride - g->left;
-    int ky0 = top < 0 ? -top : 0, ky1 = g->in_h - top < 3 ? g->in_h - top : 3;
-    uint16_t *out = g->out + (size_t)(y - g->y0) * g->out_row + (size_t)x * ENG_BLOCK;
+    int top = y * g->geo.stride - g->geo.top, left = x * g->geo.stride - g->geo.left;
+    int ky0 = top < 0 ? -top : 0, ky1 = g->geo.in_h - top < 3 ? g->geo.in_h - top : 3;
+    uint16_t *out = g->out + (size_t)(y - g->geo.y0) * g->out_row + (size_t)x * ENG_BLOCK;
 
     prefetch(g, y, x);
     for (int ky = ky0; ky < ky1; ky++)
@@ -136,7 +137,7 @@ static void pixels(const struct eng_conv3_bf16_args *g, struct conv3_tile *t, in
         t->w = t->bias + (1 + ky0 * BF16_ROW_PAIRS) * BF16_PAIR_BYTES;
         t->out = count < TILE_MR ? spill : out + (size_t)b * g->out_stride;
         t->out_bytes = (count < TILE_MR ? TILE_MR * ENG_BLOCK : g->out_stride) * sizeof(uint16_t);
-        tiles[v - 1][g->stride - 1](t);
+        tiles[v - 1][g->geo.stride - 1](t);
         for (int j = 0; j < v && count < TILE_MR; j++)
             memcpy(out + (size_t)(b + j) * g->out_stride, spill + j * TILE_MR * ENG_BLOCK,
                    (size_t)count * ENG_BLOCK * sizeof(uint16_t));
@@ -147,14 +148,14 @@ static void run(const struct eng_conv3_bf16_args *g)
 {
     struct conv3_tile t = {.lo = &g->lo, .hi = &g->hi};
 
-    for (int y = g->y0; y < g->y1; y++) {
+    for (int y = g->geo.y0; y < g->geo.y1; y++) {
         int x = 0;
-        for (; x + TILE_MR <= g->out_w; x += TILE_MR)
+        for (; x + TILE_MR <= g->geo.out_w; x += TILE_MR)
             pixels(g, &t, y, x, TILE_MR);
-        if (x < g->out_w && g->out_w > TILE_MR)
-            pixels(g, &t, y, g->out_w - TILE_MR, TILE_MR);
-        else if (x < g->out_w)
-            pixels(g, &t, y, x, g->out_w - x);
+        if (x < g->geo.out_w && g->geo.out_w > TILE_MR)
+            pixels(g, &t, y, g->geo.out_w - TILE_MR, TILE_MR);
+        else if (x < g->geo.out_w)
+            pixels(g, &t, y, x, g->geo.out_w - x);
     }
 }
 

@@ -140,18 +140,18 @@ static void gather(const struct eng_conv3_u8_args *a, const struct spread *s, in
                    struct windows *win)
 {
     const __m128i zx = _mm_set1_epi8((char)a->zx);
-    int ix = x * a->stride - a->left, iy = y * a->stride - a->top, whole = 1;
+    int ix = x * a->geo.stride - a->geo.left, iy = y * a->geo.stride - a->geo.top, whole = 1;
     struct place at;
     for (int r = 0; r < 3; r++) {
-        at.exists[r] = iy + r >= 0 && iy + r < a->in_h ? 0xffff : 0;
-        at.in[r] = a->in + ((ptrdiff_t)(at.exists[r] ? iy + r : 0) * a->in_w + ix) * 3;
+        at.exists[r] = iy + r >= 0 && iy + r < a->geo.in_h ? 0xffff : 0;
+        at.in[r] = a->in + ((ptrdiff_t)(at.exists[r] ? iy + r : 0) * a->geo.in_w + ix) * 3;
         whole &= at.exists[r] != 0;
     }
-    size_t step = 6 * (size_t)a->stride;
-    for (int i = 0; i < n; i += 2, ix += 2 * a->stride) {
-        __m512i v = whole && ix >= 0 && ix + 5 <= a->in_w
+    size_t step = 6 * (size_t)a->geo.stride;
+    for (int i = 0; i < n; i += 2, ix += 2 * a->geo.stride) {
+        __m512i v = whole && ix >= 0 && ix + 5 <= a->geo.in_w
                         ? spread_pair(s, &at, 0xffff, zx, 0)
-                        : spread_pair(s, &at, inside(ix, a->in_w), zx, 1);
+                        : spread_pair(s, &at, inside(ix, a->geo.in_w), zx, 1);
         _mm512_store_si512(win->v + i * WINDOW, v);
         for (int r = 0; r < 3; r++)
             at.in[r] += step;
@@ -290,19 +290,19 @@ static void run(const struct eng_conv3_u8_args *a)
 {
     const struct panel *p = a->packed;
     struct rq512 q = rq512_load(&a->rq);
-    struct spread spread = spread_of(a->stride);
+    struct spread spread = spread_of(a->geo.stride);
     struct windows win;
     int with_sum = 0;
     for (int b = 0; b < a->n_blocks; b += NV)
         with_sum |= p[b / NV].needs_sum;
-    for (int y = a->y0; y < a->y1; y++)
-        for (int x = 0; x < a->out_w; x += CHUNK) {
-            int n = a->out_w - x < CHUNK ? a->out_w - x : CHUNK;
+    for (int y = a->geo.y0; y < a->geo.y1; y++)
+        for (int x = 0; x < a->geo.out_w; x += CHUNK) {
+            int n = a->geo.out_w - x < CHUNK ? a->geo.out_w - x : CHUNK;
             gather(a, &spread, y, x, n, &win);
             if (with_sum)
                 sum_windows(&win, n);
             run_chunk(a, &win, &q, n,
-                      a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * ENG_BLOCK);
+                      a->out + (size_t)(y - a->geo.y0) * a->out_row + (size_t)x * ENG_BLOCK);
         }
 }
 

@@ -126,7 +126,7 @@ INLINE void strip_start(struct strip *s, const struct eng_dw_u8_args *a, int ix,
     }
     if (!edge)
         return;
-    int before = ix < 0 ? -ix : 0, to = a->in_w - ix;
+    int before = ix < 0 ? -ix : 0, to = a->geo.in_w - ix;
     uint32_t all = (1u << SPAN) - 1, inside = before < SPAN ? all << before : 0;
     if (to < SPAN)
         inside &= to > 0 ? all >> (SPAN - to) : 0;
@@ -239,13 +239,13 @@ INLINE void strip1(const struct strip *s, const struct eng_dw_u8_args *a, struct
     load_row(s, x, next_row(r), n, 1, edge);
     add_row(s, even, x, 1, n, 1, level);
     start_row(s, odd, x, n, 1, level);
-    int y = a->y0;
-    for (; y + 2 <= a->y1; y += 2) {
+    int y = a->geo.y0;
+    for (; y + 2 <= a->geo.y1; y += 2) {
         step1(s, r, even, odd, out, n, edge, level);
         step1(s, r, odd, even, out + a->out_row, n, edge, level);
         out += 2 * a->out_row;
     }
-    if (y < a->y1)
+    if (y < a->geo.y1)
         step1(s, r, even, odd, out, n, edge, level);
 }
 
@@ -255,7 +255,7 @@ INLINE void strip2(const struct strip *s, const struct eng_dw_u8_args *a, struct
     __m512i acc[STRIP], x[STRIP];
     load_row(s, x, next_row(r), n, 2, edge);
     start_row(s, acc, x, n, 2, level);
-    for (int y = a->y0; y < a->y1; y++, out += a->out_row) {
+    for (int y = a->geo.y0; y < a->geo.y1; y++, out += a->out_row) {
         load_row(s, x, next_row(r), n, 2, edge);
         add_row(s, acc, x, 1, n, 2, level);
         load_row(s, x, next_row(r), n, 2, edge);
@@ -269,13 +269,14 @@ INLINE void strip2(const struct strip *s, const struct eng_dw_u8_args *a, struct
 INLINE void run_strips(const struct eng_dw_u8_args *a, const uint8_t *outside, int x, int count,
                        int n, int stride, int edge, enum level level)
 {
-    int ix = x * stride - a->left, iy = a->y0 * stride - a->top;
+    int ix = x * stride - a->geo.left, iy = a->geo.y0 * stride - a->geo.top;
     const uint8_t *in = a->in + (ptrdiff_t)iy * (ptrdiff_t)a->in_row + (ptrdiff_t)ix * ENG_BLOCK;
     uint8_t *out = a->out + (size_t)x * a->out_pixel;
     struct strip s;
     strip_start(&s, a, ix, edge);
     for (; count > 0; count--, in += STRIP * stride * ENG_BLOCK, out += STRIP * a->out_pixel) {
-        struct rows r = {.at = in, .outside = outside, .step = a->in_row, .y = iy, .h = a->in_h};
+        struct rows r = {
+            .at = in, .outside = outside, .step = a->in_row, .y = iy, .h = a->geo.in_h};
         if (stride == 1)
             strip1(&s, a, &r, out, n, edge, level);
         else
@@ -314,22 +315,22 @@ static strip_fn *const strips[2][3][STRIP + 1] = {
 /* Pixels that the output pixels x .. x+n-1 see all exist. */
 static int is_inner(const struct eng_dw_u8_args *a, int x, int n)
 {
-    int first = x * a->stride - a->left, last = first + (n - 1) * a->stride + 2;
-    return first >= 0 && last < a->in_w;
+    int first = x * a->geo.stride - a->geo.left, last = first + (n - 1) * a->geo.stride + 2;
+    return first >= 0 && last < a->geo.in_w;
 }
 
 static void run(const struct eng_dw_u8_args *a)
 {
     const struct block *b = a->block;
     int plain = a->rq.zero_point == 0 && a->rq.lo == 0 && a->rq.hi == 255;
-    strip_fn *const *of = strips[a->stride - 1][b->general ? GENERAL : plain ? PLAIN : BOUNDED];
+    strip_fn *const *of = strips[a->geo.stride - 1][b->general ? GENERAL : plain ? PLAIN : BOUNDED];
     uint8_t outside[160];
     memset(outside, a->zx, sizeof(outside));
-    for (int x = 0; x < a->out_w;) {
+    for (int x = 0; x < a->geo.out_w;) {
         int inner = 0;
-        while (x + (inner + 1) * STRIP <= a->out_w && is_inner(a, x + inner * STRIP, STRIP))
+        while (x + (inner + 1) * STRIP <= a->geo.out_w && is_inner(a, x + inner * STRIP, STRIP))
             inner++;
-        int n = inner || a->out_w - x >= STRIP ? STRIP : a->out_w - x;
+        int n = inner || a->geo.out_w - x >= STRIP ? STRIP : a->geo.out_w - x;
         of[inner ? 0 : n](a, outside, x, inner ? inner : 1);
         x += inner ? inner * STRIP : n;
     }

@@ -8,9 +8,9 @@ static void taps(const struct eng_conv3_bf16_args *g, int iy, int left, float *r
     memset(ret, 0, 2 * BF16_ROW_PAIRS * sizeof(float));
     for (int kx = 0; kx < 3; kx++) {
         int ix = left + kx;
-        if (ix < 0 || ix >= g->in_w)
+        if (ix < 0 || ix >= g->geo.in_w)
             continue;
-        const float *from = g->in + ((size_t)iy * (size_t)g->in_w + (size_t)ix) * 3;
+        const float *from = g->in + ((size_t)iy * (size_t)g->geo.in_w + (size_t)ix) * 3;
         for (int c = 0; c < 3; c++)
             ret[kx * 3 + c] = eng_bf16_round(from[c]);
     }
@@ -34,10 +34,10 @@ static void pixel(const struct eng_conv3_bf16_args *g, const char *block, int y,
 
     memcpy(acc, block, sizeof(acc));
     for (int ky = 0; ky < 3; ky++) {
-        int iy = y * g->stride - g->top + ky;
-        if (iy < 0 || iy >= g->in_h)
+        int iy = y * g->geo.stride - g->geo.top + ky;
+        if (iy < 0 || iy >= g->geo.in_h)
             continue;
-        taps(g, iy, x * g->stride - g->left, in);
+        taps(g, iy, x * g->geo.stride - g->geo.left, in);
         for (int q = 0; q < BF16_ROW_PAIRS; q++)
             add_pair(acc, in[2 * q], in[2 * q + 1],
                      weights + (ky * BF16_ROW_PAIRS + q) * 2 * ENG_BLOCK);
@@ -51,9 +51,10 @@ static void pixel(const struct eng_conv3_bf16_args *g, const char *block, int y,
 static void run(const struct eng_conv3_bf16_args *g)
 {
     for (int b = 0; b < g->n_blocks; b++)
-        for (int y = g->y0; y < g->y1; y++) {
-            uint16_t *out = g->out + (size_t)b * g->out_stride + (size_t)(y - g->y0) * g->out_row;
-            for (int x = 0; x < g->out_w; x++)
+        for (int y = g->geo.y0; y < g->geo.y1; y++) {
+            uint16_t *out =
+                g->out + (size_t)b * g->out_stride + (size_t)(y - g->geo.y0) * g->out_row;
+            for (int x = 0; x < g->geo.out_w; x++)
                 pixel(g, (const char *)g->packed + (size_t)b * BF16_CONV3_BYTES, y, x,
                       out + (size_t)x * ENG_BLOCK);
         }

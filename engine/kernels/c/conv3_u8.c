@@ -39,11 +39,13 @@ static void pack(const struct eng_conv3_u8_weights *w, void *dst)
 static void window(const struct eng_conv3_u8_args *a, int y, int x, uint8_t v[TAPS])
 {
     for (int t = 0; t < 9; t++) {
-        int iy = y * a->stride - a->top + t / 3, ix = x * a->stride - a->left + t % 3;
-        int inside = iy >= 0 && iy < a->in_h && ix >= 0 && ix < a->in_w;
+        int iy = y * a->geo.stride - a->geo.top + t / 3,
+            ix = x * a->geo.stride - a->geo.left + t % 3;
+        int inside = iy >= 0 && iy < a->geo.in_h && ix >= 0 && ix < a->geo.in_w;
         for (int c = 0; c < 3; c++)
             v[t * 3 + c] =
-                inside ? a->in[((size_t)iy * (size_t)a->in_w + (size_t)ix) * 3 + (size_t)c] : a->zx;
+                inside ? a->in[((size_t)iy * (size_t)a->geo.in_w + (size_t)ix) * 3 + (size_t)c]
+                       : a->zx;
     }
 }
 
@@ -64,9 +66,9 @@ static void run(const struct eng_conv3_u8_args *a)
 {
     const struct block *blocks = a->packed;
     uint8_t v[TAPS];
-    for (int y = a->y0; y < a->y1; y++)
-        for (int x = 0; x < a->out_w; x++) {
-            uint8_t *out = a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * ENG_BLOCK;
+    for (int y = a->geo.y0; y < a->geo.y1; y++)
+        for (int x = 0; x < a->geo.out_w; x++) {
+            uint8_t *out = a->out + (size_t)(y - a->geo.y0) * a->out_row + (size_t)x * ENG_BLOCK;
             window(a, y, x, v);
             for (int b = 0; b < a->n_blocks; b++)
                 pixel(&blocks[b], v, &a->rq, out + (size_t)b * a->out_stride);

@@ -15,12 +15,12 @@ static void pixel(const struct eng_dw_f32_args *g, int y, int x, float *out)
 
     memcpy(acc, w, sizeof(acc));
     for (int ky = 0; ky < 3; ky++) {
-        int iy = y * g->stride - g->top + ky;
-        if (iy < 0 || iy >= g->in_h)
+        int iy = y * g->geo.stride - g->geo.top + ky;
+        if (iy < 0 || iy >= g->geo.in_h)
             continue;
         for (int kx = 0; kx < 3; kx++) {
-            int ix = x * g->stride - g->left + kx;
-            if (ix < 0 || ix >= g->in_w)
+            int ix = x * g->geo.stride - g->geo.left + kx;
+            if (ix < 0 || ix >= g->geo.in_w)
                 continue;
             const float *in = g->in + (ptrdiff_t)iy * (ptrdiff_t)g->in_row + ix * ENG_BLOCK;
             for (int c = 0; c < ENG_BLOCK; c++)
@@ -33,9 +33,9 @@ static void pixel(const struct eng_dw_f32_args *g, int y, int x, float *out)
 
 static void run(const struct eng_dw_f32_args *g)
 {
-    for (int y = g->y0; y < g->y1; y++)
-        for (int x = 0; x < g->out_w; x++)
-            pixel(g, y, x, g->out + (size_t)(y - g->y0) * g->out_row + (size_t)x * ENG_BLOCK);
+    for (int y = g->geo.y0; y < g->geo.y1; y++)
+        for (int x = 0; x < g->geo.out_w; x++)
+            pixel(g, y, x, g->out + (size_t)(y - g->geo.y0) * g->out_row + (size_t)x * ENG_BLOCK);
 }
 
 const struct eng_dw_f32_kernel eng_dw_f32_c = {

@@ -36,8 +36,9 @@ static void pixel(const struct eng_dw_u8_args *a, int y, int x, uint8_t *out)
     for (int i = 0; i < ENG_BLOCK; i++)
         acc[i] = (uint32_t)b->bias[i];
     for (int t = 0; t < 9; t++) {
-        int iy = y * a->stride - a->top + t / 3, ix = x * a->stride - a->left + t % 3;
-        int inside = iy >= 0 && iy < a->in_h && ix >= 0 && ix < a->in_w;
+        int iy = y * a->geo.stride - a->geo.top + t / 3,
+            ix = x * a->geo.stride - a->geo.left + t % 3;
+        int inside = iy >= 0 && iy < a->geo.in_h && ix >= 0 && ix < a->geo.in_w;
         const uint8_t *in =
             inside ? a->in + (ptrdiff_t)iy * (ptrdiff_t)a->in_row + (ptrdiff_t)ix * 16 : NULL;
         for (int i = 0; i < ENG_BLOCK; i++)
@@ -49,9 +50,10 @@ static void pixel(const struct eng_dw_u8_args *a, int y, int x, uint8_t *out)
 
 static void run(const struct eng_dw_u8_args *a)
 {
-    for (int y = a->y0; y < a->y1; y++)
-        for (int x = 0; x < a->out_w; x++)
-            pixel(a, y, x, a->out + (size_t)(y - a->y0) * a->out_row + (size_t)x * a->out_pixel);
+    for (int y = a->geo.y0; y < a->geo.y1; y++)
+        for (int x = 0; x < a->geo.out_w; x++)
+            pixel(a, y, x,
+                  a->out + (size_t)(y - a->geo.y0) * a->out_row + (size_t)x * a->out_pixel);
 }
 
 const struct eng_dw_u8_kernel eng_dw_u8_c = {

@@ -153,11 +153,11 @@ static void conv3_pack(const struct eng_conv3_f32_weights *w, void *dst)
 /* Pixels x .. x+SEEN-1 of image row y, zeros where there is no image. */
 static void round_row(const struct eng_conv3_bf16_args *g, int y, int x, uint16_t ret[SEEN * 3])
 {
-    const float *in = g->in + ((ptrdiff_t)y * g->in_w + x) * 3;
-    int i = x < 0 ? -x * 3 : 0, to = (g->in_w - x < SEEN ? g->in_w - x : SEEN) * 3;
+    const float *in = g->in + ((ptrdiff_t)y * g->geo.in_w + x) * 3;
+    int i = x < 0 ? -x * 3 : 0, to = (g->geo.in_w - x < SEEN ? g->geo.in_w - x : SEEN) * 3;
 
     memset(ret, 0, SEEN * 3 * sizeof(*ret));
-    if (y < 0 || y >= g->in_h)
+    if (y < 0 || y >= g->geo.in_h)
         return;
     for (; i + 4 <= to; i += 4)
         vst1_u16(ret + i, vreinterpret_u16_bf16(vcvt_bf16_f32(vld1q_f32(in + i))));
@@ -177,16 +177,17 @@ static void conv3_pixels(const struct eng_conv3_bf16_args *g, int y, int x, int 
                           .sums = sums};
 
     for (int ky = 0; ky < 3; ky++)
-        round_row(g, y * g->stride - g->top + ky, x * g->stride - g->left, seen[ky]);
+        round_row(g, y * g->geo.stride - g->geo.top + ky, x * g->geo.stride - g->geo.left,
+                  seen[ky]);
     for (int i = 0; i < mr; i++) {
         uint16_t window[TAP_BLOCKS * ENG_BLOCK] = {0};
         for (int ky = 0; ky < 3; ky++)
-            memcpy(window + ky * 9, seen[ky] + i * g->stride * 3, 9 * sizeof(*window));
+            memcpy(window + ky * 9, seen[ky] + i * g->geo.stride * 3, 9 * sizeof(*window));
         for (int b = 0; b < TAP_BLOCKS; b++)
             memcpy(taps[b][i], window + b * ENG_BLOCK, sizeof(taps[b][i]));
     }
     for (int b = 0; b < g->n_blocks; b++) {
-        uint16_t *out = g->out + (size_t)b * g->out_stride + (size_t)(y - g->y0) * g->out_row +
+        uint16_t *out = g->out + (size_t)b * g->out_stride + (size_t)(y - g->geo.y0) * g->out_row +
                         (size_t)x * ENG_BLOCK;
         set_panel(&t, (const char *)g->packed + (size_t)b * panel_bytes(TAPS));
         mmla_tiles[mr](&t);
@@ -197,9 +198,9 @@ static void conv3_pixels(const struct eng_conv3_bf16_args *g, int y, int x, int 
 
 static void conv3_run(const struct eng_conv3_bf16_args *g)
 {
-    for (int y = g->y0; y < g->y1; y++)
-        for (int x = 0, mr; x < g->out_w; x += mr) {
-            mr = mmla_rows(g->out_w - x);
+    for (int y = g->geo.y0; y < g->geo.y1; y++)
+        for (int x = 0, mr; x < g->geo.out_w; x += mr) {
+            mr = mmla_rows(g->geo.out_w - x);
             conv3_pixels(g, y, x, mr);
         }
 }
