@@ -41,6 +41,8 @@ void srv_tfs_metadata_finish(struct srv_call *c);
 /* Replies what an exchange of infer.h came to. */
 struct srv_infer;
 void srv_oip_answer(struct srv_infer *i, void *call);
+/* The same of one that failed; 0: it did not. */
+int srv_oip_failed(const struct srv_infer *i, struct srv_call *c);
 /* The model of the path, {} and the second {} its version, in Triton's words. <0: it has replied.
  */
 struct srv_choice;

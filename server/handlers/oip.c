@@ -67,16 +67,22 @@ void srv_oip_infer_begin(struct srv_call *c)
         srv_api_admit(c);
 }
 
+int srv_oip_failed(const struct srv_infer *i, struct srv_call *c)
+{
+    if (i->status == 200)
+        return 0;
+    if (i->status == 429 || i->status == 503)
+        srv_call_header(c, "Retry-After", "%d",
+                        i->req->retry_after_s > 0 ? i->req->retry_after_s : 1);
+    srv_call_error(c, i->status, "%s", i->error);
+    return 1;
+}
+
 void srv_oip_answer(struct srv_infer *i, void *call)
 {
     struct srv_call *c = call;
-    if (i->status != 200) {
-        if (i->status == 429 || i->status == 503)
-            srv_call_header(c, "Retry-After", "%d",
-                            i->req->retry_after_s > 0 ? i->req->retry_after_s : 1);
-        srv_call_error(c, i->status, "%s", i->error);
+    if (srv_oip_failed(i, c))
         return;
-    }
     char *text = i->text;
     i->text = NULL;
     if (i->text_header_len > 0)

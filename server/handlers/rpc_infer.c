@@ -1,5 +1,6 @@
 /* ModelInfer: the protobuf codec in front of the inference that every door shares (infer.h). */
 #include "server/handlers/call.h"
+#include "server/handlers/handlers.h"
 #include "server/handlers/infer.h"
 #include "server/handlers/rpc_handlers.h"
 #include "server/handlers/api.h"
@@ -21,13 +22,8 @@ static const struct srv_infer_codec codec = {parse, write_reply};
 static void answer(struct srv_infer *i, void *arg)
 {
     struct srv_call *c = arg;
-    if (i->status != 200) {
-        if (i->status == 429 || i->status == 503)
-            srv_call_header(c, "Retry-After", "%d",
-                            i->req->retry_after_s > 0 ? i->req->retry_after_s : 1);
-        srv_call_error(c, i->status, "%s", i->error);
+    if (srv_oip_failed(i, c))
         return;
-    }
     char *message = i->text;
     i->text = NULL;
     srv_rpc_reply(c, message, i->text_len);
