@@ -60,7 +60,7 @@ static int reply_known(struct srv_images *im)
     const char *given = c->ops->header(c, "If-None-Match");
     char tag[SRV_ETAG_MAX];
     if (!given || im->form != SRV_ONE || im->req->wants & SRV_WANT_TENSOR ||
-        !srv_share_is_known(im->req, &im->inputs[0], given, tag))
+        !srv_coalesce_is_known(im->req, &im->inputs[0], given, tag))
         return 0;
     srv_call_header(c, "ETag", "%s", tag);
     srv_call_reply(c, 304, "application/json", strdup(""), 0);
@@ -92,7 +92,7 @@ static void read_body(struct srv_req *r, void *arg)
     struct reading *g = arg;
     srv_images_read(&g->images, g->kind, g->boundary);
     if (r->sharing && !g->images.status)
-        srv_share_digest(r, g->images.inputs, g->images.n_inputs);
+        srv_coalesce_digest(r, g->images.inputs, g->images.n_inputs);
 }
 
 static int read_tensor_form(struct srv_call *c, enum srv_tensor_form *ret)

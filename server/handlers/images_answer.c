@@ -175,7 +175,7 @@ static void add_sharing(struct srv_call *c, const struct srv_images *im)
     if (im->form != SRV_ONE || r->wants & SRV_WANT_TENSOR)
         return;
     char tag[SRV_ETAG_MAX];
-    srv_share_etag(&r->jobs[0], tag);
+    srv_coalesce_etag(&r->jobs[0], tag);
     srv_call_header(c, "ETag", "%s", tag);
 }
 

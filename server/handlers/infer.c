@@ -158,7 +158,7 @@ static void read_tensors(struct srv_req *r, void *arg)
     struct srv_infer *i = arg;
     if (!i->status && srv_infer_choose_outputs(i) == 0 && srv_infer_read_inputs(i) == 0 &&
         r->sharing)
-        srv_share_digest(r, i->inputs, i->n_inputs);
+        srv_coalesce_digest(r, i->inputs, i->n_inputs);
 }
 
 static void after_tensors(struct srv_req *r, void *arg)

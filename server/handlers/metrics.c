@@ -306,7 +306,7 @@ static double resident_bytes(void)
 static void put_server(FILE *f, const struct srv_api *api)
 {
     const struct srv_pool_state pool = srv_pool_state(api->sched->pool);
-    const struct srv_cache_stats cache = srv_cache_stats(api->sched->share.cache);
+    const struct srv_cache_stats cache = srv_cache_stats(api->sched->coalesce.cache);
     const struct {
         enum metric metric;
         double value;

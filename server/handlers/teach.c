@@ -148,7 +148,7 @@ static void read_form(struct srv_req *r, void *arg)
     qsort(parts, (size_t)n, sizeof(*parts), by_label);
     take_parts(l, parts, n);
     if (!l->status && r->sharing)
-        srv_share_digest(r, l->inputs, l->n);
+        srv_coalesce_digest(r, l->inputs, l->n);
     if (l->n_classes < 2)
         refuse(l, 400,
                "pictures of two labels or more are needed: the name of a part is its label");

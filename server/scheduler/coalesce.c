@@ -24,18 +24,18 @@ struct srv_flight {
 
 /* ---- start and end ---- */
 
-void srv_share_init(struct srv_scheduler *s)
+void srv_coalesce_init(struct srv_scheduler *s)
 {
-    struct srv_share *h = &s->share;
+    struct srv_coalesce *h = &s->coalesce;
     h->ready_tail = &h->ready;
     if (getrandom(h->key, sizeof(h->key), 0) != sizeof(h->key))
         h->key[0] = srv_now_ns() ^ (uintptr_t)s; /* no kernel that runs this lacks it */
-    srv_share_configure(s);
+    srv_coalesce_configure(s);
 }
 
-void srv_share_configure(struct srv_scheduler *s)
+void srv_coalesce_configure(struct srv_scheduler *s)
 {
-    struct srv_share *h = &s->share;
+    struct srv_coalesce *h = &s->coalesce;
     if (h->budget == s->env->cfg->cache_bytes)
         return;
     srv_cache_destroy(h->cache);
@@ -45,24 +45,24 @@ void srv_share_configure(struct srv_scheduler *s)
         srv_log(s->env->log, SRV_ERROR, "no memory for the cache: it stays off");
 }
 
-void srv_share_finish(struct srv_share *h)
+void srv_coalesce_finish(struct srv_coalesce *h)
 {
     srv_cache_destroy(h->cache);
 }
 
-int srv_share_is_on(const struct srv_scheduler *s)
+int srv_coalesce_is_on(const struct srv_scheduler *s)
 {
-    return s->share.cache != NULL;
+    return s->coalesce.cache != NULL;
 }
 
 /* ---- keys ---- */
 
-void srv_share_digest(const struct srv_req *r, struct srv_input *inputs, int n)
+void srv_coalesce_digest(const struct srv_req *r, struct srv_input *inputs, int n)
 {
     for (int i = 0; i < n; i++) {
         if (inputs[i].digested)
             continue;
-        inputs[i].digest = srv_siphash(r->sched->share.key, inputs[i].data, inputs[i].len);
+        inputs[i].digest = srv_siphash(r->sched->coalesce.key, inputs[i].data, inputs[i].len);
         inputs[i].digested = 1;
     }
 }
@@ -90,7 +90,7 @@ static struct srv_hash ask(const struct srv_req *r, const struct srv_input *inpu
     };
     _Static_assert(sizeof(q) == 64 + 16 + 8 * 8, "padding would be hashed");
     memcpy(q.model, m->identity, sizeof(q.model));
-    return srv_siphash(r->sched->share.key, &q, sizeof(q));
+    return srv_siphash(r->sched->coalesce.key, &q, sizeof(q));
 }
 
 /* Of an answer that this model gave. */
@@ -196,12 +196,12 @@ static int unpack(struct srv_job *j, struct srv_model *m, const unsigned char *f
 static void push_ready(struct srv_scheduler *s, struct srv_job *j)
 {
     j->next = NULL;
-    *s->share.ready_tail = j;
-    s->share.ready_tail = &j->next;
+    *s->coalesce.ready_tail = j;
+    s->coalesce.ready_tail = &j->next;
     srv_wake_send(&s->jobs_done);
 }
 
-struct srv_job *srv_share_collect(struct srv_share *h)
+struct srv_job *srv_coalesce_collect(struct srv_coalesce *h)
 {
     struct srv_job *all = h->ready;
     h->ready = NULL;
@@ -211,7 +211,7 @@ struct srv_job *srv_share_collect(struct srv_share *h)
 
 /* ---- flights ---- */
 
-static struct srv_flight **find_flight(struct srv_share *h, struct srv_hash key)
+static struct srv_flight **find_flight(struct srv_coalesce *h, struct srv_hash key)
 {
     struct srv_flight **at = &h->flights[key.a % SRV_FLIGHT_BUCKETS];
     while (*at && ((*at)->key.a != key.a || (*at)->key.b != key.b))
@@ -226,7 +226,7 @@ static int is_as_urgent(const struct srv_job *leader, const struct srv_job *j)
 
 static void lead(struct srv_job *j)
 {
-    struct srv_share *h = &j->req->sched->share;
+    struct srv_coalesce *h = &j->req->sched->coalesce;
     struct srv_hash key = flight_key(j);
     struct srv_flight **at = find_flight(h, key);
     struct srv_flight *f = *at ? NULL : calloc(1, sizeof(*f));
@@ -258,7 +258,7 @@ static void unlink_waiting(struct srv_flight *f, struct srv_job **at)
     j->next = NULL;
 }
 
-int srv_share_withdraw(struct srv_job *j)
+int srv_coalesce_withdraw(struct srv_job *j)
 {
     struct srv_flight *f = j->flight;
     if (!f || f->leader == j)
@@ -272,13 +272,13 @@ int srv_share_withdraw(struct srv_job *j)
 
 static int can_wait(const struct srv_req *r, const struct srv_job *j)
 {
-    struct srv_flight *f = *find_flight(&r->sched->share, flight_key(j));
+    struct srv_flight *f = *find_flight(&r->sched->coalesce, flight_key(j));
     return f && is_as_urgent(f->leader, j);
 }
 
 static int take_from_cache(struct srv_req *r, struct srv_job *j)
 {
-    struct srv_share *h = &r->sched->share;
+    struct srv_coalesce *h = &r->sched->coalesce;
     size_t len;
     for (int v = 0; h->cache && v < variants(r); v++) {
         struct srv_model *m = variant(r, v);
@@ -289,23 +289,23 @@ static int take_from_cache(struct srv_req *r, struct srv_job *j)
     return 0;
 }
 
-int srv_share_look(struct srv_req *r)
+int srv_coalesce_look(struct srv_req *r)
 {
     int left = 0;
     if (r->wants & SRV_WANT_TENSOR)
         return r->n_jobs;
     for (int i = 0; i < r->n_jobs; i++) {
         struct srv_job *j = &r->jobs[i];
-        srv_share_digest(r, &j->input, 1);
+        srv_coalesce_digest(r, &j->input, 1);
         j->elsewhere = take_from_cache(r, j) || can_wait(r, j);
         left += !j->elsewhere;
     }
     return left;
 }
 
-void srv_share_begin(struct srv_req *r)
+void srv_coalesce_begin(struct srv_req *r)
 {
-    struct srv_share *h = &r->sched->share;
+    struct srv_coalesce *h = &r->sched->coalesce;
     if (r->wants & SRV_WANT_TENSOR)
         return;
     for (int i = 0; i < r->n_jobs; i++) {
@@ -343,7 +343,7 @@ static void lead_next(struct srv_scheduler *s, struct srv_flight *f)
     }
 }
 
-static void remove_flight(struct srv_share *h, struct srv_flight *f)
+static void remove_flight(struct srv_coalesce *h, struct srv_flight *f)
 {
     *find_flight(h, f->key) = f->chain;
     free(f);
@@ -369,7 +369,7 @@ static void hand_out(struct srv_scheduler *s, struct srv_flight *f, const struct
     }
 }
 
-void srv_share_settle(struct srv_job *j)
+void srv_coalesce_settle(struct srv_job *j)
 {
     struct srv_scheduler *s = j->req->sched;
     struct srv_flight *f = j->flight;
@@ -380,18 +380,18 @@ void srv_share_settle(struct srv_job *j)
     j->flight = NULL;
     if (j->state == SRV_JOB_DONE)
         answer = pack(j, &len);
-    if (answer && s->share.cache)
-        srv_cache_put(s->share.cache, answer_key(j, j->model), answer, len);
+    if (answer && s->coalesce.cache)
+        srv_cache_put(s->coalesce.cache, answer_key(j, j->model), answer, len);
     if (f && (answer || is_of_image(j)))
         hand_out(s, f, j, answer, len);
     else if (f)
         lead_next(s, f);
     if (f && f->leader == j)
-        remove_flight(&s->share, f);
+        remove_flight(&s->coalesce, f);
     free(answer);
 }
 
-struct srv_job *srv_share_expire(struct srv_share *h, uint64_t now, uint64_t *ret_next)
+struct srv_job *srv_coalesce_expire(struct srv_coalesce *h, uint64_t now, uint64_t *ret_next)
 {
     struct srv_job *expired = NULL;
     for (int b = 0; b < SRV_FLIGHT_BUCKETS; b++)
@@ -419,13 +419,13 @@ static void print_tag(struct srv_hash h, char ret[SRV_ETAG_MAX])
              (unsigned long long)h.b);
 }
 
-void srv_share_etag(const struct srv_job *j, char ret[SRV_ETAG_MAX])
+void srv_coalesce_etag(const struct srv_job *j, char ret[SRV_ETAG_MAX])
 {
     print_tag(answer_key(j, j->model), ret);
 }
 
-int srv_share_is_known(struct srv_req *r, const struct srv_input *input, const char *if_none_match,
-                       char ret[SRV_ETAG_MAX])
+int srv_coalesce_is_known(struct srv_req *r, const struct srv_input *input,
+                          const char *if_none_match, char ret[SRV_ETAG_MAX])
 {
     int classes = r->model->info->outputs - r->model->info->class_offset;
     int capacity = r->wants && !(r->wants & SRV_WANT_CLASSES) ? 0

@@ -36,7 +36,7 @@ struct srv_input {
     enum srv_input_kind kind;
     const void *data;
     size_t len;
-    struct srv_hash digest; /* srv_share_digest(), if `digested` */
+    struct srv_hash digest; /* srv_coalesce_digest(), if `digested` */
     int digested;
 };
 

@@ -50,7 +50,7 @@ int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_f
     r->priority = SRV_PRIORITY_DEFAULT;
     r->top_k = TOP_K;
     r->max_top_k = (int)s->env->cfg->max_top_k;
-    r->sharing = srv_share_is_on(s);
+    r->sharing = srv_coalesce_is_on(s);
     r->image.limits = image_limits(s->env->cfg);
     r->image.full_decode = s->env->cfg->full_decode;
     r->done = done;
@@ -356,7 +356,7 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
     int rc = make_jobs(r, inputs, n), here = n;
     pin_tensors(r, inputs, n);
     if (rc == 0 && r->sharing)
-        here = srv_share_look(r);
+        here = srv_coalesce_look(r);
     srv_brownout_arrive(r, here - r->counted);
     if (rc == 0 && here > 0)
         rc = admit_jobs(r);
@@ -380,7 +380,7 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
     if (here < n)
         r->predicted_ns = 0; /* others are waited for, too, or nobody is */
     if (r->sharing)
-        srv_share_begin(r);
+        srv_coalesce_begin(r);
     srv_alarm_watch(&s->expiry, r->deadline_ns);
     return 0;
 }
@@ -442,7 +442,7 @@ static void job_back(struct srv_job *j, uint64_t now)
     if (!j->elsewhere)
         srv_cost_leave(&r->sched->cost, j->model, j, now);
     if (r->sharing)
-        srv_share_settle(j);
+        srv_coalesce_settle(j);
     if (j->state == SRV_JOB_DONE && r->deadline_ns < now) {
         j->status = 504;
         snprintf(j->error, sizeof(j->error), "the answer came after its deadline");
@@ -494,7 +494,7 @@ static void withdraw_all(struct srv_req *r, int status, const char *sentence)
     struct srv_job *list = NULL;
     for (int i = 0; i < r->n_jobs; i++) {
         struct srv_job *j = &r->jobs[i];
-        if (!srv_share_withdraw(j) && !srv_pool_withdraw(r->sched->pool, r->model, j))
+        if (!srv_coalesce_withdraw(j) && !srv_pool_withdraw(r->sched->pool, r->model, j))
             continue;
         srv_job_move(j, SRV_JOB_CANCELLED);
         j->status = status;

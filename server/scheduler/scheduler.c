@@ -17,7 +17,7 @@ static void on_jobs_done(void *arg)
     struct srv_scheduler *s = arg;
     srv_req_tasks_back(srv_pool_collect_tasks(s->pool));
     srv_req_jobs_back(srv_pool_collect(s->pool));
-    srv_req_jobs_back(srv_share_collect(&s->share));
+    srv_req_jobs_back(srv_coalesce_collect(&s->coalesce));
     s->answered(s->arg);
 }
 
@@ -26,7 +26,7 @@ static void on_expiry(void *arg)
     struct srv_scheduler *s = arg;
     uint64_t next;
     srv_req_jobs_expired(srv_pool_expire(s->pool, srv_now_ns(), &next));
-    srv_req_jobs_back(srv_share_expire(&s->share, srv_now_ns(), &next));
+    srv_req_jobs_back(srv_coalesce_expire(&s->coalesce, srv_now_ns(), &next));
     srv_alarm_watch(&s->expiry, next);
     s->answered(s->arg);
 }
@@ -40,7 +40,7 @@ int srv_scheduler_init(struct srv_scheduler *s, struct srv_env *env, struct srv_
     s->arg = arg;
     s->counters.window_ns = srv_now_ns();
     srv_cost_init(&s->cost, env->workers);
-    srv_share_init(s);
+    srv_coalesce_init(s);
     srv_brownout_init(s);
     srv_alarm_init(&s->expiry, &env->loop, on_expiry, s);
     return srv_wake_init(&s->jobs_done, &env->loop, on_jobs_done, s);
@@ -70,7 +70,7 @@ void srv_scheduler_stop(struct srv_scheduler *s)
 void srv_scheduler_finish(struct srv_scheduler *s)
 {
     srv_wake_finish(&s->jobs_done);
-    srv_share_finish(&s->share);
+    srv_coalesce_finish(&s->coalesce);
     srv_registry_destroy(s->registry);
 }
 
@@ -78,7 +78,7 @@ void srv_scheduler_configure(struct srv_scheduler *s)
 {
     const struct cfg *cfg = s->env->cfg;
     srv_pool_set_batching(s->pool, (int)cfg->max_batch, (uint64_t)cfg->max_delay_us * 1000);
-    srv_share_configure(s);
+    srv_coalesce_configure(s);
 }
 
 void srv_scheduler_replace(struct srv_scheduler *s, struct srv_registry *take)

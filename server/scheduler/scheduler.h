@@ -16,7 +16,7 @@ struct srv_scheduler {
     struct srv_registry *registry; /* what is served; the reload thread reads it, too */
     struct srv_pool *pool;
     struct srv_cost cost;
-    struct srv_share share;
+    struct srv_coalesce coalesce;
     struct srv_counters counters;
     struct srv_req *requests;    /* all live ones */
     atomic_size_t request_bytes; /* in their arenas */
