@@ -78,7 +78,7 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *s
 }
 
 /* Whether its client may still be sending: then the connection keeps its place. */
-static int lingers(struct srv_http *h, const struct srv_peer *peer)
+static int lingers(struct srv_http *h, const struct srv_timed *peer)
 {
     int unread = 0;
     if (!peer || h->stopping)
@@ -102,10 +102,10 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
     struct srv_http *h = cls;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        *context = srv_peers_add(&h->peers, fd, h);
+        *context = srv_time_limits_add(&h->peers, fd, h);
     } else {
         int stays = lingers(h, *context);
-        srv_peers_remove(&h->peers, *context);
+        srv_time_limits_remove(&h->peers, *context);
         *context = NULL;
         if (!stays)
             srv_acceptor_closed(&h->acceptor);
@@ -132,7 +132,7 @@ static void make_room(void *owner)
 {
     struct srv_http *h = owner;
     srv_linger_yield(&h->linger);
-    srv_peers_look(&h->peers);
+    srv_time_limits_look(&h->peers);
     srv_http_pump(h);
 }
 
@@ -143,7 +143,7 @@ static const struct srv_acceptor_ops acceptor_ops = {take, taken, make_room};
 static const struct srv_tls_set *tls_of(gnutls_session_t session)
 {
     struct MHD_Connection *connection = gnutls_session_get_ptr(session);
-    const struct srv_peer *peer = connection ? srv_peer_of(connection) : NULL;
+    const struct srv_timed *peer = connection ? srv_timed_of(connection) : NULL;
     const struct srv_http *h = peer ? peer->owner : NULL;
     return h ? h->transport->tls : NULL;
 }
@@ -234,7 +234,7 @@ int srv_http_start(struct srv_http **ret, struct srv_transport *t, int open_fd_t
         snprintf(err, errlen, "libmicrohttpd cannot start on %s", ret_bound);
         return -EIO;
     }
-    srv_peers_init(&h->peers, t);
+    srv_time_limits_init(&h->peers, t);
     srv_linger_init(&h->linger, &t->env->loop, linger_bytes(t->env->cfg), on_lingered, h);
     init_handles(h);
     *ret = h; /* from here on its handles are the loop's: srv_http_stop() ends them */
@@ -248,7 +248,7 @@ int srv_http_start(struct srv_http **ret, struct srv_transport *t, int open_fd_t
 int srv_http_is_quiet(const struct srv_http *h)
 {
     uint64_t since = srv_now_ns() - QUIET_NS;
-    return srv_peers_are_quiet(&h->peers, since) && srv_linger_is_quiet(&h->linger, since);
+    return srv_time_limits_are_quiet(&h->peers, since) && srv_linger_is_quiet(&h->linger, since);
 }
 
 void srv_http_quiesce(struct srv_http *h)
@@ -269,7 +269,7 @@ void srv_http_stop(struct srv_http *h)
     srv_exchanges_resume(h); /* libmicrohttpd aborts when it is stopped with one suspended */
     MHD_run(h->daemon);
     MHD_stop_daemon(h->daemon);
-    srv_peers_finish(&h->peers);
+    srv_time_limits_finish(&h->peers);
     srv_linger_finish(&h->linger);
 }
 

@@ -51,7 +51,7 @@ static void call_grew(struct srv_call *c)
     if (x->phase != SRV_GROWING)
         return;
     x->phase = SRV_REPLIED;
-    srv_peer_enter(x->peer, SRV_PEER_ANSWER);
+    srv_timed_enter(x->peer, SRV_TIMED_ANSWER);
     MHD_resume_connection(x->connection);
 }
 
@@ -71,7 +71,7 @@ static ssize_t read_growing(void *cls, uint64_t at, char *buf, size_t max)
         if (x->http->stopping)
             return MHD_CONTENT_READER_END_WITH_ERROR;
         x->phase = SRV_GROWING;
-        srv_peer_enter(x->peer, SRV_PEER_WAITS);
+        srv_timed_enter(x->peer, SRV_TIMED_WAITS);
         MHD_suspend_connection(x->connection);
         return 0;
     }
@@ -94,7 +94,7 @@ static enum MHD_Result queue_reply(struct srv_exchange *x)
     if (!r->grows)
         r->body = NULL;
     x->phase = SRV_REPLIED;
-    srv_peer_enter(x->peer, SRV_PEER_ANSWER);
+    srv_timed_enter(x->peer, SRV_TIMED_ANSWER);
     if (r->type)
         MHD_add_response_header(response, "Content-Type", r->type);
     MHD_add_response_header(response, "X-Request-Id", x->call.id);
@@ -153,7 +153,7 @@ static enum MHD_Result at_headers(struct srv_exchange *x, const struct srv_http_
     struct srv_http_framing framing = {0};
     const char *sentence = NULL;
     start_call(x, line->method);
-    srv_peer_enter(x->peer, SRV_PEER_BODY);
+    srv_timed_enter(x->peer, SRV_TIMED_BODY);
     int status = srv_http_check(x->connection, line, &framing, &sentence);
     if (!status && x->astray) {
         sentence = "the request target is neither a path nor an http URI with a host";
@@ -215,7 +215,7 @@ static enum MHD_Result hold(struct srv_exchange *x)
 {
     struct srv_http *h = x->http;
     x->phase = SRV_HELD;
-    srv_peer_enter(x->peer, SRV_PEER_WAITS);
+    srv_timed_enter(x->peer, SRV_TIMED_WAITS);
     x->held_until_ns = srv_now_ns() + REFUSAL_DELAY_MS * SRV_NS_PER_MS;
     x->next_held = NULL;
     *h->held_tail = x;
@@ -243,7 +243,7 @@ static enum MHD_Result at_end(struct srv_exchange *x)
     if (c->reply.status)
         return queue_reply(x);
     x->phase = SRV_WAITING;
-    srv_peer_enter(x->peer, SRV_PEER_WAITS);
+    srv_timed_enter(x->peer, SRV_TIMED_WAITS);
     MHD_suspend_connection(x->connection);
     return MHD_YES;
 }
@@ -269,7 +269,7 @@ enum MHD_Result srv_exchange_request(void *cls, struct MHD_Connection *connectio
     return at_end(x);
 }
 
-struct srv_peer *srv_peer_of(struct MHD_Connection *connection)
+struct srv_timed *srv_timed_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *i =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -291,7 +291,7 @@ static int take_target(char *target, const char *uri)
 void *srv_exchange_line(void *cls, const char *uri, struct MHD_Connection *connection)
 {
     struct srv_http *h = cls;
-    struct srv_peer *peer = srv_peer_of(connection);
+    struct srv_timed *peer = srv_timed_of(connection);
     struct srv_exchange *x = peer ? malloc(sizeof(*x) + strlen(uri) + 2) : NULL;
     if (!x)
         return NULL;
@@ -349,7 +349,7 @@ static const char *why_refused(const struct srv_exchange *x, int status)
 void srv_exchange_refused_by_library(struct srv_http *h, int status)
 {
     h->transport->api->sockets.refused++;
-    for (struct srv_peer *p = h->peers.list; p; p = p->next) {
+    for (struct srv_timed *p = h->peers.list; p; p = p->next) {
         struct srv_exchange *x = p->exchange;
         if (!is_being_refused(x))
             continue;
@@ -377,7 +377,7 @@ void srv_exchange_completed(void *cls, struct MHD_Connection *connection, void *
         note_library_page(x, (int)status->http_status);
     if (x->phase != SRV_AT_HEADERS)
         srv_call_close(&x->call);
-    srv_peer_enter(x->peer, SRV_PEER_HEAD);
+    srv_timed_enter(x->peer, SRV_TIMED_HEAD);
     x->peer->exchange = NULL;
     free(x);
     *con_cls = NULL;
@@ -387,7 +387,7 @@ void srv_exchanges_resume(struct srv_http *h)
 {
     h->stopping = 1;
     h->held = NULL;
-    for (struct srv_peer *p = h->peers.list; p; p = p->next) {
+    for (struct srv_timed *p = h->peers.list; p; p = p->next) {
         struct srv_exchange *x = p->exchange;
         if (x && (x->phase == SRV_WAITING || x->phase == SRV_GROWING || x->phase == SRV_HELD))
             MHD_resume_connection(x->connection);

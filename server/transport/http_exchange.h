@@ -19,7 +19,7 @@ struct srv_http {
     struct srv_acceptor acceptor;
     uv_timer_t refusals;
     struct srv_exchange *held, **held_tail; /* suspended with their refusals, oldest first */
-    struct srv_peers peers;
+    struct srv_time_limits peers;
     struct srv_linger linger;
     int stopping; /* nobody may be suspended any more */
 };
@@ -38,7 +38,7 @@ struct srv_exchange {
     struct srv_call call;
     struct srv_http *http;
     struct MHD_Connection *connection;
-    struct srv_peer *peer;
+    struct srv_timed *peer;
     enum srv_exchange_phase phase;
     size_t discarded;
     struct srv_exchange *next_held;
@@ -63,6 +63,6 @@ void srv_exchange_refused_by_library(struct srv_http *h, int status);
 /* Wakes everybody who is suspended, and lets nobody be suspended again. */
 void srv_exchanges_resume(struct srv_http *h);
 /* Of a connection; NULL before it is counted. */
-struct srv_peer *srv_peer_of(struct MHD_Connection *connection);
+struct srv_timed *srv_timed_of(struct MHD_Connection *connection);
 
 #endif

@@ -12,23 +12,23 @@
 
 enum { LOOK_MS = 1000, TOGETHER = 256 };
 
-static uint64_t limit_ns(const struct srv_peers *p, const struct srv_peer *peer)
+static uint64_t limit_ns(const struct srv_time_limits *p, const struct srv_timed *peer)
 {
     const struct cfg *cfg = p->transport->env->cfg;
     switch (peer->phase) {
-    case SRV_PEER_HEAD:
+    case SRV_TIMED_HEAD:
         return (uint64_t)cfg->header_timeout_ms * SRV_NS_PER_MS;
-    case SRV_PEER_BODY:
-    case SRV_PEER_ANSWER:
+    case SRV_TIMED_BODY:
+    case SRV_TIMED_ANSWER:
         return (uint64_t)cfg->body_timeout_ms * SRV_NS_PER_MS;
-    case SRV_PEER_WAITS:
+    case SRV_TIMED_WAITS:
         break;
     }
     return SRV_NEVER;
 }
 
 /* Its last byte is read, and none will follow: twice, so that what was read had time to be used. */
-static void note_end(struct srv_peer *peer)
+static void note_end(struct srv_timed *peer)
 {
     int unread = 0;
     if (ioctl(peer->fd, FIONREAD, &unread) < 0 || unread > 0)
@@ -38,7 +38,7 @@ static void note_end(struct srv_peer *peer)
     peer->left = 1;
 }
 
-static void look_for_ends(struct srv_peer **peers, nfds_t n)
+static void look_for_ends(struct srv_timed **peers, nfds_t n)
 {
     struct pollfd fds[TOGETHER];
     for (nfds_t i = 0; i < n; i++)
@@ -50,12 +50,12 @@ static void look_for_ends(struct srv_peer **peers, nfds_t n)
             note_end(peers[i]);
 }
 
-void srv_peers_look(struct srv_peers *p)
+void srv_time_limits_look(struct srv_time_limits *p)
 {
-    struct srv_peer *some[TOGETHER];
+    struct srv_timed *some[TOGETHER];
     nfds_t n = 0;
-    for (struct srv_peer *peer = p->list; peer; peer = peer->next) {
-        if (peer->phase == SRV_PEER_HEAD || peer->phase == SRV_PEER_BODY)
+    for (struct srv_timed *peer = p->list; peer; peer = peer->next) {
+        if (peer->phase == SRV_TIMED_HEAD || peer->phase == SRV_TIMED_BODY)
             some[n++] = peer;
         if (n == TOGETHER || (n > 0 && !peer->next)) {
             look_for_ends(some, n);
@@ -66,42 +66,42 @@ void srv_peers_look(struct srv_peers *p)
 
 static void on_timer(uv_timer_t *t)
 {
-    struct srv_peers *p = t->data;
+    struct srv_time_limits *p = t->data;
     uint64_t now = srv_now_ns();
-    for (struct srv_peer *peer = p->list; peer; peer = peer->next) {
+    for (struct srv_timed *peer = p->list; peer; peer = peer->next) {
         if (now - peer->since_ns > limit_ns(p, peer)) {
             p->transport->api->sockets.cut++;
             peer->since_ns = now;
             shutdown(peer->fd, SHUT_RDWR);
         }
     }
-    srv_peers_look(p);
+    srv_time_limits_look(p);
 }
 
-int srv_peers_are_quiet(const struct srv_peers *p, uint64_t since_ns)
+int srv_time_limits_are_quiet(const struct srv_time_limits *p, uint64_t since_ns)
 {
-    for (const struct srv_peer *peer = p->list; peer; peer = peer->next)
-        if (peer->phase == SRV_PEER_WAITS || peer->phase == SRV_PEER_ANSWER ||
+    for (const struct srv_timed *peer = p->list; peer; peer = peer->next)
+        if (peer->phase == SRV_TIMED_WAITS || peer->phase == SRV_TIMED_ANSWER ||
             peer->since_ns > since_ns)
             return 0;
     return 1;
 }
 
-void srv_peers_init(struct srv_peers *p, struct srv_transport *t)
+void srv_time_limits_init(struct srv_time_limits *p, struct srv_transport *t)
 {
-    *p = (struct srv_peers){.transport = t};
+    *p = (struct srv_time_limits){.transport = t};
     uv_timer_init(&t->env->loop, &p->timer);
     p->timer.data = p;
 }
 
-void srv_peers_finish(struct srv_peers *p)
+void srv_time_limits_finish(struct srv_time_limits *p)
 {
     uv_close((uv_handle_t *)&p->timer, NULL);
 }
 
-struct srv_peer *srv_peers_add(struct srv_peers *p, int fd, void *owner)
+struct srv_timed *srv_time_limits_add(struct srv_time_limits *p, int fd, void *owner)
 {
-    struct srv_peer *peer = calloc(1, sizeof(*peer));
+    struct srv_timed *peer = calloc(1, sizeof(*peer));
     if (!peer)
         return NULL;
     peer->fd = fd;
@@ -112,11 +112,11 @@ struct srv_peer *srv_peers_add(struct srv_peers *p, int fd, void *owner)
     else
         uv_timer_start(&p->timer, on_timer, LOOK_MS, LOOK_MS);
     p->list = peer;
-    srv_peer_enter(peer, SRV_PEER_HEAD);
+    srv_timed_enter(peer, SRV_TIMED_HEAD);
     return peer;
 }
 
-void srv_peers_remove(struct srv_peers *p, struct srv_peer *peer)
+void srv_time_limits_remove(struct srv_time_limits *p, struct srv_timed *peer)
 {
     if (!peer)
         return;
@@ -131,7 +131,7 @@ void srv_peers_remove(struct srv_peers *p, struct srv_peer *peer)
     free(peer);
 }
 
-void srv_peer_enter(struct srv_peer *peer, enum srv_peer_phase phase)
+void srv_timed_enter(struct srv_timed *peer, enum srv_timed_phase phase)
 {
     peer->phase = phase;
     peer->since_ns = srv_now_ns();

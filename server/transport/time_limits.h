@@ -12,42 +12,43 @@
 struct srv_transport;
 
 /* What a connection does, and what bounds it. */
-enum srv_peer_phase {
-    SRV_PEER_HEAD,   /* sends the head of a request, or nothing yet: header_timeout_ms */
-    SRV_PEER_BODY,   /* sends a body: body_timeout_ms */
-    SRV_PEER_WAITS,  /* for workers: the request's own deadline */
-    SRV_PEER_ANSWER, /* takes its answer: body_timeout_ms */
+enum srv_timed_phase {
+    SRV_TIMED_HEAD,   /* sends the head of a request, or nothing yet: header_timeout_ms */
+    SRV_TIMED_BODY,   /* sends a body: body_timeout_ms */
+    SRV_TIMED_WAITS,  /* for workers: the request's own deadline */
+    SRV_TIMED_ANSWER, /* takes its answer: body_timeout_ms */
 };
 
-struct srv_peer {
-    struct srv_peer *next, *prev;
+struct srv_timed {
+    struct srv_timed *next, *prev;
     void *owner;    /* as given */
     void *exchange; /* the owner's: the request that is open, or NULL */
     int fd;
-    enum srv_peer_phase phase;
+    enum srv_timed_phase phase;
     uint64_t since_ns;
     int left;    /* it looked gone the last time, too */
     int lingers; /* its last answer leaves before its client has sent everything */
 };
 
-struct srv_peers {
+struct srv_time_limits {
     struct srv_transport *transport;
-    struct srv_peer *list;
+    struct srv_timed *list;
     uv_timer_t timer; /* runs while somebody is connected */
 };
 
-void srv_peers_init(struct srv_peers *p, struct srv_transport *t);
+void srv_time_limits_init(struct srv_time_limits *p, struct srv_transport *t);
 /* The timer is closed: run the loop once more. All peers are gone before. */
-void srv_peers_finish(struct srv_peers *p);
+void srv_time_limits_finish(struct srv_time_limits *p);
 
-/* A connection by its descriptor, which stays open until srv_peers_remove(). NULL: out of memory.
+/* A connection by its descriptor, which stays open until srv_time_limits_remove(). NULL: out of
+ * memory.
  */
-struct srv_peer *srv_peers_add(struct srv_peers *p, int fd, void *owner);
-void srv_peers_remove(struct srv_peers *p, struct srv_peer *peer); /* NULL is fine */
+struct srv_timed *srv_time_limits_add(struct srv_time_limits *p, int fd, void *owner);
+void srv_time_limits_remove(struct srv_time_limits *p, struct srv_timed *peer); /* NULL is fine */
 /* Ends those who left before the end of a request, as a tick does. */
-void srv_peers_look(struct srv_peers *p);
+void srv_time_limits_look(struct srv_time_limits *p);
 /* Nobody waits for an answer or takes one, or began to send since `since_ns`. */
-int srv_peers_are_quiet(const struct srv_peers *p, uint64_t since_ns);
-void srv_peer_enter(struct srv_peer *peer, enum srv_peer_phase phase);
+int srv_time_limits_are_quiet(const struct srv_time_limits *p, uint64_t since_ns);
+void srv_timed_enter(struct srv_timed *peer, enum srv_timed_phase phase);
 
 #endif
