@@ -130,11 +130,11 @@ static int await_quiet(struct srv *s, int looks)
     return 0;
 }
 
-static int slice(struct eng_tuner *t, struct srv_crew *crew)
+static int slice(struct eng_tuner *t, struct srv_team_threads *crew)
 {
-    struct eng_team *team = srv_crew_begin(crew);
+    struct eng_team *team = srv_team_threads_begin(crew);
     int rc = eng_tuner_step(t, team);
-    srv_crew_end(crew);
+    srv_team_threads_end(crew);
     return rc;
 }
 
@@ -148,10 +148,10 @@ static int is_gone(const struct srv_model *m)
 static int tune(struct srv *s, struct srv_model *m)
 {
     struct eng_tuner *t = NULL;
-    struct srv_crew *crew = NULL;
+    struct srv_team_threads *crew = NULL;
     char err[256] = "out of memory";
     uint64_t spent = 0;
-    int stop = 0, rc = srv_crew_create(&crew, s->env.workers);
+    int stop = 0, rc = srv_team_threads_create(&crew, s->env.workers);
     if (rc == 0)
         rc = eng_tuner_create(&t, m->eng, s->env.workers, err, sizeof(err));
     for (rc = rc < 0 ? rc : 1; rc == 1 && !stop && !is_gone(m);) {
@@ -162,7 +162,7 @@ static int tune(struct srv *s, struct srv_model *m)
         spent += srv_now_ns() - start;
     }
     eng_tuner_destroy(t);
-    srv_crew_destroy(crew);
+    srv_team_threads_destroy(crew);
     if (stop || rc == 1)
         return stop;
     if (rc < 0) {

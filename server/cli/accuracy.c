@@ -88,7 +88,7 @@ int srv_accuracy_run(struct srv_accuracy *ret, struct eng_model *m, const struct
     if (srv_precision(eng_model_info(m)->precision) != ENG_PRECISION_BF16)
         return 0;
     exact_cfg.precision = "fp32";
-    int rc = srv_open_model(&exact, &exact_cfg, err, errlen);
+    int rc = srv_chosen_model(&exact, &exact_cfg, err, errlen);
     if (rc == 0)
         rc = compare_all(ret, m, exact, err, errlen);
     eng_model_unref(exact);

@@ -144,7 +144,7 @@ static int bench_one(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
                                     .layers = cfg->layers || cfg->plot[0],
                                     .tune = cfg->tuned,
                                     .cpu_bits = srv_allowed_cpu(cfg)};
-    int rc = srv_open_model(&b.model, cfg, err, errlen);
+    int rc = srv_chosen_model(&b.model, cfg, err, errlen);
     if (rc < 0)
         return rc;
     b.info = eng_model_info(b.model);

@@ -28,7 +28,7 @@ static int measure_point(struct point *p, const struct cfg *cfg, char *err, size
                                     .cpu_bits = srv_allowed_cpu(cfg)};
     one.alpha = p->alpha;
     one.rho = p->rho;
-    int rc = srv_open_built(&m, &one, err, errlen);
+    int rc = srv_chosen_model_built(&m, &one, err, errlen);
     if (rc < 0)
         return rc;
     const struct eng_model_info *info = eng_model_info(m);

@@ -15,7 +15,7 @@
 #include <string.h>
 
 struct images_bench {
-    struct srv_pictures pictures;
+    struct srv_picture_bytes pictures;
     struct eng_model *model;
     const struct eng_model_info *info;
     int batch, threads;
@@ -84,7 +84,7 @@ static int drop_broken(struct images_bench *b, struct runner *r, const char *dir
         if (decode_next(r, 0) == 0)
             continue;
         fprintf(stderr, "%s: %s\n", b->pictures.list[i].name, r->error);
-        srv_pictures_drop(&b->pictures, i);
+        srv_picture_bytes_drop(&b->pictures, i);
     }
     if (b->pictures.n > 0)
         return 0;
@@ -158,10 +158,10 @@ int srv_bench_images(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
         .cpu_bits = srv_allowed_cpu(cfg),
     };
     struct runner *all = calloc((size_t)b.threads, sizeof(*all));
-    int rc = all ? srv_open_model(&b.model, cfg, err, errlen) : -ENOMEM;
+    int rc = all ? srv_chosen_model(&b.model, cfg, err, errlen) : -ENOMEM;
     if (rc == 0) {
         b.info = eng_model_info(b.model);
-        rc = srv_pictures_read(&b.pictures, cfg->images, err, errlen);
+        rc = srv_picture_bytes_read(&b.pictures, cfg->images, err, errlen);
     }
     if (rc == 0)
         rc = run_all(&b, cfg, all, out, err, errlen);
@@ -170,7 +170,7 @@ int srv_bench_images(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
         eng_decoder_destroy(all[i].decoder);
     }
     free(all);
-    srv_pictures_finish(&b.pictures);
+    srv_picture_bytes_finish(&b.pictures);
     eng_model_unref(b.model);
     return rc;
 }

@@ -6,7 +6,7 @@
 
 #include "config/config.h"
 
-/* The model is that of srv_open_model(); a folder without a picture that can be decoded is
+/* The model is that of srv_chosen_model(); a folder without a picture that can be decoded is
  * -EINVAL. */
 int srv_bench_images(const struct cfg *cfg, FILE *out, char *err, size_t errlen);
 

@@ -38,7 +38,7 @@ uint32_t srv_allowed_cpu(const struct cfg *cfg)
     return eng_cpu_detect() & allowed;
 }
 
-int srv_open_built(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen)
+int srv_chosen_model_built(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen)
 {
     struct eng_model_options options = {.precision = srv_precision(cfg->precision),
                                         .cpu_bits = srv_allowed_cpu(cfg)};
@@ -101,7 +101,7 @@ static int version_dir(char *ret, size_t len, const struct cfg *cfg, const struc
     return n < (int)len ? 0 : -ENAMETOOLONG;
 }
 
-int srv_model_dir(char *ret, size_t len, const struct cfg *cfg, char *err, size_t errlen)
+int srv_chosen_model_dir(char *ret, size_t len, const struct cfg *cfg, char *err, size_t errlen)
 {
     struct srv_registry *registry;
     struct srv_model *m;
@@ -139,7 +139,7 @@ static int find(struct eng_model **ret, const struct cfg *cfg, const char *name,
     return rc;
 }
 
-int srv_open_model(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen)
+int srv_chosen_model(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen)
 {
     struct eng_model_options options = {.precision = srv_precision(cfg->precision),
                                         .cpu_bits = srv_allowed_cpu(cfg)};
@@ -152,5 +152,5 @@ int srv_open_model(struct eng_model **ret, const struct cfg *cfg, char *err, siz
         return eng_model_load(ret, name, &options, err, errlen);
     if (name[0] || cfg->models[0])
         return find(ret, cfg, name, &options, err, errlen);
-    return srv_open_built(ret, cfg, err, errlen);
+    return srv_chosen_model_built(ret, cfg, err, errlen);
 }

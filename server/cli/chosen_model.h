@@ -8,14 +8,14 @@
 
 /* One positional argument, else --model, else --models (its first), else the builder. A precision
  * of "auto" is the file's own, int8 for the builder. A reference to the model is the caller's. */
-int srv_open_model(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen);
+int srv_chosen_model(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen);
 
 /* The version folder of the model that is named, which is there: an argument or --model, a path if
  * it has a '/'. */
-int srv_model_dir(char *ret, size_t len, const struct cfg *cfg, char *err, size_t errlen);
+int srv_chosen_model_dir(char *ret, size_t len, const struct cfg *cfg, char *err, size_t errlen);
 
 /* The builder's alone, whatever model is named. */
-int srv_open_built(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen);
+int srv_chosen_model_built(struct eng_model **ret, const struct cfg *cfg, char *err, size_t errlen);
 
 /* What the CPU has and option `isa` allows. */
 uint32_t srv_allowed_cpu(const struct cfg *cfg);

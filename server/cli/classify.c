@@ -22,7 +22,7 @@ struct session {
     const char *name; /* what answers call it */
     struct srv_context *context;
     struct eng_decoder *decoder;
-    struct srv_crew *crew;
+    struct srv_team_threads *crew;
     struct eng_prediction *best;
     struct proto_prediction *rows;
     int k;
@@ -53,7 +53,7 @@ static int classify(struct session *s, const char *path, struct proto_result *re
     free(bytes);
     uint64_t decoded = srv_now_ns();
     if (rc == 0)
-        rc = srv_crew_run(s->crew, s->context->eng, 1);
+        rc = srv_team_threads_run(s->crew, s->context->eng, 1);
     if (rc < 0)
         return rc;
     int n = eng_context_topk(s->context->eng, 0, s->k, s->best);
@@ -138,7 +138,7 @@ static int prepare(struct session *s, struct srv_registry *registry, int threads
     if (rc == 0)
         rc = eng_decoder_create(&s->decoder, 0);
     if (rc == 0)
-        rc = srv_crew_create(&s->crew, threads);
+        rc = srv_team_threads_create(&s->crew, threads);
     if (rc < 0 && !err[0])
         snprintf(err, errlen, "%s", strerror(-rc));
     return rc;
@@ -169,7 +169,7 @@ int srv_cmd_classify(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
         rc = prepare(&s, registry, quota.workers, err, errlen);
     for (int i = 0; rc >= 0 && i < cfg->n_args; i++)
         rc |= one_file(&s, cfg->args[i]);
-    srv_crew_destroy(s.crew);
+    srv_team_threads_destroy(s.crew);
     eng_decoder_destroy(s.decoder);
     srv_context_destroy(s.context);
     free(s.best);

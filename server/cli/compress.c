@@ -31,8 +31,8 @@ struct session {
     struct side side[2]; /* original, compressed */
     struct eng_decoder *decoder;
     struct srv_prune prune;
-    struct srv_album pictures, lesson; /* lesson: what is pruned by */
-    int *truth;                        /* of each picture; -1: not known */
+    struct srv_picture_paths pictures, lesson; /* lesson: what is pruned by */
+    int *truth;                                /* of each picture; -1: not known */
     int seen, known, same, same_logits;
 };
 
@@ -90,9 +90,9 @@ static int list_pictures(struct session *s, char *err, size_t errlen)
 {
     if (!s->cfg->images[0])
         return 0;
-    int rc = srv_album_list(&s->pictures, s->cfg->images, (int)s->cfg->limit, err, errlen);
+    int rc = srv_picture_paths_list(&s->pictures, s->cfg->images, (int)s->cfg->limit, err, errlen);
     if (rc == 0 && s->cfg->prune > 0)
-        rc = srv_album_halve(&s->pictures, &s->lesson);
+        rc = srv_picture_paths_halve(&s->pictures, &s->lesson);
     if (rc < 0)
         return rc;
     size_t n = (size_t)s->pictures.n;
@@ -249,7 +249,7 @@ static int compress(struct session *s, char *err, size_t errlen)
     const struct cfg *cfg = s->cfg;
     int rc = check_options(cfg, err, errlen);
     if (rc == 0)
-        rc = srv_model_dir(dir, sizeof(dir), cfg, err, errlen);
+        rc = srv_chosen_model_dir(dir, sizeof(dir), cfg, err, errlen);
     if (rc == 0)
         rc = list_pictures(s, err, errlen);
     if (rc == 0)
@@ -281,7 +281,7 @@ int srv_cmd_compress(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
     free(s.truth);
     eng_decoder_destroy(s.decoder);
     srv_prune_finish(&s.prune);
-    srv_album_finish(&s.pictures);
-    srv_album_finish(&s.lesson);
+    srv_picture_paths_finish(&s.pictures);
+    srv_picture_paths_finish(&s.lesson);
     return rc;
 }

@@ -5,8 +5,8 @@
 #include "server/base/quota.h"
 #include "server/base/table.h"
 
-static int fill(struct srv_prune *p, const struct srv_album *pictures, struct eng_decoder *d,
-                int slots, int *at)
+static int fill(struct srv_prune *p, const struct srv_picture_paths *pictures,
+                struct eng_decoder *d, int slots, int *at)
 {
     int n = 0;
     for (; n < slots && *at < pictures->n; (*at)++) {
@@ -21,25 +21,25 @@ static int fill(struct srv_prune *p, const struct srv_album *pictures, struct en
     return n;
 }
 
-static int learn(struct srv_prune *p, const struct srv_album *pictures, struct eng_decoder *d,
-                 struct srv_crew *crew, int slots)
+static int learn(struct srv_prune *p, const struct srv_picture_paths *pictures,
+                 struct eng_decoder *d, struct srv_team_threads *crew, int slots)
 {
     int rc = 0, at = 0;
     for (int n; rc == 0 && (n = fill(p, pictures, d, slots, &at)) > 0; p->seen += n) {
-        rc = eng_pruner_feed(p->pruner, n, srv_crew_begin(crew));
-        srv_crew_end(crew);
+        rc = eng_pruner_feed(p->pruner, n, srv_team_threads_begin(crew));
+        srv_team_threads_end(crew);
         srv_progress("pictures", at, pictures->n);
     }
     return rc;
 }
 
-static int take_steps(struct srv_prune *p, struct srv_crew *crew, char *err, size_t errlen)
+static int take_steps(struct srv_prune *p, struct srv_team_threads *crew, char *err, size_t errlen)
 {
     int rc = 0, steps = eng_pruner_steps(p->pruner);
     for (int i = 0; rc == 0 && i < steps; i++) {
         srv_progress("pruning", i, steps);
-        rc = eng_pruner_step(p->pruner, i, srv_crew_begin(crew), err, errlen);
-        srv_crew_end(crew);
+        rc = eng_pruner_step(p->pruner, i, srv_team_threads_begin(crew), err, errlen);
+        srv_team_threads_end(crew);
     }
     if (rc == 0)
         srv_progress("pruning", steps, steps);
@@ -47,22 +47,22 @@ static int take_steps(struct srv_prune *p, struct srv_crew *crew, char *err, siz
 }
 
 int srv_prune_run(struct srv_prune *p, struct eng_press_sizes *ret, const char *from,
-                  const char *to, double share, const struct srv_album *pictures,
+                  const char *to, double share, const struct srv_picture_paths *pictures,
                   struct eng_decoder *d, char *err, size_t errlen)
 {
     struct srv_quota quota;
-    struct srv_crew *crew = NULL;
+    struct srv_team_threads *crew = NULL;
     srv_quota_read(&quota, "");
     int rc = eng_pruner_create(&p->pruner, from, share, quota.workers, err, errlen);
     if (rc == 0)
-        rc = srv_crew_create(&crew, quota.workers);
+        rc = srv_team_threads_create(&crew, quota.workers);
     if (rc == 0)
         rc = learn(p, pictures, d, crew, quota.workers);
     if (rc == 0)
         rc = take_steps(p, crew, err, errlen);
     if (rc == 0)
         rc = eng_pruner_save(ret, p->pruner, to, err, errlen);
-    srv_crew_destroy(crew);
+    srv_team_threads_destroy(crew);
     return rc;
 }
 

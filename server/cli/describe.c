@@ -294,7 +294,7 @@ static int describe(const struct cfg *cfg, struct eng_model *m, FILE *out, char 
 int srv_cmd_describe(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
 {
     struct eng_model *m;
-    int rc = srv_open_model(&m, cfg, err, errlen);
+    int rc = srv_chosen_model(&m, cfg, err, errlen);
     if (rc < 0)
         return rc;
     rc = describe(cfg, m, out, err, errlen);

@@ -24,7 +24,7 @@ struct bench {
     struct eng_model *model;
     const struct eng_model_info *info;
     struct eng_context *context;
-    struct srv_crew *crew;
+    struct srv_team_threads *crew;
     struct eng_team *team;        /* open for as long as anything is measured */
     enum eng_precision precision; /* of the arithmetic */
     float *ms;                    /* of each run */
@@ -162,10 +162,10 @@ static int tune(struct bench *b, char *err, size_t errlen)
     if (rc < 0)
         return rc;
     do {
-        b->team = srv_crew_begin(b->crew);
+        b->team = srv_team_threads_begin(b->crew);
         await_helpers(b);
         rc = eng_tuner_step(t, b->team);
-        srv_crew_end(b->crew);
+        srv_team_threads_end(b->crew);
     } while (rc == 1);
     eng_tuner_destroy(t);
     return rc;
@@ -173,7 +173,7 @@ static int tune(struct bench *b, char *err, size_t errlen)
 
 static int run_all(struct bench *b, char *err, size_t errlen)
 {
-    int rc = srv_crew_create(&b->crew, b->o->threads);
+    int rc = srv_team_threads_create(&b->crew, b->o->threads);
     if (rc == 0 && b->o->tune)
         rc = tune(b, err, errlen);
     if (rc == 0)
@@ -181,12 +181,12 @@ static int run_all(struct bench *b, char *err, size_t errlen)
     if (rc < 0)
         return rc;
     fill_input(b);
-    b->team = srv_crew_begin(b->crew);
+    b->team = srv_team_threads_begin(b->crew);
     await_helpers(b);
     rc = measure(b);
     if (rc == 0 && b->o->layers)
         rc = profile(b);
-    srv_crew_end(b->crew);
+    srv_team_threads_end(b->crew);
     return rc;
 }
 
@@ -203,7 +203,7 @@ int srv_measure_run(struct srv_measure *ret, struct eng_model *m,
     } else if (!err[0]) {
         snprintf(err, errlen, "%s", strerror(-rc));
     }
-    srv_crew_destroy(b.crew);
+    srv_team_threads_destroy(b.crew);
     eng_context_destroy(b.context);
     srv_measure_finish(&b.r);
     free(b.ms);

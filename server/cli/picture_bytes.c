@@ -16,15 +16,15 @@ static void finish(struct srv_picture *p)
     free(p->bytes);
 }
 
-void srv_pictures_finish(struct srv_pictures *p)
+void srv_picture_bytes_finish(struct srv_picture_bytes *p)
 {
     for (int i = 0; i < p->n; i++)
         finish(&p->list[i]);
     free(p->list);
-    *p = (struct srv_pictures){0};
+    *p = (struct srv_picture_bytes){0};
 }
 
-void srv_pictures_drop(struct srv_pictures *p, int index)
+void srv_picture_bytes_drop(struct srv_picture_bytes *p, int index)
 {
     finish(&p->list[index]);
     memmove(&p->list[index], &p->list[index + 1],
@@ -50,10 +50,10 @@ static int read_file(struct srv_picture *ret, const char *dir, const char *name)
     return 1;
 }
 
-int srv_pictures_read(struct srv_pictures *ret, const char *dir, char *err, size_t errlen)
+int srv_picture_bytes_read(struct srv_picture_bytes *ret, const char *dir, char *err, size_t errlen)
 {
     struct dirent **names;
-    struct srv_pictures all = {0};
+    struct srv_picture_bytes all = {0};
     int rc = 0, n = scandir(dir, &names, NULL, alphasort);
     if (n < 0) {
         rc = -errno;
@@ -71,7 +71,7 @@ int srv_pictures_read(struct srv_pictures *ret, const char *dir, char *err, size
     }
     free(names);
     if (rc < 0) {
-        srv_pictures_finish(&all);
+        srv_picture_bytes_finish(&all);
         snprintf(err, errlen, "out of memory for the pictures");
         return rc;
     }

@@ -10,15 +10,16 @@ struct srv_picture {
     size_t len;
 };
 
-struct srv_pictures {
+struct srv_picture_bytes {
     struct srv_picture *list; /* by name */
     int n;
 };
 
 /* Hidden files, and what is no regular file, are passed over. On failure nothing is left behind. */
-int srv_pictures_read(struct srv_pictures *ret, const char *dir, char *err, size_t errlen);
-void srv_pictures_finish(struct srv_pictures *p);
+int srv_picture_bytes_read(struct srv_picture_bytes *ret, const char *dir, char *err,
+                           size_t errlen);
+void srv_picture_bytes_finish(struct srv_picture_bytes *p);
 /* Takes one out; the order stays. */
-void srv_pictures_drop(struct srv_pictures *p, int index);
+void srv_picture_bytes_drop(struct srv_picture_bytes *p, int index);
 
 #endif

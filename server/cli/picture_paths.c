@@ -13,7 +13,7 @@
 
 enum { MAX_DEPTH = 8, MAX_FILE = 64 << 20, BAR = 30 };
 
-static int append(struct srv_album *p, const char *path)
+static int append(struct srv_picture_paths *p, const char *path)
 {
     if ((p->n & (p->n - 1)) == 0) { /* 0, 1, 2, 4, 8 …: full */
         size_t room = p->n ? 2 * (size_t)p->n : 1;
@@ -26,7 +26,7 @@ static int append(struct srv_album *p, const char *path)
     return p->path[p->n] ? (p->n++, 0) : -ENOMEM;
 }
 
-static int walk(struct srv_album *p, const char *dir, int depth)
+static int walk(struct srv_picture_paths *p, const char *dir, int depth)
 {
     DIR *d = opendir(dir);
     int rc = 0;
@@ -53,7 +53,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void thin_out(struct srv_album *p, int limit)
+static void thin_out(struct srv_picture_paths *p, int limit)
 {
     if (p->n <= limit)
         return;
@@ -67,15 +67,16 @@ static void thin_out(struct srv_album *p, int limit)
     p->n = kept;
 }
 
-int srv_album_list(struct srv_album *ret, const char *dir, int limit, char *err, size_t errlen)
+int srv_picture_paths_list(struct srv_picture_paths *ret, const char *dir, int limit, char *err,
+                           size_t errlen)
 {
-    struct srv_album p = {0};
+    struct srv_picture_paths p = {0};
     int rc = walk(&p, dir, 0);
     if (rc == 0 && p.n == 0)
         rc = -ENOENT;
     if (rc < 0) {
         snprintf(err, errlen, "%s: %s", dir, p.n || rc != -ENOENT ? strerror(-rc) : "no pictures");
-        srv_album_finish(&p);
+        srv_picture_paths_finish(&p);
         return rc;
     }
     qsort(p.path, (size_t)p.n, sizeof(*p.path), by_name);
@@ -84,10 +85,10 @@ int srv_album_list(struct srv_album *ret, const char *dir, int limit, char *err,
     return 0;
 }
 
-int srv_album_halve(struct srv_album *p, struct srv_album *ret)
+int srv_picture_paths_halve(struct srv_picture_paths *p, struct srv_picture_paths *ret)
 {
     int kept = 0;
-    *ret = (struct srv_album){.path = malloc(((size_t)p->n / 2 + 1) * sizeof(*ret->path))};
+    *ret = (struct srv_picture_paths){.path = malloc(((size_t)p->n / 2 + 1) * sizeof(*ret->path))};
     if (!ret->path)
         return -ENOMEM;
     for (int i = 0; i < p->n; i++) {
@@ -100,12 +101,12 @@ int srv_album_halve(struct srv_album *p, struct srv_album *ret)
     return 0;
 }
 
-void srv_album_finish(struct srv_album *p)
+void srv_picture_paths_finish(struct srv_picture_paths *p)
 {
     for (int i = 0; i < p->n; i++)
         free(p->path[i]);
     free(p->path);
-    *p = (struct srv_album){0};
+    *p = (struct srv_picture_paths){0};
 }
 
 int srv_picture_decode(struct eng_decoder *d, const char *path, const struct eng_preprocess *p,

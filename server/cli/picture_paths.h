@@ -4,17 +4,18 @@
 
 #include "engine/image.h"
 
-struct srv_album {
+struct srv_picture_paths {
     int n;
     char **path; /* sorted */
 };
 
 /* Regular files below dir, in its folders too, but not hidden ones; at most `limit`, spread evenly
  * over the sorted list. -ENOENT with a sentence if there is none. */
-int srv_album_list(struct srv_album *ret, const char *dir, int limit, char *err, size_t errlen);
+int srv_picture_paths_list(struct srv_picture_paths *ret, const char *dir, int limit, char *err,
+                           size_t errlen);
 /* Every other picture, from the second on, moves from p to ret. */
-int srv_album_halve(struct srv_album *p, struct srv_album *ret);
-void srv_album_finish(struct srv_album *p);
+int srv_picture_paths_halve(struct srv_picture_paths *p, struct srv_picture_paths *ret);
+void srv_picture_paths_finish(struct srv_picture_paths *p);
 
 /* One file into the tensor. */
 int srv_picture_decode(struct eng_decoder *d, const char *path, const struct eng_preprocess *p,

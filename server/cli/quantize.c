@@ -19,8 +19,8 @@ struct session {
     const struct cfg *cfg;
     struct eng_quantizer *q;
     struct eng_decoder *decoder;
-    struct srv_crew *crew;
-    struct srv_album pictures;
+    struct srv_team_threads *crew;
+    struct srv_picture_paths pictures;
     struct srv_new_model made;
     int slots;
 };
@@ -60,8 +60,8 @@ static int pass(struct session *s, const char *what, char *err, size_t errlen)
     int at = 0, rc = 0;
     srv_progress(what, 0, s->pictures.n);
     for (int n; rc == 0 && (n = fill(s, &at)) > 0;) {
-        rc = eng_quantizer_feed(s->q, n, srv_crew_begin(s->crew));
-        srv_crew_end(s->crew);
+        rc = eng_quantizer_feed(s->q, n, srv_team_threads_begin(s->crew));
+        srv_team_threads_end(s->crew);
         srv_progress(what, at, s->pictures.n);
     }
     return rc < 0 ? rc : eng_quantizer_next(s->q, err, errlen);
@@ -87,13 +87,13 @@ static int open_all(struct session *s, const char *dir, char *err, size_t errlen
     struct srv_quota quota;
     srv_quota_read(&quota, "");
     s->slots = quota.workers;
-    int rc = srv_album_list(&s->pictures, cfg->images, (int)cfg->limit, err, errlen);
+    int rc = srv_picture_paths_list(&s->pictures, cfg->images, (int)cfg->limit, err, errlen);
     if (rc == 0)
         rc = eng_quantizer_create(&s->q, dir, &o, s->slots, err, errlen);
     if (rc == 0)
         rc = eng_decoder_create(&s->decoder, o.cpu_bits);
     if (rc == 0)
-        rc = srv_crew_create(&s->crew, s->slots);
+        rc = srv_team_threads_create(&s->crew, s->slots);
     if (rc == 0)
         rc = srv_new_model_begin(&s->made, cfg->output, dir, "_int8", err, errlen);
     return rc;
@@ -190,7 +190,7 @@ int srv_cmd_quantize(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
         snprintf(err, errlen, "--images names no folder of pictures");
         return -EINVAL;
     }
-    int rc = srv_model_dir(dir, sizeof(dir), cfg, err, errlen);
+    int rc = srv_chosen_model_dir(dir, sizeof(dir), cfg, err, errlen);
     if (rc == 0)
         rc = quantize(&s, dir, err, errlen);
     if (rc == 0 && cfg->json)
@@ -198,9 +198,9 @@ int srv_cmd_quantize(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
     else if (rc == 0)
         print_text(&s, out);
     srv_new_model_abandon(&s.made);
-    srv_crew_destroy(s.crew);
+    srv_team_threads_destroy(s.crew);
     eng_decoder_destroy(s.decoder);
     eng_quantizer_destroy(s.q);
-    srv_album_finish(&s.pictures);
+    srv_picture_paths_finish(&s.pictures);
     return rc;
 }

@@ -24,7 +24,7 @@ struct lesson {
     struct eng_model *model;
     struct eng_context *context;
     struct eng_decoder *decoder;
-    struct srv_crew *crew;
+    struct srv_team_threads *crew;
     struct srv_new_model made;
     char **classes; /* folder names */
     int n_classes, slots;
@@ -50,7 +50,7 @@ static void finish(struct lesson *l)
     free(l->w);
     free(l->b);
     srv_new_model_abandon(&l->made);
-    srv_crew_destroy(l->crew);
+    srv_team_threads_destroy(l->crew);
     eng_decoder_destroy(l->decoder);
     eng_context_destroy(l->context);
     eng_model_unref(l->model);
@@ -99,9 +99,9 @@ static int find_classes(struct lesson *l, char *err, size_t errlen)
 static int add_pictures(struct lesson *l, int class, char *err, size_t errlen)
 {
     char dir[4096];
-    struct srv_album album;
+    struct srv_picture_paths album;
     snprintf(dir, sizeof(dir), "%.2000s/%.2000s", l->cfg->images, l->classes[class]);
-    int rc = srv_album_list(&album, dir, MAX_PICTURES, err, errlen);
+    int rc = srv_picture_paths_list(&album, dir, MAX_PICTURES, err, errlen);
     if (rc < 0)
         return rc;
     size_t room = (size_t)l->n + (size_t)album.n;
@@ -122,7 +122,7 @@ static int add_pictures(struct lesson *l, int class, char *err, size_t errlen)
         }
         album.n = 0; /* the paths are ours now */
     }
-    srv_album_finish(&album);
+    srv_picture_paths_finish(&album);
     return path && label && held ? 0 : -ENOMEM;
 }
 
@@ -163,7 +163,7 @@ static int embed(struct lesson *l)
     if (!l->x)
         return -ENOMEM;
     for (int at = 0, n; (n = fill(l, at)) > 0; at += n) {
-        int rc = srv_crew_run(l->crew, l->context, n);
+        int rc = srv_team_threads_run(l->crew, l->context, n);
         if (rc < 0)
             return rc;
         for (int i = 0; i < n; i++)
@@ -224,7 +224,7 @@ static int open_all(struct lesson *l, const char *dir, char *err, size_t errlen)
     if (rc == 0)
         rc = eng_decoder_create(&l->decoder, o.cpu_bits);
     if (rc == 0)
-        rc = srv_crew_create(&l->crew, l->slots);
+        rc = srv_team_threads_create(&l->crew, l->slots);
     if (rc == 0)
         rc = find_classes(l, err, errlen);
     for (int k = 0; rc == 0 && k < l->n_classes; k++)
@@ -276,7 +276,7 @@ int srv_cmd_teach(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
         snprintf(err, errlen, "--images names no folder with a folder of pictures a class");
         return -EINVAL;
     }
-    int rc = srv_model_dir(dir, sizeof(dir), cfg, err, errlen);
+    int rc = srv_chosen_model_dir(dir, sizeof(dir), cfg, err, errlen);
     if (rc == 0)
         rc = open_all(&l, dir, err, errlen);
     if (rc == 0)

@@ -11,7 +11,7 @@
 
 enum { LOOK_NS = 50000 };
 
-struct srv_crew {
+struct srv_team_threads {
     struct eng_team *team;
     pthread_t *threads;
     int n;
@@ -21,7 +21,7 @@ struct srv_crew {
     atomic_int stop;
 };
 
-static void wait_for_run(struct srv_crew *c, unsigned last)
+static void wait_for_run(struct srv_team_threads *c, unsigned last)
 {
     uint64_t until = srv_now_ns() + LOOK_NS;
     do {
@@ -41,7 +41,7 @@ static void wait_for_run(struct srv_crew *c, unsigned last)
 
 static void *help_main(void *arg)
 {
-    struct srv_crew *c = arg;
+    struct srv_team_threads *c = arg;
     unsigned last = 0;
     for (;;) {
         wait_for_run(c, last);
@@ -52,9 +52,9 @@ static void *help_main(void *arg)
     }
 }
 
-int srv_crew_create(struct srv_crew **ret, int threads)
+int srv_team_threads_create(struct srv_team_threads **ret, int threads)
 {
-    struct srv_crew *c = calloc(1, sizeof(*c));
+    struct srv_team_threads *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
     pthread_mutex_init(&c->lock, NULL);
@@ -69,14 +69,14 @@ int srv_crew_create(struct srv_crew **ret, int threads)
             c->n++;
     }
     if (rc < 0) {
-        srv_crew_destroy(c);
+        srv_team_threads_destroy(c);
         return rc;
     }
     *ret = c;
     return 0;
 }
 
-void srv_crew_destroy(struct srv_crew *c)
+void srv_team_threads_destroy(struct srv_team_threads *c)
 {
     if (!c)
         return;
@@ -93,7 +93,7 @@ void srv_crew_destroy(struct srv_crew *c)
     free(c);
 }
 
-struct eng_team *srv_crew_begin(struct srv_crew *c)
+struct eng_team *srv_team_threads_begin(struct srv_team_threads *c)
 {
     if (c->n == 0)
         return NULL;
@@ -105,7 +105,7 @@ struct eng_team *srv_crew_begin(struct srv_crew *c)
     return c->team;
 }
 
-void srv_crew_end(struct srv_crew *c)
+void srv_team_threads_end(struct srv_team_threads *c)
 {
     if (c->n == 0)
         return;
@@ -113,10 +113,10 @@ void srv_crew_end(struct srv_crew *c)
     eng_team_end(c->team);
 }
 
-int srv_crew_run(struct srv_crew *c, struct eng_context *context, int batch)
+int srv_team_threads_run(struct srv_team_threads *c, struct eng_context *context, int batch)
 {
-    struct eng_team *team = srv_crew_begin(c);
+    struct eng_team *team = srv_team_threads_begin(c);
     int rc = eng_context_run(context, batch, team);
-    srv_crew_end(c);
+    srv_team_threads_end(c);
     return rc;
 }

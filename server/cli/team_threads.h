@@ -4,15 +4,15 @@
 
 #include "engine/context.h"
 
-struct srv_crew;
+struct srv_team_threads;
 
 /* `threads` counts the caller. */
-int srv_crew_create(struct srv_crew **ret, int threads);
-void srv_crew_destroy(struct srv_crew *c);
+int srv_team_threads_create(struct srv_team_threads **ret, int threads);
+void srv_team_threads_destroy(struct srv_team_threads *c);
 /* The team, open for a run that the caller leads; NULL if it is alone. */
-struct eng_team *srv_crew_begin(struct srv_crew *c);
-void srv_crew_end(struct srv_crew *c);
+struct eng_team *srv_team_threads_begin(struct srv_team_threads *c);
+void srv_team_threads_end(struct srv_team_threads *c);
 /* eng_context_run() with everybody. */
-int srv_crew_run(struct srv_crew *c, struct eng_context *context, int batch);
+int srv_team_threads_run(struct srv_team_threads *c, struct eng_context *context, int batch);
 
 #endif
