@@ -65,7 +65,7 @@ static void *reload_main(void *arg)
     if (s->api.orders.first->kind == SRV_ORDER_EVERYTHING)
         read_everything(s);
     else if (s->api.orders.first->kind == SRV_ORDER_LOOK)
-        s->reload.stamp = srv_repository_stamp(s->models_dir);
+        s->reload.stamp = srv_folder_stamp(s->models_dir);
     else
         read_models(s, s->api.orders.first);
     atomic_store(&s->reload.finished, 1);

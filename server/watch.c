@@ -7,7 +7,7 @@
 
 void srv_watch_begin(struct srv *s)
 {
-    s->watch.served = s->watch.seen = srv_repository_stamp(s->models_dir);
+    s->watch.served = s->watch.seen = srv_folder_stamp(s->models_dir);
 }
 
 static void on_time(uv_timer_t *t)

@@ -26,7 +26,7 @@ struct side {
 
 struct session {
     const struct cfg *cfg;
-    struct srv_new_model made;
+    struct srv_new_version made;
     struct eng_press_sizes sizes;
     struct side side[2]; /* original, compressed */
     struct eng_decoder *decoder;
@@ -253,7 +253,7 @@ static int compress(struct session *s, char *err, size_t errlen)
     if (rc == 0)
         rc = list_pictures(s, err, errlen);
     if (rc == 0)
-        rc = srv_new_model_begin(&s->made, cfg->output, dir, "_small", err, errlen);
+        rc = srv_new_version_begin(&s->made, cfg->output, dir, "_small", err, errlen);
     if (rc == 0 && cfg->prune > 0)
         rc = srv_prune_run(&s->prune, &s->sizes, dir, s->made.made, cfg->prune, &s->lesson,
                            s->decoder, err, errlen);
@@ -261,7 +261,7 @@ static int compress(struct session *s, char *err, size_t errlen)
         rc = eng_press_folder(&s->sizes, dir, s->made.made, (int)cfg->codebook, err, errlen);
     if (rc == 0)
         rc = compare(s, dir, err, errlen);
-    return rc < 0 ? rc : srv_new_model_commit(&s->made, err, errlen);
+    return rc < 0 ? rc : srv_new_version_commit(&s->made, err, errlen);
 }
 
 int srv_cmd_compress(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
@@ -272,7 +272,7 @@ int srv_cmd_compress(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
         print_json(&s, out);
     else if (rc == 0)
         print_text(&s, out);
-    srv_new_model_abandon(&s.made);
+    srv_new_version_abandon(&s.made);
     for (int i = 0; i < 2; i++) {
         eng_context_destroy(s.side[i].context);
         eng_model_unref(s.side[i].model);

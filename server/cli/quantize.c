@@ -21,7 +21,7 @@ struct session {
     struct eng_decoder *decoder;
     struct srv_team_threads *crew;
     struct srv_picture_paths pictures;
-    struct srv_new_model made;
+    struct srv_new_version made;
     int slots;
 };
 
@@ -95,7 +95,7 @@ static int open_all(struct session *s, const char *dir, char *err, size_t errlen
     if (rc == 0)
         rc = srv_team_threads_create(&s->crew, s->slots);
     if (rc == 0)
-        rc = srv_new_model_begin(&s->made, cfg->output, dir, "_int8", err, errlen);
+        rc = srv_new_version_begin(&s->made, cfg->output, dir, "_int8", err, errlen);
     return rc;
 }
 
@@ -178,7 +178,7 @@ static int quantize(struct session *s, const char *dir, char *err, size_t errlen
     if (rc == 0)
         rc = eng_quantizer_save(s->q, s->made.made, source, err, errlen);
     if (rc == 0)
-        rc = srv_new_model_commit(&s->made, err, errlen);
+        rc = srv_new_version_commit(&s->made, err, errlen);
     return rc;
 }
 
@@ -197,7 +197,7 @@ int srv_cmd_quantize(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
         print_json(&s, out);
     else if (rc == 0)
         print_text(&s, out);
-    srv_new_model_abandon(&s.made);
+    srv_new_version_abandon(&s.made);
     srv_team_threads_destroy(s.crew);
     eng_decoder_destroy(s.decoder);
     eng_quantizer_destroy(s.q);

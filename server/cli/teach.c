@@ -25,7 +25,7 @@ struct lesson {
     struct eng_context *context;
     struct eng_decoder *decoder;
     struct srv_team_threads *crew;
-    struct srv_new_model made;
+    struct srv_new_version made;
     char **classes; /* folder names */
     int n_classes, slots;
     char **path; /* [n], with its class */
@@ -49,7 +49,7 @@ static void finish(struct lesson *l)
     free(l->x);
     free(l->w);
     free(l->b);
-    srv_new_model_abandon(&l->made);
+    srv_new_version_abandon(&l->made);
     srv_team_threads_destroy(l->crew);
     eng_decoder_destroy(l->decoder);
     eng_context_destroy(l->context);
@@ -229,7 +229,8 @@ static int open_all(struct lesson *l, const char *dir, char *err, size_t errlen)
         rc = find_classes(l, err, errlen);
     for (int k = 0; rc == 0 && k < l->n_classes; k++)
         rc = add_pictures(l, k, err, errlen);
-    return rc < 0 ? rc : srv_new_model_begin(&l->made, l->cfg->output, dir, "_taught", err, errlen);
+    return rc < 0 ? rc
+                  : srv_new_version_begin(&l->made, l->cfg->output, dir, "_taught", err, errlen);
 }
 
 static int save(struct lesson *l, const char *dir, char *err, size_t errlen)
@@ -244,7 +245,7 @@ static int save(struct lesson *l, const char *dir, char *err, size_t errlen)
                                   .labels = (const char *const *)l->classes,
                                   .source = source};
     int rc = eng_teach_save(dir, l->made.made, &head, err, errlen);
-    return rc < 0 ? rc : srv_new_model_commit(&l->made, err, errlen);
+    return rc < 0 ? rc : srv_new_version_commit(&l->made, err, errlen);
 }
 
 static void print(const struct lesson *l, FILE *out)

@@ -36,7 +36,7 @@ struct lesson {
     int tested, right;
     int status; /* not 0: refused */
     char error[320];
-    struct srv_new_model made;
+    struct srv_new_version made;
     struct srv_order *order; /* NULL: none is out */
 };
 
@@ -69,7 +69,7 @@ static void release(void *arg)
     l->api->teaching = 0;
     if (l->order)
         srv_order_forget(l->order);
-    srv_new_model_abandon(&l->made);
+    srv_new_version_abandon(&l->made);
 }
 
 /* ---- the form ---- */
@@ -168,12 +168,12 @@ static void save(struct lesson *l, const float *w, const float *b)
                                         .b = b,
                                         .labels = l->classes,
                                         .source = source};
-    int rc = srv_new_model_next(&l->made, l->req->sched->env->models_dir, l->name, l->error,
-                                sizeof(l->error));
+    int rc = srv_new_version_next(&l->made, l->req->sched->env->models_dir, l->name, l->error,
+                                  sizeof(l->error));
     if (rc == 0)
         rc = eng_teach_save(l->from, l->made.made, &head, l->error, sizeof(l->error));
     if (rc == 0)
-        rc = srv_new_model_commit(&l->made, l->error, sizeof(l->error));
+        rc = srv_new_version_commit(&l->made, l->error, sizeof(l->error));
     if (rc < 0)
         l->status = rc == -ENOMEM ? 503 : 500;
 }

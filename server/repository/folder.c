@@ -59,7 +59,7 @@ static uint64_t folder_stamp(const char *dir, int depth)
     return stamp;
 }
 
-uint64_t srv_repository_stamp(const char *dir)
+uint64_t srv_folder_stamp(const char *dir)
 {
     return folder_stamp(dir, 2);
 }
@@ -474,8 +474,8 @@ static int order(struct srv_registry *r)
     return 0;
 }
 
-int srv_repository_read(struct srv_registry *r, const struct srv_registry_options *o,
-                        const struct srv_registry *old, char *err, size_t errlen)
+int srv_folder_read(struct srv_registry *r, const struct srv_registry_options *o,
+                    const struct srv_registry *old, char *err, size_t errlen)
 {
     const struct reader g = {r, o, old};
     int rc;

@@ -7,11 +7,11 @@
 
 /* All NAMEs of the folder, or those that the change leaves and the one that it loads. Only lack of
  * memory and of the folder are errors. */
-int srv_repository_read(struct srv_registry *r, const struct srv_registry_options *o,
-                        const struct srv_registry *old, char *err, size_t errlen);
+int srv_folder_read(struct srv_registry *r, const struct srv_registry_options *o,
+                    const struct srv_registry *old, char *err, size_t errlen);
 
 /* Changes with every name, size, inode and time of change in the folder: what a reload would look
  * at. 0: it cannot be read. */
-uint64_t srv_repository_stamp(const char *dir);
+uint64_t srv_folder_stamp(const char *dir);
 
 #endif

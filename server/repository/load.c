@@ -88,7 +88,7 @@ int srv_registry_load(struct srv_registry **ret, const struct srv_registry_optio
         snprintf(err, errlen, "out of memory");
         return -ENOMEM;
     }
-    int rc = srv_repository_read(r, options, old, err, errlen);
+    int rc = srv_folder_read(r, options, old, err, errlen);
     if (rc == 0)
         rc = make_families(r);
     if (rc == 0)

@@ -35,10 +35,10 @@ static int make_folders(const char *path)
     return mkdir(part, 0777) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int begin(struct srv_new_model *m, char *err, size_t errlen)
+static int begin(struct srv_new_version *m, char *err, size_t errlen)
 {
     snprintf(m->made, sizeof(m->made), "%.4080s/.new", m->dir);
-    srv_new_model_abandon(m);
+    srv_new_version_abandon(m);
     snprintf(m->made, sizeof(m->made), "%.4080s/.new", m->dir);
     int rc = make_folders(m->made);
     if (rc < 0)
@@ -46,8 +46,8 @@ static int begin(struct srv_new_model *m, char *err, size_t errlen)
     return rc;
 }
 
-int srv_new_model_begin(struct srv_new_model *m, const char *output, const char *from,
-                        const char *suffix, char *err, size_t errlen)
+int srv_new_version_begin(struct srv_new_version *m, const char *output, const char *from,
+                          const char *suffix, char *err, size_t errlen)
 {
     char name[256];
     int n;
@@ -87,8 +87,8 @@ static unsigned long highest_version(const char *dir)
     return most;
 }
 
-int srv_new_model_next(struct srv_new_model *m, const char *repository, const char *name, char *err,
-                       size_t errlen)
+int srv_new_version_next(struct srv_new_version *m, const char *repository, const char *name,
+                         char *err, size_t errlen)
 {
     memset(m, 0, sizeof(*m));
     if (snprintf(m->dir, sizeof(m->dir), "%s/%s", repository, name) >= (int)sizeof(m->dir) - 32) {
@@ -99,7 +99,7 @@ int srv_new_model_next(struct srv_new_model *m, const char *repository, const ch
     return begin(m, err, errlen);
 }
 
-int srv_new_model_commit(struct srv_new_model *m, char *err, size_t errlen)
+int srv_new_version_commit(struct srv_new_version *m, char *err, size_t errlen)
 {
     if (rename(m->made, m->last) < 0) {
         int rc = -errno;
@@ -110,7 +110,7 @@ int srv_new_model_commit(struct srv_new_model *m, char *err, size_t errlen)
     return 0;
 }
 
-void srv_new_model_abandon(struct srv_new_model *m)
+void srv_new_version_abandon(struct srv_new_version *m)
 {
     DIR *d = m->made[0] ? opendir(m->made) : NULL;
     for (const struct dirent *e; d && (e = readdir(d)) != NULL;)
