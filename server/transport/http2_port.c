@@ -36,7 +36,7 @@ enum {
 
 struct connection {
     struct srv_stream_home home; /* first: the arg of the session's events */
-    struct srv_grpc *grpc;
+    struct srv_http2 *grpc;
     struct connection *next, *prev, *next_dirty;
     union {
         uv_handle_t handle;
@@ -54,7 +54,7 @@ struct connection {
     char client[64];
 };
 
-struct srv_grpc {
+struct srv_http2 {
     struct srv_transport *transport;
     union {
         uv_handle_t handle;
@@ -94,7 +94,7 @@ static void unlink_dirty(struct connection *c)
 /* Not from within the session's events: it goes here, and with it its streams and calls. */
 static void close_connection(struct connection *c)
 {
-    struct srv_grpc *g = c->grpc;
+    struct srv_http2 *g = c->grpc;
     if (c->closing)
         return;
     c->closing = 1;
@@ -231,7 +231,7 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
 /* 0, or <0: this was all. */
 static int take_tls(struct connection *c, const char *data, size_t len)
 {
-    struct srv_grpc *g = c->grpc;
+    struct srv_http2 *g = c->grpc;
     long n;
     srv_tls_pipe_feed(c->tls, data, len);
     while ((n = srv_tls_pipe_read(c->tls, g->clear, sizeof(g->clear))) > 0) {
@@ -277,7 +277,7 @@ static void name_client(struct connection *c)
     c->home.client = c->client;
 }
 
-static int init_stream(struct srv_grpc *g, uv_tcp_t *tcp, uv_pipe_t *pipe)
+static int init_stream(struct srv_http2 *g, uv_tcp_t *tcp, uv_pipe_t *pipe)
 {
     return g->is_pipe ? uv_pipe_init(&g->transport->env->loop, pipe, 0)
                       : uv_tcp_init(&g->transport->env->loop, tcp);
@@ -309,7 +309,7 @@ static void refuse_connection(struct connection *c)
 
 static void on_connection(uv_stream_t *listener, int status)
 {
-    struct srv_grpc *g = listener->data;
+    struct srv_http2 *g = listener->data;
     struct connection *c = status < 0 ? NULL : calloc(1, sizeof(*c));
     g->stalled = status >= 0 && !c;
     if (!c)
@@ -381,7 +381,7 @@ static void check_unfinished(struct connection *c, uint64_t now)
 
 static void on_tick(uv_timer_t *t)
 {
-    struct srv_grpc *g = t->data;
+    struct srv_http2 *g = t->data;
     uint64_t now = srv_now_ns();
     if (g->stalled)
         on_connection(&g->listener.stream, 0);
@@ -398,7 +398,7 @@ static void on_tick(uv_timer_t *t)
     }
 }
 
-void srv_grpc_pump(struct srv_grpc *g)
+void srv_http2_pump(struct srv_http2 *g)
 {
     if (!g)
         return;
@@ -419,7 +419,7 @@ void srv_grpc_pump(struct srv_grpc *g)
 
 /* ---- start and end ---- */
 
-static int start_listener(struct srv_grpc *g, int fd)
+static int start_listener(struct srv_http2 *g, int fd)
 {
     int rc = init_stream(g, &g->listener.tcp, &g->listener.pipe);
     if (rc < 0) {
@@ -442,11 +442,11 @@ static int is_unix(int fd)
     return domain == AF_UNIX;
 }
 
-int srv_grpc_start(struct srv_grpc **ret, struct srv_transport *t, int open_fd_take,
-                   char *ret_bound, size_t bound_len, char *err, size_t errlen)
+int srv_http2_start(struct srv_http2 **ret, struct srv_transport *t, int open_fd_take,
+                    char *ret_bound, size_t bound_len, char *err, size_t errlen)
 {
     int fd;
-    struct srv_grpc *g = calloc(1, sizeof(*g));
+    struct srv_http2 *g = calloc(1, sizeof(*g));
     if (!g) {
         snprintf(err, errlen, "out of memory");
         return -ENOMEM;
@@ -460,7 +460,7 @@ int srv_grpc_start(struct srv_grpc **ret, struct srv_transport *t, int open_fd_t
     else
         rc = srv_listen(&fd, open_fd_take, t->env->cfg->grpc, ret_bound, bound_len, err, errlen);
     if (rc < 0) {
-        srv_grpc_destroy(g);
+        srv_http2_destroy(g);
         return rc;
     }
     g->is_pipe = is_unix(fd);
@@ -468,7 +468,7 @@ int srv_grpc_start(struct srv_grpc **ret, struct srv_transport *t, int open_fd_t
     uv_timer_init(&t->env->loop, &g->goaway);
     g->tick.data = g->goaway.data = g;
     uv_timer_start(&g->tick, on_tick, TICK_MS, TICK_MS);
-    *ret = g; /* from here on its handles are the loop's: srv_grpc_stop() ends them */
+    *ret = g; /* from here on its handles are the loop's: srv_http2_stop() ends them */
     rc = start_listener(g, fd);
     if (rc < 0)
         snprintf(err, errlen, "gRPC on %s: %s", ret_bound, uv_strerror(rc));
@@ -483,7 +483,7 @@ static void close_handle(uv_handle_t *h)
 
 static void on_goaway(uv_timer_t *t)
 {
-    struct srv_grpc *g = t->data;
+    struct srv_http2 *g = t->data;
     for (struct connection *c = g->connections, *next; c; c = next) {
         next = c->next;
         proto_h2_end(c->h2);
@@ -491,7 +491,7 @@ static void on_goaway(uv_timer_t *t)
     }
 }
 
-void srv_grpc_quiesce(struct srv_grpc *g)
+void srv_http2_quiesce(struct srv_http2 *g)
 {
     if (!g)
         return;
@@ -505,7 +505,7 @@ void srv_grpc_quiesce(struct srv_grpc *g)
     uv_timer_start(&g->goaway, on_goaway, GOAWAY_MS, 0);
 }
 
-void srv_grpc_stop(struct srv_grpc *g)
+void srv_http2_stop(struct srv_http2 *g)
 {
     if (!g)
         return;
@@ -516,7 +516,7 @@ void srv_grpc_stop(struct srv_grpc *g)
     close_handle((uv_handle_t *)&g->goaway);
 }
 
-void srv_grpc_destroy(struct srv_grpc *g)
+void srv_http2_destroy(struct srv_http2 *g)
 {
     if (!g)
         return;

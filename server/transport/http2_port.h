@@ -6,20 +6,20 @@
 #include <stddef.h>
 
 struct srv_transport;
-struct srv_grpc;
+struct srv_http2;
 
 /* Listens and serves. open_fd_take: a socket that listens already; -1 = none. ret_bound: the
  * address in use. */
-int srv_grpc_start(struct srv_grpc **ret, struct srv_transport *t, int open_fd_take,
-                   char *ret_bound, size_t bound_len, char *err, size_t errlen);
+int srv_http2_start(struct srv_http2 **ret, struct srv_transport *t, int open_fd_take,
+                    char *ret_bound, size_t bound_len, char *err, size_t errlen);
 /* Below, NULL is fine: gRPC is off. */
 
 /* Sends what calls have answered; tells watchers of health what has changed. */
-void srv_grpc_pump(struct srv_grpc *g);
+void srv_http2_pump(struct srv_http2 *g);
 /* No more connections; clients are told to go elsewhere, streams that only wait are ended. */
-void srv_grpc_quiesce(struct srv_grpc *g);
+void srv_http2_quiesce(struct srv_http2 *g);
 /* Cuts what is open. Its uv handles are closed: run the loop once more before it goes. */
-void srv_grpc_stop(struct srv_grpc *g);
-void srv_grpc_destroy(struct srv_grpc *g); /* after the handles' closing callbacks */
+void srv_http2_stop(struct srv_http2 *g);
+void srv_http2_destroy(struct srv_http2 *g); /* after the handles' closing callbacks */
 
 #endif

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct srv_http;
-struct srv_grpc;
+struct srv_http2;
 struct srv_tls_set;
 
 struct srv_transport {
@@ -15,7 +15,7 @@ struct srv_transport {
     struct srv_api *api;
     struct srv_tls_set *tls; /* NULL: clear text; a reload puts another in its place */
     struct srv_http *http;
-    struct srv_grpc *grpc; /* NULL: off */
+    struct srv_http2 *grpc; /* NULL: off */
 };
 
 /* What the sockets are bound to, for people. */
