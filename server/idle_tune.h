@@ -2,8 +2,8 @@
  * a few runs at a time and only when every worker is idle. What it finds is kept in a file, if
  * option tune_cache names one: a line each, IDENTITY ISA WORKERS TUNING, the last of equals
  * counts. The file is opened before the sandbox closes, and only ever appended to. */
-#ifndef SRV_TUNE_H
-#define SRV_TUNE_H
+#ifndef SRV_IDLE_TUNE_H
+#define SRV_IDLE_TUNE_H
 
 #include <pthread.h>
 #include <stddef.h>

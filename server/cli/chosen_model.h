@@ -1,7 +1,7 @@
 /* The model that a command line means: a name or a family of the repository, a version folder, or a
  * MobileNet built from (alpha, rho, classes, form). */
-#ifndef SRV_OPEN_MODEL_H
-#define SRV_OPEN_MODEL_H
+#ifndef SRV_CHOSEN_MODEL_H
+#define SRV_CHOSEN_MODEL_H
 
 #include "config/config.h"
 #include "engine/model.h"

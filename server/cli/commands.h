@@ -1,7 +1,7 @@
 /* Sub-commands: each reads its options from cfg and prints to out. The exit status (0, 1); on
  * failure a negative errno or ENG_E_* with a sentence. */
-#ifndef SRV_CMD_H
-#define SRV_CMD_H
+#ifndef SRV_COMMANDS_H
+#define SRV_COMMANDS_H
 
 #include "config/config.h"
 

@@ -1,6 +1,6 @@
 /* The part of `compress` that prunes: shows the pictures to the pruner and takes its steps. */
-#ifndef SRV_PRUNE_H
-#define SRV_PRUNE_H
+#ifndef SRV_COMPRESS_PRUNE_H
+#define SRV_COMPRESS_PRUNE_H
 
 #include "engine/prune.h"
 #include "server/cli/picture_paths.h"

@@ -1,6 +1,6 @@
 /* The files of a folder, in memory: what the benchmarks of the image door work on. */
-#ifndef SRV_PICTURES_H
-#define SRV_PICTURES_H
+#ifndef SRV_PICTURE_BYTES_H
+#define SRV_PICTURE_BYTES_H
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /* Pictures of a folder, for the tools that learn from them. */
-#ifndef SRV_ALBUM_H
-#define SRV_ALBUM_H
+#ifndef SRV_PICTURE_PATHS_H
+#define SRV_PICTURE_PATHS_H
 
 #include "engine/image.h"
 

@@ -1,6 +1,6 @@
 /* Threads of the command line tools: they help one leader's runs and do nothing else. */
-#ifndef SRV_CREW_H
-#define SRV_CREW_H
+#ifndef SRV_TEAM_THREADS_H
+#define SRV_TEAM_THREADS_H
 
 #include "engine/context.h"
 

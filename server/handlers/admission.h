@@ -1,6 +1,6 @@
 /* What the routes that take images share. */
-#ifndef SRV_API_COMMON_H
-#define SRV_API_COMMON_H
+#ifndef SRV_ADMISSION_H
+#define SRV_ADMISSION_H
 
 #include "server/handlers/call.h"
 

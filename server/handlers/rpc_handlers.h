@@ -1,6 +1,6 @@
 /* The procedures that routes.def names, and what they share. */
-#ifndef SRV_RPC_API_H
-#define SRV_RPC_API_H
+#ifndef SRV_RPC_HANDLERS_H
+#define SRV_RPC_HANDLERS_H
 
 #include "protocol/rpc.h"
 

@@ -1,7 +1,7 @@
 /* A repository folder as the registry reads it: which names there are, which versions of one are to
  * be served, and these loaded. Slow, like srv_registry_load(), of which it is the reading part. */
-#ifndef SRV_REPOSITORY_H
-#define SRV_REPOSITORY_H
+#ifndef SRV_FOLDER_H
+#define SRV_FOLDER_H
 
 #include "server/repository/registry.h"
 

@@ -1,6 +1,6 @@
 /* The folder of a model that a tool makes: filled out of sight, then made visible by one rename. */
-#ifndef SRV_NEW_MODEL_H
-#define SRV_NEW_MODEL_H
+#ifndef SRV_NEW_VERSION_H
+#define SRV_NEW_VERSION_H
 
 #include "engine/engine.h"
 

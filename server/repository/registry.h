@@ -4,8 +4,8 @@
  *
  * Immutable once made, but for what is marked as the loop's; a change makes a new one that shares
  * the models whose files did not change. */
-#ifndef SRV_MODELS_H
-#define SRV_MODELS_H
+#ifndef SRV_REGISTRY_H
+#define SRV_REGISTRY_H
 
 #include "server/repository/family.h"
 #include "server/repository/versions.h"

@@ -8,8 +8,8 @@
  * Who waits keeps deadline and client: it may expire or leave alone, and when the one that is
  * computed does not bring an answer for reasons of its own (its client left, its deadline passed),
  * the next one is computed. Nobody waits for a job that is less urgent than its own. */
-#ifndef SRV_SHARE_H
-#define SRV_SHARE_H
+#ifndef SRV_COALESCE_H
+#define SRV_COALESCE_H
 
 #include "server/scheduler/cache.h"
 #include "server/scheduler/job.h"

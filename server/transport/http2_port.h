@@ -1,7 +1,7 @@
 /* gRPC on the loop: HTTP/2 connections over libuv, their bytes through protocol/http2.h. Loop
  * thread only. */
-#ifndef SRV_GRPC_H
-#define SRV_GRPC_H
+#ifndef SRV_HTTP2_PORT_H
+#define SRV_HTTP2_PORT_H
 
 #include <stddef.h>
 

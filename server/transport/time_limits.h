@@ -3,8 +3,8 @@
  * libmicrohttpd bounds silence alone: a byte now and then keeps a connection for ever. And it does
  * not notice a client that left in the middle of its request when the end was there before the last
  * bytes were read (its epoll tells changes, and it takes a short read for the last one). */
-#ifndef SRV_PEERS_H
-#define SRV_PEERS_H
+#ifndef SRV_TIME_LIMITS_H
+#define SRV_TIME_LIMITS_H
 
 #include <stdint.h>
 #include <uv.h>
