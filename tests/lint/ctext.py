@@ -87,3 +87,17 @@ def opening_comment(sources):
     for path, text in sources.items():
         if path.endswith((".c", ".h")) and not text.lstrip().startswith(("/*", "//")):
             yield f"{path}: does not open with a comment on its purpose"
+
+
+GUARD = re.compile(r"^#ifndef (\w+)\n#define (\w+)\n", re.M)
+
+
+def header_guards(sources):
+    """A guard is called as its file is: whoever renames one renames the other."""
+    for path, text in sources.items():
+        if not path.endswith(".h"):
+            continue
+        name = path.rsplit("/", 1)[1][:-2].upper() + "_H"
+        found = GUARD.search(text)
+        if not found or found[1] != found[2] or not found[1].endswith("_" + name):
+            yield f"{path}: its guard is not called PREFIX_{name}"

@@ -34,11 +34,12 @@ USES = {module: set(used.split()) for module, used in USES.items()}
 LARGEST_CYCLE = 8
 # Objects of one module that use each other in a circle, and why that is right.
 CYCLES = {
-    "server/repository": [("folder registry", "the registry reads folders, which report into it")],
+    "server/transport": [("http http_exchange", "the port calls back into its exchanges, whose answers pump it")],
+    "server": [("reload watch", "the watch orders a look, which the thread of reloads takes and hands back")],
 }
 
 # Folders whose modules are still being taken apart: what is wrong there is printed and fails nothing.
-UNDER_WAY = ("engine", "server")
+UNDER_WAY = ("engine",)
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 
