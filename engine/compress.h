@@ -1,7 +1,7 @@
 /* A version folder with its model files compressed (Huffman codes), which loads to the same graph
  * with the same digest, or with its float weights from a small codebook a layer first. */
-#ifndef ENG_PRESS_FOLDER_H
-#define ENG_PRESS_FOLDER_H
+#ifndef ENG_COMPRESS_H
+#define ENG_COMPRESS_H
 
 #include "engine/model.h"
 
@@ -9,10 +9,10 @@
  * may have, chosen by k-means; the model becomes one ONNX file, batch norms folded, compressed;
  * float models alone (-EINVAL). `to` exists. Each size: bytes of the model files. Errors: as
  * eng_model_load(), -ENOMEM, ENG_E_UNSUPPORTED. */
-struct eng_press_sizes {
+struct eng_compress_sizes {
     uint64_t before, after;
 };
-int eng_press_folder(struct eng_press_sizes *ret, const char *from, const char *to, int codebook,
-                     char *err, size_t errlen);
+int eng_compress_folder(struct eng_compress_sizes *ret, const char *from, const char *to,
+                        int codebook, char *err, size_t errlen);
 
 #endif

@@ -155,7 +155,8 @@ static size_t max_bytes(const struct loading *l)
 static int read_file(struct loading *l, int index, struct eng_sha256 *sum)
 {
     struct eng_file *f = &l->m->files[index];
-    int rc = eng_press_read(f, l->dir, l->manifest.files[index], max_bytes(l), l->err, l->errlen);
+    int rc =
+        eng_compressed_read(f, l->dir, l->manifest.files[index], max_bytes(l), l->err, l->errlen);
     if (rc < 0)
         return rc;
     l->m->n_files = index + 1;
@@ -211,8 +212,8 @@ static int import_head(struct loading *l, struct eng_sha256 *sum)
     struct eng_graph *head;
     int rc = 0;
     for (int i = 0; i < 2 && rc == 0; i++) {
-        rc =
-            eng_press_read(&files[i], l->dir, l->manifest.head[i], max_bytes(l), l->err, l->errlen);
+        rc = eng_compressed_read(&files[i], l->dir, l->manifest.head[i], max_bytes(l), l->err,
+                                 l->errlen);
         if (rc == 0)
             eng_sha256_add(sum, files[i].bytes, files[i].len);
         parts[i] = (struct eng_part){l->manifest.head[i], files[i].bytes, files[i].len};

@@ -39,7 +39,7 @@ int eng_pruner_steps(const struct eng_pruner *p);
 int eng_pruner_step(struct eng_pruner *p, int step, struct eng_team *team, char *err,
                     size_t errlen);
 /* A compressed ONNX file, model.json and labels.txt into `to`, which exists. */
-int eng_pruner_save(struct eng_press_sizes *ret, const struct eng_pruner *p, const char *to,
+int eng_pruner_save(struct eng_compress_sizes *ret, const struct eng_pruner *p, const char *to,
                     char *err, size_t errlen);
 
 /* After the last step. */

@@ -1,6 +1,6 @@
 /* bf16: the upper half of a float. Internal to engine/. */
-#ifndef ENG_BF16_H
-#define ENG_BF16_H
+#ifndef ENG_BASE_BF16_H
+#define ENG_BASE_BF16_H
 
 #include <stdint.h>
 #include <string.h>

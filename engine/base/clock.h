@@ -1,6 +1,6 @@
 /* CLOCK_MONOTONIC in nanoseconds. Internal to engine/. */
-#ifndef ENG_CLOCK_H
-#define ENG_CLOCK_H
+#ifndef ENG_BASE_CLOCK_H
+#define ENG_BASE_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 /* The sentence that goes with a failure. Internal to engine/. */
-#ifndef ENG_FAIL_H
-#define ENG_FAIL_H
+#ifndef ENG_BASE_FAIL_H
+#define ENG_BASE_FAIL_H
 
 #include <stdarg.h>
 

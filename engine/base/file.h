@@ -1,6 +1,6 @@
 /* A whole file in memory. Internal to engine/. */
-#ifndef ENG_FILE_H
-#define ENG_FILE_H
+#ifndef ENG_BASE_FILE_H
+#define ENG_BASE_FILE_H
 
 #include "engine/engine.h"
 

@@ -1,6 +1,6 @@
 /* IEEE 754 binary16 -> float, exact. Internal to engine/. */
-#ifndef ENG_HALF_H
-#define ENG_HALF_H
+#ifndef ENG_BASE_HALF_H
+#define ENG_BASE_HALF_H
 
 #include <stdint.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SHA-256 (FIPS 180-4), for digests of model files. Internal to engine/. */
-#ifndef ENG_SHA256_H
-#define ENG_SHA256_H
+#ifndef ENG_BASE_SHA256_H
+#define ENG_BASE_SHA256_H
 
 #include <stddef.h>
 #include <stdint.h>

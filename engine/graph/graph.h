@@ -4,8 +4,8 @@
  * Everything hangs on the graph's own allocator and goes with eng_graph_destroy(). Constant data
  * may also point into bytes that the caller keeps alive (a mapped model file): see eng_model. One
  * thread at a time; immutable once planned. Internal to engine/. */
-#ifndef ENG_GRAPH_H
-#define ENG_GRAPH_H
+#ifndef ENG_GRAPH_GRAPH_H
+#define ENG_GRAPH_GRAPH_H
 
 #include "engine/engine.h"
 

@@ -1,8 +1,8 @@
 /* MobileNets from their hyper-parameters, with seeded weights: for speed and cost, not for answers.
  * Internal to engine/. Sources: Howard et al. 2017 (V1, tables 1, 4, 5), Sandler et al. 2018 (V2,
  * table 2). */
-#ifndef ENG_MOBILENET_H
-#define ENG_MOBILENET_H
+#ifndef ENG_GRAPH_MOBILENET_H
+#define ENG_GRAPH_MOBILENET_H
 
 #include "engine/graph/graph.h"
 #include "engine/model.h"

@@ -3,8 +3,8 @@
  *
  * The formulas are XNNPACK's (and ONNX Runtime's for QDQ models): an exact int32 sum, one fp32
  * product, rounded half to even, then the zero point as an integer and the clamp. */
-#ifndef ENG_QUANT_H
-#define ENG_QUANT_H
+#ifndef ENG_GRAPH_QUANT_H
+#define ENG_GRAPH_QUANT_H
 
 #include "engine/graph/graph.h"
 

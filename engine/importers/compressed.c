@@ -18,7 +18,7 @@ struct bits {
 };
 
 struct table {
-    uint16_t entry[1 << ENG_PRESS_BITS]; /* symbol | length << 8; 0: no code */
+    uint16_t entry[1 << ENG_COMPRESSED_BITS]; /* symbol | length << 8; 0: no code */
 };
 
 struct block {
@@ -37,17 +37,17 @@ static int damaged(char *err, size_t errlen, const char *what)
     return eng_fail(err, errlen, ENG_E_DATA, "the compressed file is damaged: %s", what);
 }
 
-int eng_press_is(const void *bytes, size_t len)
+int eng_compressed_is(const void *bytes, size_t len)
 {
-    return len >= sizeof ENG_PRESS_MAGIC - 1 &&
-           memcmp(bytes, ENG_PRESS_MAGIC, sizeof ENG_PRESS_MAGIC - 1) == 0;
+    return len >= sizeof ENG_COMPRESSED_MAGIC - 1 &&
+           memcmp(bytes, ENG_COMPRESSED_MAGIC, sizeof ENG_COMPRESSED_MAGIC - 1) == 0;
 }
 
-int eng_press_length(size_t *ret, const void *bytes, size_t len, size_t max, char *err,
-                     size_t errlen)
+int eng_compressed_length(size_t *ret, const void *bytes, size_t len, size_t max, char *err,
+                          size_t errlen)
 {
     const uint8_t *p = bytes;
-    if (!eng_press_is(bytes, len) || len < ENG_PRESS_HEAD)
+    if (!eng_compressed_is(bytes, len) || len < ENG_COMPRESSED_HEAD)
         return damaged(err, errlen, "it ends in its head");
     uint64_t n = le32(p + 8) | (uint64_t)le32(p + 12) << 32;
     if (n > max)
@@ -84,23 +84,25 @@ static int build(struct table *t, const uint8_t *nibbles, int n)
     for (int i = 0; i < n; i++) {
         length[i] = nibbles[i / 2] >> (i & 1 ? 4 : 0) & 15;
         used += length[i] > 0;
-        if (length[i] > ENG_PRESS_BITS)
+        if (length[i] > ENG_COMPRESSED_BITS)
             return -1;
     }
     memset(t, 0, sizeof *t);
-    for (int bits = 1; bits <= ENG_PRESS_BITS; bits++) {
-        int span = 1 << (ENG_PRESS_BITS - bits);
+    for (int bits = 1; bits <= ENG_COMPRESSED_BITS; bits++) {
+        int span = 1 << (ENG_COMPRESSED_BITS - bits);
         for (int i = 0; i < n; i++) {
             if (length[i] != bits)
                 continue;
-            if (at + span > 1 << ENG_PRESS_BITS)
+            if (at + span > 1 << ENG_COMPRESSED_BITS)
                 return -1;
             for (int k = 0; k < span; k++)
                 t->entry[at + k] = (uint16_t)(i | bits << 8);
             at += span;
         }
     }
-    return at == 1 << ENG_PRESS_BITS || (used == 1 && at == 1 << (ENG_PRESS_BITS - 1)) ? 0 : -1;
+    return at == 1 << ENG_COMPRESSED_BITS || (used == 1 && at == 1 << (ENG_COMPRESSED_BITS - 1))
+               ? 0
+               : -1;
 }
 
 /* One symbol each of tables t[0] .. t[3] for `n` symbols in turn; 0 if all had codes. */
@@ -109,7 +111,7 @@ static int decode(struct bits *b, const struct table *const t[4], uint8_t *to, s
     for (size_t i = 0; i < n;) {
         uint64_t v = peek(b);
         for (int k = 0; k < 4 && i < n; k++, i++) {
-            unsigned e = t[k]->entry[v >> (64 - ENG_PRESS_BITS)], bits = e >> 8;
+            unsigned e = t[k]->entry[v >> (64 - ENG_COMPRESSED_BITS)], bits = e >> 8;
             if (bits == 0)
                 return -1;
             to[i] = (uint8_t)e;
@@ -139,7 +141,7 @@ static int expand_bytes(uint8_t *to, const struct block *b, int tables)
 static int expand_words(uint8_t *to, const struct block *b)
 {
     struct table t;
-    uint8_t index[ENG_PRESS_BLOCK / 4];
+    uint8_t index[ENG_COMPRESSED_BLOCK / 4];
     size_t words = b->raw / 4, n = b->len > 0 ? b->payload[0] + (size_t)1 : 0;
     size_t head = 1 + 4 * n + (n + 1) / 2;
     if (b->raw % 4 != 0 || b->len < head || build(&t, b->payload + 1 + 4 * n, (int)n) < 0)
@@ -156,16 +158,16 @@ static int expand_words(uint8_t *to, const struct block *b)
 static int expand_block(uint8_t *to, const struct block *b)
 {
     switch (b->kind) {
-    case ENG_PRESS_STORED:
+    case ENG_COMPRESSED_STORED:
         if (b->len != b->raw)
             return -1;
         memcpy(to, b->payload, b->raw);
         return 0;
-    case ENG_PRESS_BYTES:
+    case ENG_COMPRESSED_BYTES:
         return expand_bytes(to, b, 1);
-    case ENG_PRESS_PLANES:
+    case ENG_COMPRESSED_PLANES:
         return expand_bytes(to, b, 4);
-    case ENG_PRESS_WORDS:
+    case ENG_COMPRESSED_WORDS:
         return expand_words(to, b);
     default:
         return -1;
@@ -187,17 +189,18 @@ static int same_sum(const uint8_t *sum, const void *bytes, size_t n)
     return memcmp(want, is, 64) == 0;
 }
 
-int eng_press_expand(void *to, size_t n, const void *bytes, size_t len, char *err, size_t errlen)
+int eng_compressed_expand(void *to, size_t n, const void *bytes, size_t len, char *err,
+                          size_t errlen)
 {
-    const uint8_t *p = (const uint8_t *)bytes + ENG_PRESS_HEAD;
+    const uint8_t *p = (const uint8_t *)bytes + ENG_COMPRESSED_HEAD;
     uint8_t *out = to;
-    size_t left = len - ENG_PRESS_HEAD, room = n;
+    size_t left = len - ENG_COMPRESSED_HEAD, room = n;
     while (left > 0) {
-        if (left < ENG_PRESS_BLOCK_HEAD)
+        if (left < ENG_COMPRESSED_BLOCK_HEAD)
             return damaged(err, errlen, "it ends in the head of a block");
-        struct block b = {p[0], le32(p + 1), le32(p + 5), p + ENG_PRESS_BLOCK_HEAD};
-        left -= ENG_PRESS_BLOCK_HEAD;
-        if (b.raw == 0 || b.raw > ENG_PRESS_BLOCK || b.raw > room || b.len > left)
+        struct block b = {p[0], le32(p + 1), le32(p + 5), p + ENG_COMPRESSED_BLOCK_HEAD};
+        left -= ENG_COMPRESSED_BLOCK_HEAD;
+        if (b.raw == 0 || b.raw > ENG_COMPRESSED_BLOCK || b.raw > room || b.len > left)
             return damaged(err, errlen, "a block has a wrong length");
         if (expand_block(out, &b) < 0)
             return damaged(err, errlen, "a block has wrong codes");
@@ -218,12 +221,12 @@ static int expand_file(struct eng_file *ret, const struct eng_file *packed, size
 {
     struct eng_file f;
     size_t n;
-    int rc = eng_press_length(&n, packed->bytes, packed->len, max, err, errlen);
+    int rc = eng_compressed_length(&n, packed->bytes, packed->len, max, err, errlen);
     if (rc < 0)
         return rc;
     if (eng_file_create(&f, n) < 0)
         return eng_fail(err, errlen, -ENOMEM, "not enough memory to expand it");
-    rc = eng_press_expand(f.bytes, n, packed->bytes, packed->len, err, errlen);
+    rc = eng_compressed_expand(f.bytes, n, packed->bytes, packed->len, err, errlen);
     if (rc < 0)
         eng_file_finish(&f);
     else
@@ -231,8 +234,8 @@ static int expand_file(struct eng_file *ret, const struct eng_file *packed, size
     return rc;
 }
 
-int eng_press_read(struct eng_file *ret, const char *dir, char *name, size_t max, char *err,
-                   size_t errlen)
+int eng_compressed_read(struct eng_file *ret, const char *dir, char *name, size_t max, char *err,
+                        size_t errlen)
 {
     struct eng_file f;
     char path[4096];
@@ -241,16 +244,16 @@ int eng_press_read(struct eng_file *ret, const char *dir, char *name, size_t max
     int rc = eng_file_read(&f, path, max, err, errlen);
     if (rc < 0)
         return rc;
-    if (!eng_press_is(f.bytes, f.len)) {
+    if (!eng_compressed_is(f.bytes, f.len)) {
         *ret = f;
         return 0;
     }
     rc = expand_file(ret, &f, max, err, errlen);
     eng_file_finish(&f);
-    size_t len = strlen(name), suffix = strlen(ENG_PRESS_SUFFIX);
+    size_t len = strlen(name), suffix = strlen(ENG_COMPRESSED_SUFFIX);
     if (rc < 0)
         return eng_fail_in(err, errlen, rc, name);
-    if (len > suffix && strcmp(name + len - suffix, ENG_PRESS_SUFFIX) == 0)
+    if (len > suffix && strcmp(name + len - suffix, ENG_COMPRESSED_SUFFIX) == 0)
         name[len - suffix] = '\0';
     return 0;
 }

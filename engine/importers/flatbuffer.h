@@ -5,8 +5,8 @@
  * caller may read a whole table and ask once; it must ask before it relies on what it read. Depth
  * is the caller's: the reader never follows more than one reference, so cycles cannot trap it.
  * Format: FlatBuffers "internals" page; all numbers are little-endian. Internal to engine/. */
-#ifndef ENG_FLATBUFFER_H
-#define ENG_FLATBUFFER_H
+#ifndef ENG_IMPORTERS_FLATBUFFER_H
+#define ENG_IMPORTERS_FLATBUFFER_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * The graph may point into `bytes`: they must outlive it, or eng_graph_drop_constants(). Errors:
  * ENG_E_FORMAT (not such a file), ENG_E_DATA, ENG_E_LIMIT, ENG_E_UNSUPPORTED (the operator or the
  * type is named, with its node), -ENOMEM. */
-#ifndef ENG_IMPORT_H
-#define ENG_IMPORT_H
+#ifndef ENG_IMPORTERS_IMPORT_H
+#define ENG_IMPORTERS_IMPORT_H
 
 #include "engine/graph/graph.h"
 

@@ -22,8 +22,8 @@
  * shards. Everything has a default but, where the folder holds more
  * than one candidate, `files`. Unknown keys are errors: a misspelt one would be a wrong answer.
  * Paths must not leave the folder. */
-#ifndef ENG_MANIFEST_H
-#define ENG_MANIFEST_H
+#ifndef ENG_IMPORTERS_MANIFEST_H
+#define ENG_IMPORTERS_MANIFEST_H
 
 #include "engine/model.h"
 

@@ -7,8 +7,8 @@
  *
  * A real value that DequantizeLinear made keeps its quanta: its tensors are quantised, and an
  * operator whose result QuantizeLinear alone reads is computed in quanta from end to end. */
-#ifndef ENG_IMPORT_ONNX_H
-#define ENG_IMPORT_ONNX_H
+#ifndef ENG_IMPORTERS_ONNX_H
+#define ENG_IMPORTERS_ONNX_H
 
 #include "engine/graph/graph.h"
 #include "engine/importers/import.h"

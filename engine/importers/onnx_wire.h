@@ -2,8 +2,8 @@
  *
  * protobuf-c recurses as deep as a file nests and allocates whatever a file counts. So the wire is
  * walked first, without recursion or allocation, and what unpacks it afterwards has a budget. */
-#ifndef ENG_ONNX_WIRE_H
-#define ENG_ONNX_WIRE_H
+#ifndef ENG_IMPORTERS_ONNX_WIRE_H
+#define ENG_IMPORTERS_ONNX_WIRE_H
 
 #include "engine/engine.h"
 

@@ -1,8 +1,8 @@
 /* A writer of the protobuf wire format: a buffer that grows. After a failed allocation every call
  * does nothing and `failed` stays set. Messages within messages are written into a buffer of their
  * own first. https://protobuf.dev/programming-guides/encoding/ Internal to engine/. */
-#ifndef ENG_PROTOBUF_H
-#define ENG_PROTOBUF_H
+#ifndef ENG_IMPORTERS_PROTOBUF_H
+#define ENG_IMPORTERS_PROTOBUF_H
 
 #include <stddef.h>
 #include <stdint.h>

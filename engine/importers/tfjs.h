@@ -3,8 +3,8 @@
  * weights: the manifest's names over the bytes of the shards. net: names of layers or graph nodes
  * in the order in which they can be computed. build: one node of our graph each, used by both
  * front ends (layers: Keras; graph: TensorFlow). */
-#ifndef ENG_IMPORT_TFJS_H
-#define ENG_IMPORT_TFJS_H
+#ifndef ENG_IMPORTERS_TFJS_H
+#define ENG_IMPORTERS_TFJS_H
 
 #include <jansson.h>
 

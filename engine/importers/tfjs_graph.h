@@ -1,6 +1,6 @@
 /* What the parts of the front end for graph models share. Internal to import_tfjs_*.c. */
-#ifndef ENG_IMPORT_TFJS_GRAPH_H
-#define ENG_IMPORT_TFJS_GRAPH_H
+#ifndef ENG_IMPORTERS_TFJS_GRAPH_H
+#define ENG_IMPORTERS_TFJS_GRAPH_H
 
 #include "engine/importers/tfjs.h"
 

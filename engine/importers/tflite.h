@@ -1,6 +1,6 @@
 /* What the parts of the TFLite importer share. Internal to tflite*.c. */
-#ifndef ENG_IMPORT_TFLITE_H
-#define ENG_IMPORT_TFLITE_H
+#ifndef ENG_IMPORTERS_TFLITE_H
+#define ENG_IMPORTERS_TFLITE_H
 
 #include "engine/importers/flatbuffer.h"
 #include "engine/graph/graph.h"

@@ -23,8 +23,8 @@
  *
  * Over-read: kernels may read, never write, up to ENG_OVERREAD bytes behind the last pixel of an
  * activation buffer or of packed weights, and ENG_OVERREAD bytes before the first pixel. */
-#ifndef ENG_KERNEL_H
-#define ENG_KERNEL_H
+#ifndef ENG_KERNELS_KERNEL_H
+#define ENG_KERNELS_KERNEL_H
 
 #include "engine/engine.h"
 

@@ -1,7 +1,7 @@
 /* Weights from a small set of values: k-means in one dimension, a codebook for each layer (Han et
  * al. 2016, section 3; Wu et al. 2016 do it with vectors). Internal to engine/. */
-#ifndef ENG_CODEBOOK_H
-#define ENG_CODEBOOK_H
+#ifndef ENG_OPTIMIZE_CODEBOOK_H
+#define ENG_OPTIMIZE_CODEBOOK_H
 
 #include "engine/graph/graph.h"
 

@@ -13,13 +13,14 @@
 #include "engine/importers/manifest.h"
 #include "engine/plan/plan.h"
 #include "engine/importers/compressed_parts.h"
+#include "engine/optimize/compressed_write.h"
 #include "engine/optimize/quantize_parts.h"
 
 enum { MAX_FILE = 1 << 30 };
 
 struct job {
     const char *from, *to;
-    struct eng_press_sizes sizes;
+    struct eng_compress_sizes sizes;
     char *err;
     size_t errlen;
 };
@@ -36,7 +37,7 @@ static int new_name(const struct job *j, const char *name, char *ret, size_t len
         return eng_fail(j->err, j->errlen, ENG_E_UNSUPPORTED, "%.120s lies in a folder of its own",
                         name);
     const char *base = strcmp(name, "model.json") == 0 ? "network.json" : name;
-    if (snprintf(ret, len, "%s" ENG_PRESS_SUFFIX, base) >= (int)len)
+    if (snprintf(ret, len, "%s" ENG_COMPRESSED_SUFFIX, base) >= (int)len)
         return eng_fail(j->err, j->errlen, -ENAMETOOLONG, "%.80s: the name is too long", name);
     return 0;
 }
@@ -61,7 +62,7 @@ static int add_size(struct job *j, const char *name)
 }
 
 /* A model file, compressed under its new name. */
-static int press_file(struct job *j, const char *name)
+static int compress_file(struct job *j, const char *name)
 {
     char made[300];
     struct eng_file file;
@@ -70,9 +71,9 @@ static int press_file(struct job *j, const char *name)
     int rc = new_name(j, name, made, sizeof made);
     if (rc < 0 || (rc = read_from(j, name, &file)) < 0)
         return rc;
-    if (eng_press_is(file.bytes, file.len))
+    if (eng_compressed_is(file.bytes, file.len))
         rc = eng_fail(j->err, j->errlen, -EINVAL, "%.200s is compressed already", name);
-    else if (eng_press_pack(&packed, &len, file.bytes, file.len) < 0)
+    else if (eng_compressed_pack(&packed, &len, file.bytes, file.len) < 0)
         rc = no_memory(j);
     else
         rc = eng_folder_write(j->to, made, packed, len, j->err, j->errlen);
@@ -100,12 +101,12 @@ static int copy_file(const struct job *j, const char *name, int optional)
     return rc;
 }
 
-static int press_list(struct job *j, char *const *names, int n, json_t **ret)
+static int compress_list(struct job *j, char *const *names, int n, json_t **ret)
 {
     char made[300];
     json_t *list = json_array();
     for (int i = 0; i < n; i++) {
-        int rc = press_file(j, names[i]);
+        int rc = compress_file(j, names[i]);
         if (rc == 0)
             rc = new_name(j, names[i], made, sizeof made);
         if (rc < 0) {
@@ -148,12 +149,12 @@ static int write_manifest(const struct job *j, const struct eng_manifest *m, jso
     return rc;
 }
 
-static int press_all(struct job *j, const struct eng_manifest *m)
+static int compress_all(struct job *j, const struct eng_manifest *m)
 {
     json_t *files = NULL, *head = NULL;
-    int rc = press_list(j, m->files, m->n_files, &files);
+    int rc = compress_list(j, m->files, m->n_files, &files);
     if (rc == 0 && m->n_head > 0)
-        rc = press_list(j, m->head, m->n_head, &head);
+        rc = compress_list(j, m->head, m->n_head, &head);
     if (rc == 0)
         rc = copy_file(j, m->labels ? m->labels : "labels.txt", !m->labels);
     if (rc == 0 && m->golden.n > 0)
@@ -174,24 +175,25 @@ static int write_network(struct job *j, const struct eng_graph *g)
     int rc = eng_onnx_write(&bytes, &len, g, j->err, j->errlen);
     if (rc < 0)
         return rc;
-    rc = eng_press_pack(&packed, &n, bytes, len) < 0
+    rc = eng_compressed_pack(&packed, &n, bytes, len) < 0
              ? no_memory(j)
-             : eng_folder_write(j->to, "model.onnx" ENG_PRESS_SUFFIX, packed, n, j->err, j->errlen);
+             : eng_folder_write(j->to, "model.onnx" ENG_COMPRESSED_SUFFIX, packed, n, j->err,
+                                j->errlen);
     free(bytes);
     free(packed);
     j->sizes.after = n;
     return rc;
 }
 
-int eng_press_network(struct eng_press_sizes *ret, const char *from, const char *to,
-                      const struct eng_model *like, const struct eng_graph *g, const char *source,
-                      char *err, size_t errlen)
+int eng_compress_network(struct eng_compress_sizes *ret, const char *from, const char *to,
+                         const struct eng_model *like, const struct eng_graph *g,
+                         const char *source, char *err, size_t errlen)
 {
     struct eng_manifest mf;
     struct job j = {.from = from, .to = to, .err = err, .errlen = errlen};
     const struct eng_model_info *info = eng_model_info(like);
     struct eng_folder_manifest f = {.format = "onnx",
-                                    .file = "model.onnx" ENG_PRESS_SUFFIX,
+                                    .file = "model.onnx" ENG_COMPRESSED_SUFFIX,
                                     .source = source,
                                     .class_offset = info->class_offset,
                                     .preprocess = &info->preprocess,
@@ -226,12 +228,12 @@ static int few_values(struct job *j, const struct eng_model *m, int codebook)
     snprintf(source, sizeof source, "%.200s, with %d values a layer by mobilenetd",
              eng_model_info(m)->name, codebook);
     if (rc == 0)
-        rc = eng_press_network(&j->sizes, j->from, j->to, m, g, source, j->err, j->errlen);
+        rc = eng_compress_network(&j->sizes, j->from, j->to, m, g, source, j->err, j->errlen);
     eng_graph_destroy(g);
     return rc;
 }
 
-static int press_codebook(struct job *j, int codebook)
+static int compress_codebook(struct job *j, int codebook)
 {
     struct eng_model *m;
     struct eng_model_options o = {.reference = 1};
@@ -247,15 +249,15 @@ static int press_codebook(struct job *j, int codebook)
     return rc;
 }
 
-int eng_press_folder(struct eng_press_sizes *ret, const char *from, const char *to, int codebook,
-                     char *err, size_t errlen)
+int eng_compress_folder(struct eng_compress_sizes *ret, const char *from, const char *to,
+                        int codebook, char *err, size_t errlen)
 {
     struct eng_manifest m;
     struct job j = {.from = from, .to = to, .err = err, .errlen = errlen};
     int rc = eng_manifest_load(&m, from, err, errlen);
     if (rc < 0)
         return rc;
-    rc = codebook ? press_codebook(&j, codebook) : press_all(&j, &m);
+    rc = codebook ? compress_codebook(&j, codebook) : compress_all(&j, &m);
     eng_manifest_finish(&m);
     if (rc == 0)
         *ret = j.sizes;

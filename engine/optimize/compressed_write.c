@@ -1,11 +1,12 @@
 /* The writer of compressed model files. A file is cut where runs of words begin that need few
  * different values (weights of a codebook, found by looking at every 4096th byte), else every
- * ENG_PRESS_BLOCK bytes; each piece takes whichever kind of block is the shortest. */
+ * ENG_COMPRESSED_BLOCK bytes; each piece takes whichever kind of block is the shortest. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/importers/compressed_parts.h"
+#include "engine/optimize/compressed_write.h"
 #include "engine/base/sha256.h"
 
 enum { CELL = 4096, SLOTS = 1024, WORDS = 256 };
@@ -79,10 +80,10 @@ static void make_code(struct code *c, const uint32_t *counts)
     uint32_t count[256];
     unsigned next = 0;
     memcpy(count, counts, sizeof count);
-    while (huffman(count, c->length) > ENG_PRESS_BITS)
+    while (huffman(count, c->length) > ENG_COMPRESSED_BITS)
         for (int i = 0; i < 256; i++)
             count[i] = (count[i] + 1) / 2;
-    for (int bits = 1; bits <= ENG_PRESS_BITS; bits++, next <<= 1)
+    for (int bits = 1; bits <= ENG_COMPRESSED_BITS; bits++, next <<= 1)
         for (int i = 0; i < 256; i++)
             if (c->length[i] == bits)
                 c->bits[i] = (uint16_t)next++;
@@ -125,14 +126,14 @@ static size_t open_block(struct writer *w, int kind, size_t raw)
     size_t at = w->len;
     w->to[at] = (uint8_t)kind;
     put32(w->to + at + 1, (uint32_t)raw);
-    w->len += ENG_PRESS_BLOCK_HEAD;
+    w->len += ENG_COMPRESSED_BLOCK_HEAD;
     return at;
 }
 
 static void close_block(struct writer *w, size_t at)
 {
     flush(w);
-    put32(w->to + at + 5, (uint32_t)(w->len - at - ENG_PRESS_BLOCK_HEAD));
+    put32(w->to + at + 5, (uint32_t)(w->len - at - ENG_COMPRESSED_BLOCK_HEAD));
 }
 
 static void put_bytes(struct writer *w, const uint8_t *p, size_t n)
@@ -150,15 +151,15 @@ static void put_bytes(struct writer *w, const uint8_t *p, size_t n)
         bits4 += price(&four[i], plane[i]);
     }
     size_t bytes1 = 128 + (price(&one, all) + 7) / 8, bytes4 = 512 + (bits4 + 7) / 8;
-    int kind = n >= 4 && bytes4 < bytes1 ? ENG_PRESS_PLANES : ENG_PRESS_BYTES;
-    if ((kind == ENG_PRESS_PLANES ? bytes4 : bytes1) >= n)
-        kind = ENG_PRESS_STORED;
+    int kind = n >= 4 && bytes4 < bytes1 ? ENG_COMPRESSED_PLANES : ENG_COMPRESSED_BYTES;
+    if ((kind == ENG_COMPRESSED_PLANES ? bytes4 : bytes1) >= n)
+        kind = ENG_COMPRESSED_STORED;
     size_t at = open_block(w, kind, n);
-    if (kind == ENG_PRESS_STORED) {
+    if (kind == ENG_COMPRESSED_STORED) {
         memcpy(w->to + w->len, p, n);
         w->len += n;
     } else {
-        int tables = kind == ENG_PRESS_PLANES ? 4 : 1;
+        int tables = kind == ENG_COMPRESSED_PLANES ? 4 : 1;
         for (int i = 0; i < tables; i++)
             put_table(w, tables == 4 ? &four[i] : &one, 256);
         for (size_t i = 0; i < n; i++)
@@ -197,7 +198,7 @@ static void put_words(struct writer *w, const uint8_t *p, size_t n)
         put_bytes(w, p, n);
         return;
     }
-    size_t at = open_block(w, ENG_PRESS_WORDS, n);
+    size_t at = open_block(w, ENG_COMPRESSED_WORDS, n);
     w->to[w->len++] = (uint8_t)(d.n - 1);
     for (int i = 0; i < d.n; i++, w->len += 4)
         memcpy(w->to + w->len, &d.word[i], 4);
@@ -225,10 +226,10 @@ static struct run find_run(const uint8_t *from, size_t len, size_t first, size_t
     for (; end < at + CELL; end += 4)
         if (index_of(&d, from + end) < 0)
             return (struct run){0};
-    while (begin >= first + 4 && end - begin < ENG_PRESS_BLOCK &&
+    while (begin >= first + 4 && end - begin < ENG_COMPRESSED_BLOCK &&
            index_of(&d, from + begin - 4) >= 0)
         begin -= 4;
-    while (len - end >= 4 && end - begin < ENG_PRESS_BLOCK && index_of(&d, from + end) >= 0)
+    while (len - end >= 4 && end - begin < ENG_COMPRESSED_BLOCK && index_of(&d, from + end) >= 0)
         end += 4;
     return (struct run){begin, end - begin, d.n};
 }
@@ -249,7 +250,7 @@ static struct run best_run(const uint8_t *from, size_t len, size_t first, size_t
 static void put_plain(struct writer *w, size_t begin, size_t end)
 {
     while (begin < end) {
-        size_t n = end - begin < ENG_PRESS_BLOCK ? end - begin : ENG_PRESS_BLOCK;
+        size_t n = end - begin < ENG_COMPRESSED_BLOCK ? end - begin : ENG_COMPRESSED_BLOCK;
         put_bytes(w, w->from + begin, n);
         begin += n;
     }
@@ -271,17 +272,17 @@ static void put_all(struct writer *w, size_t len)
     put_plain(w, done, len);
 }
 
-int eng_press_pack(void **ret, size_t *ret_len, const void *bytes, size_t len)
+int eng_compressed_pack(void **ret, size_t *ret_len, const void *bytes, size_t len)
 {
     struct eng_sha256 s;
     char hex[65];
     /* Blocks end at a cap or beside a run, which has a cell at least. */
-    size_t blocks = len / ENG_PRESS_BLOCK + 2 * (len / CELL) + 2;
-    struct writer w = {.from = bytes, .len = ENG_PRESS_HEAD};
+    size_t blocks = len / ENG_COMPRESSED_BLOCK + 2 * (len / CELL) + 2;
+    struct writer w = {.from = bytes, .len = ENG_COMPRESSED_HEAD};
     if (blocks > (SIZE_MAX - len) / 16 ||
-        !(w.to = malloc(ENG_PRESS_HEAD + len + blocks * ENG_PRESS_BLOCK_HEAD)))
+        !(w.to = malloc(ENG_COMPRESSED_HEAD + len + blocks * ENG_COMPRESSED_BLOCK_HEAD)))
         return -ENOMEM;
-    memcpy(w.to, ENG_PRESS_MAGIC, 8);
+    memcpy(w.to, ENG_COMPRESSED_MAGIC, 8);
     put32(w.to + 8, (uint32_t)len);
     put32(w.to + 12, (uint32_t)((uint64_t)len >> 32));
     eng_sha256_init(&s);

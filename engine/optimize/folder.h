@@ -1,7 +1,7 @@
 /* Writes what a version folder holds beside the model: for tools that make models. Internal to
  * engine/. 0, or a negative errno with a sentence that names the file. */
-#ifndef ENG_FOLDER_H
-#define ENG_FOLDER_H
+#ifndef ENG_OPTIMIZE_FOLDER_H
+#define ENG_OPTIMIZE_FOLDER_H
 
 #include <jansson.h>
 

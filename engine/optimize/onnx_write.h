@@ -1,6 +1,6 @@
 /* What the parts of the ONNX writer share. Internal to onnx_write*.c. */
-#ifndef ENG_ONNX_WRITE_H
-#define ENG_ONNX_WRITE_H
+#ifndef ENG_OPTIMIZE_ONNX_WRITE_H
+#define ENG_OPTIMIZE_ONNX_WRITE_H
 
 #include "engine/graph/graph.h"
 #include "engine/importers/protobuf.h"

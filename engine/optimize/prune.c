@@ -11,6 +11,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/importers/compressed_parts.h"
+#include "engine/optimize/compressed_write.h"
 #include "engine/inside.h"
 #include "engine/optimize/prune_parts.h"
 
@@ -307,7 +308,7 @@ int eng_pruner_step(struct eng_pruner *p, int step, struct eng_team *team, char 
 
 /* ---- what became of it ---- */
 
-int eng_pruner_save(struct eng_press_sizes *ret, const struct eng_pruner *p, const char *to,
+int eng_pruner_save(struct eng_compress_sizes *ret, const struct eng_pruner *p, const char *to,
                     char *err, size_t errlen)
 {
     char source[400];
@@ -320,7 +321,7 @@ int eng_pruner_save(struct eng_press_sizes *ret, const struct eng_pruner *p, con
     snprintf(source, sizeof source,
              "%.200s, without %.0f %% of its pointwise multiply-adds by mobilenetd",
              eng_pruner_info(p)->name, 100 * gone / all);
-    return eng_press_network(ret, p->dir, to, p->whole, p->g, source, err, errlen);
+    return eng_compress_network(ret, p->dir, to, p->whole, p->g, source, err, errlen);
 }
 
 int eng_pruner_layers(const struct eng_pruner *p)

@@ -1,7 +1,7 @@
 /* What the parts of the pruner share. Internal to engine/prune*.c. Matrices are square, by rows;
  * index 0 is the constant 1 that the bias belongs to and never goes. */
-#ifndef ENG_PRUNE_PARTS_H
-#define ENG_PRUNE_PARTS_H
+#ifndef ENG_OPTIMIZE_PRUNE_PARTS_H
+#define ENG_OPTIMIZE_PRUNE_PARTS_H
 
 #include "engine/plan/plan.h"
 

@@ -1,6 +1,6 @@
 /* What the parts of the quantiser share. Internal to quantize*.c. */
-#ifndef ENG_QUANTIZE_PARTS_H
-#define ENG_QUANTIZE_PARTS_H
+#ifndef ENG_OPTIMIZE_QUANTIZE_PARTS_H
+#define ENG_OPTIMIZE_QUANTIZE_PARTS_H
 
 #include "engine/graph/graph.h"
 #include "engine/quantize.h"

@@ -5,8 +5,8 @@
  * write in turn costs each of them some 70 ns, and in one common tensor the bands of a block lie
  * between those of the other blocks. What a window sees beyond the band is written by its maker
  * into the neighbour's memory too: the halo. */
-#ifndef ENG_BANDS_H
-#define ENG_BANDS_H
+#ifndef ENG_PLAN_BANDS_H
+#define ENG_PLAN_BANDS_H
 
 #include "engine/plan/steps.h"
 

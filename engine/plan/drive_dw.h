@@ -1,6 +1,6 @@
 /* Depthwise rows, shared by the drivers that run one. Internal to drive_*.c. */
-#ifndef ENG_DRIVE_DW_H
-#define ENG_DRIVE_DW_H
+#ifndef ENG_PLAN_DRIVE_DW_H
+#define ENG_PLAN_DRIVE_DW_H
 
 #include "engine/plan/steps.h"
 

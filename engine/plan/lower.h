@@ -1,6 +1,6 @@
 /* From graph nodes to steps: what plan.c and the lower_*.c files share. Internal to them. */
-#ifndef ENG_LOWER_H
-#define ENG_LOWER_H
+#ifndef ENG_PLAN_LOWER_H
+#define ENG_PLAN_LOWER_H
 
 #include "engine/plan/steps.h"
 

@@ -1,6 +1,6 @@
 /* Parameters of the drivers of drive_maps.c. Internal to the planner, as steps.h is. */
-#ifndef ENG_MAPS_H
-#define ENG_MAPS_H
+#ifndef ENG_PLAN_MAPS_H
+#define ENG_PLAN_MAPS_H
 
 #include "engine/plan/steps.h"
 

@@ -1,6 +1,6 @@
 /* Buffers that live for a span of steps, laid into one arena. Internal to engine/. */
-#ifndef ENG_MEMORY_H
-#define ENG_MEMORY_H
+#ifndef ENG_PLAN_MEMORY_H
+#define ENG_PLAN_MEMORY_H
 
 #include <stddef.h>
 

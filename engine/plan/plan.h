@@ -10,8 +10,8 @@
  * bf16; what leaves the blocks (scores, embedding, operands of reference operators) is fp32.
  *
  * Immutable once made, any thread may read it. Results never depend on how a step was split. */
-#ifndef ENG_PLAN_H
-#define ENG_PLAN_H
+#ifndef ENG_PLAN_PLAN_H
+#define ENG_PLAN_PLAN_H
 
 #include "engine/graph/graph.h"
 #include "engine/team.h"

@@ -1,7 +1,7 @@
 /* Gives a graph's constants back one by one while the planner packs them, so that loading a model
  * needs little more memory than serving it. Internal to engine/. */
-#ifndef ENG_RELEASE_H
-#define ENG_RELEASE_H
+#ifndef ENG_PLAN_RELEASE_H
+#define ENG_PLAN_RELEASE_H
 
 #include "engine/base/file.h"
 #include "engine/graph/graph.h"

@@ -5,8 +5,8 @@
  * *step* reads and writes values through a *driver*: C code without ISA flags that cuts the work
  * into units and calls micro-kernels. How many units, and how large, is a *split*: chosen by
  * units.c for a batch and a number of members; it never changes a result. */
-#ifndef ENG_STEPS_H
-#define ENG_STEPS_H
+#ifndef ENG_PLAN_STEPS_H
+#define ENG_PLAN_STEPS_H
 
 #include <stdatomic.h>
 

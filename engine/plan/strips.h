@@ -6,8 +6,8 @@
  * is made twice: the last rows of a wave that the next one sees again are kept. Cut for several
  * members, each takes a band of the last map, and rows that the windows of two bands share are made
  * by both; in return nobody waits between the first layer and the last of the chain. */
-#ifndef ENG_STRIPS_H
-#define ENG_STRIPS_H
+#ifndef ENG_PLAN_STRIPS_H
+#define ENG_PLAN_STRIPS_H
 
 #include "engine/plan/steps.h"
 

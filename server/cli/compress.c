@@ -27,7 +27,7 @@ struct side {
 struct session {
     const struct cfg *cfg;
     struct srv_new_version made;
-    struct eng_press_sizes sizes;
+    struct eng_compress_sizes sizes;
     struct side side[2]; /* original, compressed */
     struct eng_decoder *decoder;
     struct srv_prune prune;
@@ -258,7 +258,7 @@ static int compress(struct session *s, char *err, size_t errlen)
         rc = srv_prune_run(&s->prune, &s->sizes, dir, s->made.made, cfg->prune, &s->lesson,
                            s->decoder, err, errlen);
     else if (rc == 0)
-        rc = eng_press_folder(&s->sizes, dir, s->made.made, (int)cfg->codebook, err, errlen);
+        rc = eng_compress_folder(&s->sizes, dir, s->made.made, (int)cfg->codebook, err, errlen);
     if (rc == 0)
         rc = compare(s, dir, err, errlen);
     return rc < 0 ? rc : srv_new_version_commit(&s->made, err, errlen);

@@ -46,7 +46,7 @@ static int take_steps(struct srv_prune *p, struct srv_team_threads *crew, char *
     return rc;
 }
 
-int srv_prune_run(struct srv_prune *p, struct eng_press_sizes *ret, const char *from,
+int srv_prune_run(struct srv_prune *p, struct eng_compress_sizes *ret, const char *from,
                   const char *to, double share, const struct srv_picture_paths *pictures,
                   struct eng_decoder *d, char *err, size_t errlen)
 {

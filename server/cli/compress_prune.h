@@ -14,7 +14,7 @@ struct srv_prune {
 
 /* Prunes the model of the version folder `from` into `to`. Pictures that cannot be decoded are
  * named and passed over. */
-int srv_prune_run(struct srv_prune *p, struct eng_press_sizes *ret, const char *from,
+int srv_prune_run(struct srv_prune *p, struct eng_compress_sizes *ret, const char *from,
                   const char *to, double share, const struct srv_picture_paths *pictures,
                   struct eng_decoder *d, char *err, size_t errlen);
 void srv_prune_finish(struct srv_prune *p);

@@ -304,7 +304,7 @@ static void a_network(void **state)
     (void)state;
     char from[128], to[128];
     struct eng_pruner *p;
-    struct eng_press_sizes sizes;
+    struct eng_compress_sizes sizes;
     make_dir(from, sizeof from, "from");
     make_dir(to, sizeof to, "to");
     make_model(from);

@@ -1,7 +1,7 @@
 /* Reference operators: plain C, NHWC, the file's own types, one image. They define what is right;
  * the fast plan equals them in every bit for quantised types. Internal to engine/. */
-#ifndef ENG_KERNELS_REF_H
-#define ENG_KERNELS_REF_H
+#ifndef ENG_KERNELS_REF_REF_H
+#define ENG_KERNELS_REF_REF_H
 
 #include "engine/graph/quant.h"
 

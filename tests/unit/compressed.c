@@ -17,6 +17,7 @@
 #include "engine/model.h"
 #include "engine/compress.h"
 #include "engine/importers/compressed_parts.h"
+#include "engine/optimize/compressed_write.h"
 #include "tests/unit/put_file.h"
 #include "tests/unit/tflite_writer.h"
 
@@ -40,17 +41,18 @@ static size_t there_and_back(size_t len, int kinds[4])
     void *packed;
     size_t n, expanded;
     int seen[4] = {0};
-    assert_int_equal(eng_press_pack(&packed, &n, original, len), 0);
-    assert_true(eng_press_is(packed, n));
-    assert_int_equal(eng_press_length(&expanded, packed, n, BIG, err, sizeof err), 0);
+    assert_int_equal(eng_compressed_pack(&packed, &n, original, len), 0);
+    assert_true(eng_compressed_is(packed, n));
+    assert_int_equal(eng_compressed_length(&expanded, packed, n, BIG, err, sizeof err), 0);
     assert_int_equal(expanded, len);
     memset(back, 0x55, sizeof back);
-    assert_int_equal(eng_press_expand(back, len, packed, n, err, sizeof err), 0);
+    assert_int_equal(eng_compressed_expand(back, len, packed, n, err, sizeof err), 0);
     assert_memory_equal(back, original, len);
     const uint8_t *p = packed;
-    for (size_t at = ENG_PRESS_HEAD; at < n;) {
+    for (size_t at = ENG_COMPRESSED_HEAD; at < n;) {
         seen[p[at]]++;
-        at += ENG_PRESS_BLOCK_HEAD + (p[at + 5] | (size_t)p[at + 6] << 8 | (size_t)p[at + 7] << 16);
+        at += ENG_COMPRESSED_BLOCK_HEAD +
+              (p[at + 5] | (size_t)p[at + 6] << 8 | (size_t)p[at + 7] << 16);
     }
     if (kinds)
         memcpy(kinds, seen, sizeof seen);
@@ -73,10 +75,10 @@ static void every_length(void **state)
                                      4095,
                                      4096,
                                      4097,
-                                     ENG_PRESS_BLOCK - 1,
-                                     ENG_PRESS_BLOCK,
-                                     ENG_PRESS_BLOCK + 1,
-                                     3 * ENG_PRESS_BLOCK + 7};
+                                     ENG_COMPRESSED_BLOCK - 1,
+                                     ENG_COMPRESSED_BLOCK,
+                                     ENG_COMPRESSED_BLOCK + 1,
+                                     3 * ENG_COMPRESSED_BLOCK + 7};
     for (int mask = 0; mask < 256; mask = mask * 4 + 3)
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
             for (size_t k = 0; k < lengths[i]; k++)
@@ -93,7 +95,7 @@ static void noise_is_stored(void **state)
     for (size_t i = 0; i < BIG; i++)
         original[i] = (uint8_t)(next_random(&x) >> 9);
     size_t n = there_and_back(BIG, kinds);
-    assert_true(kinds[ENG_PRESS_STORED] == 5 && n == BIG + ENG_PRESS_HEAD + 5 * 9);
+    assert_true(kinds[ENG_COMPRESSED_STORED] == 5 && n == BIG + ENG_COMPRESSED_HEAD + 5 * 9);
 }
 
 /* Integers as trained weights have them: the sum of twelve uniform ones. */
@@ -110,7 +112,7 @@ static void bytes(void **state)
     }
     /* A normal distribution of deviation 32: 7.05 bits. */
     size_t n = there_and_back(BIG, kinds);
-    assert_true(kinds[ENG_PRESS_BYTES] == 5 && n > BIG * 0.87 && n < BIG * 0.89);
+    assert_true(kinds[ENG_COMPRESSED_BYTES] == 5 && n > BIG * 0.87 && n < BIG * 0.89);
 }
 
 /* Counts that grow as Fibonacci numbers want codes of 1, 2, 3, ... bits: longer than there are. */
@@ -119,7 +121,7 @@ static void long_codes_are_cut(void **state)
     (void)state;
     size_t at = 0, a = 1, b = 1;
     for (int symbol = 0; symbol < 24; symbol++) {
-        for (size_t k = 0; k < a && at < ENG_PRESS_BLOCK; k++)
+        for (size_t k = 0; k < a && at < ENG_COMPRESSED_BLOCK; k++)
             original[at++] = (uint8_t)symbol;
         size_t sum = a + b;
         a = b;
@@ -138,7 +140,7 @@ static void floats_take_planes(void **state)
         memcpy(original + i, &v, sizeof v);
     }
     size_t n = there_and_back(BIG, kinds);
-    assert_true(kinds[ENG_PRESS_PLANES] == 5 && n < BIG * 0.87);
+    assert_true(kinds[ENG_COMPRESSED_PLANES] == 5 && n < BIG * 0.87);
 }
 
 /* Words of a codebook, at each alignment, between noise: found, at their true alignment. */
@@ -155,7 +157,7 @@ static void codebooks_take_words(void **state)
         for (size_t i = 10000 + phase; i < 500000; i += 4)
             memcpy(original + i, &book[next_random(&x) >> 9 & 63], 4);
         size_t n = there_and_back(BIG, kinds);
-        assert_true(kinds[ENG_PRESS_WORDS] == 4);
+        assert_true(kinds[ENG_COMPRESSED_WORDS] == 4);
         /* 6 of 32 bits of the words, and the noise. */
         assert_true(n < 110000 + 490000 * 6 / 32 + 4000);
     }
@@ -167,10 +169,10 @@ static void expect(const void *bytes_, size_t n, size_t max, int code, const cha
 {
     size_t len = 0;
     err[0] = '\0';
-    int rc = eng_press_length(&len, bytes_, n, max, err, sizeof err);
+    int rc = eng_compressed_length(&len, bytes_, n, max, err, sizeof err);
     if (rc == 0) {
         assert_true(len <= BIG);
-        rc = eng_press_expand(back, len, bytes_, n, err, sizeof err);
+        rc = eng_compressed_expand(back, len, bytes_, n, err, sizeof err);
     }
     if (rc != code || !strstr(err, says))
         fail_msg("wanted %d '%s', got %d '%s'", code, says, rc, err);
@@ -183,9 +185,10 @@ static void damaged_files(void **state)
     size_t n;
     for (size_t i = 0; i < 1000; i++)
         original[i] = (uint8_t)(i % 7);
-    assert_int_equal(eng_press_pack(&packed, &n, original, 1000), 0);
-    uint8_t *p = packed, *block = p + ENG_PRESS_HEAD, *table = block + ENG_PRESS_BLOCK_HEAD;
-    assert_int_equal(block[0], ENG_PRESS_BYTES);
+    assert_int_equal(eng_compressed_pack(&packed, &n, original, 1000), 0);
+    uint8_t *p = packed, *block = p + ENG_COMPRESSED_HEAD,
+            *table = block + ENG_COMPRESSED_BLOCK_HEAD;
+    assert_int_equal(block[0], ENG_COMPRESSED_BYTES);
     for (size_t cut = 8; cut < n; cut++) /* of a shorter one nobody knows what it is */
         expect(p, cut, BIG, ENG_E_DATA, "damaged");
     expect(p, n, 999, ENG_E_LIMIT, "larger than 999 bytes when it is expanded");
@@ -249,9 +252,9 @@ static void a_folder_stays_the_same_model(void **state)
 {
     (void)state;
     struct eng_model *a, *b;
-    struct eng_press_sizes sizes;
+    struct eng_compress_sizes sizes;
     put_sample();
-    assert_int_equal(eng_press_folder(&sizes, from, to, 0, err, sizeof err), 0);
+    assert_int_equal(eng_compress_folder(&sizes, from, to, 0, err, sizeof err), 0);
     assert_true(sizes.before > 500 && sizes.after < sizes.before);
     assert_int_equal(eng_model_load(&a, from, NULL, err, sizeof err), 0);
     assert_int_equal(eng_model_load(&b, to, NULL, err, sizeof err), 0);
@@ -265,11 +268,11 @@ static void a_folder_stays_the_same_model(void **state)
     struct eng_model_options o = {.max_file_bytes = sizes.before - 1};
     assert_int_equal(eng_model_load(&b, to, &o, err, sizeof err), ENG_E_LIMIT);
     assert_non_null(strstr(err, "a.tflite.press"));
-    assert_int_equal(eng_press_folder(&sizes, to, from, 0, err, sizeof err), -EINVAL);
+    assert_int_equal(eng_compress_folder(&sizes, to, from, 0, err, sizeof err), -EINVAL);
     assert_non_null(strstr(err, "compressed already"));
-    assert_int_equal(eng_press_folder(&sizes, from, to, 16, err, sizeof err), -EINVAL);
+    assert_int_equal(eng_compress_folder(&sizes, from, to, 16, err, sizeof err), -EINVAL);
     assert_non_null(strstr(err, "only a float model"));
-    put_file(to, "a.tflite.press", ENG_PRESS_MAGIC "123", 11);
+    put_file(to, "a.tflite.press", ENG_COMPRESSED_MAGIC "123", 11);
     assert_int_equal(eng_model_load(&b, to, NULL, err, sizeof err), ENG_E_DATA);
     assert_non_null(strstr(err, "a.tflite.press: the compressed file is damaged"));
 }
