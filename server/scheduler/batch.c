@@ -56,6 +56,16 @@ static int is_gone(const struct srv_job *j)
     return atomic_load_explicit(&j->req->gone, memory_order_relaxed);
 }
 
+/* A reset says it; the end of its bytes may be all that it wanted to say (RFC 9112 9.6), and may
+ * not. Half-closing clients are rare, and vanished ones come in crowds. */
+static int has_left(const struct srv_job *j, short seen, int crowded)
+{
+    if (seen & ~POLLRDHUP)
+        return 1;
+    return (seen & POLLRDHUP) && j->req->half_close != SRV_HALF_CLOSE_ANSWER &&
+           (crowded || j->req->half_close == SRV_HALF_CLOSE_CANCEL);
+}
+
 /* Nothing is computed for a deadline that has passed or a client that has left. While others wait,
  * what would come too late by its predicted cost makes room for them; a worker that has nothing
  * better to do tries, so that a wrong prediction cannot shut the door for ever. */
@@ -73,7 +83,7 @@ static int drop_unwanted(struct srv_job **jobs, int n, uint64_t now, int crowded
         j->queue_ns = now - j->queued_at_ns;
         if (j->deadline_ns <= now + (crowded ? j->cost_ns : 0))
             srv_job_move(j, SRV_JOB_EXPIRED);
-        else if (fds[i].revents || is_gone(j))
+        else if (has_left(j, fds[i].revents, crowded) || is_gone(j))
             srv_job_move(j, SRV_JOB_CANCELLED);
     }
     return drop_final(jobs, n);

@@ -37,6 +37,13 @@ static struct eng_image_limits image_limits(const struct cfg *cfg)
     };
 }
 
+static enum srv_half_close half_close(const struct cfg *cfg)
+{
+    if (strcmp(cfg->half_close, "answer") == 0)
+        return SRV_HALF_CLOSE_ANSWER;
+    return strcmp(cfg->half_close, "cancel") == 0 ? SRV_HALF_CLOSE_CANCEL : SRV_HALF_CLOSE_AUTO;
+}
+
 int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_fn *done, void *arg)
 {
     struct srv_req *r = calloc(1, sizeof(*r));
@@ -45,6 +52,7 @@ int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_f
     r->sched = s;
     r->body_max = (size_t)s->env->cfg->max_body;
     r->client_fd = -1;
+    r->half_close = half_close(s->env->cfg);
     r->begun_ns = srv_now_ns();
     r->deadline_ns = SRV_NEVER;
     r->priority = SRV_PRIORITY_DEFAULT;

@@ -39,6 +39,13 @@ struct srv_task {
     void *arg;
 };
 
+/* What the end of a client's bytes means: a client that has left sends the same. */
+enum srv_half_close {
+    SRV_HALF_CLOSE_AUTO, /* that it has left, if others wait */
+    SRV_HALF_CLOSE_ANSWER,
+    SRV_HALF_CLOSE_CANCEL,
+};
+
 struct srv_req {
     struct srv_scheduler *sched;
     struct srv_req *next, *prev; /* all live requests */
@@ -59,7 +66,8 @@ struct srv_req {
     uint64_t begun_ns;              /* srv_req_create() */
     uint64_t deadline_ns;
     int deadline_given; /* by the client, not by the configuration */
-    int client_fd;      /* polled by workers for POLLRDHUP; -1 = none */
+    int client_fd;      /* polled by workers for its end; -1 = none */
+    enum srv_half_close half_close;
 
     struct srv_job *jobs;
     int n_jobs, pending; /* pending: jobs or the task that are out */

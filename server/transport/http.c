@@ -166,11 +166,6 @@ static int choose_certificate(gnutls_session_t session, const gnutls_datum_t *na
     return t ? srv_tls_offer(t, session, verify_client, ret, ret_len, ret_key) : -1;
 }
 
-static unsigned idle_seconds(const struct cfg *cfg)
-{
-    return (unsigned)((cfg->idle_timeout_ms + 999) / 1000);
-}
-
 static struct MHD_Daemon *start_daemon(struct srv_http *h)
 {
     const struct cfg *cfg = h->transport->env->cfg;
@@ -186,7 +181,7 @@ static struct MHD_Daemon *start_daemon(struct srv_http *h)
             MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG,
         0, NULL, NULL, srv_exchange_request, h, MHD_OPTION_EXTERNAL_LOGGER, log_library, h,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-        idle_seconds(cfg), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        h->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_NOTIFY_COMPLETED, srv_exchange_completed, h, MHD_OPTION_URI_LOG_CALLBACK,
         srv_exchange_line, h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
@@ -227,6 +222,7 @@ int srv_http_start(struct srv_http **ret, struct srv_transport *t, int open_fd_t
         free(h);
         return rc;
     }
+    h->idle_s = (unsigned)((t->env->cfg->idle_timeout_ms + 999) / 1000);
     h->daemon = start_daemon(h);
     if (!h->daemon) {
         close(fd);

@@ -40,9 +40,26 @@ static const char *call_header(const struct srv_call *c, const char *name)
     return MHD_lookup_connection_value(exchange_of(c)->connection, MHD_HEADER_KIND, name);
 }
 
+/* The next pump asks for it again; before it reads, which matters where the client has closed its
+ * side: libmicrohttpd would take that for its end. It looks first at connections that have a
+ * timeout other than the usual one, so this gets one until its reply is there. */
+static void wake(struct srv_exchange *x)
+{
+    MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, x->http->idle_s + 1);
+    x->woken = 1;
+    MHD_resume_connection(x->connection);
+}
+
+static void settle(struct srv_exchange *x)
+{
+    if (x->woken)
+        MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, x->http->idle_s);
+    x->woken = 0;
+}
+
 static void call_answered(struct srv_call *c)
 {
-    MHD_resume_connection(exchange_of(c)->connection); /* the next pump asks for it again */
+    wake(exchange_of(c));
 }
 
 static void call_grew(struct srv_call *c)
@@ -102,6 +119,7 @@ static enum MHD_Result queue_reply(struct srv_exchange *x)
         MHD_add_response_header(response, r->headers[i].name, r->headers[i].value);
     if (x->http->transport->api->phase >= SRV_DRAINING)
         MHD_add_response_header(response, "Connection", "close");
+    settle(x);
     enum MHD_Result ok = MHD_queue_response(x->connection, (unsigned)r->status, response);
     MHD_destroy_response(response);
     return ok;
@@ -195,7 +213,7 @@ static void release_held(struct srv_http *h)
     while (h->held && h->held->held_until_ns <= now) {
         struct srv_exchange *x = h->held;
         h->held = x->next_held;
-        MHD_resume_connection(x->connection);
+        wake(x);
     }
     if (!h->held)
         h->held_tail = &h->held;
@@ -302,6 +320,7 @@ void *srv_exchange_line(void *cls, const char *uri, struct MHD_Connection *conne
     x->peer = peer;
     x->phase = SRV_AT_HEADERS;
     x->discarded = 0;
+    x->woken = 0;
     x->next_held = NULL;
     x->held_until_ns = 0;
     x->client[0] = 0;
@@ -377,6 +396,7 @@ void srv_exchange_completed(void *cls, struct MHD_Connection *connection, void *
         note_library_page(x, (int)status->http_status);
     if (x->phase != SRV_AT_HEADERS)
         srv_call_close(&x->call);
+    settle(x);
     srv_timed_enter(x->peer, SRV_TIMED_HEAD);
     x->peer->exchange = NULL;
     free(x);
@@ -389,7 +409,9 @@ void srv_exchanges_resume(struct srv_http *h)
     h->held = NULL;
     for (struct srv_timed *p = h->peers.list; p; p = p->next) {
         struct srv_exchange *x = p->exchange;
-        if (x && (x->phase == SRV_WAITING || x->phase == SRV_GROWING || x->phase == SRV_HELD))
+        if (x && (x->phase == SRV_WAITING || x->phase == SRV_HELD))
+            wake(x);
+        else if (x && x->phase == SRV_GROWING)
             MHD_resume_connection(x->connection);
     }
 }

@@ -21,7 +21,8 @@ struct srv_http {
     struct srv_exchange *held, **held_tail; /* suspended with their refusals, oldest first */
     struct srv_time_limits peers;
     struct srv_linger linger;
-    int stopping; /* nobody may be suspended any more */
+    unsigned idle_s; /* libmicrohttpd's timeout of a connection */
+    int stopping;    /* nobody may be suspended any more */
 };
 
 enum srv_exchange_phase {
@@ -41,6 +42,7 @@ struct srv_exchange {
     struct srv_timed *peer;
     enum srv_exchange_phase phase;
     size_t discarded;
+    int woken; /* resumed, and not yet asked */
     struct srv_exchange *next_held;
     uint64_t held_until_ns;
     size_t target_len; /* of the request line's, to its first NUL */
