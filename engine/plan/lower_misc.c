@@ -142,6 +142,40 @@ int eng_lower_lut(struct eng_lower *l, int i)
     return eng_lower_c16_step(l, i, &eng_drive_lut, lp, "lut_u8", 1);
 }
 
+static int is_per_tensor(const struct eng_tensor *t)
+{
+    return eng_is_quantised(t) && !eng_quant_is_per_channel(t);
+}
+
+int eng_lower_real(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    if (n->op != ENG_OP_QUANTIZE && n->op != ENG_OP_DEQUANTIZE)
+        return 0;
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    int to_quanta = n->op == ENG_OP_QUANTIZE;
+    const struct eng_tensor *quanta = to_quanta ? y : x, *reals = to_quanta ? x : y;
+    if (x->data || reals->type != ENG_F32 || !is_per_tensor(quanta))
+        return 0;
+    struct eng_real_params *p = eng_lower_alloc(l, sizeof(*p));
+    int in = p ? eng_lower_need(l, n->in[0], ENG_REP_FILE) : eng_lower_no_memory(l);
+    if (in < 0)
+        return in;
+    p->elements = eng_tensor_elements(x);
+    p->to_quanta = to_quanta;
+    p->is_signed = quanta->type == ENG_I8;
+    p->scale = eng_quant_scale(quanta, 0);
+    p->range = eng_quant_bounds(quanta, -INFINITY, INFINITY);
+    p->b.blocks = eng_real_pieces(p->elements);
+    p->b.block_bytes = (p->elements * 5 + (size_t)p->b.blocks - 1) / (size_t)p->b.blocks;
+    struct eng_step s = {.driver = &eng_drive_real, .node = i, .node2 = -1, .mid = -1};
+    s.params = p;
+    s.kernel = to_quanta ? "quantize" : "dequantize";
+    s.out = eng_lower_make(l, n->out, ENG_REP_FILE);
+    int rc = s.out < 0 ? s.out : eng_lower_step(l, &s, &in, 1);
+    return rc < 0 ? rc : 1;
+}
+
 int eng_lower_softmax(struct eng_lower *l, int i)
 {
     const struct eng_node *n = &l->g->nodes[i];

@@ -1,0 +1,68 @@
+/* Drivers between real numbers and quanta, element after element in the file's own order. Their
+ * loops are plain C that a compiler turns into vectors of any instruction set, and equal the
+ * reference operators in every bit. */
+#include <string.h>
+
+#include "engine/plan/steps.h"
+
+/* Elements of a unit's piece: small enough for the first cache, large enough to be worth a call. */
+enum { PIECE = 4096 };
+
+int eng_real_pieces(size_t elements)
+{
+    return (int)((elements + PIECE - 1) / PIECE);
+}
+
+/* Half to even by an addition: a sum of 1.5 * 2^23 and a number below 2^22 has no bits left behind
+ * the point. The bounds come first, so that this holds, and NaN is the lower one, as in
+ * eng_quant_round(). */
+static void to_quanta(const struct eng_real_params *p, const float *in, uint8_t *out, size_t n)
+{
+    const float magic = 12582912.0f;
+    const int32_t magic_bits = 0x4B400000;
+    float scale = p->scale;
+    float lo = (float)(p->range.lo - p->range.zero_point);
+    float hi = (float)(p->range.hi - p->range.zero_point);
+    int32_t zero_point = p->range.zero_point - magic_bits;
+    for (size_t i = 0; i < n; i++) {
+        float v = in[i] / scale;
+        v = v > lo ? v : lo;
+        v = v < hi ? v : hi;
+        v += magic;
+        int32_t bits;
+        memcpy(&bits, &v, sizeof(bits));
+        out[i] = (uint8_t)(bits + zero_point);
+    }
+}
+
+static void to_reals(const struct eng_real_params *p, const uint8_t *in, float *out, size_t n)
+{
+    int32_t flip = p->is_signed ? 0x80 : 0;
+    int32_t zero_point = p->range.zero_point + flip;
+    float scale = p->scale;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)((int32_t)(in[i] ^ flip) - zero_point) * scale;
+}
+
+static void run_real(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    const struct eng_real_params *p = c->step->params;
+    (void)member;
+    for (int u = begin; u < end; u++) {
+        int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
+        const char *in = eng_value_at(c, c->step->in[0], image);
+        char *out = eng_value_at(c, c->step->out, image);
+        size_t from = (size_t)b0 * PIECE, to = (size_t)b1 * PIECE;
+        size_t n = (to < p->elements ? to : p->elements) - from;
+        if (p->to_quanta)
+            to_quanta(p, (const float *)(const void *)in + from, (uint8_t *)out + from, n);
+        else
+            to_reals(p, (const uint8_t *)in + from, (float *)(void *)out + from, n);
+    }
+}
+
+const struct eng_driver eng_drive_real = {
+    .split = eng_split_blocks,
+    .phase = {run_real},
+};
