@@ -52,7 +52,7 @@ int eng_lower_depthwise(struct eng_lower *l, int i);
 int eng_lower_pool(struct eng_lower *l, int i);
 int eng_lower_add(struct eng_lower *l, int i);
 int eng_lower_lut(struct eng_lower *l, int i);
-int eng_lower_real(struct eng_lower *l, int i);
+int eng_lower_flat(struct eng_lower *l, int i);
 int eng_lower_softmax(struct eng_lower *l, int i);
 /* lower_maps.c */
 int eng_lower_window(struct eng_lower *l, int i);

@@ -147,30 +147,58 @@ static int is_per_tensor(const struct eng_tensor *t)
     return eng_is_quantised(t) && !eng_quant_is_per_channel(t);
 }
 
-int eng_lower_real(struct eng_lower *l, int i)
+/* What a node is, element after element; -1: nothing that goes so. */
+static int flat_kind_of(const struct eng_node *n, const struct eng_tensor *x,
+                        const struct eng_tensor *y)
 {
+    if (n->op == ENG_OP_QUANTIZE && x->type == ENG_F32 && is_per_tensor(y))
+        return ENG_FLAT_TO_QUANTA;
+    if (n->op == ENG_OP_DEQUANTIZE && y->type == ENG_F32 && is_per_tensor(x))
+        return ENG_FLAT_TO_REALS;
+    if ((n->op == ENG_OP_QUANTIZE || n->op == ENG_OP_UNARY) && is_per_tensor(x) && is_per_tensor(y))
+        return ENG_FLAT_TABLE;
+    return -1;
+}
+
+/* The table of u8 quanta as one of the file's bytes. */
+static void fill_byte_table(const struct eng_lower *l, const struct eng_node *n, uint8_t table[256])
+{
+    int in = eng_pack_shift(eng_lower_in(l, n, 0)->type);
+    int out = eng_pack_shift(l->g->tensors[n->out].type);
+    uint8_t of_u8[256];
+    fill_table(l, n, of_u8);
+    for (int q = 0; q < 256; q++)
+        table[q] = (uint8_t)(of_u8[q ^ in] ^ out);
+}
+
+int eng_lower_flat(struct eng_lower *l, int i)
+{
+    static const char *const names[] = {"quantize", "dequantize", "table_u8"};
     const struct eng_node *n = &l->g->nodes[i];
-    if (n->op != ENG_OP_QUANTIZE && n->op != ENG_OP_DEQUANTIZE)
+    if (n->op != ENG_OP_QUANTIZE && n->op != ENG_OP_DEQUANTIZE && n->op != ENG_OP_UNARY)
         return 0;
     const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
-    int to_quanta = n->op == ENG_OP_QUANTIZE;
-    const struct eng_tensor *quanta = to_quanta ? y : x, *reals = to_quanta ? x : y;
-    if (x->data || reals->type != ENG_F32 || !is_per_tensor(quanta))
+    int kind = x->data ? -1 : flat_kind_of(n, x, y);
+    if (kind < 0)
         return 0;
-    struct eng_real_params *p = eng_lower_alloc(l, sizeof(*p));
+    struct eng_flat_params *p = eng_lower_alloc(l, sizeof(*p));
     int in = p ? eng_lower_need(l, n->in[0], ENG_REP_FILE) : eng_lower_no_memory(l);
     if (in < 0)
         return in;
+    const struct eng_tensor *quanta = kind == ENG_FLAT_TO_QUANTA ? y : x;
+    p->kind = (enum eng_flat_kind)kind;
     p->elements = eng_tensor_elements(x);
-    p->to_quanta = to_quanta;
     p->is_signed = quanta->type == ENG_I8;
     p->scale = eng_quant_scale(quanta, 0);
     p->range = eng_quant_bounds(quanta, -INFINITY, INFINITY);
-    p->b.blocks = eng_real_pieces(p->elements);
-    p->b.block_bytes = (p->elements * 5 + (size_t)p->b.blocks - 1) / (size_t)p->b.blocks;
-    struct eng_step s = {.driver = &eng_drive_real, .node = i, .node2 = -1, .mid = -1};
+    if (kind == ENG_FLAT_TABLE)
+        fill_byte_table(l, n, p->table);
+    size_t bytes = p->elements * (eng_type_size(x->type) + eng_type_size(y->type));
+    p->b.blocks = eng_flat_pieces(p->elements);
+    p->b.block_bytes = bytes / (size_t)p->b.blocks + 1;
+    struct eng_step s = {.driver = &eng_drive_flat, .node = i, .node2 = -1, .mid = -1};
     s.params = p;
-    s.kernel = to_quanta ? "quantize" : "dequantize";
+    s.kernel = names[kind];
     s.out = eng_lower_make(l, n->out, ENG_REP_FILE);
     int rc = s.out < 0 ? s.out : eng_lower_step(l, &s, &in, 1);
     return rc < 0 ? rc : 1;

@@ -309,13 +309,20 @@ struct eng_softmax_params {
     enum eng_type type; /* of the output */
     struct eng_quant_range range;
 };
-/* QUANTIZE of reals and DEQUANTIZE. Blocks are pieces of the tensor's elements, in any shape. */
-struct eng_real_params {
+/* Element after element in the file's own order, whatever the shape. Blocks are pieces of it. */
+enum eng_flat_kind {
+    ENG_FLAT_TO_QUANTA, /* QUANTIZE of reals */
+    ENG_FLAT_TO_REALS,  /* DEQUANTIZE */
+    ENG_FLAT_TABLE,     /* quanta to quanta */
+};
+struct eng_flat_params {
     struct eng_blocks_params b;
     size_t elements;
-    int to_quanta, is_signed; /* else to reals; the quanta are i8 */
+    enum eng_flat_kind kind;
+    int is_signed; /* the quanta are i8 */
     float scale;
     struct eng_quant_range range; /* of the quanta: their type's, and the zero point */
+    uint8_t table[256];           /* by the bytes of the file */
 };
 struct eng_lut_params {
     struct eng_blocks_params b;
@@ -326,8 +333,8 @@ struct eng_lut_params {
  */
 void eng_split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret);
 int eng_blocks_of(const struct eng_call *c, int u, int *b0, int *b1);
-/* drive_real.c: in how many pieces so many elements go. */
-int eng_real_pieces(size_t elements);
+/* drive_flat.c: in how many pieces so many elements go. */
+int eng_flat_pieces(size_t elements);
 
 extern const struct eng_driver eng_drive_ref;
 extern const struct eng_driver eng_drive_to_c16;
@@ -339,7 +346,7 @@ extern const struct eng_driver eng_drive_gemm;
 extern const struct eng_driver eng_drive_gap;
 extern const struct eng_driver eng_drive_add;
 extern const struct eng_driver eng_drive_lut;
-extern const struct eng_driver eng_drive_real;
+extern const struct eng_driver eng_drive_flat;
 extern const struct eng_driver eng_drive_softmax;
 
 /* ---- units.c: all choices of size ---- */

@@ -1,6 +1,6 @@
-/* Drivers between real numbers and quanta, element after element in the file's own order. Their
- * loops are plain C that a compiler turns into vectors of any instruction set, and equal the
- * reference operators in every bit. */
+/* What goes element after element in the file's own order, whatever the shape: reals to quanta and
+ * back, tables. The loops are plain C that a compiler turns into vectors of any instruction set,
+ * and equal the reference operators in every bit. */
 #include <string.h>
 
 #include "engine/plan/steps.h"
@@ -8,7 +8,7 @@
 /* Elements of a unit's piece: small enough for the first cache, large enough to be worth a call. */
 enum { PIECE = 4096 };
 
-int eng_real_pieces(size_t elements)
+int eng_flat_pieces(size_t elements)
 {
     return (int)((elements + PIECE - 1) / PIECE);
 }
@@ -16,7 +16,7 @@ int eng_real_pieces(size_t elements)
 /* Half to even by an addition: a sum of 1.5 * 2^23 and a number below 2^22 has no bits left behind
  * the point. The bounds come first, so that this holds, and NaN is the lower one, as in
  * eng_quant_round(). */
-static void to_quanta(const struct eng_real_params *p, const float *in, uint8_t *out, size_t n)
+static void to_quanta(const struct eng_flat_params *p, const float *in, uint8_t *out, size_t n)
 {
     const float magic = 12582912.0f;
     const int32_t magic_bits = 0x4B400000;
@@ -35,7 +35,7 @@ static void to_quanta(const struct eng_real_params *p, const float *in, uint8_t 
     }
 }
 
-static void to_reals(const struct eng_real_params *p, const uint8_t *in, float *out, size_t n)
+static void to_reals(const struct eng_flat_params *p, const uint8_t *in, float *out, size_t n)
 {
     int32_t flip = p->is_signed ? 0x80 : 0;
     int32_t zero_point = p->range.zero_point + flip;
@@ -44,10 +44,16 @@ static void to_reals(const struct eng_real_params *p, const uint8_t *in, float *
         out[i] = (float)((int32_t)(in[i] ^ flip) - zero_point) * scale;
 }
 
-static void run_real(void *arg, int begin, int end, int member)
+static void by_table(const struct eng_flat_params *p, const uint8_t *in, uint8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = p->table[in[i]];
+}
+
+static void run_flat(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
-    const struct eng_real_params *p = c->step->params;
+    const struct eng_flat_params *p = c->step->params;
     (void)member;
     for (int u = begin; u < end; u++) {
         int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
@@ -55,14 +61,21 @@ static void run_real(void *arg, int begin, int end, int member)
         char *out = eng_value_at(c, c->step->out, image);
         size_t from = (size_t)b0 * PIECE, to = (size_t)b1 * PIECE;
         size_t n = (to < p->elements ? to : p->elements) - from;
-        if (p->to_quanta)
+        switch (p->kind) {
+        case ENG_FLAT_TO_QUANTA:
             to_quanta(p, (const float *)(const void *)in + from, (uint8_t *)out + from, n);
-        else
+            break;
+        case ENG_FLAT_TO_REALS:
             to_reals(p, (const uint8_t *)in + from, (float *)(void *)out + from, n);
+            break;
+        case ENG_FLAT_TABLE:
+            by_table(p, (const uint8_t *)in + from, (uint8_t *)out + from, n);
+            break;
+        }
     }
 }
 
-const struct eng_driver eng_drive_real = {
+const struct eng_driver eng_drive_flat = {
     .split = eng_split_blocks,
-    .phase = {run_real},
+    .phase = {run_flat},
 };

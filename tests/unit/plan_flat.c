@@ -1,5 +1,6 @@
-/* QUANTIZE of reals and DEQUANTIZE in the fast plan: equal to the reference operators in every bit,
- * for halves, for what is out of range or no number, and over the ends of the pieces. */
+/* What goes element after element in the fast plan: QUANTIZE of reals and DEQUANTIZE, for halves,
+ * for what is out of range or no number; and tables, in shapes that are neither an image nor a
+ * vector. Equal to the reference operators in every bit, over the ends of the pieces too. */
 #include "engine/plan/plan.h"
 
 #include <math.h>
@@ -117,11 +118,38 @@ static void quanta_to_reals(void **state)
     }
 }
 
+/* Scores of many boxes and classes, as detectors have them: [1, boxes, classes]. */
+static void tables_of_any_shape(void **state)
+{
+    (void)state;
+    for (unsigned seed = 0; seed < 4; seed++) {
+        struct tiny t;
+        enum eng_type type = seed % 2 ? ENG_I8 : ENG_U8;
+        tiny_begin(&t, type, H, W, C, seed);
+        const struct eng_quant *q = &t.g->tensors[t.t].quant;
+        int boxes = tiny_typed(&t, type, q->scale[0], q->zero_point[0]);
+        struct eng_tensor *shaped = &t.g->tensors[boxes];
+        shaped->rank = 3;
+        shaped->dim[0] = 1;
+        shaped->dim[1] = H * W;
+        shaped->dim[2] = C;
+        tiny_node(&t, tiny_op(ENG_OP_RESHAPE), &t.t, 1, boxes);
+        int out = tiny_typed(&t, seed < 2 ? ENG_U8 : ENG_I8, 1.0f / 256, seed < 2 ? 0 : -128);
+        struct eng_node n = tiny_op(ENG_OP_UNARY);
+        n.unary = ENG_UNARY_SIGMOID;
+        tiny_node(&t, n, &t.t, 1, out);
+        tiny_end(&t);
+        compare(t.g, 1.0f, "table_u8");
+        eng_graph_destroy(t.g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reals_to_quanta),
         cmocka_unit_test(quanta_to_reals),
+        cmocka_unit_test(tables_of_any_shape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
