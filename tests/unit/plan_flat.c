@@ -134,7 +134,7 @@ static void tables_of_any_shape(void **state)
         shaped->dim[1] = H * W;
         shaped->dim[2] = C;
         tiny_node(&t, tiny_op(ENG_OP_RESHAPE), &t.t, 1, boxes);
-        int out = tiny_typed(&t, seed < 2 ? ENG_U8 : ENG_I8, 1.0f / 256, seed < 2 ? 0 : -128);
+        int out = tiny_typed(&t, type, 1.0f / 256, type == ENG_U8 ? 0 : -128);
         struct eng_node n = tiny_op(ENG_OP_UNARY);
         n.unary = ENG_UNARY_SIGMOID;
         tiny_node(&t, n, &t.t, 1, out);
