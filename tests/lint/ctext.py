@@ -82,19 +82,6 @@ def banned_calls(stripped):
             yield f"{path}:{code.count(chr(10), 0, m.start()) + 1}: {m.group(0)[:-1]} is banned"
 
 
-PREFIXES = {"config": "CFG", "engine": "ENG", "protocol": "PROTO"}
-
-
-def guards(sources):
-    """A header's guard is its path: engine/plan/steps.h has ENG_PLAN_STEPS_H."""
-    for path, text in sources.items():
-        folder, _, name = path.partition("/")
-        if folder in PREFIXES and path.endswith(".h"):
-            guard = f"{PREFIXES[folder]}_{re.sub(r'[^A-Za-z0-9]', '_', name).upper()}"
-            if f"#ifndef {guard}\n#define {guard}\n" not in text:
-                yield f"{path}: its include guard is not {guard}"
-
-
 def opening_comment(sources):
     """Every source says at its top what it is for."""
     for path, text in sources.items():

@@ -1,0 +1,273 @@
+"""Adds an invented operator, instruction set, picture format, endpoint and metric to a copy of the tree, each where
+docs/CONTRIBUTING.md says, by inserting at the anchors of the lists; one build from where the last one ended makes all
+five work. The lists themselves are held so: a slot that is missing or empty does not compile."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import daemon
+import pictures
+import tinymodel
+from daemon import ROOT, SANITIZED, Daemon
+
+pytestmark = [pytest.mark.slow, pytest.mark.patient,
+              pytest.mark.skipif(SANITIZED, reason="it builds a tree of its own")]
+ARM = os.uname().machine == "aarch64"
+TARGETS = ["mobilenetd", "tests/unit/unit_cpu", "tests/unit/unit_graph"]
+
+# ---- what is added: (file, anchor, text above it), or (new file, None, text) ----
+
+OPERATOR = [
+    ("engine/graph/ops.def", "/* The next operator goes above this line. */", """\
+OP(INVENTED, "invented", "invented", 1, 1, same_shape, same_type, eng_ref_invented, not_written,
+   TFLITE(INVENTED, 150, eng_tfl_invented),
+   NONE,
+   NONE)
+"""),
+    ("engine/kernels/ref/ref_invented.c", None, """\
+/* An operator that does not exist: values between 0 and 1. */
+#include "engine/kernels/ref/ref.h"
+
+void eng_ref_invented(const struct eng_ref_call *c)
+{
+    for (size_t i = 0; i < eng_tensor_elements(eng_ref_out(c)); i++)
+        eng_ref_put_clamped(c, i, eng_ref_real(eng_ref_in(c, 0), c->in[0], i));
+}
+"""),
+    ("engine/kernels/meson.build", "  'ref/ref_pointwise.c',", "  'ref/ref_invented.c',\n"),
+    ("engine/importers/tflite_invented.c", None, """\
+/* The builder of an operator that does not exist. */
+#include "engine/importers/tflite.h"
+
+int eng_tfl_invented(struct eng_tfl_build *b)
+{
+    int rc = eng_tfl_begin(b, ENG_OP_INVENTED, 1);
+    if (rc < 0)
+        return rc;
+    b->n.lo = 0;
+    b->n.hi = 1;
+    return eng_tfl_finish(b);
+}
+"""),
+    ("engine/importers/tflite.h", "/* ---- tflite_channels.c ---- */", "int eng_tfl_invented(struct eng_tfl_build *b);\n"),
+    ("engine/importers/meson.build", "  'tflite_ops.c',", "  'tflite_invented.c',\n"),
+]
+INSTRUCTION_SET = [
+    ("engine/isa.def", "/* The next bit of Arm", "ARM_BIT(INVENTED, 30, HWCAP, HWCAP_ASIMD)\n") if ARM else
+    ("engine/isa.def", "/* The next bit of x86", "X86_BIT(INVENTED, 30, ECX_1, bit_SSE4_1, NONE, 0)\n"),
+    ("engine/isa.def", "/* The next level of Arm", 'ARM_ISA(invented, "invented", neon, ENG_CPU_INVENTED, 0, "", )\n')
+    if ARM else
+    ("engine/isa.def", "/* The next level of x86",
+     'X86_ISA(invented, "invented", sse41, ENG_CPU_INVENTED, 0, "-msse4.1", )\n'),
+    ("engine/kernels/meson.build", "  # The next folder of " + ("Arm" if ARM else "x86"), "  'invented': ['add_u8.c'],\n"),
+    ("engine/kernels/kernels.def", "/* The next row of u8 on " + ("Arm" if ARM else "x86"),
+     "KERNEL(add_u8, invented, ENG_CPU_INVENTED)\n"),
+    ("engine/kernels/invented/add_u8.c", None, """\
+/* Sum of two quantised maps, for a processor that does not exist. */
+#define ADD_ISA invented
+#define ADD_BITS ENG_CPU_INVENTED
+#include "engine/kernels/add_u8.inc"
+"""),
+]
+FORMAT = [
+    ("engine/formats.def", "/* The next format goes above this line. */",
+     'FORMAT(INVENTED, invented, "Invented", AT(0, "INVENTED"), 1)\n'),
+    ("engine/image/meson.build", "'source_jpeg.c'", "'source_invented.c', "),
+    ("engine/image/source_invented.c", None, """\
+/* A format that does not exist: "INVENTED", width and height in a byte each, one colour for all pixels. */
+#include "engine/image/source.h"
+
+#include <errno.h>
+
+#include "engine/image/probe.h"
+
+int eng_probe_invented(struct eng_image_info *info, const uint8_t *p, size_t len,
+                       const struct eng_sentence *err)
+{
+    if (len < 13)
+        return eng_image_fail(err, ENG_E_DATA, "the Invented picture is truncated");
+    info->width = p[8];
+    info->height = p[9];
+    info->channels = 3;
+    info->bits = 8;
+    return 0;
+}
+
+static int invented_open(struct eng_source *s)
+{
+    s->channels = 3;
+    s->max_denominator = 1;
+    return 0;
+}
+
+static int invented_start(struct eng_source *s)
+{
+    s->stride = eng_size(s->x1 - s->x0, 3, ENG_ROW_SLACK);
+    return eng_buffer_reserve(s->rows, s->stride) < 0 ? -ENOMEM : 0;
+}
+
+static int invented_read(struct eng_source *s, const uint8_t **ret_rows)
+{
+    uint8_t *row = s->rows->data;
+    for (size_t i = 0; i < 3 * (size_t)(s->x1 - s->x0); i++)
+        row[i] = s->bytes[10 + i % 3];
+    *ret_rows = row;
+    return 1;
+}
+
+const struct eng_source_ops eng_source_invented = {
+    1, invented_open, invented_start, invented_read, eng_source_all_is_read, eng_source_holds_nothing,
+};
+"""),
+]
+ENDPOINT = [
+    ("server/handlers/routes.def", 'RPC(INFERENCE "', """\
+ROUTE("/invented", READ, 0, NULL, srv_invented_finish, SRV_SCOPE_OPEN, NULL, "Nothing")
+"""),
+    ("server/handlers/handlers.h", "void srv_live_finish(", "void srv_invented_finish(struct srv_call *c);\n"),
+    ("server/handlers/invented.c", None, """\
+/* An endpoint that nobody needs. */
+#include "server/handlers/admission.h"
+#include "server/handlers/handlers.h"
+
+void srv_invented_finish(struct srv_call *c)
+{
+    srv_api_text(c, 200, "application/json", "{\\"invented\\":true}");
+}
+"""),
+    ("server/handlers/meson.build", "  'load_model.c',", "  'invented.c',\n"),
+]
+METRIC = [
+    ("server/handlers/metrics.def", "\n#undef METRIC", 'SERVER(invented_total, counter, "things", "Things invented.", 42)\n'),
+]
+
+
+def add(tree, rows):
+    for path, anchor, text in rows:
+        path = os.path.join(tree, path)
+        if anchor is None:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            whole = text
+        else:
+            with open(path) as f:
+                before, found, after = f.read().partition(anchor)
+            assert found, f"{path} has no «{anchor}»"
+            whole = before + text + found + after
+        with open(path, "w") as f:
+            f.write(whole)
+
+
+def run(tree, *command):
+    return subprocess.run(["nice", *command], cwd=tree, capture_output=True, text=True, check=False)
+
+
+def build(tree, *targets):
+    r = run(tree, "ninja", "-C", "build", *targets)
+    return r.returncode, r.stdout + r.stderr
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the tree, built once as it is."""
+    if not shutil.which("meson") or not shutil.which("ninja"):
+        pytest.skip("no meson or no ninja")
+    path = str(tmp_path_factory.mktemp("tree"))
+    for folder in ("config", "engine", "protocol", "server", "tests", "docs", "deploy"):
+        shutil.copytree(os.path.join(ROOT, folder), os.path.join(path, folder), symlinks=True,
+                        ignore=shutil.ignore_patterns("node_modules", "__pycache__", "corpus"))
+    for file in ("meson.build", "meson_options.txt"):
+        shutil.copy2(os.path.join(ROOT, file), path)
+    r = run(path, "meson", "setup", "build", "-Dtests=true", "-Dwerror=true", "-Doptimization=1")
+    assert r.returncode == 0, r.stdout[-3000:]
+    status, said = build(path, *TARGETS)
+    assert status == 0, said[-3000:]
+    return path
+
+
+@pytest.fixture(scope="module")
+def grown(tree):
+    """The tree with one more of each, after one build; and how many steps that took of how many."""
+    for rows in (OPERATOR, INSTRUCTION_SET, FORMAT, ENDPOINT, METRIC):
+        add(tree, rows)
+    status, said = build(tree, *TARGETS)
+    assert status == 0, said[-6000:]
+    print("built anew in", re.findall(r"^.\d+/(\d+)", said, re.M)[-1], "steps")
+    return tree
+
+
+@pytest.fixture(scope="module")
+def served(grown, tmp_path_factory):
+    """The daemon of that tree, with models that end in the invented operator and in the one that it is like."""
+    models = str(tmp_path_factory.mktemp("models"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(daemon, "BINARY", os.path.join(grown, "build", "mobilenetd"))
+        patch.setitem(tinymodel.ENDS, "invented", 150)
+        for end in ("clamp", "invented"):
+            tinymodel.write(models, end, 16, end=end)
+        d = Daemon(models, "--isa", "invented")
+    yield d
+    d.stop()
+
+
+def test_a_row_that_lacks_a_slot_does_not_compile(tree):
+    path = os.path.join(tree, "engine/graph/ops.def")
+    with open(path) as f:
+        kept = f.read()
+    rows = ['OP(BROKEN, "broken", "broken", 1, 1, same_shape, moving, eng_ref_pad, not_written, NONE, NONE)\n',
+            'OP(BROKEN, "broken", "broken", 1, 1, same_shape, moving, eng_ref_pad, not_written, NONE, , NONE)\n',
+            'OP(BROKEN, "broken", "broken", 1, 1, same_shape, , eng_ref_pad, not_written, NONE, NONE, NONE)\n',
+            'OP(BROKEN, "broken", "broken", 1, 1, same_shape, moving, , not_written, NONE, NONE, NONE)\n']
+    objects = [f"engine/libeng.a.p/{name}.c.o" for name in ("graph_ops", "graph_arith", "kernels_ref_ref")]
+    try:
+        for row in rows:
+            add(tree, [("engine/graph/ops.def", "/* The next operator goes above this line. */", row)])
+            status, _ = build(tree, *objects)
+            assert status != 0, row
+            with open(path, "w") as f:
+                f.write(kept)
+    finally:
+        with open(path, "w") as f:
+            f.write(kept)
+    status, said = build(tree, *objects)
+    assert status == 0, said[-3000:]
+
+
+def test_their_own_tests_know_them(grown):
+    for name in ("unit_cpu", "unit_graph"):
+        r = run(grown, f"build/tests/unit/{name}")
+        assert r.returncode == 0, r.stdout + r.stderr
+
+
+def test_operator(served):
+    red = pictures.plain((200, 30, 30))
+    likes = [served.request("PUT", f"/v1/models/{name}/classify", red).json["predictions"] for name in ("invented", "clamp")]
+    assert likes[0] == likes[1] and likes[0][0]["label"] == "red"
+
+
+def test_instruction_set(grown):
+    r = run(grown, "build/mobilenetd", "bench", "--generation", "2", "--alpha", "0.35", "--rho", "96", "--isa", "invented",
+            "--layers", "--seconds", "0.01")
+    assert r.returncode == 0 and "add_u8_invented" in r.stdout, r.stdout + r.stderr
+    assert "add_u8_invented" not in run(grown, "build/mobilenetd", "bench", "--generation", "2", "--alpha", "0.35", "--rho",
+                                        "96", "--isa", "c", "--layers", "--seconds", "0.01").stdout
+
+
+def test_format(served):
+    mine = b"INVENTED" + bytes([64, 48, 200, 30, 30])
+    r = served.request("PUT", "/v1/models/clamp/classify", mine)
+    same = served.request("PUT", "/v1/models/clamp/classify", pictures.plain((200, 30, 30), (64, 48)))
+    assert r.status == 200 and r.json["predictions"] == same.json["predictions"]
+    assert served.request("PUT", "/v1/models/clamp/classify", mine[:12]).status == 422
+    assert "Invented" in served.request("PUT", "/v1/models/clamp/classify", b"no picture").json["error"]
+
+
+def test_endpoint(served):
+    assert served.request("GET", "/invented").json == {"invented": True}
+    assert "/invented" in served.request("GET", "/openapi.json").json["paths"]
+
+
+def test_metric(served):
+    assert served.metric("mobilenetd_invented_total") == 42
