@@ -17,6 +17,10 @@
  * Runtime's arithmetic. The product must be rounded to fp32 before rint (no FMA with the zero
  * point).
  *
+ * Rates for the cost model, measured on one core of a processor that has no more than the kernel
+ * asks for, or of a newer one: `macs`, multiply-adds a cycle of a pointwise, and `pixel_cycles`,
+ * cycles of a depthwise for 16 channels of a pixel. They choose cuts, never results.
+ *
  * A kernel is a const struct of pointers; kernels.def lists them all, and declarations, dispatch,
  * tests and benchmark read that one list. Packed weights are in the kernel's own order; sizes are
  * asked from the kernel. Pointers to packed weights, activations and scratch are 64-byte aligned.
@@ -127,6 +131,7 @@ struct eng_dw_u8_kernel {
     uint32_t cpu_bits;
     int spreads; /* writes into an A-panel with blocks side by side */
     size_t block_bytes;
+    int pixel_cycles;
     void (*pack)(const struct eng_dw_u8_weights *w, void *dst); /* ceil(channels / 16) blocks */
     void (*run)(const struct eng_dw_u8_args *a);
 };
@@ -208,6 +213,7 @@ struct eng_pw_f32_kernel {
     const char *name;
     uint32_t cpu_bits;
     int mr, nr;
+    int macs;
     size_t (*panel_bytes)(int k);
     void (*pack)(const struct eng_pw_f32_weights *w, void *dst);
     void (*run)(const struct eng_pw_f32_args *a);
@@ -221,6 +227,7 @@ struct eng_spw_f32_kernel {
     const char *name;
     uint32_t cpu_bits;
     int mr, nr;
+    int macs;
     int (*taps)(const struct eng_pw_f32_weights *w); /* of the panel that has most of them */
     size_t (*panel_bytes)(int taps);
     void (*pack)(const struct eng_pw_f32_weights *w, int taps, void *dst);
@@ -244,6 +251,7 @@ struct eng_dw_f32_kernel {
     const char *name;
     uint32_t cpu_bits;
     size_t block_bytes;
+    int pixel_cycles;
     void (*pack)(const struct eng_dw_f32_weights *w, void *dst);
     void (*run)(const struct eng_dw_f32_args *a);
 };
@@ -314,6 +322,7 @@ struct eng_pw_bf16_kernel {
     const char *name;
     uint32_t cpu_bits;
     int mr, nr;
+    int macs;
     size_t (*panel_bytes)(int k);
     void (*pack)(const struct eng_pw_f32_weights *w, void *dst);
     void (*run)(const struct eng_pw_bf16_args *a);
@@ -331,6 +340,7 @@ struct eng_dw_bf16_kernel {
     const char *name;
     uint32_t cpu_bits;
     size_t block_bytes;
+    int pixel_cycles;
     void (*pack)(const struct eng_dw_f32_weights *w, void *dst);
     void (*run)(const struct eng_dw_bf16_args *a);
 };

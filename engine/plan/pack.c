@@ -68,10 +68,10 @@ static uint8_t quantum(const struct eng_tensor *w, size_t i)
 
 /* ---- pointwise ---- */
 
-static void pw_shape(struct eng_pw *pw, int k, int n, int mr, int nr, size_t panel_bytes)
+static void pw_shape(struct eng_pw *pw, int k, int n, int mr, int nr, int macs, size_t panel_bytes)
 {
     pw->together = 1;
-    pw->macs = pw->type == ENG_BF16 ? 64 : 32;
+    pw->macs = macs;
     pw->k = k;
     pw->n = n;
     pw->mr = mr;
@@ -115,9 +115,8 @@ static int pack_gemm_u8(struct eng_lower *l, const struct eng_node *n, int taps,
                                       .zx = c.zx,
                                       .bias = c.bias,
                                       .scale = c.scale};
-    pw_shape(pw, k, outputs, kernel->mr, kernel->nr, kernel->panel_bytes(k));
+    pw_shape(pw, k, outputs, kernel->mr, kernel->nr, kernel->macs, kernel->panel_bytes(k));
     pw->together = kernel->together;
-    pw->macs = kernel->macs;
     pw->u8 = kernel;
     pw->sum = l->p->kernels.sum_u8;
     pw->needs_sum = kernel->needs_sum(&canon);
@@ -141,17 +140,19 @@ static void choose_float(struct eng_pw *pw, const struct eng_pw_f32_weights *w,
 {
     if (pw->type == ENG_BF16) {
         pw->bf16 = kernels->pw_bf16;
-        pw_shape(pw, w->k, w->n, pw->bf16->mr, pw->bf16->nr, pw->bf16->panel_bytes(w->k));
+        pw_shape(pw, w->k, w->n, pw->bf16->mr, pw->bf16->nr, pw->bf16->macs,
+                 pw->bf16->panel_bytes(w->k));
         return;
     }
     pw->taps = kernels->spw_f32->taps(w);
     if (is_sparse(pw->taps, w->k)) {
         pw->spw = kernels->spw_f32;
-        pw_shape(pw, w->k, w->n, pw->spw->mr, pw->spw->nr, pw->spw->panel_bytes(pw->taps));
+        pw_shape(pw, w->k, w->n, pw->spw->mr, pw->spw->nr, pw->spw->macs,
+                 pw->spw->panel_bytes(pw->taps));
         return;
     }
     pw->f32 = kernels->pw_f32;
-    pw_shape(pw, w->k, w->n, pw->f32->mr, pw->f32->nr, pw->f32->panel_bytes(w->k));
+    pw_shape(pw, w->k, w->n, pw->f32->mr, pw->f32->nr, pw->f32->macs, pw->f32->panel_bytes(w->k));
 }
 
 /* f32 or bf16: the same canonical weights. */

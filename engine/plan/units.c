@@ -80,10 +80,13 @@ void eng_cost_dw(const struct eng_dw *dw, int batch, int members, struct eng_spl
 
 /* ---- gemm ---- */
 
-/* Cycles per 16-channel pixel of depthwise. */
+/* Cycles per 16-channel pixel of the depthwise. */
 static double dw_pixel(const struct eng_gemm_params *p)
 {
-    return p->pw.type == ENG_U8 ? 3 : 10;
+    const struct eng_dw *dw = &p->dw;
+    return dw->u8     ? dw->u8->pixel_cycles
+           : dw->bf16 ? dw->bf16->pixel_cycles
+                      : dw->f32->pixel_cycles;
 }
 
 static size_t element(const struct eng_gemm_params *p)

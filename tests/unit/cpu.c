@@ -68,13 +68,34 @@ static void dispatch_fills_every_op(void **state)
 #undef X
 }
 
+/* The cost model divides by some of them. */
+static void every_level_has_rates(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "c",
+#define ISA(folder, name, ...) name,
+#include "engine/isa.def"
+        "native",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        uint32_t bits;
+        struct eng_kernels k;
+        assert_int_equal(eng_cpu_parse(&bits, names[i]), 0);
+        eng_kernels_choose(&k, bits);
+        assert_true(k.pw_u8->macs > 0 && k.pw_f32->macs > 0 && k.spw_f32->macs > 0 &&
+                    k.pw_bf16->macs > 0);
+        assert_true(k.dw_u8->pixel_cycles > 0 && k.dw_f32->pixel_cycles > 0 &&
+                    k.dw_bf16->pixel_cycles > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_round_trip),
-        cmocka_unit_test(levels_contain_the_lower),
-        cmocka_unit_test(detect_is_consistent),
-        cmocka_unit_test(dispatch_fills_every_op),
+        cmocka_unit_test(names_round_trip),      cmocka_unit_test(levels_contain_the_lower),
+        cmocka_unit_test(detect_is_consistent),  cmocka_unit_test(dispatch_fills_every_op),
+        cmocka_unit_test(every_level_has_rates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

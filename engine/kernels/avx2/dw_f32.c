@@ -45,6 +45,7 @@ const struct eng_dw_f32_kernel eng_dw_f32_avx2 = {
     .name = "dw_f32_avx2",
     .cpu_bits = ENG_CPU_AVX2,
     .block_bytes = F32_DW_FLOATS * sizeof(float),
+    .pixel_cycles = 15,
     .pack = f32_dw_pack,
     .run = dw_run,
 };

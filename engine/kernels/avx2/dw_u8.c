@@ -206,6 +206,7 @@ const struct eng_dw_u8_kernel eng_dw_u8_avx2 = {
     .name = "dw_u8_avx2",
     .cpu_bits = ENG_CPU_AVX2,
     .block_bytes = sizeof(struct block),
+    .pixel_cycles = 13,
     .pack = pack,
     .run = run,
 };

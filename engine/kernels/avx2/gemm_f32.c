@@ -40,12 +40,13 @@ const struct eng_pw_f32_kernel eng_pw_f32_avx2 = {
     .cpu_bits = ENG_CPU_AVX2,
     .mr = TILE_MR,
     .nr = ENG_BLOCK,
+    .macs = 16,
     .panel_bytes = f32_pw_panel_bytes,
     .pack = f32_pw_pack,
     .run = pw_run,
 };
 
-SPW_KERNEL(avx2, ENG_CPU_AVX2);
+SPW_KERNEL(avx2, ENG_CPU_AVX2, 16);
 
 const struct eng_conv3_f32_kernel eng_conv3_f32_avx2 = {
     .name = "conv3_f32_avx2",

@@ -260,6 +260,8 @@ const struct eng_pw_u8_kernel eng_pw_u8_avx2 = {
     .mr = MR,
     .nr = NR,
     .together = 1,
+    /* Measured: 26. By that, the model parts the last pixels of a map of 7x7 from the others, which
+     * is no faster and takes 0.2 % more instructions. */
     .macs = 128,
     .panel_bytes = panel_bytes,
     .pack = pack,

@@ -46,6 +46,7 @@ const struct eng_dw_f32_kernel eng_dw_f32_avx512 = {
     .name = "dw_f32_avx512",
     .cpu_bits = ENG_CPU_AVX512,
     .block_bytes = F32_DW_FLOATS * sizeof(float),
+    .pixel_cycles = 10,
     .pack = f32_dw_pack,
     .run = dw_run,
 };

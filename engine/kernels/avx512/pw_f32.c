@@ -50,6 +50,7 @@ const struct eng_pw_f32_kernel eng_pw_f32_avx512 = {
     .cpu_bits = ENG_CPU_AVX512,
     .mr = TILE_MR,
     .nr = ENG_BLOCK,
+    .macs = 32,
     .panel_bytes = f32_pw_panel_bytes,
     .pack = f32_pw_pack,
     .run = run,

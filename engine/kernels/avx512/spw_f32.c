@@ -27,4 +27,4 @@ static inline void tile_store(float *p, __m512 acc, const float *lo, const float
     SPW_NAMES_6, spw_tile_7, spw_tile_8, spw_tile_9, spw_tile_10, spw_tile_11, spw_tile_12
 #include "engine/kernels/spw_f32.inc"
 
-SPW_KERNEL(avx512, ENG_CPU_AVX512);
+SPW_KERNEL(avx512, ENG_CPU_AVX512, 32);

@@ -5,6 +5,8 @@
 
 #define ISA avx512
 #define CPU_BITS ENG_CPU_AVX512
+#define MACS 34
+#define DW_CYCLES 20
 #define MR_LIST(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 
 enum { LANES = 16, NR = 32, WORD = 2, X_OFFSET = 0, MR = 12 };

@@ -46,6 +46,7 @@ const struct eng_dw_bf16_kernel eng_dw_bf16_avx512bf16 = {
     .name = "dw_bf16_avx512bf16",
     .cpu_bits = ENG_CPU_AVX512 | ENG_CPU_AVX512BF16,
     .block_bytes = F32_DW_FLOATS * sizeof(float),
+    .pixel_cycles = 10,
     .pack = f32_dw_pack,
     .run = dw_run,
 };

@@ -341,6 +341,7 @@ const struct eng_dw_u8_kernel eng_dw_u8_avx512vnni = {
     .cpu_bits = ENG_CPU_AVX512 | ENG_CPU_AVX512VNNI | ENG_CPU_AVX512VBMI,
     .spreads = 1,
     .block_bytes = sizeof(struct block),
+    .pixel_cycles = 3,
     .pack = pack,
     .run = run,
 };

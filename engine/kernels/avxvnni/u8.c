@@ -3,6 +3,8 @@
 
 #define ISA avxvnni
 #define CPU_BITS (ENG_CPU_AVX2 | ENG_CPU_AVXVNNI)
+#define MACS 62
+#define DW_CYCLES 22
 #define MR_LIST(X) X(1) X(2) X(3) X(4) X(5) X(6)
 
 enum { WORD = 4, X_OFFSET = 0, MR = 6 };

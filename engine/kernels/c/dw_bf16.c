@@ -37,6 +37,7 @@ const struct eng_dw_bf16_kernel eng_dw_bf16_c = {
     .name = "dw_bf16_c",
     .cpu_bits = 0,
     .block_bytes = F32_DW_FLOATS * sizeof(float),
+    .pixel_cycles = 160,
     .pack = f32_dw_pack,
     .run = run,
 };

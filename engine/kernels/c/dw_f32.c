@@ -42,6 +42,7 @@ const struct eng_dw_f32_kernel eng_dw_f32_c = {
     .name = "dw_f32_c",
     .cpu_bits = 0,
     .block_bytes = F32_DW_FLOATS * sizeof(float),
+    .pixel_cycles = 200,
     .pack = f32_dw_pack,
     .run = run,
 };

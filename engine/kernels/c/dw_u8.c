@@ -60,6 +60,7 @@ const struct eng_dw_u8_kernel eng_dw_u8_c = {
     .name = "dw_u8_c",
     .spreads = 1,
     .block_bytes = sizeof(struct block),
+    .pixel_cycles = 250,
     .pack = pack,
     .run = run,
 };

@@ -50,6 +50,7 @@ const struct eng_pw_f32_kernel eng_pw_f32_c = {
     .cpu_bits = 0,
     .mr = MR,
     .nr = ENG_BLOCK,
+    .macs = 1,
     .panel_bytes = f32_pw_panel_bytes,
     .pack = f32_pw_pack,
     .run = run,

@@ -52,6 +52,7 @@ const struct eng_spw_f32_kernel eng_spw_f32_c = {
     .cpu_bits = 0,
     .mr = MR,
     .nr = ENG_BLOCK,
+    .macs = 1,
     .taps = f32_spw_taps,
     .panel_bytes = f32_spw_panel_bytes,
     .pack = f32_spw_pack,

@@ -3,6 +3,8 @@
 
 #define ISA dotprod
 #define CPU_BITS (ENG_CPU_NEON | ENG_CPU_DOTPROD)
+#define MACS 32
+#define DW_CYCLES 30
 #define MR_LIST(X) X(1) X(2) X(3) X(4) X(5)
 
 enum { WORD = 4, X_OFFSET = 128, MR = 5 };

@@ -74,6 +74,7 @@ const struct eng_pw_f32_kernel eng_pw_f32_neon = {
     .cpu_bits = ENG_CPU_NEON,
     .mr = TILE_MR,
     .nr = ENG_BLOCK,
+    .macs = 8,
     .panel_bytes = f32_pw_panel_bytes,
     .pack = f32_pw_pack,
     .run = pw_run,
@@ -83,11 +84,12 @@ const struct eng_dw_f32_kernel eng_dw_f32_neon = {
     .name = "dw_f32_neon",
     .cpu_bits = ENG_CPU_NEON,
     .block_bytes = F32_DW_FLOATS * sizeof(float),
+    .pixel_cycles = 20,
     .pack = f32_dw_pack,
     .run = dw_run,
 };
 
-SPW_KERNEL(neon, ENG_CPU_NEON);
+SPW_KERNEL(neon, ENG_CPU_NEON, 8);
 
 const struct eng_conv3_f32_kernel eng_conv3_f32_neon = {
     .name = "conv3_f32_neon",

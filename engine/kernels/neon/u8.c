@@ -4,6 +4,8 @@
 
 #define ISA neon
 #define CPU_BITS ENG_CPU_NEON
+#define MACS 16
+#define DW_CYCLES 30
 #define MR_LIST(X) X(1) X(2) X(3) X(4)
 #define IN_VECTOR(lane, t) ((t)*LANES + (lane))
 

@@ -43,6 +43,7 @@ const struct eng_dw_bf16_kernel eng_dw_bf16_neonbf16 = {
     .name = "dw_bf16_neonbf16",
     .cpu_bits = ENG_CPU_NEON | ENG_CPU_NEONBF16,
     .block_bytes = F32_DW_FLOATS * sizeof(float),
+    .pixel_cycles = 20,
     .pack = f32_dw_pack,
     .run = dw_run,
 };

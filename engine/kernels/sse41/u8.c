@@ -5,6 +5,8 @@
 
 #define ISA sse41
 #define CPU_BITS ENG_CPU_SSE41
+#define MACS 11
+#define DW_CYCLES 39
 #define MR_LIST(X) X(1) X(2)
 
 enum { LANES = 4, NR = 16, WORD = 2, X_OFFSET = 0, MR = 2 };
