@@ -278,3 +278,42 @@ int eng_lower_gather(struct eng_lower *l, int i)
     p->which = memcpy(copy, which->data, which->size);
     return eng_lower_c16_step(l, i, &eng_drive_gather, p, "gather", 1);
 }
+
+/* ---- resize ---- */
+
+static const struct eng_ref_lerp *lerps_of(struct eng_lower *l, const struct eng_node *n, int in,
+                                           int out, enum eng_type type)
+{
+    struct eng_ref_lerp *all = eng_lower_alloc(l, sizeof(*all) * (size_t)out);
+    for (int o = 0; all && o < out; o++)
+        all[o] = type == ENG_U8 ? eng_ref_resize_quanta_at(n, o, in, out)
+                                : eng_ref_resize_at(n, o, in, out);
+    return all;
+}
+
+/* i8 goes as u8: all weights of a sum are one together, so that what is added to the inputs is
+ * added to the output. */
+int eng_lower_resize(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    if (n->op != ENG_OP_RESIZE)
+        return 0;
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    int type = type_of(l, x, y);
+    if (type < 0 || x->rank != 4 || (type == ENG_U8 && !eng_quant_same(x, y)))
+        return 0;
+    struct eng_resize_params *p = eng_lower_alloc(l, sizeof(*p));
+    if (!p)
+        return eng_lower_no_memory(l);
+    set_blocks(&p->b, y, (enum eng_type)type);
+    p->type = (enum eng_type)type;
+    p->in_w = x->dim[2];
+    p->out_h = y->dim[1];
+    p->out_w = y->dim[2];
+    p->rows = lerps_of(l, n, x->dim[1], p->out_h, p->type);
+    p->columns = lerps_of(l, n, p->in_w, p->out_w, p->type);
+    if (!p->rows || !p->columns)
+        return eng_lower_no_memory(l);
+    return eng_lower_c16_step(l, i, &eng_drive_resize, p,
+                              type == ENG_U8 ? "resize_u8" : "resize_f32", 1);
+}

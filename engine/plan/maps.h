@@ -2,6 +2,7 @@
 #ifndef ENG_PLAN_MAPS_H
 #define ENG_PLAN_MAPS_H
 
+#include "engine/kernels/ref/ref.h"
 #include "engine/plan/steps.h"
 
 enum eng_map_kind {
@@ -63,7 +64,16 @@ struct eng_gather_params {
     const int32_t *which;
 };
 
+/* drive_resize.c */
+struct eng_resize_params {
+    struct eng_blocks_params b; /* of the output */
+    enum eng_type type;         /* ENG_F32 or ENG_U8 */
+    int in_w, out_h, out_w;
+    const struct eng_ref_lerp *rows, *columns; /* of each output row and column */
+};
+
 extern const struct eng_driver eng_drive_gather;
+extern const struct eng_driver eng_drive_resize;
 extern const struct eng_driver eng_drive_map;
 extern const struct eng_driver eng_drive_dwk;
 extern const struct eng_driver eng_drive_concat;

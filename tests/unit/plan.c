@@ -155,7 +155,7 @@ static void random_layer(struct tiny *t)
 {
     int clamp = (int)tiny_random(t, 2), stride = 1 + (int)tiny_random(t, 2);
     int before = t->t, c = t->c;
-    switch (tiny_random(t, 14)) {
+    switch (tiny_random(t, 15)) {
     case 0:
     case 1:
         tiny_conv(t, 1 + (int)tiny_random(t, 70), 1, 1, 1, 1, clamp);
@@ -198,6 +198,9 @@ static void random_layer(struct tiny *t)
         break;
     case 13:
         tiny_gather(t, 1 + (int)tiny_random(t, 40));
+        break;
+    case 14:
+        tiny_resize(t, 1 + (int)tiny_random(t, 30), 1 + (int)tiny_random(t, 30), tiny_random(t, 4));
         break;
     case 12:
         if (t->type == ENG_F32 && tiny_random(t, 2))

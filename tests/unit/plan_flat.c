@@ -1,37 +1,17 @@
 /* What goes element after element in the fast plan: QUANTIZE of reals and DEQUANTIZE, for halves,
  * for what is out of range or no number; and tables, in shapes that are neither an image nor a
  * vector. Equal to the reference operators in every bit, over the ends of the pieces too. */
-#include "engine/plan/plan.h"
-
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <string.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <cmocka.h>
 
+#include "tests/unit/plan_pair.h"
 #include "tests/unit/tiny_graph.h"
 
-enum { H = 37, W = 29, C = 5, ELEMENTS = H * W * C, BATCH = 3 };
-
-struct world {
-    struct eng_plan *plan;
-    struct eng_run *run;
-};
-
-static void open_world(struct world *w, const struct eng_graph *g, int reference)
-{
-    char err[256] = "";
-    struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .reference = reference};
-    if (eng_plan_create(&w->plan, g, &opts, err, sizeof(err)) < 0 ||
-        eng_run_create(&w->run, w->plan, BATCH, 1, err, sizeof(err)) < 0)
-        fail_msg("%s", err);
-}
-
-static void close_world(struct world *w)
-{
-    eng_run_destroy(w->run);
-    eng_plan_destroy(w->plan);
-}
+enum { H = 37, W = 29, C = 5, ELEMENTS = H * W * C };
 
 /* Every quarter of a quantum from far below to far above, then what is special. */
 static float real_at(size_t i, float scale)
@@ -44,47 +24,20 @@ static float real_at(size_t i, float scale)
     return ((float)(i % 2400) - 1200.0f) * 0.25f * scale;
 }
 
-static void fill(const struct world *w, const struct eng_tensor *in, float scale)
+static void fill(const struct eng_graph *g, void *to, int image, const void *arg)
 {
-    for (int b = 0; b < BATCH; b++)
-        for (size_t i = 0; i < ELEMENTS; i++) {
-            if (in->type == ENG_F32)
-                ((float *)eng_run_input(w->run, b))[i] = real_at(i + (size_t)b * 7, scale);
-            else
-                ((uint8_t *)eng_run_input(w->run, b))[i] = (uint8_t)(i + (size_t)b);
-        }
-}
-
-static int runs_step(const struct eng_plan *p, const char *kernel)
-{
-    for (int i = 0; i < eng_plan_graph(p)->n_nodes; i++)
-        if (strcmp(eng_plan_node_kernel(p, i), kernel) == 0)
-            return 1;
-    return 0;
+    const float *scale = arg;
+    for (size_t i = 0; i < ELEMENTS; i++) {
+        if (g->tensors[g->input].type == ENG_F32)
+            ((float *)to)[i] = real_at(i + (size_t)image * 7, *scale);
+        else
+            ((uint8_t *)to)[i] = (uint8_t)(i + (size_t)image);
+    }
 }
 
 static void compare(const struct eng_graph *g, float scale, const char *kernel)
 {
-    struct world ref, fast;
-    const struct eng_tensor *out = &g->tensors[g->output];
-    size_t size = eng_type_size(out->type);
-    open_world(&ref, g, 1);
-    open_world(&fast, g, 0);
-    assert_true(runs_step(fast.plan, kernel));
-    fill(&ref, &g->tensors[g->input], scale);
-    fill(&fast, &g->tensors[g->input], scale);
-    assert_int_equal(eng_run_exec(ref.run, BATCH, NULL), 0);
-    assert_int_equal(eng_run_exec(fast.run, BATCH, NULL), 0);
-    for (int b = 0; b < BATCH; b++) {
-        const char *want = eng_run_tensor(ref.run, g->output, b);
-        const char *have = eng_run_tensor(fast.run, g->output, b);
-        for (size_t i = 0; i < ELEMENTS; i++)
-            if (memcmp(want + i * size, have + i * size, size) != 0)
-                fail_msg("%s, scale %g: image %d differs at %zu, input %g", kernel, (double)scale,
-                         b, i, (double)real_at(i + (size_t)b * 7, scale));
-    }
-    close_world(&fast);
-    close_world(&ref);
+    plan_pair_compare(g, fill, &scale, kernel);
 }
 
 static const float scales[] = {1.0f, 0.0078125f, 0.0235293377f, 3.7f};

@@ -377,6 +377,22 @@ int tiny_gather(struct tiny *t, int n)
     return tiny_node(t, tiny_op(ENG_OP_GATHER), (int[]){t->t, list}, 2, like_here(t));
 }
 
+int tiny_resize(struct tiny *t, int h, int w, unsigned mode)
+{
+    struct eng_node n = tiny_op(ENG_OP_RESIZE);
+    int out = like_here(t);
+    struct eng_tensor *y = &t->g->tensors[out];
+    n.align_corners = mode == 1;
+    n.half_pixel = mode == 2;
+    n.nearest = mode == 3;
+    y->rank = 4;
+    y->dim[0] = 1;
+    y->dim[1] = t->h = h;
+    y->dim[2] = t->w = w;
+    y->dim[3] = t->c;
+    return tiny_node(t, n, &t->t, 1, out);
+}
+
 int tiny_quantize_to(struct tiny *t, enum eng_type type, float scale, int zero_point)
 {
     int out = tiny_typed(t, type, scale, zero_point);

@@ -45,6 +45,8 @@ int tiny_excite(struct tiny *t);
 int tiny_channels(struct tiny *t, enum eng_op op);
 /* n channels of the map, by chance. */
 int tiny_gather(struct tiny *t, int n);
+/* mode: 0, corners aligned, half pixels, nearest */
+int tiny_resize(struct tiny *t, int h, int w, unsigned mode);
 int tiny_quantize_to(struct tiny *t, enum eng_type type, float scale, int zero_point);
 
 /* Ends the graph here and checks it. */

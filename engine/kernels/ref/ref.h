@@ -50,6 +50,18 @@ void eng_ref_put_clamped(const struct eng_ref_call *c, size_t i, float v);
     void reference(const struct eng_ref_call *c);
 #include "engine/graph/ops.def"
 
+/* RESIZE: the two input rows or columns that output number `o` of `out` lies between, and how much
+ * of the second. Of quanta the weight is in steps of 2^-11, half to even; one that is rounded to 1
+ * stays with its two neighbours, so that their difference is added in full. */
+enum { ENG_REF_WEIGHT_BITS = 11 };
+struct eng_ref_lerp {
+    int i0, i1;
+    float weight;
+    int32_t steps; /* of quanta alone */
+};
+struct eng_ref_lerp eng_ref_resize_at(const struct eng_node *n, int o, int in, int out);
+struct eng_ref_lerp eng_ref_resize_quanta_at(const struct eng_node *n, int o, int in, int out);
+
 /* Quantised softmax in two halves: table[d] = exp of d quanta below the largest, of that scale; and
  * what a probability over the output's scale is in quanta of the output. */
 void eng_ref_softmax_table(float scale, float beta, float table[256]);

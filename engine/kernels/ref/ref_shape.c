@@ -98,20 +98,15 @@ static float source(const struct eng_node *n, int o, int in, int out)
     return n->half_pixel ? ((float)o + 0.5f) * scale - 0.5f : (float)o * scale;
 }
 
-/* The two neighbours of a position and the weight of the second. */
-struct lerp {
-    int i0, i1;
-    float f;
-};
-
-static struct lerp between(float at, int in)
+static struct eng_ref_lerp between(float at, int in)
 {
     at = at < 0 ? 0 : at > (float)(in - 1) ? (float)(in - 1) : at;
     int i0 = (int)at;
-    return (struct lerp){i0, i0 + 1 < in ? i0 + 1 : i0, at - (float)i0};
+    return (struct eng_ref_lerp){
+        .i0 = i0, .i1 = i0 + 1 < in ? i0 + 1 : i0, .weight = at - (float)i0};
 }
 
-static struct lerp lerp_of(const struct eng_node *n, int o, int in, int out)
+struct eng_ref_lerp eng_ref_resize_at(const struct eng_node *n, int o, int in, int out)
 {
     float at = source(n, o, in, out);
     if (!n->nearest)
@@ -120,29 +115,23 @@ static struct lerp lerp_of(const struct eng_node *n, int o, int in, int out)
                  : n->align_corners ? roundf(at)
                                     : floorf(at);
     int i = pick < 0 ? 0 : pick > (float)(in - 1) ? in - 1 : (int)pick;
-    return (struct lerp){i, i, 0};
+    return (struct eng_ref_lerp){.i0 = i, .i1 = i};
 }
 
 /* ---- quanta: XNNPACK's u8 and s8 ibilinear ---- */
 
-enum { WEIGHT_BITS = 11, ONE = 1 << WEIGHT_BITS };
+enum { ONE = 1 << ENG_REF_WEIGHT_BITS };
 
-/* The weight of the second neighbour in steps of 2^-11, half to even. A weight that is rounded to
- * one stays with its two neighbours, so that their difference is added in full. */
-struct fixed_lerp {
-    int i0, i1;
-    int32_t f;
-};
-
-static struct fixed_lerp fixed_lerp_of(const struct eng_node *n, int o, int in, int out)
+struct eng_ref_lerp eng_ref_resize_quanta_at(const struct eng_node *n, int o, int in, int out)
 {
-    struct lerp l = lerp_of(n, o, in, out);
+    struct eng_ref_lerp l = eng_ref_resize_at(n, o, in, out);
     if (n->half_pixel && !n->align_corners && !n->nearest) {
         /* The same position, rounded in XNNPACK's order. */
         float scale = (float)in / (float)out, offset = 0.5f * scale - 0.5f;
         l = between((float)o * scale + offset, in);
     }
-    return (struct fixed_lerp){l.i0, l.i1, (int32_t)lrintf(l.f * (float)ONE)};
+    l.steps = (int32_t)lrintf(l.weight * (float)ONE);
+    return l;
 }
 
 /* An exact sum over 22 bits, rounded once, half towards +infinity: below zero too. */
@@ -151,7 +140,7 @@ static int32_t blend(const int32_t p[2][2], int32_t fx, int32_t fy)
     int32_t top = p[0][0] * ONE + (p[0][1] - p[0][0]) * fx;
     int32_t low = p[1][0] * ONE + (p[1][1] - p[1][0]) * fx;
     int32_t sum = top * ONE + (low - top) * fy;
-    return (sum + (1 << (2 * WEIGHT_BITS - 1))) >> (2 * WEIGHT_BITS);
+    return (sum + (1 << (2 * ENG_REF_WEIGHT_BITS - 1))) >> (2 * ENG_REF_WEIGHT_BITS);
 }
 
 static void resize_quanta(const struct eng_ref_call *c)
@@ -159,16 +148,16 @@ static void resize_quanta(const struct eng_ref_call *c)
     const struct eng_tensor *x = eng_ref_in(c, 0), *y = eng_ref_out(c);
     size_t i = 0, w = (size_t)x->dim[2], ch = (size_t)x->dim[3];
     for (int oy = 0; oy < y->dim[1]; oy++) {
-        struct fixed_lerp v = fixed_lerp_of(c->n, oy, x->dim[1], y->dim[1]);
+        struct eng_ref_lerp v = eng_ref_resize_quanta_at(c->n, oy, x->dim[1], y->dim[1]);
         for (int ox = 0; ox < y->dim[2]; ox++) {
-            struct fixed_lerp h = fixed_lerp_of(c->n, ox, x->dim[2], y->dim[2]);
+            struct eng_ref_lerp h = eng_ref_resize_quanta_at(c->n, ox, x->dim[2], y->dim[2]);
             size_t at[2][2] = {{(size_t)v.i0 * w + (size_t)h.i0, (size_t)v.i0 * w + (size_t)h.i1},
                                {(size_t)v.i1 * w + (size_t)h.i0, (size_t)v.i1 * w + (size_t)h.i1}};
             for (size_t k = 0; k < ch; k++, i++) {
                 int32_t p[2][2];
                 for (int b = 0; b < 4; b++)
                     p[b >> 1][b & 1] = eng_ref_q(x->type, c->in[0], at[b >> 1][b & 1] * ch + k);
-                eng_ref_put_q(y->type, c->out, i, blend((const int32_t(*)[2])p, h.f, v.f));
+                eng_ref_put_q(y->type, c->out, i, blend((const int32_t(*)[2])p, h.steps, v.steps));
             }
         }
     }
@@ -181,18 +170,18 @@ static void resize_reals(const struct eng_ref_call *c)
     const struct eng_tensor *x = eng_ref_in(c, 0), *y = eng_ref_out(c);
     size_t i = 0, w = (size_t)x->dim[2], ch = (size_t)x->dim[3];
     for (int oy = 0; oy < y->dim[1]; oy++) {
-        struct lerp v = lerp_of(c->n, oy, x->dim[1], y->dim[1]);
+        struct eng_ref_lerp v = eng_ref_resize_at(c->n, oy, x->dim[1], y->dim[1]);
         for (int ox = 0; ox < y->dim[2]; ox++) {
-            struct lerp h = lerp_of(c->n, ox, x->dim[2], y->dim[2]);
+            struct eng_ref_lerp h = eng_ref_resize_at(c->n, ox, x->dim[2], y->dim[2]);
             for (size_t k = 0; k < ch; k++, i++) {
                 float p[2][2];
                 for (int b = 0; b < 4; b++) {
                     size_t row = (size_t)(b & 2 ? v.i1 : v.i0), col = (size_t)(b & 1 ? h.i1 : h.i0);
                     p[b >> 1][b & 1] = eng_ref_real(x, c->in[0], (row * w + col) * ch + k);
                 }
-                float top = p[0][0] + (p[0][1] - p[0][0]) * h.f;
-                float low = p[1][0] + (p[1][1] - p[1][0]) * h.f;
-                eng_ref_put_real(y, c->out, i, top + (low - top) * v.f);
+                float top = p[0][0] + (p[0][1] - p[0][0]) * h.weight;
+                float low = p[1][0] + (p[1][1] - p[1][0]) * h.weight;
+                eng_ref_put_real(y, c->out, i, top + (low - top) * v.weight);
             }
         }
     }
