@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/plan/floats.h"
+
 static char *block_at(const struct eng_call *c, int value, int image, int b)
 {
     return eng_value_at(c, value, image) + (size_t)b * eng_value_of(c, value)->stride;
@@ -223,81 +225,101 @@ static void product_u8(const struct eng_map_params *p, const uint8_t *a, const u
     }
 }
 
-static void map_block(const struct eng_call *c, const struct eng_map_params *p, int image, int b)
+static void map_quanta(const struct eng_call *c, const struct eng_map_params *p, int image, int b)
 {
-    const char *in = block_at(c, c->step->in[0], image, b);
-    char *out = block_at(c, c->step->out, image, b);
-    const char *other = c->step->n_in > 1 ? block_at(c, c->step->in[1], image, b) : NULL;
-    const float *x = (const float *)(const void *)in;
-    const float *y = (const float *)(const void *)other;
-    float *to = (float *)(void *)out;
+    const uint8_t *in = (const uint8_t *)block_at(c, c->step->in[0], image, b);
+    uint8_t *out = (uint8_t *)block_at(c, c->step->out, image, b);
     if (p->kind == ENG_MAP_MAX || p->kind == ENG_MAP_AVERAGE)
-        pool_block(p, in, out);
-    else if (p->type == ENG_U8)
-        product_u8(p, (const uint8_t *)in, (const uint8_t *)other, (uint8_t *)out);
+        pool_block(p, (const char *)in, (char *)out);
+    else
+        product_u8(p, in, (const uint8_t *)block_at(c, c->step->in[1], image, b), out);
+}
+
+static void map_floats(const struct eng_call *c, const struct eng_map_params *p, int image, int b,
+                       char *scratch)
+{
+    const float *x = eng_floats_in(c, c->step->in[0], image, b, &scratch);
+    const float *y =
+        c->step->n_in > 1 ? eng_floats_in(c, c->step->in[1], image, b, &scratch) : NULL;
+    float *out = eng_floats_out(c, c->step->out, image, b, &scratch);
+    if (p->kind == ENG_MAP_MAX || p->kind == ENG_MAP_AVERAGE)
+        pool_block(p, (const char *)x, (char *)out);
     else if (p->kind == ENG_MAP_ACTIVATION)
-        activate(p, x, to, p->b.pixels * ENG_BLOCK);
+        activate(p, x, out, p->b.pixels * ENG_BLOCK);
     else if (p->first)
         channels_f32(p, x, p->first + (size_t)b * ENG_BLOCK,
-                     p->second ? p->second + (size_t)b * ENG_BLOCK : NULL, to);
+                     p->second ? p->second + (size_t)b * ENG_BLOCK : NULL, out);
     else if (p->per_channel)
-        channels_f32(p, x, y, NULL, to);
+        channels_f32(p, x, y, NULL, out);
     else
-        maps_f32(p, x, y, to, p->b.pixels * ENG_BLOCK);
+        maps_f32(p, x, y, out, p->b.pixels * ENG_BLOCK);
+    eng_floats_done(c, c->step->out, image, b, out);
 }
 
 static void run_map(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
-    (void)member;
+    const struct eng_map_params *p = c->step->params;
     for (int u = begin; u < end; u++) {
         int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
-        for (int b = b0; b < b1; b++)
-            map_block(c, c->step->params, image, b);
+        for (int b = b0; b < b1; b++) {
+            if (p->type == ENG_U8)
+                map_quanta(c, p, image, b);
+            else
+                map_floats(c, p, image, b, eng_scratch(c, member));
+        }
     }
 }
 
 const struct eng_driver eng_drive_map = {
     .split = eng_split_blocks,
+    .scratch = eng_blocks_scratch,
     .phase = {run_map},
 };
 
 /* ---- depthwise of any window ---- */
 
+static void dwk_block(const struct eng_call *c, const struct eng_dwk_params *p, int image, int b,
+                      char *scratch)
+{
+    const struct eng_window *w = &p->win;
+    const float *in = eng_floats_in(c, c->step->in[0], image, b, &scratch);
+    float *out = eng_floats_out(c, c->step->out, image, b, &scratch);
+    p->kernel->run(&(struct eng_dwk_f32_args){.in = in,
+                                              .in_row = (size_t)p->in_w * ENG_BLOCK,
+                                              .in_h = p->in_h,
+                                              .in_w = p->in_w,
+                                              .kh = w->kh,
+                                              .kw = w->kw,
+                                              .sh = w->sh,
+                                              .sw = w->sw,
+                                              .dh = w->dh,
+                                              .dw = w->dw,
+                                              .top = w->top,
+                                              .left = w->left,
+                                              .out_w = p->out_w,
+                                              .y1 = p->out_h,
+                                              .block = p->packed + p->packed_block * (size_t)b,
+                                              .out = out,
+                                              .out_row = (size_t)p->out_w * ENG_BLOCK,
+                                              .lo = p->lo,
+                                              .hi = p->hi});
+    eng_floats_done(c, c->step->out, image, b, out);
+}
+
 static void run_dwk(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
-    const struct eng_dwk_params *p = c->step->params;
-    const struct eng_window *w = &p->win;
-    (void)member;
     for (int u = begin; u < end; u++) {
         int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++)
-            p->kernel->run(&(struct eng_dwk_f32_args){
-                .in = (const float *)(const void *)block_at(c, c->step->in[0], image, b),
-                .in_row = (size_t)p->in_w * ENG_BLOCK,
-                .in_h = p->in_h,
-                .in_w = p->in_w,
-                .kh = w->kh,
-                .kw = w->kw,
-                .sh = w->sh,
-                .sw = w->sw,
-                .dh = w->dh,
-                .dw = w->dw,
-                .top = w->top,
-                .left = w->left,
-                .out_w = p->out_w,
-                .y1 = p->out_h,
-                .block = p->packed + p->packed_block * (size_t)b,
-                .out = (float *)(void *)block_at(c, c->step->out, image, b),
-                .out_row = (size_t)p->out_w * ENG_BLOCK,
-                .lo = p->lo,
-                .hi = p->hi});
+            dwk_block(c, c->step->params, image, b, eng_scratch(c, member));
     }
 }
 
 const struct eng_driver eng_drive_dwk = {
     .split = eng_split_blocks,
+    .scratch = eng_blocks_scratch,
     .phase = {run_dwk},
 };
 
@@ -384,6 +406,9 @@ static void gather_block(const struct eng_call *c, const struct eng_gather_param
         if (p->element == sizeof(float))
             for (int pixel = 0; pixel < p->b.pixels; pixel++)
                 memcpy(y + lane * (size_t)pixel, x + lane * (size_t)pixel, sizeof(float));
+        else if (p->element == sizeof(uint16_t))
+            for (int pixel = 0; pixel < p->b.pixels; pixel++)
+                memcpy(y + lane * (size_t)pixel, x + lane * (size_t)pixel, sizeof(uint16_t));
         else
             for (int pixel = 0; pixel < p->b.pixels; pixel++)
                 y[lane * (size_t)pixel] = x[lane * (size_t)pixel];

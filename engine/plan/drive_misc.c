@@ -10,6 +10,12 @@ void eng_split_blocks(const struct eng_step *s, int batch, int members, struct e
     eng_cost_blocks(p->blocks, p->block_bytes, batch, members, ret);
 }
 
+size_t eng_blocks_scratch(const struct eng_step *s, int max_batch)
+{
+    (void)max_batch;
+    return ((const struct eng_blocks_params *)s->params)->scratch;
+}
+
 int eng_blocks_of(const struct eng_call *c, int u, int *b0, int *b1)
 {
     const struct eng_blocks_params *p = c->step->params;

@@ -3,6 +3,7 @@
  * lie between it and the next: enlarging, most rows cost one product an element. */
 #include <string.h>
 
+#include "engine/plan/floats.h"
 #include "engine/plan/maps.h"
 
 /* The stretched rows in scratch: of quanta times 2^11. */
@@ -82,32 +83,37 @@ static void resize_block(const struct eng_resize_params *p, struct stretched *s,
     }
 }
 
-static size_t scratch_of(const struct eng_step *s, int max_batch)
+static void run_block(const struct eng_call *c, int image, int b, char *scratch)
 {
-    const struct eng_resize_params *p = s->params;
-    (void)max_batch;
-    return eng_round_up(2 * (size_t)p->out_w * ENG_BLOCK * sizeof(int32_t), 64);
+    const struct eng_resize_params *p = c->step->params;
+    size_t lanes = eng_floats_bytes(p->out_w);
+    struct stretched s = {.lanes = {scratch, scratch + lanes}};
+    scratch += 2 * lanes;
+    int from = c->step->in[0], to = c->step->out;
+    if (p->type == ENG_U8) {
+        resize_block(p, &s,
+                     eng_value_at(c, from, image) + (size_t)b * eng_value_of(c, from)->stride,
+                     eng_value_at(c, to, image) + (size_t)b * eng_value_of(c, to)->stride);
+        return;
+    }
+    const float *in = eng_floats_in(c, from, image, b, &scratch);
+    float *out = eng_floats_out(c, to, image, b, &scratch);
+    resize_block(p, &s, (const char *)in, (char *)out);
+    eng_floats_done(c, to, image, b, out);
 }
 
 static void run_resize(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
-    const struct eng_resize_params *p = c->step->params;
-    char *scratch = eng_scratch(c, member);
-    struct stretched s = {
-        .lanes = {scratch, scratch + (size_t)p->out_w * ENG_BLOCK * sizeof(int32_t)}};
     for (int u = begin; u < end; u++) {
         int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
-        const char *in = eng_value_at(c, c->step->in[0], image);
-        char *out = eng_value_at(c, c->step->out, image);
         for (int b = b0; b < b1; b++)
-            resize_block(p, &s, in + (size_t)b * eng_value_of(c, c->step->in[0])->stride,
-                         out + (size_t)b * eng_value_of(c, c->step->out)->stride);
+            run_block(c, image, b, eng_scratch(c, member));
     }
 }
 
 const struct eng_driver eng_drive_resize = {
     .split = eng_split_blocks,
-    .scratch = scratch_of,
+    .scratch = eng_blocks_scratch,
     .phase = {run_resize},
 };

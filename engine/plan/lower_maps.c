@@ -1,14 +1,15 @@
-/* Lowering to the drivers of drive_maps.c: what otherwise would leave the channel blocks for a
- * reference operator and come back. Types that these drivers lack (bf16) still do. */
+/* Lowering to the drivers of drive_maps.c and drive_resize.c: what otherwise would leave the
+ * channel blocks for a reference operator and come back. Blocks of bf16 are computed as floats. */
 #include "engine/plan/maps.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "engine/kernels/ref/ref.h"
+#include "engine/plan/floats.h"
 #include "engine/plan/lower.h"
 
-/* The C16 type of all three if it is one that the drivers know, else -1. */
+/* What the drivers compute in, ENG_F32 or ENG_U8, where all three are such; else -1. */
 static int type_of(const struct eng_lower *l, const struct eng_tensor *x,
                    const struct eng_tensor *y)
 {
@@ -17,20 +18,37 @@ static int type_of(const struct eng_lower *l, const struct eng_tensor *x,
     if (x->data || x->type != y->type || !eng_lower_geometry(x, &h, &w, &c) ||
         !eng_lower_geometry(y, &h, &w, &c))
         return -1;
+    if (type == ENG_BF16)
+        return ENG_F32;
     return type == ENG_F32 || type == ENG_U8 ? (int)type : -1;
 }
 
-static void set_blocks(struct eng_blocks_params *b, const struct eng_tensor *y, enum eng_type type)
+static void set_blocks(const struct eng_lower *l, struct eng_blocks_params *b,
+                       const struct eng_tensor *y)
 {
     int h, w, c;
     (void)eng_lower_geometry(y, &h, &w, &c);
     b->blocks = eng_ceil_div(c, ENG_BLOCK);
     b->pixels = h * w;
-    b->block_bytes = (size_t)b->pixels * ENG_BLOCK * eng_type_size(type);
+    b->block_bytes = (size_t)b->pixels * ENG_BLOCK * eng_type_size(eng_lower_c16_type(l, y));
+}
+
+/* Scratch for a block of the output and of the first n_in inputs, where they are bf16. */
+static void set_floats(const struct eng_lower *l, struct eng_blocks_params *b,
+                       const struct eng_node *n, int n_in)
+{
+    if (eng_lower_c16_type(l, &l->g->tensors[n->out]) != ENG_BF16)
+        return;
+    b->scratch += eng_floats_bytes(b->pixels);
+    for (int k = 0; k < n_in; k++) {
+        int h, w, c;
+        (void)eng_lower_geometry(eng_lower_in(l, n, k), &h, &w, &c);
+        b->scratch += eng_floats_bytes(h * w);
+    }
 }
 
 static struct eng_map_params *new_map(struct eng_lower *l, const struct eng_node *n,
-                                      enum eng_map_kind kind, enum eng_type type)
+                                      enum eng_map_kind kind, enum eng_type type, int n_in)
 {
     struct eng_map_params *p = eng_lower_alloc(l, sizeof *p);
     if (!p)
@@ -39,7 +57,8 @@ static struct eng_map_params *new_map(struct eng_lower *l, const struct eng_node
     p->type = type;
     p->lo = n->lo;
     p->hi = n->hi;
-    set_blocks(&p->b, &l->g->tensors[n->out], type);
+    set_blocks(l, &p->b, &l->g->tensors[n->out]);
+    set_floats(l, &p->b, n, n_in);
     return p;
 }
 
@@ -66,9 +85,9 @@ int eng_lower_window(struct eng_lower *l, int i)
     const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
     if ((n->op != ENG_OP_MAXPOOL && n->op != ENG_OP_AVGPOOL) || type_of(l, x, y) < 0)
         return 0;
-    enum eng_type type = eng_lower_c16_type(l, x);
+    enum eng_type type = (enum eng_type)type_of(l, x, y);
     int max = n->op == ENG_OP_MAXPOOL;
-    struct eng_map_params *p = new_map(l, n, max ? ENG_MAP_MAX : ENG_MAP_AVERAGE, type);
+    struct eng_map_params *p = new_map(l, n, max ? ENG_MAP_MAX : ENG_MAP_AVERAGE, type, 1);
     if (!p)
         return eng_lower_no_memory(l);
     p->in_h = x->dim[1];
@@ -115,7 +134,7 @@ int eng_lower_activation(struct eng_lower *l, int i)
     const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
     if (n->op != ENG_OP_UNARY || type_of(l, x, y) != ENG_F32)
         return 0;
-    struct eng_map_params *p = new_map(l, n, ENG_MAP_ACTIVATION, ENG_F32);
+    struct eng_map_params *p = new_map(l, n, ENG_MAP_ACTIVATION, ENG_F32, 1);
     if (!p)
         return eng_lower_no_memory(l);
     p->unary = n->unary;
@@ -140,7 +159,7 @@ int eng_lower_channels(struct eng_lower *l, int i)
     if (type_of(l, x, y) != ENG_F32 || !is_constant_of(a, channels) ||
         (kind == ENG_MAP_SCALE && !is_constant_of(b, channels)))
         return 0;
-    struct eng_map_params *p = new_map(l, n, kind, ENG_F32);
+    struct eng_map_params *p = new_map(l, n, kind, ENG_F32, 1);
     if (!p || !(p->first = spread(l, a, p->b.blocks)) ||
         (kind == ENG_MAP_SCALE && !(p->second = spread(l, b, p->b.blocks))))
         return eng_lower_no_memory(l);
@@ -159,12 +178,12 @@ int eng_lower_product(struct eng_lower *l, int i)
         return 0;
     (void)eng_lower_geometry(a, &h, &w, &c);
     (void)eng_lower_geometry(b, &h2, &w2, &c2);
-    enum eng_type type = eng_lower_c16_type(l, a);
+    enum eng_type type = (enum eng_type)type_of(l, a, y);
     int pixel = h2 == 1 && w2 == 1;
     if (c != c2 || (!pixel && (h != h2 || w != w2)) || (n->op == ENG_OP_ADD && type == ENG_U8))
         return 0;
     struct eng_map_params *p =
-        new_map(l, n, n->op == ENG_OP_MUL ? ENG_MAP_PRODUCT : ENG_MAP_SUM, type);
+        new_map(l, n, n->op == ENG_OP_MUL ? ENG_MAP_PRODUCT : ENG_MAP_SUM, type, 2);
     if (!p)
         return eng_lower_no_memory(l);
     p->per_channel = pixel;
@@ -196,7 +215,8 @@ int eng_lower_dwk(struct eng_lower *l, int i)
     struct eng_dwk_params *p = eng_lower_alloc(l, sizeof *p);
     if (!p)
         return eng_lower_no_memory(l);
-    set_blocks(&p->b, y, ENG_F32);
+    set_blocks(l, &p->b, y);
+    set_floats(l, &p->b, n, 1);
     p->kernel = kernel;
     p->packed_block = kernel->block_bytes(n->win.kh * n->win.kw);
     p->in_h = x->dim[1];
@@ -249,7 +269,7 @@ int eng_lower_concat(struct eng_lower *l, int i)
     if (!p)
         return eng_lower_no_memory(l);
     enum eng_type type = eng_lower_c16_type(l, y);
-    set_blocks(&p->b, y, type);
+    set_blocks(l, &p->b, y);
     p->element = eng_type_size(type);
     for (int k = 0; k < n->n_in; k++) {
         const struct eng_tensor *x = eng_lower_in(l, n, k);
@@ -272,7 +292,7 @@ int eng_lower_gather(struct eng_lower *l, int i)
     int32_t *copy = p ? eng_plan_alloc_packed(l->p, which->size) : NULL;
     if (!copy)
         return eng_lower_no_memory(l);
-    set_blocks(&p->b, y, type);
+    set_blocks(l, &p->b, y);
     p->channels = which->dim[0];
     p->element = eng_type_size(type);
     p->which = memcpy(copy, which->data, which->size);
@@ -305,7 +325,9 @@ int eng_lower_resize(struct eng_lower *l, int i)
     struct eng_resize_params *p = eng_lower_alloc(l, sizeof(*p));
     if (!p)
         return eng_lower_no_memory(l);
-    set_blocks(&p->b, y, (enum eng_type)type);
+    set_blocks(l, &p->b, y);
+    set_floats(l, &p->b, n, 1);
+    p->b.scratch += 2 * eng_floats_bytes(y->dim[2]);
     p->type = (enum eng_type)type;
     p->in_w = x->dim[2];
     p->out_h = y->dim[1];

@@ -207,6 +207,7 @@ struct eng_ref_params {
 struct eng_blocks_params {
     int blocks, pixels;
     size_t block_bytes; /* read and written for one block */
+    size_t scratch;     /* bytes of a member */
 };
 struct eng_layout_params {
     struct eng_blocks_params b; /* flip: unused */
@@ -332,6 +333,7 @@ struct eng_lut_params {
 /* For those drivers: the split, and of unit u the channel blocks *b0 .. *b1-1; returns its image.
  */
 void eng_split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret);
+size_t eng_blocks_scratch(const struct eng_step *s, int max_batch);
 int eng_blocks_of(const struct eng_call *c, int u, int *b0, int *b1);
 /* drive_flat.c: in how many pieces so many elements go. */
 int eng_flat_pieces(size_t elements);
