@@ -4,6 +4,7 @@
 #include "server/cli/commands.h"
 
 #include "server/base/address.h"
+#include "server/base/clock.h"
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -74,9 +75,10 @@ static ssize_t hear(struct line *l, char *buf, size_t len)
     ssize_t n;
     if (!l->session)
         return recv(l->fd, buf, len, 0);
-    do /* tickets come first, and are no data */
+    uint64_t until = srv_now_ns() + TIMEOUT_MS * (uint64_t)SRV_NS_PER_MS;
+    do /* a ticket comes first, and is "try again", as the socket's timeout is */
         n = gnutls_record_recv(l->session, buf, len);
-    while (n == GNUTLS_E_INTERRUPTED);
+    while (n == GNUTLS_E_INTERRUPTED || (n == GNUTLS_E_AGAIN && srv_now_ns() < until));
     return n;
 }
 

@@ -4,6 +4,7 @@
 
 #include "server/base/clock.h"
 #include "server/transport/http_exchange.h"
+#include "server/transport/https.h"
 #include "server/transport/listen.h"
 #include "server/transport/transport.h"
 #include "server/transport/tls.h"
@@ -60,6 +61,8 @@ static void log_library(void *cls, const char *fmt, va_list ap)
     vsnprintf(line, sizeof(line), fmt, ap);
     line[strcspn(line, "\n")] = 0;
     int status = 0;
+    if (strncmp(line, SRV_HTTPS_FAILED, strlen(SRV_HTTPS_FAILED)) == 0)
+        srv_https_alert(&h->https);
     if (sscanf(line, "Error processing request (HTTP response code is %d", &status) != 1) {
         srv_log(h->transport->env->log, SRV_DEBUG, "libmicrohttpd: %s", line);
         return;
@@ -94,18 +97,21 @@ static void on_lingered(void *owner)
     srv_acceptor_closed(&h->acceptor);
 }
 
-/* The peer is also the one pointer of ours that a TLS session leads to: callbacks of GnuTLS have
- * no argument. */
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode what)
 {
     struct srv_http *h = cls;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        *context = srv_time_limits_add(&h->peers, fd, h);
+        struct srv_timed *peer = *context = srv_time_limits_add(&h->peers, fd, h);
+        if (h->transport->tls && peer)
+            peer->tls = srv_https_begin(&h->https, connection, fd);
     } else {
-        int stays = lingers(h, *context);
-        srv_time_limits_remove(&h->peers, *context);
+        struct srv_timed *peer = *context;
+        int stays = lingers(h, peer);
+        if (peer)
+            srv_https_end(peer->tls);
+        srv_time_limits_remove(&h->peers, peer);
         *context = NULL;
         if (!stays)
             srv_acceptor_closed(&h->acceptor);
@@ -138,41 +144,12 @@ static void make_room(void *owner)
 
 static const struct srv_acceptor_ops acceptor_ops = {take, taken, make_room};
 
-/* ---- TLS ---- */
-
-static const struct srv_tls_set *tls_of(gnutls_session_t session)
-{
-    struct MHD_Connection *connection = gnutls_session_get_ptr(session);
-    const struct srv_timed *peer = connection ? srv_timed_of(connection) : NULL;
-    const struct srv_http *h = peer ? peer->owner : NULL;
-    return h ? h->transport->tls : NULL;
-}
-
-static int verify_client(gnutls_session_t session)
-{
-    const struct srv_tls_set *t = tls_of(session);
-    return t ? srv_tls_verify_client(t, session) : GNUTLS_E_CERTIFICATE_ERROR;
-}
-
-static int choose_certificate(gnutls_session_t session, const gnutls_datum_t *names, int n_names,
-                              const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
-                              gnutls_pcert_st **ret, unsigned *ret_len, gnutls_privkey_t *ret_key)
-{
-    const struct srv_tls_set *t = tls_of(session);
-    (void)names;
-    (void)n_names;
-    (void)algorithms;
-    (void)n_algorithms;
-    return t ? srv_tls_offer(t, session, verify_client, ret, ret_len, ret_key) : -1;
-}
-
 static struct MHD_Daemon *start_daemon(struct srv_http *h)
 {
     const struct cfg *cfg = h->transport->env->cfg;
     const struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)choose_certificate},
-        {MHD_OPTION_HTTPS_PRIORITIES, 0,
-         (void *)(uintptr_t) "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)srv_https_certificate},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)srv_tls_policy()},
         {MHD_OPTION_END, 0, NULL},
     };
     const struct MHD_OptionItem *more = h->transport->tls ? tls : tls + 2;
@@ -217,6 +194,7 @@ int srv_http_start(struct srv_http **ret, struct srv_transport *t, int open_fd_t
         return -ENOMEM;
     }
     h->transport = t;
+    h->https.transport = t;
     rc = srv_listen(&fd, open_fd_take, t->env->cfg->http, ret_bound, bound_len, err, errlen);
     if (rc < 0) {
         free(h);

@@ -5,6 +5,7 @@
 
 #include "server/handlers/call.h"
 #include "server/transport/acceptor.h"
+#include "server/transport/https.h"
 #include "server/transport/linger.h"
 #include "server/transport/time_limits.h"
 
@@ -19,6 +20,7 @@ struct srv_http {
     struct srv_acceptor acceptor;
     uv_timer_t refusals;
     struct srv_exchange *held, **held_tail; /* suspended with their refusals, oldest first */
+    struct srv_https https;
     struct srv_time_limits peers;
     struct srv_linger linger;
     unsigned idle_s; /* libmicrohttpd's timeout of a connection */

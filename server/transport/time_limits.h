@@ -10,6 +10,7 @@
 #include <uv.h>
 
 struct srv_transport;
+struct srv_https_session;
 
 /* What a connection does, and what bounds it. */
 enum srv_timed_phase {
@@ -21,8 +22,9 @@ enum srv_timed_phase {
 
 struct srv_timed {
     struct srv_timed *next, *prev;
-    void *owner;    /* as given */
-    void *exchange; /* the owner's: the request that is open, or NULL */
+    void *owner;                   /* as given */
+    void *exchange;                /* the owner's: the request that is open, or NULL */
+    struct srv_https_session *tls; /* the owner's, or NULL */
     int fd;
     enum srv_timed_phase phase;
     uint64_t since_ns;

@@ -2,6 +2,8 @@
  * changed while the server runs. */
 #include "server/transport/tls.h"
 
+#include "server/base/clock.h"
+
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
@@ -10,7 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAIN_MAX = 16, FILE_MAX = 4 << 20 };
+enum { CHAIN_MAX = 16, FILE_MAX = 4 << 20, TICKET_S = 3600 };
+
+#define TICKET_KEY_NS (24ull * 3600 * 1000 * SRV_NS_PER_MS)
+
+const char *srv_tls_policy(void)
+{
+    return "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"
+           "-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD";
+}
 
 static int fail(int rc, const char *what, const char *path, const char *why, char *err,
                 size_t errlen)
@@ -147,6 +157,35 @@ int srv_tls_load(struct srv_tls_set **ret, const char *cert, const char *key, co
     return rc;
 }
 
+static void forget_ticket_key(struct srv_tls_set *t)
+{
+    if (t->ticket_key.data)
+        gnutls_memset(t->ticket_key.data, 0, t->ticket_key.size);
+    gnutls_free(t->ticket_key.data);
+    t->ticket_key = (gnutls_datum_t){NULL, 0};
+}
+
+const gnutls_datum_t *srv_tls_ticket_key(struct srv_tls_set *t, uint64_t now_ns)
+{
+    if (t->ticket_key.data && now_ns - t->ticket_key_ns < TICKET_KEY_NS)
+        return &t->ticket_key;
+    forget_ticket_key(t);
+    if (gnutls_session_ticket_key_generate(&t->ticket_key) < 0) {
+        t->ticket_key = (gnutls_datum_t){NULL, 0};
+        return NULL;
+    }
+    t->ticket_key_ns = now_ns;
+    return &t->ticket_key;
+}
+
+void srv_tls_resume(struct srv_tls_set *t, gnutls_session_t session)
+{
+    const gnutls_datum_t *key = srv_tls_ticket_key(t, srv_now_ns());
+    gnutls_db_set_cache_expiration(session, TICKET_S);
+    if (key)
+        gnutls_session_ticket_enable_server(session, key);
+}
+
 void srv_tls_destroy(struct srv_tls_set *t)
 {
     while (t) {
@@ -158,6 +197,7 @@ void srv_tls_destroy(struct srv_tls_set *t)
             gnutls_privkey_deinit(t->key);
         if (t->clients)
             gnutls_x509_trust_list_deinit(t->clients, 1);
+        forget_ticket_key(t);
         free(t);
         t = older;
     }
@@ -170,6 +210,8 @@ struct srv_tls_set *srv_tls_replace(struct srv_tls_set *now, struct srv_tls_set 
         return now;
     }
     next_take->older = now;
+    if (now)
+        forget_ticket_key(now);
     return next_take;
 }
 

@@ -89,14 +89,11 @@ static int choose_certificate(gnutls_session_t session, const gnutls_datum_t *na
 
 int srv_tls_port_init(struct srv_tls_port *p)
 {
-    static const char priorities[] =
-        "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"
-        "-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD";
     *p = (struct srv_tls_port){NULL, NULL};
     if (gnutls_certificate_allocate_credentials(&p->credentials) < 0)
         return -ENOMEM;
     gnutls_certificate_set_retrieve_function2(p->credentials, choose_certificate);
-    int rc = gnutls_priority_init(&p->priorities, priorities, NULL);
+    int rc = gnutls_priority_init(&p->priorities, srv_tls_policy(), NULL);
     if (rc == 0)
         return 0;
     srv_tls_port_finish(p);
@@ -115,7 +112,7 @@ void srv_tls_port_finish(struct srv_tls_port *p)
 /* ---- a connection ---- */
 
 int srv_tls_pipe_create(struct srv_tls_pipe **ret, const struct srv_tls_port *port,
-                        const struct srv_tls_set *t)
+                        struct srv_tls_set *t)
 {
     const gnutls_datum_t h2 = {(unsigned char *)(uintptr_t) "h2", 2};
     struct srv_tls_pipe *p = calloc(1, sizeof(*p));
@@ -137,6 +134,7 @@ int srv_tls_pipe_create(struct srv_tls_pipe **ret, const struct srv_tls_port *po
         srv_tls_pipe_destroy(p);
         return -ENOMEM;
     }
+    srv_tls_resume(t, p->session);
     *ret = p;
     return 0;
 }
@@ -165,7 +163,9 @@ static int judge(struct srv_tls_pipe *p, long rc)
     /* Nobody may begin anew inside of HTTP/2 (RFC 9113 9.2.1). */
     if (rc != GNUTLS_E_REHANDSHAKE && !gnutls_error_is_fatal((int)rc))
         return 1;
-    if (!p->failed && rc != GNUTLS_E_PREMATURE_TERMINATION)
+    if (rc == GNUTLS_E_NO_CERTIFICATE_FOUND) /* RFC 5246 7.4.6; GnuTLS would say decode_error */
+        gnutls_alert_send(p->session, GNUTLS_AL_FATAL, GNUTLS_A_HANDSHAKE_FAILURE);
+    else if (!p->failed && rc != GNUTLS_E_PREMATURE_TERMINATION)
         gnutls_alert_send_appropriate(p->session, (int)rc);
     p->ended = 1;
     return -EPROTO;

@@ -13,8 +13,7 @@ struct srv_tls_port {
     gnutls_certificate_credentials_t credentials;
     gnutls_priority_t priorities;
 };
-/* HTTP/2's demands (RFC 9113 9.2): TLS 1.2 or 1.3, authenticated ciphers with fresh keys. -ENOMEM
- * or -EINVAL. */
+/* By srv_tls_policy(). -ENOMEM or -EINVAL. */
 int srv_tls_port_init(struct srv_tls_port *p);
 void srv_tls_port_finish(struct srv_tls_port *p);
 
@@ -23,7 +22,7 @@ struct srv_tls_pipe;
 /* t: what it shows and whom it trusts; it must outlive the pipe. A client that offers protocols and
  * no h2 among them is refused. -ENOMEM. */
 int srv_tls_pipe_create(struct srv_tls_pipe **ret, const struct srv_tls_port *p,
-                        const struct srv_tls_set *t);
+                        struct srv_tls_set *t);
 void srv_tls_pipe_destroy(struct srv_tls_pipe *p);
 
 /* From the socket; the bytes must stay until srv_tls_pipe_read() has returned 0 or less. */

@@ -21,12 +21,13 @@ class Authority:
     def openssl(self, *args):
         subprocess.run(["openssl", *args], check=True, capture_output=True, timeout=30)
 
-    def new_key(self, path):
-        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path]
+    def new_key(self, path, kind="ec"):
+        of_kind = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec" else [kind]
+        return ["-newkey", *of_kind, "-nodes", "-keyout", path]
 
-    def sign(self, name, usage, days=2):
+    def sign(self, name, usage, days=2, kind="ec"):
         """(certificate, key)"""
-        self.openssl("req", *self.new_key(self.path("key", name)), "-out", self.path("csr", name), "-subj", f"/CN={name}")
+        self.openssl("req", *self.new_key(self.path("key", name), kind), "-out", self.path("csr", name), "-subj", f"/CN={name}")
         with open(self.path("ext", name), "w") as f:
             f.write(f"subjectAltName=IP:127.0.0.1\nextendedKeyUsage={usage}\n")
         self.openssl("x509", "-req", "-in", self.path("csr", name), "-CA", self.cert, "-CAkey", self.key, "-CAcreateserial",
