@@ -63,6 +63,8 @@ int eng_lower_dwk(struct eng_lower *l, int i);
 int eng_lower_concat(struct eng_lower *l, int i);
 int eng_lower_gather(struct eng_lower *l, int i);
 int eng_lower_resize(struct eng_lower *l, int i);
+/* lower_dwk_u8.c */
+int eng_lower_dwk_u8(struct eng_lower *l, int i);
 int eng_lower_alias(struct eng_lower *l, int i);
 
 /* ---- pack.c ---- */

@@ -45,6 +45,18 @@ struct eng_dwk_params {
     float lo, hi;
 };
 
+/* Quantised depthwise of any window: lower_dwk_u8.c, drive_dwk_u8.c. */
+struct eng_dwk_u8_params {
+    struct eng_blocks_params b;
+    const int16_t *weights; /* [blocks][taps][16], less their zero points */
+    const int32_t *bias;    /* [blocks][16] */
+    const float *scale;     /* [blocks][16] */
+    int in_h, in_w, out_h, out_w;
+    struct eng_window win;
+    int zx;                       /* of the input as u8 */
+    struct eng_quant_range range; /* of the output as u8 */
+};
+
 struct eng_concat_part {
     int start, channels;  /* in the output */
     const uint8_t *table; /* to the output's quanta; NULL: they are the same */
@@ -72,6 +84,7 @@ struct eng_resize_params {
     const struct eng_ref_lerp *rows, *columns; /* of each output row and column */
 };
 
+extern const struct eng_driver eng_drive_dwk_u8;
 extern const struct eng_driver eng_drive_gather;
 extern const struct eng_driver eng_drive_resize;
 extern const struct eng_driver eng_drive_map;
