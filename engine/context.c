@@ -126,6 +126,23 @@ static float *view(struct eng_context *c, int slot, int which, float *rows, int 
     return row;
 }
 
+const void *eng_context_output(const struct eng_context *c, int slot, int output)
+{
+    if (slot < 0 || slot >= c->batch || output < 0 || output >= c->g->n_outputs)
+        return NULL;
+    return eng_run_tensor(c->run, c->g->outputs[output].tensor, slot);
+}
+
+int eng_context_output_floats(const struct eng_context *c, int slot, int output, float *ret)
+{
+    const void *data = eng_context_output(c, slot, output);
+    if (!data)
+        return -ERANGE;
+    const struct eng_tensor *t = &c->g->tensors[c->g->outputs[output].tensor];
+    dequantise(t, data, ret, eng_tensor_elements(t));
+    return 0;
+}
+
 const float *eng_context_logits(struct eng_context *c, int slot)
 {
     return view(c, slot, HAS_LOGITS, c->logits, c->g->logits, c->outputs);

@@ -24,13 +24,20 @@ void *eng_context_input(struct eng_context *c, int slot);
  * inside eng_team_begin/_end. Results never depend on the team, on the batch or on the slot. */
 int eng_context_run(struct eng_context *c, int batch, struct eng_team *team);
 
-/* Results of the last run, model outputs long; float views are computed on first use.
- * logits: dequantised. probabilities: the model's activation of the logits, in float; a softmax is
- * over all outputs. */
+/* Results of the last run, of the main output and its length; float views are computed on first
+ * use. logits: dequantised. probabilities: the model's activation of the logits, in float; a
+ * softmax is over all outputs. */
 const float *eng_context_logits(struct eng_context *c, int slot);
 const float *eng_context_probabilities(struct eng_context *c, int slot);
 const float *eng_context_embedding(struct eng_context *c,
                                    int slot); /* NULL if the model has none */
+
+/* Output `output` of the last run, 0 .. eng_model_info()->n_outputs - 1, in the form that
+ * eng_model_info()->output[output] describes; valid until the next run. NULL: no such output, or
+ * the slot was not run. */
+const void *eng_context_output(const struct eng_context *c, int slot, int output);
+/* The same as real numbers, into output[].elements floats. -ERANGE where that is NULL. */
+int eng_context_output_floats(const struct eng_context *c, int slot, int output, float *ret);
 
 /* The k best classes, by descending logit, ties to the lower index; background outputs (index <
  * class_offset) never rank. Returns how many were written (k capped at the class count). */

@@ -29,6 +29,8 @@ enum eng_type {
     ENG_I64,
     ENG_BOOL,
 };
+enum { ENG_MAX_OUTPUT_RANK = 6 }; /* dimensions of a tensor */
+
 /* How a network's last numbers become scores. */
 enum eng_activation {
     ENG_ACTIVATION_NONE,    /* they are the scores */

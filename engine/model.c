@@ -17,6 +17,7 @@
 #include "engine/kernels/kernel.h"
 #include "engine/importers/manifest.h"
 #include "engine/graph/mobilenet.h"
+#include "engine/graph/outputs.h"
 #include "engine/plan/plan.h"
 #include "engine/importers/compressed.h"
 #include "engine/plan/release.h"
@@ -234,9 +235,19 @@ static int import_head(struct loading *l, struct eng_sha256 *sum)
 static int set_task(struct loading *l)
 {
     struct eng_graph *g = l->m->g;
-    if (!l->manifest.embeds)
+    int rc = 0;
+    if (l->manifest.output)
+        rc = eng_graph_choose_output(g, l->manifest.output, l->err, l->errlen);
+    if (rc < 0)
+        return rc;
+    if (l->manifest.embeds && g->is_open)
+        return eng_fail(l->err, l->errlen, ENG_E_DATA,
+                        "model.json says that it makes an embedding, and not which \"output\" of "
+                        "%d that is",
+                        g->n_outputs);
+    if (!l->manifest.embeds && !l->manifest.output)
         return 0;
-    g->embeds = 1;
+    g->embeds = l->manifest.embeds;
     return eng_graph_check(g, l->err, l->errlen);
 }
 
@@ -344,6 +355,7 @@ static int describe_graph(struct eng_model *m, char *err, size_t errlen)
     if (g->embedding >= 0)
         info->embedding = (int)eng_tensor_elements(&g->tensors[g->embedding]);
     info->embeds = g->embeds;
+    info->open = g->is_open;
     info->end = g->end;
     for (int i = 0; i < g->n_nodes; i++) {
         struct eng_cost cost = eng_node_cost(g, &g->nodes[i]);
@@ -456,7 +468,9 @@ static int make_plan(struct eng_model *m, const struct eng_model_options *opts, 
                                   .reference = opts->reference,
                                   .bf16 = opts->precision == ENG_PRECISION_BF16};
     struct eng_release release = {0};
-    int rc = opts->reference ? 0 : eng_graph_fold(m->g, err, errlen);
+    int rc = eng_scores_outputs(m->g, &m->info, err, errlen);
+    if (rc == 0 && !opts->reference)
+        rc = eng_graph_fold(m->g, err, errlen);
     if (rc < 0 || (rc = describe_graph(m, err, errlen)) < 0 ||
         (rc = check_precision(m, opts, po.cpu_bits, err, errlen)) < 0)
         return rc;

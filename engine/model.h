@@ -42,23 +42,38 @@ struct eng_golden {
     float tolerance;              /* of each */
 };
 
+/* One output of the files, as they have it: its name, its order of dimensions, its type. */
+struct eng_output {
+    const char *name;
+    enum eng_type type; /* fp32, uint8 or int8 */
+    int rank;           /* 0..ENG_MAX_OUTPUT_RANK, the batch of 1 included */
+    int32_t dim[ENG_MAX_OUTPUT_RANK];
+    size_t elements, bytes; /* of one image */
+    float scale;            /* real = scale * (value - zero_point); 0: not quantised */
+    int32_t zero_point;
+};
+
 struct eng_model_info {
-    const char *name;      /* folder NAME, or "mobilenet_v1_1.0_224" of the builder */
-    const char *version;   /* folder VERSION */
-    const char *family;    /* manifest; "" if none */
-    const char *variant;   /* manifest, e.g. "1.0_224"; "" if none */
-    const char *licence;   /* manifest; "" if none */
-    const char *format;    /* "tflite", "onnx", "tfjs", "builtin" */
-    const char *precision; /* "uint8", "int8", "fp32", "bf16" */
-    const char *isa;       /* highest ISA level of the kernels that were chosen */
-    int outputs;           /* length of the logits */
-    int class_offset;      /* output index - class number: 1 where output 0 is a background class */
-    int embedding;         /* length of the embedding, 0 if the graph has none */
-    int embeds;            /* the output itself is the embedding */
-    int shows_all;         /* every tensor stands in the metadata, not the usual one alone */
+    const char *name;                /* folder NAME, or "mobilenet_v1_1.0_224" of the builder */
+    const char *version;             /* folder VERSION */
+    const char *family;              /* manifest; "" if none */
+    const char *variant;             /* manifest, e.g. "1.0_224"; "" if none */
+    const char *licence;             /* manifest; "" if none */
+    const char *format;              /* "tflite", "onnx", "tfjs", "builtin" */
+    const char *precision;           /* "uint8", "int8", "fp32", "bf16" */
+    const char *isa;                 /* highest ISA level of the kernels that were chosen */
+    int n_outputs;                   /* at least 1 */
+    const struct eng_output *output; /* [n_outputs], in the files' order */
+    int outputs;                     /* length of the logits: of the main output, see `open` */
+    int class_offset; /* output index - class number: 1 where output 0 is a background class */
+    int embedding;    /* length of the embedding, 0 if the graph has none */
+    int embeds;       /* the output itself is the embedding */
+    int shows_all;    /* every tensor stands in the metadata, not the usual one alone */
     enum eng_activation end;        /* what the graph ends in; logits are what goes into it */
     enum eng_activation activation; /* what makes scores of logits */
     const char *activation_from;    /* "graph", "manifest", "default" */
+    int open; /* several outputs, none of which the others lead to, and the manifest names none: the
+                 model has no scores, and no embedding */
     const char *no_classes; /* why it is no classifier, to stand behind "is no classifier: "; "" if
                                it is one */
     struct eng_preprocess preprocess; /* size, resize, normalisation, element type of the input */

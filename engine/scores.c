@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/graph/quant.h"
 
 /* Scores of classes are one row: a map of them, or a list of boxes, has other axes. */
 static int is_row(const struct eng_tensor *t)
@@ -27,7 +28,7 @@ int eng_scores_settle(struct eng_graph *g, int said, struct eng_model_info *info
                       size_t errlen)
 {
     const struct eng_tensor *t = &g->tensors[g->logits];
-    char why[200] = "", shape[80] = "";
+    char why[240] = "", shape[80] = "";
     int open = said < 0 && info->end == ENG_ACTIVATION_NONE && !g->end_is_unit;
     write_shape(t, shape, sizeof shape);
     info->activation = said >= 0 ? (enum eng_activation)said
@@ -36,7 +37,13 @@ int eng_scores_settle(struct eng_graph *g, int said, struct eng_model_info *info
     if (info->embeds && !is_row(t))
         return eng_fail(err, errlen, ENG_E_DATA,
                         "model.json says that it makes an embedding, its output is %s", shape);
-    if (info->embeds)
+    if (g->is_open)
+        snprintf(why, sizeof why,
+                 "it has %d outputs (%.40s, %.40s%s), and model.json does not say which \"output\" "
+                 "the scores are",
+                 g->n_outputs, g->outputs[0].name, g->outputs[1].name,
+                 g->n_outputs > 2 ? ", ..." : "");
+    else if (info->embeds)
         snprintf(why, sizeof why, "its output is an embedding");
     else if (!is_row(t))
         snprintf(why, sizeof why, "its output is %s, not one score for each class", shape);
@@ -49,4 +56,23 @@ int eng_scores_settle(struct eng_graph *g, int said, struct eng_model_info *info
     info->activation_from = said >= 0 ? "manifest" : open && !why[0] ? "default" : "graph";
     info->no_classes = eng_graph_strdup(g, why, strlen(why));
     return info->no_classes ? 0 : eng_fail(err, errlen, -ENOMEM, "not enough memory for the model");
+}
+
+int eng_scores_outputs(struct eng_graph *g, struct eng_model_info *info, char *err, size_t errlen)
+{
+    struct eng_output *to = eng_graph_alloc(g, (size_t)g->n_outputs, sizeof *to);
+    if (!to)
+        return eng_fail(err, errlen, -ENOMEM, "not enough memory for the model");
+    for (int i = 0; i < g->n_outputs; i++) {
+        const struct eng_tensor *t = &g->tensors[g->outputs[i].tensor];
+        to[i] = (struct eng_output){.name = g->outputs[i].name, .type = t->type, .rank = t->rank};
+        memcpy(to[i].dim, t->dim, sizeof to[i].dim);
+        to[i].elements = eng_tensor_elements(t);
+        to[i].bytes = to[i].elements * eng_type_size(t->type);
+        to[i].scale = t->quant.n ? eng_quant_scale(t, 0) : 0;
+        to[i].zero_point = t->quant.n ? eng_quant_zero(t, 0) : 0;
+    }
+    info->n_outputs = g->n_outputs;
+    info->output = to;
+    return 0;
 }

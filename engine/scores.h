@@ -11,4 +11,8 @@
 int eng_scores_settle(struct eng_graph *g, int said, struct eng_model_info *info, char *err,
                       size_t errlen);
 
+/* Fills n_outputs and output of `info`, as the files have them: before the graph is folded, which
+ * may leave out dimensions of 1. The list lies in the graph's pool. -ENOMEM. */
+int eng_scores_outputs(struct eng_graph *g, struct eng_model_info *info, char *err, size_t errlen);
+
 #endif

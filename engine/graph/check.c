@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "engine/base/fail.h"
+#include "engine/graph/outputs.h"
 
 /* More than any network that a CPU should serve: an hour of one core. */
 static const uint64_t MAX_MULT_ADDS = (uint64_t)1 << 42;
@@ -149,7 +150,7 @@ static int check_node(struct eng_check *c)
 
 static int check_ends(const struct eng_graph *g, char *err, size_t errlen)
 {
-    if (g->input < 0 || g->input >= g->n_tensors || g->output < 0 || g->output >= g->n_tensors)
+    if (g->input < 0 || g->input >= g->n_tensors)
         return eng_fail(err, errlen, ENG_E_DATA, "the graph has no input or no output");
     const struct eng_tensor *in = &g->tensors[g->input];
     if (in->data)
@@ -180,7 +181,7 @@ static const struct eng_node *maker_of(const struct eng_graph *g, int t)
 
 static void find_end(struct eng_graph *g)
 {
-    const struct eng_node *last = maker_of(g, g->output);
+    const struct eng_node *last = g->is_open ? NULL : maker_of(g, g->output);
     g->logits = g->output;
     g->end = ENG_ACTIVATION_NONE;
     g->end_beta = 1;
@@ -202,7 +203,7 @@ static void find_landmarks(struct eng_graph *g)
     find_end(g);
     g->embedding = g->embeds ? g->logits : -1;
     const struct eng_node *last = maker_of(g, g->logits);
-    if (!last || g->embeds)
+    if (!last || g->embeds || g->is_open)
         return;
     const struct eng_tensor *x = &g->tensors[last->in[0]];
     int pixel = x->rank < 4 || (x->dim[1] == 1 && x->dim[2] == 1);
@@ -233,7 +234,7 @@ int eng_graph_check(struct eng_graph *g, char *err, size_t errlen)
         if ((rc = check_tensor(&g->tensors[i], err, errlen)) < 0)
             return rc;
     }
-    if ((rc = check_ends(g, err, errlen)) < 0)
+    if ((rc = check_ends(g, err, errlen)) < 0 || (rc = eng_graph_name_outputs(g, err, errlen)) < 0)
         return rc;
     for (int i = 0; i < g->n_nodes; i++) {
         struct eng_check c = {g, &g->nodes[i], i, err, errlen};
@@ -243,9 +244,8 @@ int eng_graph_check(struct eng_graph *g, char *err, size_t errlen)
         if (mult_adds > MAX_MULT_ADDS)
             return eng_check_fail(&c, ENG_E_LIMIT, "the graph needs too many multiply-adds");
     }
-    if (g->tensors[g->output].producer < 0)
-        return eng_fail(err, errlen, ENG_E_DATA, "no node makes the output %.80s",
-                        g->tensors[g->output].name);
+    if ((rc = eng_graph_check_outputs(g, err, errlen)) < 0)
+        return rc;
     find_landmarks(g);
     return 0;
 }

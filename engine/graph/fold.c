@@ -248,6 +248,8 @@ static int blind_chain(const struct fold *f, int t, int *chain, int max)
             return -1;
         if (t == f->g->output)
             return n;
+        if (f->reader[t] < 0)
+            return -1;
         const struct eng_node *reader = &f->g->nodes[f->reader[t]];
         if (!blind_to_ones(reader))
             return -1;
@@ -276,6 +278,9 @@ static void fold_reshape(struct fold *f, struct eng_node *n)
     }
     if (g->output == n->out) {
         g->output = x;
+        for (int i = 0; i < g->n_outputs; i++)
+            if (g->outputs[i].tensor == n->out)
+                g->outputs[i].tensor = x;
     } else {
         f->reader[x] = f->reader[n->out];
         g->nodes[f->reader[x]].in[0] = x;
@@ -327,11 +332,20 @@ static int fold_shuffle(struct fold *f, struct eng_node *n)
 
 /* ---- the pass ---- */
 
+/* Once each. */
+static void count_outputs(struct fold *f)
+{
+    const struct eng_graph *g = f->g;
+    f->uses[g->output]++;
+    for (int i = 0; i < g->n_outputs; i++)
+        f->uses[g->outputs[i].tensor] += g->outputs[i].tensor != g->output;
+}
+
 static void drop_unreachable(struct fold *f)
 {
     struct eng_graph *g = f->g;
     memset(f->uses, 0, (size_t)g->n_tensors * sizeof *f->uses);
-    f->uses[g->output] = 1;
+    count_outputs(f);
     int kept = 0;
     for (int i = g->n_nodes - 1; i >= 0; i--) {
         if (!f->uses[g->nodes[i].out])
@@ -375,7 +389,7 @@ static int count_uses(struct fold *f)
         return -ENOMEM;
     for (int i = 0; i < g->n_tensors; i++)
         f->reader[i] = -1;
-    f->uses[g->output]++;
+    count_outputs(f);
     for (int i = 0; i < g->n_nodes; i++) {
         for (int k = 0; k < g->nodes[i].n_in; k++) {
             if (g->nodes[i].in[k] < 0)

@@ -10,8 +10,9 @@
 #include "engine/engine.h"
 
 enum {
-    ENG_MAX_RANK = 6,
-    ENG_MAX_INPUTS = 64, /* of one node (concat is the widest) */
+    ENG_MAX_RANK = ENG_MAX_OUTPUT_RANK,
+    ENG_MAX_INPUTS = 64,  /* of one node (concat is the widest) */
+    ENG_MAX_OUTPUTS = 64, /* of a graph */
     ENG_MAX_NODES = 1 << 14,
     ENG_MAX_TENSORS = 1 << 16,
     ENG_MAX_DIM = 1 << 20,
@@ -90,11 +91,20 @@ struct eng_node {
     int align_corners, half_pixel, nearest; /* resize */
 };
 
+struct eng_graph_output {
+    const char *name; /* the file's; differs from those of the others */
+    int tensor;
+};
+
 struct eng_graph {
     int n_tensors, n_nodes;
     struct eng_tensor *tensors;
-    struct eng_node *nodes;  /* topological order */
-    int input, output;       /* tensor indices; output is the last tensor, softmax included */
+    struct eng_node *nodes; /* topological order */
+    int input, output;      /* tensor indices; the main output, softmax included: outputs.h */
+    int n_outputs;          /* 0 before the check: `output` alone, under its tensor's name */
+    struct eng_graph_output outputs[ENG_MAX_OUTPUTS]; /* in the file's order */
+    int settled;                                      /* the main one of several was found */
+    int is_open;             /* some output is not on the way to the main one */
     int logits;              /* input of the final softmax or sigmoid, else = output */
     int embedding;           /* input of the last FC / 1x1 on 1x1 spatial, or -1 */
     int embeds;              /* set before the check: the output itself is the embedding */
@@ -138,16 +148,17 @@ int eng_graph_infer(struct eng_graph *g, int node, char *err, size_t errlen);
  */
 int eng_graph_fold(struct eng_graph *g, char *err, size_t errlen);
 
-/* Appends `b` behind `a` (the seam: a's output, b's input; type, shape, scale and zero point must
- * agree, else ENG_E_DATA with both names). Both are checked graphs; `b` is consumed whatever
+/* Appends `b` behind `a` (the seam: a's one output, b's input; type, shape, scale and zero point
+ * must agree, else ENG_E_DATA with both names). Both are checked graphs; `b` is consumed whatever
  * happens, and after a failure `a` is good for eng_graph_destroy() alone. */
 int eng_graph_join(struct eng_graph *a, struct eng_graph *b_take, char *err, size_t errlen);
 
 /* A graph of its own, not yet checked, that shares names and constants with `from`; -ENOMEM. */
 int eng_graph_clone(struct eng_graph **ret, const struct eng_graph *from);
 
-/* Drops everything behind the embedding, which becomes the output as fp32 [1,1,1,C]: dequantised
- * and reshaped where it is not. A checked graph stays one. ENG_E_UNSUPPORTED: it has no embedding.
+/* Drops everything behind the embedding, which becomes the only output, as fp32 [1,1,1,C]:
+ * dequantised and reshaped where it is not. A checked graph stays one. ENG_E_UNSUPPORTED: it has no
+ * embedding.
  */
 int eng_graph_cut(struct eng_graph *g, char *err, size_t errlen);
 

@@ -8,12 +8,17 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/graph/outputs.h"
 
 static int check_seam(const struct eng_graph *a, const struct eng_graph *b, char *err,
                       size_t errlen)
 {
     const struct eng_tensor *out = &a->tensors[a->output], *in = &b->tensors[b->input];
     const char *what = NULL;
+    if (a->is_open)
+        return eng_fail(err, errlen, ENG_E_UNSUPPORTED,
+                        "the part has %d outputs: which one the next part reads is not known",
+                        a->n_outputs);
     if (out->type != in->type)
         what = "type";
     else if (!eng_same_shape(out, in))
@@ -44,6 +49,11 @@ static int append(struct eng_graph *a, struct eng_graph *b, int *map)
             return rc;
     }
     a->output = map[b->output];
+    a->n_outputs = b->n_outputs;
+    for (int i = 0; i < b->n_outputs; i++)
+        a->outputs[i] = (struct eng_graph_output){b->outputs[i].name, map[b->outputs[i].tensor]};
+    a->settled = b->settled;
+    a->is_open = b->is_open;
     return 0;
 }
 
@@ -107,6 +117,7 @@ int eng_graph_cut(struct eng_graph *g, char *err, size_t errlen)
         return eng_fail(err, errlen, ENG_E_UNSUPPORTED,
                         "the model has no embedding in front of its classes");
     g->output = g->embedding;
+    g->n_outputs = 0;
     g->embeds = 0;
     int rc = prune(g);
     const struct eng_tensor t = g->tensors[g->output];
@@ -140,6 +151,10 @@ int eng_graph_clone(struct eng_graph **ret, const struct eng_graph *from)
     }
     g->input = from->input;
     g->output = from->output;
+    g->n_outputs = from->n_outputs;
+    memcpy(g->outputs, from->outputs, sizeof g->outputs);
+    g->settled = from->settled;
+    g->is_open = from->is_open;
     g->embeds = from->embeds;
     *ret = g;
     return 0;

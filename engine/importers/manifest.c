@@ -239,7 +239,7 @@ static int read_key(struct reader *r, const char *key, json_t *v)
         char **to;
     } strings[] = {
         {"format", &m->format},   {"family", &m->family}, {"variant", &m->variant},
-        {"licence", &m->licence}, {"source", &m->source},
+        {"licence", &m->licence}, {"source", &m->source}, {"output", &m->output},
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (strcmp(key, strings[i].key) == 0)
@@ -346,6 +346,7 @@ void eng_manifest_finish(struct eng_manifest *m)
     free(m->variant);
     free(m->licence);
     free(m->source);
+    free(m->output);
     memset(m, 0, sizeof *m);
 }
 

@@ -10,7 +10,8 @@
  *
  * `task`: "classification|embedding", of the files; `activation`: "softmax|sigmoid|none", what
  * makes scores of what stands before a final softmax or sigmoid, or of the output;
- * `shown_outputs`: "usual|all", what the metadata of protocols that name tensors list.
+ * `output`: which of several outputs the scores, or the embedding, are; `shown_outputs`:
+ * "usual|all", what the metadata of protocols that name tensors list.
  *
  * `golden`: {"image": "cat.jpg", "classes": [281, 282], "scores": [0.7, 0.1], "tolerance": 0.02}.
  *
@@ -38,6 +39,7 @@ struct eng_manifest {
     char *labels;                              /* NULL: labels.txt if it exists */
     int class_offset;                          /* -1: 1 for 1001 outputs, else 0 */
     int activation;                            /* enum eng_activation; -1: not stated */
+    char *output;                              /* NULL: the main one */
     int embeds;                                /* task "embedding": the files' output is one */
     int shows_all;                             /* shown_outputs "all" */
     char *family, *variant, *licence, *source; /* NULL: not stated */

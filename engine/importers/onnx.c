@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/graph/outputs.h"
 #include "engine/importers/import.h"
 #include "engine/importers/onnx.pb-c.h"
 #include "engine/importers/onnx_wire.h"
@@ -151,56 +152,28 @@ static int find_input(struct eng_onnx *f, const Onnx__GraphProto *p)
     return 0;
 }
 
-/* What the value depends on; nodes are in topological order by now. */
-static void mark_needed(struct eng_onnx *f, const Onnx__GraphProto *p, struct eng_onnx_value *last)
+/* In the file's order of dimensions, except that the only output may keep its channels last. */
+static int add_output(struct eng_onnx *f, const Onnx__ValueInfoProto *p, int alone)
 {
-    last->needed = 1;
-    for (int i = last->maker; i >= 0; i--) {
-        const Onnx__NodeProto *n = p->node[i];
-        struct eng_onnx_value *out = n->n_output ? eng_onnx_find(f, n->output[0]) : NULL;
-        for (size_t k = 0; out && out->needed && k < n->n_input; k++) {
-            struct eng_onnx_value *v = eng_onnx_find(f, n->input[k]);
-            if (v)
-                v->needed = 1;
-        }
-    }
-}
-
-/* Of several outputs the last one counts, if the others are on the way to it (logits). */
-static int find_output(struct eng_onnx *f, const Onnx__GraphProto *p, struct eng_onnx_value **ret)
-{
-    struct eng_onnx_value *last = NULL;
-    for (size_t i = 0; i < p->n_output; i++) {
-        struct eng_onnx_value *v =
-            eng_onnx_present(p->output[i]->name) ? eng_onnx_find(f, p->output[i]->name) : NULL;
-        if (!v || !v->ready || v->data)
-            return eng_fail(f->err, f->errlen, ENG_E_DATA, "no node makes the output %.80s",
-                            p->output[i]->name ? p->output[i]->name : "");
-        if (!last || v->maker > last->maker)
-            last = v;
-    }
-    if (!last)
-        return eng_fail(f->err, f->errlen, ENG_E_DATA, "the model has no output");
-    mark_needed(f, p, last);
-    for (size_t i = 0; i < p->n_output; i++)
-        if (!eng_onnx_find(f, p->output[i]->name)->needed)
-            return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
-                            "the model has outputs that do not lead to each other: %.80s, %.80s",
-                            p->output[i]->name, last->name);
-    *ret = last;
-    return 0;
-}
-
-static int add_output(struct eng_onnx *f, struct eng_onnx_value *v)
-{
+    struct eng_onnx_value *v = eng_onnx_present(p->name) ? eng_onnx_find(f, p->name) : NULL;
+    if (!v || !v->ready || v->data)
+        return eng_fail(f->err, f->errlen, ENG_E_DATA, "no node makes the output %.80s",
+                        p->name ? p->name : "");
     struct eng_onnx_op op = {.f = f, .index = v->maker, .type = "output", .n_in = 1, .v = {v}};
     op.n.name = v->name;
-    int rc = eng_onnx_form(&op, 0, v->at[ENG_ONNX_PLAIN] >= 0 ? ENG_ONNX_PLAIN : ENG_ONNX_IMAGE,
-                           v->type == ENG_F32);
-    if (rc < 0)
-        return rc;
-    f->g->output = rc;
-    return 0;
+    int as_image = alone && v->at[ENG_ONNX_PLAIN] < 0;
+    int t = eng_onnx_form(&op, 0, as_image ? ENG_ONNX_IMAGE : ENG_ONNX_PLAIN, v->type == ENG_F32);
+    return t < 0 ? t : eng_graph_add_output(f->g, v->name, t, f->err, f->errlen);
+}
+
+static int add_outputs(struct eng_onnx *f, const Onnx__GraphProto *p)
+{
+    int rc = 0;
+    if (p->n_output < 1)
+        return eng_fail(f->err, f->errlen, ENG_E_DATA, "the model has no output");
+    for (size_t i = 0; i < p->n_output && rc == 0; i++)
+        rc = add_output(f, p->output[i], p->n_output == 1);
+    return rc;
 }
 
 /* ---- nodes ---- */
@@ -256,7 +229,6 @@ static int is_constant(const Onnx__NodeProto *p)
 
 static int read_graph(struct eng_onnx *f, const Onnx__GraphProto *p)
 {
-    struct eng_onnx_value *last = NULL;
     int rc = eng_onnx_name_values(f, p);
     if (rc < 0)
         return rc;
@@ -268,9 +240,7 @@ static int read_graph(struct eng_onnx *f, const Onnx__GraphProto *p)
         for (size_t i = 0; rc >= 0 && i < p->n_node; i++)
             if (is_constant(p->node[i]) == constants)
                 rc = read_node(f, p->node[i], (int)i);
-    if (rc < 0 || (rc = find_output(f, p, &last)) < 0)
-        return rc;
-    return add_output(f, last);
+    return rc < 0 ? rc : add_outputs(f, p);
 }
 
 static int read_model(struct eng_onnx *f)

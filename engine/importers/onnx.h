@@ -27,7 +27,6 @@ struct eng_onnx_value {
     int readers;                          /* nodes; and 1 more if it is an output of the model */
     int constant;                         /* the file says what it is */
     int maker;                            /* node, -1: input or constant of the file */
-    int needed;                           /* the chosen output depends on it */
     int ready;                            /* input, constant, or made by a node already read */
     enum eng_type type;                   /* as ONNX has it: ENG_F32 behind DequantizeLinear */
     int rank;

@@ -27,10 +27,10 @@ static int read_root(struct eng_tfj *f, const json_t *root, const struct eng_par
     } else {
         /* Files written by TF.js itself have the configuration without a wrapper. */
         rc = eng_tfj_import_layers(f, json_is_object(config) ? config : topology);
+        f->g->output = rc;
     }
     if (rc < 0)
         return rc;
-    f->g->output = rc;
     return eng_graph_check(f->g, f->err, f->errlen);
 }
 

@@ -78,7 +78,7 @@ struct eng_tfj_item {
 struct eng_tfj_net {
     struct eng_tfj_item *items;
     int n, *by_name, *links, n_links, cap_links;
-    int *order, n_order; /* what the wanted item needs, inputs first, and itself last */
+    int *order, n_order; /* what the wanted items need, inputs first, and they themselves */
 };
 
 /* Items get their names and JSON from the caller, then: */
@@ -131,6 +131,7 @@ int eng_tfj_activation(struct eng_tfj *f, int x, const char *name);
 /* ---- front ends: the topology's member of model.json ---- */
 
 int eng_tfj_import_layers(struct eng_tfj *f, const json_t *model_config);
+/* 0 or a failure; adds its outputs itself, for it may have several. */
 int eng_tfj_import_graph(struct eng_tfj *f, const json_t *topology, const json_t *signature);
 
 #endif

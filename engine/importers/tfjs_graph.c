@@ -1,10 +1,12 @@
 /* Graph models: a GraphDef as JSON, pruned and fused by tensorflowjs_converter -> nodes. Only what
- * the one output needs is looked at. */
+ * the outputs need is looked at. */
 #include "engine/importers/tfjs_graph.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/graph/outputs.h"
 
 static void enter(struct eng_tfj *f, const json_t *node)
 {
@@ -62,38 +64,63 @@ static int link_nodes(struct eng_tfj *f, struct eng_tfj_net *net, const json_t *
     return 0;
 }
 
-/* The signature's one output, else the one node that no other reads. */
-static int find_output(struct eng_tfj *f, const struct eng_tfj_net *net, const json_t *signature)
+/* An output: the signature's key, else the node's name. */
+struct end {
+    const char *name;
+    int item;
+};
+
+static int signed_ends(struct eng_tfj *f, const struct eng_tfj_net *net, json_t *outputs,
+                       struct end *ret, int *ret_n)
 {
-    json_t *outputs = json_object_get(signature, "outputs"), *entry;
+    json_t *entry;
     const char *key;
     char name[1024];
-    int found = -1;
-    if (json_object_size(outputs) > 1)
-        return eng_tfj_fail(f, ENG_E_UNSUPPORTED, "the model has %zu outputs",
-                            json_object_size(outputs));
+    if (json_object_size(outputs) > ENG_MAX_OUTPUTS)
+        return eng_tfj_fail(f, ENG_E_LIMIT, "the model has more than %d outputs", ENG_MAX_OUTPUTS);
     json_object_foreach(outputs, key, entry)
     {
         const char *text = eng_tfj_string(entry, "name");
+        struct end *e = &ret[(*ret_n)++];
+        e->name = key;
         if (input_name(text[0] ? text : key, name, sizeof name) < 0 ||
-            (found = eng_tfj_net_find(net, name)) < 0)
+            (e->item = eng_tfj_net_find(net, name)) < 0)
             return eng_tfj_fail(f, ENG_E_DATA, "its output %.80s does not exist", text);
-        return found;
     }
+    return 0;
+}
+
+/* The nodes that no other reads: what TF.js itself takes. */
+static int unread_ends(struct eng_tfj *f, const struct eng_tfj_net *net, struct end *ret,
+                       int *ret_n)
+{
     char *read = calloc((size_t)net->n, 1);
+    int rc = 0;
     if (!read)
         return eng_tfj_no_memory(f);
-    int n = 0;
     for (int i = 0; i < net->n_links; i++)
         read[net->links[i]] = 1;
-    for (int i = 0; i < net->n; i++)
-        if (!read[i]) {
-            found = i;
-            n++;
-        }
+    for (int i = 0; i < net->n && rc == 0; i++) {
+        if (read[i])
+            continue;
+        if (*ret_n == ENG_MAX_OUTPUTS)
+            rc =
+                eng_tfj_fail(f, ENG_E_LIMIT, "the model has more than %d outputs", ENG_MAX_OUTPUTS);
+        else
+            ret[(*ret_n)++] = (struct end){net->items[i].name, i};
+    }
     free(read);
-    return n == 1 ? found
-                  : eng_tfj_fail(f, ENG_E_UNSUPPORTED, "no signature, and %d possible outputs", n);
+    if (rc == 0 && *ret_n == 0)
+        rc = eng_tfj_fail(f, ENG_E_DATA, "every node is read by another: there is no output");
+    return rc;
+}
+
+static int find_ends(struct eng_tfj *f, const struct eng_tfj_net *net, const json_t *signature,
+                     struct end *ret, int *ret_n)
+{
+    json_t *outputs = json_object_get(signature, "outputs");
+    return json_object_size(outputs) > 0 ? signed_ends(f, net, outputs, ret, ret_n)
+                                         : unread_ends(f, net, ret, ret_n);
 }
 
 /* The shape of the input: the node's own, else the signature's. [] of eng_tfj_input()'s form. */
@@ -142,7 +169,6 @@ static int run_node(struct eng_tfj_op *op, const json_t *signature)
 static int run_nodes(struct eng_tfj *f, const struct eng_tfj_net *net, const json_t *signature,
                      struct eng_tfj_value *values)
 {
-    int last = -1;
     for (int i = 0; i < net->n_order; i++) {
         const struct eng_tfj_item *item = &net->items[net->order[i]];
         struct eng_tfj_op op = {.f = f, .json = item->json, .n_in = item->n_in};
@@ -151,12 +177,18 @@ static int run_nodes(struct eng_tfj *f, const struct eng_tfj_net *net, const jso
         int rc = run_node(&op, signature);
         if (rc < 0)
             return rc;
-        last = net->order[i];
-        values[last] = op.out;
+        values[net->order[i]] = op.out;
     }
-    if (values[last].tensor < 0)
-        return eng_tfj_fail(f, ENG_E_DATA, "the output does not depend on the input");
-    return values[last].tensor;
+    return 0;
+}
+
+static int add_end(struct eng_tfj *f, const struct end *e, const struct eng_tfj_value *values)
+{
+    int t = values[e->item].tensor;
+    if (t < 0)
+        return eng_tfj_fail(f, ENG_E_DATA, "the output %.80s does not depend on the input",
+                            e->name);
+    return eng_graph_add_output(f->g, e->name, t, f->err, f->errlen);
 }
 
 int eng_tfj_import_graph(struct eng_tfj *f, const json_t *topology, const json_t *signature)
@@ -164,18 +196,21 @@ int eng_tfj_import_graph(struct eng_tfj *f, const json_t *topology, const json_t
     const json_t *nodes = json_object_get(topology, "node");
     struct eng_tfj_value *values = NULL;
     struct eng_tfj_net net;
-    int rc = eng_tfj_net_create(f, &net, json_array_size(nodes)), wanted = -1;
+    struct end ends[ENG_MAX_OUTPUTS];
+    int rc = eng_tfj_net_create(f, &net, json_array_size(nodes)), n = 0;
     if (rc == 0)
         rc = link_nodes(f, &net, nodes);
     f->what = NULL;
     if (rc == 0)
-        rc = wanted = find_output(f, &net, signature);
-    if (rc >= 0)
-        rc = eng_tfj_net_sort(f, &net, wanted);
+        rc = find_ends(f, &net, signature, ends, &n);
+    for (int i = 0; rc >= 0 && i < n; i++)
+        rc = eng_tfj_net_sort(f, &net, ends[i].item);
     if (rc >= 0 && !(values = calloc((size_t)net.n, sizeof *values)))
         rc = eng_tfj_no_memory(f);
     if (rc >= 0)
         rc = run_nodes(f, &net, signature, values);
+    for (int i = 0; rc >= 0 && i < n; i++)
+        rc = add_end(f, &ends[i], values);
     free(values);
     eng_tfj_net_finish(&net);
     return rc;

@@ -101,6 +101,8 @@ static int next_input(const struct eng_tfj_net *net, const struct eng_tfj_item *
 
 int eng_tfj_net_sort(struct eng_tfj *f, struct eng_tfj_net *net, int wanted)
 {
+    if (net->items[wanted].state == DONE)
+        return 0;
     int *stack = malloc((size_t)net->n * sizeof *stack), depth = 0, rc = 0;
     if (!stack)
         return eng_tfj_no_memory(f);

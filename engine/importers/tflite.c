@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/graph/outputs.h"
 #include "engine/importers/tflite.h"
 
 static int read_op(struct eng_tfl *f, const struct eng_fb_vector *ops, uint32_t index)
@@ -37,18 +38,35 @@ static int read_op(struct eng_tfl *f, const struct eng_fb_vector *ops, uint32_t 
     return eng_tfl_add(f, &op);
 }
 
-static int read_end(struct eng_tfl *f, const struct eng_fb_table *subgraph, int field,
-                    const char *what, int *ret)
+static int read_input(struct eng_tfl *f, const struct eng_fb_table *subgraph)
 {
-    struct eng_fb_vector v = eng_fb_vector(&f->fb, subgraph, field, 4);
+    struct eng_fb_vector v = eng_fb_vector(&f->fb, subgraph, 1, 4);
     if (f->fb.bad)
         return eng_tfl_broken(f);
     if (v.n != 1)
-        return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED, "the model has %u %ss", v.n, what);
+        return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED, "the model has %u inputs", v.n);
     int rc = eng_tfl_tensor(f, eng_fb_vector_i32(&f->fb, &v, 0));
     if (rc >= 0)
-        *ret = rc;
+        f->g->input = rc;
     return rc;
+}
+
+static int read_outputs(struct eng_tfl *f, const struct eng_fb_table *subgraph)
+{
+    struct eng_fb_vector v = eng_fb_vector(&f->fb, subgraph, 2, 4);
+    if (f->fb.bad)
+        return eng_tfl_broken(f);
+    if (v.n < 1)
+        return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED, "the model has no outputs");
+    for (uint32_t i = 0; i < v.n; i++) {
+        int t = eng_tfl_tensor(f, eng_fb_vector_i32(&f->fb, &v, i));
+        if (t < 0)
+            return t;
+        int rc = eng_graph_add_output(f->g, f->g->tensors[t].name, t, f->err, f->errlen);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
 }
 
 static int read_subgraph(struct eng_tfl *f, const struct eng_fb_table *subgraph)
@@ -65,10 +83,10 @@ static int read_subgraph(struct eng_tfl *f, const struct eng_fb_table *subgraph)
         return eng_tfl_no_memory(f);
     for (uint32_t i = 0; i < f->tensors.n; i++)
         f->map[i] = -1;
-    int rc = read_end(f, subgraph, 1, "input", &f->g->input);
+    int rc = read_input(f, subgraph);
     for (uint32_t i = 0; rc >= 0 && i < ops.n; i++)
         rc = read_op(f, &ops, i);
-    return rc < 0 ? rc : read_end(f, subgraph, 2, "output", &f->g->output);
+    return rc < 0 ? rc : read_outputs(f, subgraph);
 }
 
 static int read_file(struct eng_tfl *f)

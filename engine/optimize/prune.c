@@ -106,6 +106,10 @@ static int load(struct eng_pruner *p, char *err, size_t errlen)
     if (strcmp(eng_model_info(p->whole)->precision, "fp32") != 0)
         return eng_fail(err, errlen, -EINVAL, "the model is %s: only a float model is pruned",
                         eng_model_info(p->whole)->precision);
+    if (eng_model_info(p->whole)->open)
+        return eng_fail(err, errlen, ENG_E_UNSUPPORTED,
+                        "the model has %d outputs: only one with a main output is pruned",
+                        eng_model_info(p->whole)->n_outputs);
     if ((rc = make_graphs(p, err, errlen)) < 0 || (rc = find_layers(p, err, errlen)) < 0)
         return rc;
     p->values = eng_tensor_elements(&p->g->tensors[p->g->input]);

@@ -114,6 +114,10 @@ static int load(struct eng_quantizer *q, const char *dir, char *err, size_t errl
     if (strcmp(eng_model_info(q->fast)->precision, "fp32") != 0)
         return eng_fail(err, errlen, -EINVAL, "the model is %s: only a float model is quantised",
                         eng_model_info(q->fast)->precision);
+    if (eng_model_info(q->fast)->open)
+        return eng_fail(err, errlen, ENG_E_UNSUPPORTED,
+                        "the model has %d outputs: only one with a main output is quantised",
+                        eng_model_info(q->fast)->n_outputs);
     o.reference = 1;
     if ((rc = eng_model_load(&q->whole, dir, &o, err, errlen)) < 0 ||
         (rc = eng_context_create(&q->context, q->fast, q->slots, q->slots, err, errlen)) < 0)

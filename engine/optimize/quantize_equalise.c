@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/outputs.h"
+
 static const float MARGIN = 1.25f; /* for pictures that were not seen */
 static const float LEAST = 1.0f / 64, MOST = 4;
 
@@ -129,7 +131,7 @@ static int equalise(struct pair *p, const struct eng_qstat *stat)
 static struct eng_node *sole_reader(struct eng_graph *g, int tensor)
 {
     struct eng_node *found = NULL;
-    if (tensor == g->output)
+    if (eng_graph_is_output(g, tensor))
         return NULL;
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i].n_in; k++)

@@ -91,6 +91,8 @@ static void count_uses(struct eng_lower *l, const struct eng_plan_options *opts)
     l->uses[g->logits]++;
     if (g->embedding >= 0)
         l->uses[g->embedding]++;
+    for (int i = 0; i < g->n_outputs; i++)
+        l->uses[g->outputs[i].tensor] += g->outputs[i].tensor != g->output;
     for (int i = 0; i < opts->n_keep; i++)
         l->uses[opts->keep[i]]++;
 }
@@ -107,12 +109,14 @@ static int keep(struct eng_lower *l, const int *tensors, int n)
     return 0;
 }
 
-/* Logits, output and embedding in the file's own form, kept after the run. */
+/* Logits, outputs and embedding in the file's own form, kept after the run. */
 static int keep_results(struct eng_lower *l, const struct eng_plan_options *opts)
 {
     const struct eng_graph *g = l->g;
     int kept[] = {g->input, g->logits, g->output, g->embedding};
     int rc = keep(l, kept, sizeof kept / sizeof *kept);
+    for (int i = 0; rc == 0 && i < g->n_outputs; i++)
+        rc = keep(l, &g->outputs[i].tensor, 1);
     if (rc == 0)
         rc = keep(l, opts->keep, opts->n_keep);
     if (rc < 0)

@@ -306,11 +306,6 @@ static void no_outputs(struct onw_model *m)
 {
     m->output[0] = NULL;
 }
-static void two_heads(struct onw_model *m)
-{
-    onw_add(m, "Relu", "other", "logits", NULL, NULL);
-    m->output[2] = "other";
-}
 static void two_inputs(struct onw_model *m)
 {
     m->n_inputs = 2;
@@ -475,7 +470,6 @@ static void faults(void **state)
         {no_output, ENG_E_DATA, "no output"},
         {nobody_makes_it, ENG_E_DATA, "elsewhere"},
         {no_outputs, ENG_E_DATA, "no output"},
-        {two_heads, ENG_E_UNSUPPORTED, "do not lead to each other"},
         {two_inputs, ENG_E_UNSUPPORTED, "more than one input"},
         {no_input, ENG_E_UNSUPPORTED, "no input"},
         {batch_of_eight, ENG_E_UNSUPPORTED, "batches of 8"},

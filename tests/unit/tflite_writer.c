@@ -123,9 +123,10 @@ static void write_op(struct writer *w, size_t slot, const struct tfw_op *op, int
 static void write_subgraph(struct writer *w, size_t slot, const struct tfw_model *m)
 {
     size_t at = table(w, slot, 5);
-    int32_t ends[2] = {m->input, m->input}, output = m->output;
+    int32_t ends[2] = {m->input, m->input}, outputs[3] = {m->more[0], m->more[1]};
+    outputs[m->n_more] = m->output;
     vector(w, at, 1, (size_t)m->n_inputs, 4, ends);
-    vector(w, at, 2, 1, 4, &output);
+    vector(w, at, 2, (size_t)m->n_more + 1, 4, outputs);
     size_t tensors = vector(w, at, 0, (size_t)m->n_tensors, 4, NULL);
     for (int i = 0; i < m->n_tensors; i++)
         write_tensor(w, tensors + 4 * (size_t)i, &m->tensor[i], m->tensor[i].data ? i + 1 : 0);

@@ -40,6 +40,7 @@ struct tfw_model {
     struct tfw_tensor tensor[TFW_MAX_TENSORS];
     struct tfw_op op[TFW_MAX_OPS];
     int n_inputs, input, output;
+    int n_more, more[2]; /* outputs in front of it */
 };
 
 /* Bytes written into buf (TFW_BYTES long, 64-aligned for the constants' sake). */
