@@ -3,6 +3,7 @@
  * cut in memory; the golden answers are heads of TFLite's interpreter with XNNPACK. */
 #include "tests/golden/golden.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -196,12 +197,48 @@ static void deeplab_map(void **state)
     golden_unload(&m);
 }
 
+/* A float network of two outputs that do not lead to each other, against ONNX Runtime. */
+static void face_outputs(void **state)
+{
+    static const struct golden_case face = {
+        .name = "RFB-320",
+        .files = {"tasks/ultra_light_face/version-RFB-320_without_postprocessing.onnx"}};
+    static const char *const names[2] = {"scores", "boxes"};
+    static const char *const golden[2] = {
+        "golden/tasks/ultra_light_face_rfb320.ort.scores_3x4420x2.f32",
+        "golden/tasks/ultra_light_face_rfb320.ort.loc_1x4420x4.f32"};
+    struct golden_model m;
+    size_t size;
+    (void)state;
+    golden_need_shared();
+    golden_load(&m, &face, GOLDEN_FAST, 1);
+    unsigned char *photo =
+        golden_read("golden/tasks/inputs/ultra_light_face_rfb320.3x240x320x3.u8", &size);
+    float *in = eng_run_input(m.run, 0);
+    for (int i = 0; i < 240 * 320 * 3; i++)
+        in[i] = ((float)photo[i] - 127) / 128;
+    free(photo);
+    assert_int_equal(eng_run_exec(m.run, 1, NULL), 0);
+    assert_int_equal(m.g->n_outputs, 2);
+    for (int k = 0; k < 2; k++) {
+        assert_string_equal(m.g->outputs[k].name, names[k]);
+        unsigned char *bytes = golden_read(golden[k], &size);
+        const float *want = (const float *)(const void *)bytes;
+        const float *have = eng_run_tensor(m.run, m.g->outputs[k].tensor, 0);
+        for (int i = 0; i < 4420 * (k ? 4 : 2); i++)
+            assert_true(fabsf(have[i] - want[i]) < 1e-3f);
+        free(bytes);
+    }
+    golden_unload(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(movenet_heads),
         cmocka_unit_test(deeplab_head),
         cmocka_unit_test(deeplab_map),
+        cmocka_unit_test(face_outputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

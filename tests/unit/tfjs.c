@@ -216,6 +216,35 @@ static void facts(void **state)
     eng_graph_destroy(g);
 }
 
+/* Under the signature's keys, in its order; what leads to the end does not take its place. */
+static void two_outputs(void **state)
+{
+    (void)state;
+    static const char one[] = "{\"y\":{\"name\":\"soft:0\"}}";
+    static const char two[] = "{\"y\":{\"name\":\"soft:0\"},\"before\":{\"name\":\"d\"}}";
+    static char text[1 << 16];
+    const char *at = strstr(graph_text, one);
+    assert_non_null(at);
+    snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - graph_text), graph_text, two,
+             at + strlen(one));
+    struct eng_part parts[PARTS];
+    struct eng_graph *g;
+    parts_of(parts, text, strlen(text));
+    if (import(&g, parts, PARTS) < 0)
+        fail_msg("%s", err);
+    assert_int_equal(g->n_outputs, 2);
+    assert_string_equal(g->outputs[0].name, "y");
+    assert_string_equal(g->outputs[1].name, "before");
+    assert_int_equal(g->outputs[0].tensor, g->output);
+    assert_int_equal(g->outputs[1].tensor, g->logits);
+    assert_false(g->is_open);
+    eng_graph_destroy(g);
+    float want[5], have[5];
+    answer(graph_text, 0, want);
+    answer(text, 0, have);
+    assert_memory_equal(have, want, sizeof(want));
+}
+
 /* ---- storage of weights ---- */
 
 #define TINY(dtype, more)                                                                          \
@@ -422,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_and_graph_agree),
         cmocka_unit_test(facts),
+        cmocka_unit_test(two_outputs),
         cmocka_unit_test(storages),
         cmocka_unit_test(models_in_models),
         cmocka_unit_test(hostile_layers),
