@@ -118,6 +118,8 @@ static int save(const struct eng_manifest *m, const struct eng_model *model, con
                              h->source, "input", eng_folder_input(&info->preprocess));
     if (root && m->embeds)
         json_object_set_new(root, "task", json_string("embedding"));
+    if (root && m->output)
+        json_object_set_new(root, "output", json_string(m->output));
     if (root && m->shows_all)
         json_object_set_new(root, "shown_outputs", json_string("all"));
     return write_json(to, "model.json", root, err, errlen);

@@ -14,8 +14,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "engine/compress.h"
 #include "engine/context.h"
 #include "engine/quantize.h"
+#include "engine/teach.h"
 #include "tests/unit/onnx_writer.h"
 #include "tests/unit/put_file.h"
 #include "tests/unit/tflite_writer.h"
@@ -277,6 +279,42 @@ static void no_way_to_quantise(void **state)
     assert_non_null(strstr(err, "3 outputs"));
 }
 
+static void no_way_to_compress(void **state)
+{
+    (void)state;
+    struct eng_compress_sizes sizes;
+    char to[128];
+    snprintf(to, sizeof(to), "%s/2", root);
+    put_onnx();
+    assert_int_equal(mkdir(to, 0700), 0);
+    assert_int_equal(eng_compress_folder(&sizes, dir, to, 16, err, sizeof(err)), ENG_E_UNSUPPORTED);
+    assert_non_null(strstr(err, "3 outputs"));
+}
+
+/* What was taught reads the embedding in front of the output that the manifest named. */
+static void taught_keeps_the_name(void **state)
+{
+    (void)state;
+    static const char chosen[] = "{\"output\": \"quanta\"}";
+    float w[2 * FEATURES] = {1, 2}, b[2] = {3, 4};
+    const char *labels[2] = {"one", "two"};
+    struct eng_teach_head head = {
+        .classes = 2, .d = FEATURES, .w = w, .b = b, .labels = labels, .source = "a test"};
+    char to[128];
+    snprintf(to, sizeof(to), "%s/2", root);
+    put_onnx();
+    put_file(dir, "model.json", chosen, strlen(chosen));
+    assert_int_equal(mkdir(to, 0700), 0);
+    if (eng_teach_save(dir, to, &head, err, sizeof(err)) < 0)
+        fail_msg("%s", err);
+    snprintf(dir, sizeof(dir), "%s", to);
+    struct eng_model *m = load(0);
+    assert_int_equal(eng_model_info(m)->outputs, 2);
+    assert_int_equal(eng_model_info(m)->n_outputs, 1);
+    assert_string_equal(eng_model_info(m)->no_classes, "");
+    eng_model_unref(m);
+}
+
 /* ---- the TFLite network ---- */
 
 static void put_tflite(const struct tfw_model *m)
@@ -374,9 +412,10 @@ int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, drop_folder)
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(onnx_gives_three), IN_FOLDER(manifest_names_the_scores),
-        IN_FOLDER(two_of_one_name),  IN_FOLDER(no_way_to_quantise),
-        IN_FOLDER(tflite_gives_two), IN_FOLDER(map_on_the_way),
+        IN_FOLDER(onnx_gives_three),   IN_FOLDER(manifest_names_the_scores),
+        IN_FOLDER(two_of_one_name),    IN_FOLDER(no_way_to_quantise),
+        IN_FOLDER(no_way_to_compress), IN_FOLDER(taught_keeps_the_name),
+        IN_FOLDER(tflite_gives_two),   IN_FOLDER(map_on_the_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
