@@ -87,6 +87,16 @@ void *eng_context_input(struct eng_context *c, int slot)
     return slot >= 0 && slot < c->max_batch ? eng_run_input(c->run, slot) : NULL;
 }
 
+void *eng_context_picture(struct eng_context *c, int slot)
+{
+    return slot >= 0 && slot < c->max_batch ? eng_run_picture(c->run, slot) : NULL;
+}
+
+void eng_context_copy(struct eng_context *c, int to, int from)
+{
+    eng_run_copy(c->run, to, from);
+}
+
 int eng_context_run(struct eng_context *c, int batch, struct eng_team *team)
 {
     int rc = eng_run_exec(c->run, batch, team);

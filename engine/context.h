@@ -17,8 +17,14 @@ void eng_context_destroy(struct eng_context *c);
 size_t eng_context_bytes(const struct eng_context *c); /* arena + scratch */
 
 /* Where image `slot` goes before a run: preprocess.height x width x 3, NHWC, of
- * preprocess.type (u8, i8 or f32). Valid, writable, until the context is destroyed. */
+ * preprocess.type (u8, i8 or f32). Valid, writable, until the context is destroyed. Asking says
+ * that the slot holds this from now on, until eng_context_picture() says otherwise. */
 void *eng_context_input(struct eng_context *c, int slot);
+/* The same for what info->picture makes of pixels: of a network that quantises its float input
+ * first, the quanta, which that step would make of it bit for bit; it is left out of the run. */
+void *eng_context_picture(struct eng_context *c, int slot);
+/* Slot `to` holds what `from` holds, of either kind. */
+void eng_context_copy(struct eng_context *c, int to, int from);
 
 /* Runs images 0 .. batch-1. team NULL: on the calling thread alone; else the caller leads `team`
  * inside eng_team_begin/_end. Results never depend on the team, on the batch or on the slot. */

@@ -71,6 +71,8 @@ struct eng_preprocess {
     float mean[3], scale[3]; /* by channel of the tensor: with bgr, [0] is blue's */
     float q_scale;
     int q_zero_point;
+    int q_fp32; /* 1: the division is in fp32 and its quotient rounded before rint() sees it, as a
+                   network's own QUANTIZE has it; 0: in double */
 };
 
 struct eng_image_options {

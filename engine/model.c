@@ -18,6 +18,7 @@
 #include "engine/importers/manifest.h"
 #include "engine/graph/mobilenet.h"
 #include "engine/graph/outputs.h"
+#include "engine/graph/quant.h"
 #include "engine/plan/plan.h"
 #include "engine/importers/compressed.h"
 #include "engine/plan/release.h"
@@ -395,6 +396,21 @@ static int load_labels(struct loading *l)
     return 0;
 }
 
+/* What the image door makes where it may. */
+static void describe_picture(struct eng_model *m)
+{
+    struct eng_preprocess *p = &m->info.picture;
+    int door = eng_plan_door(m->plan);
+    *p = m->info.preprocess;
+    if (door < 0)
+        return;
+    const struct eng_tensor *t = &m->g->tensors[door];
+    p->type = t->type;
+    p->q_scale = eng_quant_scale(t, 0);
+    p->q_zero_point = eng_quant_zero(t, 0);
+    p->q_fp32 = 1;
+}
+
 static int describe_files(struct loading *l)
 {
     struct eng_model *m = l->m;
@@ -428,6 +444,7 @@ static int describe_files(struct loading *l)
             return eng_fail(l->err, l->errlen, ENG_E_DATA, "golden: there is no class %d",
                             m->golden.classes[i]);
     rc = apply_input(l, &info->preprocess);
+    describe_picture(m);
     return rc < 0 ? rc : load_labels(l);
 }
 
@@ -557,6 +574,7 @@ static int build(struct eng_model *m, const struct eng_mobilenet_spec *spec,
     info->licence = keep(m, "");
     info->digest = keep(m, digest);
     info->format = "builtin";
+    describe_picture(m);
     info->class_offset = info->outputs == 1001;
     if ((rc = eng_scores_settle(m->g, -1, info, err, errlen)) < 0)
         return rc;

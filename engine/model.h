@@ -77,7 +77,10 @@ struct eng_model_info {
     const char *no_classes; /* why it is no classifier, to stand behind "is no classifier: "; "" if
                                it is one */
     struct eng_preprocess preprocess; /* size, resize, normalisation, element type of the input */
-    uint64_t mult_adds;               /* of one image */
+    /* Of what eng_context_picture() takes: preprocess, or, of a network that quantises its float
+     * input first, the same with the quanta written straight away. */
+    struct eng_preprocess picture;
+    uint64_t mult_adds; /* of one image */
     uint64_t parameters;
     size_t weight_bytes;             /* packed, resident */
     const struct eng_golden *golden; /* NULL if the manifest has none */

@@ -1,5 +1,5 @@
-/* See the header. The tables are made with the very formula of the contract, in double where it
- * divides, so no path rounds otherwise than another. */
+/* See the header. The tables are made with the very formula of the contract, so no path rounds
+ * otherwise than another. */
 #include "engine/image/normalise.h"
 
 #include <math.h>
@@ -7,7 +7,13 @@
 
 static uint8_t quantise(const struct eng_preprocess *p, float value)
 {
-    double lo = p->type == ENG_I8 ? -128 : 0, hi = p->type == ENG_I8 ? 127 : 255;
+    int lo = p->type == ENG_I8 ? -128 : 0, hi = p->type == ENG_I8 ? 127 : 255;
+    if (p->q_fp32) {
+        float v = value / p->q_scale, from = (float)(lo - p->q_zero_point);
+        v = v > from ? v : from; /* NaN, too, as in QUANTIZE */
+        v = fminf(v, (float)(hi - p->q_zero_point));
+        return (uint8_t)(lrintf(v) + p->q_zero_point);
+    }
     double q = rint((double)value / (double)p->q_scale) + p->q_zero_point;
     q = fmin(fmax(q, lo), hi);
     return (uint8_t)(int)q;

@@ -57,6 +57,8 @@ static void run_flat(void *arg, int begin, int end, int member)
     (void)member;
     for (int u = begin; u < end; u++) {
         int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
+        if (p->by_door && c->run->pictures[c->image0 + image])
+            continue;
         const char *in = eng_value_at(c, c->step->in[0], image);
         char *out = eng_value_at(c, c->step->out, image);
         size_t from = (size_t)b0 * PIECE, to = (size_t)b1 * PIECE;

@@ -171,6 +171,16 @@ static void fill_byte_table(const struct eng_lower *l, const struct eng_node *n,
         table[q] = (uint8_t)(of_u8[q ^ in] ^ out);
 }
 
+/* A QUANTIZE that alone reads the input: its quanta may come from outside. */
+static void open_door(struct eng_lower *l, const struct eng_node *n, struct eng_flat_params *p,
+                      int value)
+{
+    p->by_door = 1;
+    l->p->door = n->out;
+    l->p->door_value = value;
+    l->p->values[value].keep = 1;
+}
+
 int eng_lower_flat(struct eng_lower *l, int i)
 {
     static const char *const names[] = {"quantize", "dequantize", "table_u8"};
@@ -201,6 +211,9 @@ int eng_lower_flat(struct eng_lower *l, int i)
     s.kernel = names[kind];
     s.out = eng_lower_make(l, n->out, ENG_REP_FILE);
     int rc = s.out < 0 ? s.out : eng_lower_step(l, &s, &in, 1);
+    if (rc >= 0 && kind == ENG_FLAT_TO_QUANTA && n->in[0] == l->g->input &&
+        l->uses[l->g->input] == 1)
+        open_door(l, n, p, s.out);
     return rc < 0 ? rc : 1;
 }
 

@@ -136,6 +136,7 @@ int eng_plan_create(struct eng_plan **ret, const struct eng_graph *g,
     if (!p)
         return eng_fail(err, errlen, -ENOMEM, "out of memory");
     p->g = g;
+    p->door = p->door_value = -1;
     p->cpu_bits = opts->reference ? 0 : opts->cpu_bits;
     p->reference = opts->reference;
     p->bf16 = opts->bf16 && !opts->reference;
@@ -199,6 +200,11 @@ double eng_plan_node_density(const struct eng_plan *p, int node)
         return 1;
     const struct eng_pw *pw = &((const struct eng_gemm_params *)s->params)->pw;
     return pw->spw ? (double)pw->taps / pw->k : 1;
+}
+
+int eng_plan_door(const struct eng_plan *p)
+{
+    return p->door;
 }
 
 struct eng_tuning *eng_plan_tuning(const struct eng_plan *p)

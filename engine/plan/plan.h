@@ -45,6 +45,9 @@ int eng_plan_node_step(const struct eng_plan *p, int node);
 const char *eng_plan_node_kernel(const struct eng_plan *p, int node);
 /* Share of a node's multiply-adds that its kernel does: less than 1 with block-sparse weights. */
 double eng_plan_node_density(const struct eng_plan *p, int node);
+/* The quantised tensor that the network makes of its float input before anything else, and of which
+ * a run takes the quanta themselves (eng_run_picture()); -1: none. */
+int eng_plan_door(const struct eng_plan *p);
 /* The mutable part of a plan: which cuts its runs take (steps.h). */
 struct eng_tuning;
 struct eng_tuning *eng_plan_tuning(const struct eng_plan *p);
@@ -60,8 +63,14 @@ int eng_run_create(struct eng_run **ret, const struct eng_plan *p, int max_batch
 void eng_run_destroy(struct eng_run *r);
 size_t eng_run_bytes(const struct eng_run *r);
 
-/* The graph's input for image `slot`: NHWC, the file's own type; stays where it is. */
+/* The graph's input for image `slot`: NHWC, the file's own type; stays where it is. Asking says
+ * that the slot holds it from now on. */
 void *eng_run_input(struct eng_run *r, int slot);
+/* The same of eng_plan_door(), in its own type: the run goes on from there. Without a door, the
+ * input. */
+void *eng_run_picture(struct eng_run *r, int slot);
+/* What slot `from` holds, of either kind, goes to slot `to`. */
+void eng_run_copy(struct eng_run *r, int to, int from);
 
 /* Runs images 0 .. batch-1. Allocates nothing. -EINVAL: not 1 <= batch <= max_batch, or a team with
  * room for more than max_members. */

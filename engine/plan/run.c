@@ -66,7 +66,8 @@ static int lay_out(struct eng_run *r, char *err, size_t errlen)
     r->bytes = eng_round_up(all + 4 * margin, ENG_ALIGN);
     r->memory = eng_alloc_large(r->bytes);
     r->ns = calloc((size_t)p->n_steps + 1, sizeof *r->ns);
-    if (!r->memory || !r->ns || make_table(&r->alone, 1, p) < 0 ||
+    r->pictures = calloc(batch, 1);
+    if (!r->memory || !r->ns || !r->pictures || make_table(&r->alone, 1, p) < 0 ||
         make_table(&r->together, images, p) < 0)
         return eng_fail(err, errlen, -ENOMEM, "out of memory: a run of %d images needs %zu bytes",
                         r->max_batch, r->bytes);
@@ -124,6 +125,7 @@ void eng_run_destroy(struct eng_run *r)
     free(r->together.rows);
     free(r->together.made);
     free(r->ns);
+    free(r->pictures);
     free(r);
 }
 
@@ -134,7 +136,28 @@ size_t eng_run_bytes(const struct eng_run *r)
 
 void *eng_run_input(struct eng_run *r, int slot)
 {
+    r->pictures[slot] = 0;
     return eng_kept_at(r, r->plan->rep[r->plan->g->input][ENG_REP_FILE], slot);
+}
+
+void *eng_run_picture(struct eng_run *r, int slot)
+{
+    if (r->plan->door < 0)
+        return eng_run_input(r, slot);
+    r->pictures[slot] = 1;
+    return eng_kept_at(r, r->plan->door_value, slot);
+}
+
+void eng_run_copy(struct eng_run *r, int to, int from)
+{
+    const struct eng_plan *p = r->plan;
+    int quanta = r->pictures[from], tensor = quanta ? p->door : p->g->input;
+    const struct eng_tensor *t = &p->g->tensors[tensor];
+    size_t bytes = eng_tensor_elements(t) * eng_type_size(t->type);
+    if (quanta)
+        memcpy(eng_run_picture(r, to), eng_run_picture(r, from), bytes);
+    else
+        memcpy(eng_run_input(r, to), eng_run_input(r, from), bytes);
 }
 
 const void *eng_run_tensor(const struct eng_run *r, int tensor, int slot)

@@ -110,6 +110,7 @@ struct eng_plan {
     struct eng_kernels kernels;
     uint32_t cpu_bits;
     int reference, bf16;
+    int door, door_value; /* tensor and value that eng_run_picture() gives; -1: none */
     int n_values, cap_values;
     struct eng_value *values;
     int n_steps, cap_steps;
@@ -143,6 +144,7 @@ struct eng_run {
      */
     struct eng_strips *strips_alone, *strips_together;
     char *strip_buffers;
+    unsigned char *pictures;    /* [max_batch]: the slot holds the door's quanta, no input */
     unsigned tuned;             /* version of the tuning that the cuts follow */
     int trial, trial_no_strips; /* trial >= 0: this choice everywhere, whatever is tuned */
     int profile, profiled;
@@ -321,6 +323,7 @@ struct eng_flat_params {
     size_t elements;
     enum eng_flat_kind kind;
     int is_signed; /* the quanta are i8 */
+    int by_door;   /* what it makes is there where a picture came (eng_run_picture()) */
     float scale;
     struct eng_quant_range range; /* of the quanta: their type's, and the zero point */
     uint8_t table[256];           /* by the bytes of the file */

@@ -38,8 +38,8 @@ static int decode_next(struct runner *r, int slot)
     struct images_bench *b = r->bench;
     unsigned long long i = atomic_fetch_add(&b->next, 1) % (unsigned)b->pictures.n;
     const struct srv_picture *p = &b->pictures.list[i];
-    return eng_decoder_run(r->decoder, p->bytes, p->len, &b->info->preprocess, NULL,
-                           eng_context_input(r->context, slot), NULL, r->error, sizeof(r->error));
+    return eng_decoder_run(r->decoder, p->bytes, p->len, &b->info->picture, NULL,
+                           eng_context_picture(r->context, slot), NULL, r->error, sizeof(r->error));
 }
 
 static void *run_main(void *arg)

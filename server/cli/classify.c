@@ -48,8 +48,8 @@ static int classify(struct session *s, const char *path, struct proto_result *re
     int rc = srv_read_file(&bytes, &len, path, SIZE_MAX, err, errlen);
     if (rc < 0)
         return rc;
-    rc = eng_decoder_run(s->decoder, bytes, len, &s->model->info->preprocess, &options,
-                         eng_context_input(s->context->eng, 0), &report, err, errlen);
+    rc = eng_decoder_run(s->decoder, bytes, len, &s->model->info->picture, &options,
+                         eng_context_picture(s->context->eng, 0), &report, err, errlen);
     free(bytes);
     uint64_t decoded = srv_now_ns();
     if (rc == 0)

@@ -114,8 +114,8 @@ static int run_side(struct session *s, struct side *side, const char *path, uint
 {
     struct eng_prediction best = {0};
     char why[256] = "";
-    const struct eng_preprocess *p = &eng_model_info(side->model)->preprocess;
-    if (srv_picture_decode(s->decoder, path, p, eng_context_input(side->context, 0), why,
+    const struct eng_preprocess *p = &eng_model_info(side->model)->picture;
+    if (srv_picture_decode(s->decoder, path, p, eng_context_picture(side->context, 0), why,
                            sizeof(why)) < 0) {
         fprintf(stderr, "%s: %s; passed over\n", path, why);
         return 0;

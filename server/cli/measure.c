@@ -32,14 +32,14 @@ struct bench {
     struct srv_measure r;
 };
 
-/* Pixels of no picture, the same in every slot order and in every run. */
+/* Pixels of no picture, the same in every slot order and in every run; by the image door. */
 static void fill_input(struct bench *b)
 {
-    const struct eng_preprocess *p = &b->info->preprocess;
+    const struct eng_preprocess *p = &b->info->picture;
     size_t n = (size_t)p->height * (size_t)p->width * 3;
     uint32_t x = 12345;
     for (int slot = 0; slot < b->o->batch; slot++) {
-        void *in = eng_context_input(b->context, slot);
+        void *in = eng_context_picture(b->context, slot);
         for (size_t i = 0; i < n; i++) {
             x = x * 1664525u + 1013904223u;
             if (p->type == ENG_F32)

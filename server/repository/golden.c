@@ -22,8 +22,8 @@ static int decode(struct srv_model *m, const void *bytes, size_t len, uint32_t c
         snprintf(err, errlen, "out of memory");
         return rc;
     }
-    rc = eng_decoder_run(d, bytes, len, &m->info->preprocess, &options,
-                         eng_context_input(m->warm->eng, 0), NULL, err, errlen);
+    rc = eng_decoder_run(d, bytes, len, &m->info->picture, &options,
+                         eng_context_picture(m->warm->eng, 0), NULL, err, errlen);
     eng_decoder_destroy(d);
     return rc;
 }

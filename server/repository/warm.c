@@ -18,7 +18,7 @@ enum { RUNS = 3 };
 static int time_batch(struct srv_model *m, int batch, int workers, double *ret_ns,
                       struct srv_context **ret, char *err, size_t errlen)
 {
-    const struct eng_preprocess *p = &m->info->preprocess;
+    const struct eng_preprocess *p = &m->info->picture;
     size_t bytes = (size_t)p->height * (size_t)p->width * 3 * eng_type_size(p->type);
     struct srv_context *c;
     uint64_t least = UINT64_MAX;
@@ -26,7 +26,7 @@ static int time_batch(struct srv_model *m, int batch, int workers, double *ret_n
     if (rc < 0)
         return rc;
     for (int i = 0; i < batch; i++)
-        memset(eng_context_input(c->eng, i), 0, bytes);
+        memset(eng_context_picture(c->eng, i), 0, bytes);
     for (int i = 0; i <= RUNS && rc == 0; i++) { /* one more: the first pages in */
         uint64_t start = srv_now_ns();
         rc = eng_context_run(c->eng, batch, NULL);

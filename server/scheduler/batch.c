@@ -107,8 +107,11 @@ static void decode_image(struct srv_job *j, const struct eng_preprocess *p, void
 static void decode_one(struct batch *b, int slot, struct eng_decoder *d)
 {
     struct srv_job *j = b->jobs[slot];
-    const struct eng_preprocess *p = &b->model->info->preprocess;
-    void *to = eng_context_input(b->context->eng, slot);
+    int pixels = j->input.kind != SRV_FLOATS && !j->tensor; /* whoever wants the tensor gets it */
+    const struct eng_preprocess *p =
+        pixels ? &b->model->info->picture : &b->model->info->preprocess;
+    void *to = pixels ? eng_context_picture(b->context->eng, slot)
+                      : eng_context_input(b->context->eng, slot);
     if (is_gone(j)) {
         srv_job_move(j, SRV_JOB_CANCELLED);
         return;
@@ -144,7 +147,6 @@ static void decode_units(void *arg, int begin, int end, int member)
 /* Closes the gaps that failed images left, so that the run is no larger than what is good. */
 static void compact(struct batch *b)
 {
-    size_t bytes = srv_tensor_bytes(&b->model->info->preprocess);
     for (int i = 0; i < b->n;) {
         if (!srv_job_is_final(b->jobs[i])) {
             i++;
@@ -154,8 +156,7 @@ static void compact(struct batch *b)
         if (last == i)
             break;
         struct srv_job *failed = b->jobs[i];
-        memcpy(eng_context_input(b->context->eng, i), eng_context_input(b->context->eng, last),
-               bytes);
+        eng_context_copy(b->context->eng, i, last);
         b->jobs[i] = b->jobs[last];
         b->jobs[last] = failed;
     }
