@@ -78,7 +78,7 @@ void srv_call_finish(struct srv_call *c);
 /* The exchange is over, sent or not: logs, counts, frees. A pending call is cancelled. */
 void srv_call_close(struct srv_call *c);
 
-/* For routes: 429, too many tasks wait. */
+/* For routes: 429, too many work items wait. */
 void srv_call_busy(struct srv_call *c);
 /* For routes. The first reply of a call stands. body_take may be NULL: out of memory (503). */
 void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len);

@@ -133,15 +133,15 @@ static struct srv_worker *find_lender(struct srv_pool *p, uint64_t after)
     return best;
 }
 
-static struct srv_task *take_task(struct srv_pool *p)
+static struct srv_work_item *take_item(struct srv_pool *p)
 {
-    struct srv_task *t = p->tasks;
+    struct srv_work_item *t = p->items;
     if (!t)
         return NULL;
-    p->tasks = t->next;
-    if (!p->tasks)
-        p->tasks_tail = &p->tasks;
-    p->n_tasks--;
+    p->items = t->next;
+    if (!p->items)
+        p->items_tail = &p->items;
+    p->n_items--;
     return t;
 }
 
@@ -158,17 +158,18 @@ static void sleep_until(struct srv_pool *p, uint64_t until_ns)
     p->idle--;
 }
 
-/* Sleeps or helps until there is a task (ret_task), a batch (its size) or the pool stops (0). */
+/* Sleeps or helps until there is a work item (ret_item), a batch (its size) or the pool stops (0).
+ */
 static int next_work(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret,
-                     struct srv_task **ret_task)
+                     struct srv_work_item **ret_item)
 {
     uint64_t tried = 0; /* the last run that was entered or found closed */
     uint64_t again = SRV_NEVER;
     pthread_mutex_lock(&p->lock);
     for (;;) {
-        *ret_task = take_task(p);
-        int n = *ret_task ? 0 : take_batch(p, w, ret, &again);
-        if (*ret_task || n > 0 || p->stop) {
+        *ret_item = take_item(p);
+        int n = *ret_item ? 0 : take_batch(p, w, ret, &again);
+        if (*ret_item || n > 0 || p->stop) {
             pthread_mutex_unlock(&p->lock);
             return n;
         }
@@ -185,15 +186,15 @@ static int next_work(struct srv_pool *p, struct srv_worker *w, struct srv_model 
     }
 }
 
-static void run_task(struct srv_pool *p, struct srv_task *t)
+static void run_item(struct srv_pool *p, struct srv_work_item *t)
 {
     if (!atomic_load_explicit(&t->req->gone, memory_order_relaxed))
         t->run(t->req, t->arg);
     t->next = NULL;
     pthread_mutex_lock(&p->done_lock);
-    int was_empty = !p->done_tasks;
-    *p->done_tasks_tail = t;
-    p->done_tasks_tail = &t->next;
+    int was_empty = !p->done_items;
+    *p->done_items_tail = t;
+    p->done_items_tail = &t->next;
     pthread_mutex_unlock(&p->done_lock);
     if (was_empty)
         p->options.notify(p->options.arg);
@@ -203,12 +204,12 @@ static void *worker_main(void *arg)
 {
     struct srv_worker *w = arg;
     struct srv_model *m;
-    struct srv_task *t;
+    struct srv_work_item *t;
     int n;
     srv_priority_worker();
     while ((n = next_work(w->pool, w, &m, &t)) > 0 || t) {
         if (t)
-            run_task(w->pool, t);
+            run_item(w->pool, t);
         else
             w->pool->options.run(w, m, w->jobs, n);
     }
@@ -265,8 +266,8 @@ int srv_pool_create(struct srv_pool **ret, const struct srv_pool_options *option
     p->max_batch = options->max_batch;
     p->max_delay_ns = options->max_delay_ns;
     p->done_tail = &p->done;
-    p->done_tasks_tail = &p->done_tasks;
-    p->tasks_tail = &p->tasks;
+    p->done_items_tail = &p->done_items;
+    p->items_tail = &p->items;
     pthread_mutex_init(&p->lock, NULL);
     init_condition(&p->work);
     pthread_mutex_init(&p->decoder_lock, NULL);
@@ -298,7 +299,7 @@ void srv_pool_destroy(struct srv_pool *p)
     pthread_mutex_unlock(&p->lock);
     for (int i = 0; i < p->n; i++)
         pthread_join(p->workers[i].thread, NULL);
-    assert(!p->waiting && !p->tasks);
+    assert(!p->waiting && !p->items);
     for (int i = 0; p->workers && i < p->options.workers; i++)
         eng_team_destroy(p->workers[i].team);
     for (int i = 0; i < p->n_decoders; i++)
@@ -343,15 +344,15 @@ int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *job
     return rc;
 }
 
-int srv_pool_submit_task(struct srv_pool *p, struct srv_task *t, size_t limit)
+int srv_pool_submit_item(struct srv_pool *p, struct srv_work_item *t, size_t limit)
 {
     int rc = -EAGAIN;
     pthread_mutex_lock(&p->lock);
-    if (p->n_tasks < limit) {
+    if (p->n_items < limit) {
         t->next = NULL;
-        *p->tasks_tail = t;
-        p->tasks_tail = &t->next;
-        p->n_tasks++;
+        *p->items_tail = t;
+        p->items_tail = &t->next;
+        p->n_items++;
         rc = 0;
     }
     pthread_mutex_unlock(&p->lock);
@@ -385,12 +386,12 @@ struct srv_job *srv_pool_collect(struct srv_pool *p)
     return all;
 }
 
-struct srv_task *srv_pool_collect_tasks(struct srv_pool *p)
+struct srv_work_item *srv_pool_collect_items(struct srv_pool *p)
 {
     pthread_mutex_lock(&p->done_lock);
-    struct srv_task *all = p->done_tasks;
-    p->done_tasks = NULL;
-    p->done_tasks_tail = &p->done_tasks;
+    struct srv_work_item *all = p->done_items;
+    p->done_items = NULL;
+    p->done_items_tail = &p->done_items;
     pthread_mutex_unlock(&p->done_lock);
     return all;
 }

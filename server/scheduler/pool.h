@@ -18,7 +18,7 @@
 struct srv_family;
 struct srv_lane;
 struct srv_pool;
-struct srv_task;
+struct srv_work_item;
 
 struct srv_worker {
     struct srv_pool *pool;
@@ -53,9 +53,10 @@ struct srv_pool {
     int max_batch, stop, idle;
     uint64_t max_delay_ns;
     struct srv_lane *waiting;
-    uint64_t turn, lends;                 /* virtual time of the last batch; runs opened so far */
-    struct srv_task *tasks, **tasks_tail; /* run before batches: each is short, and makes jobs */
-    size_t n_tasks;
+    uint64_t turn, lends; /* virtual time of the last batch; runs opened so far */
+    struct srv_work_item *items,
+        **items_tail; /* run before batches: each is short, and makes jobs */
+    size_t n_items;
     size_t queued, running;
     uint64_t running_ns; /* predicted cost of what runs */
     uint64_t helped;     /* times that a worker lent itself */
@@ -66,7 +67,7 @@ struct srv_pool {
 
     pthread_mutex_t done_lock;
     struct srv_job *done, **done_tail;
-    struct srv_task *done_tasks, **done_tasks_tail;
+    struct srv_work_item *done_items, **done_items_tail;
 };
 
 int srv_pool_create(struct srv_pool **ret, const struct srv_pool_options *options, char *err,
@@ -79,11 +80,11 @@ int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *job
                     size_t limit);
 /* Takes a waiting job out; 0 if a worker has it already. The job stays QUEUED. */
 int srv_pool_withdraw(struct srv_pool *p, struct srv_model *m, struct srv_job *j);
-/* -EAGAIN: `limit` tasks wait already. */
-int srv_pool_submit_task(struct srv_pool *p, struct srv_task *t, size_t limit);
+/* -EAGAIN: `limit` work items wait already. */
+int srv_pool_submit_item(struct srv_pool *p, struct srv_work_item *t, size_t limit);
 /* The whole completion list, oldest first; NULL if empty. */
 struct srv_job *srv_pool_collect(struct srv_pool *p);
-struct srv_task *srv_pool_collect_tasks(struct srv_pool *p);
+struct srv_work_item *srv_pool_collect_items(struct srv_pool *p);
 /* Waiting jobs past their deadline, out of their queues (still QUEUED); when to look again. */
 struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_next);
 /* Cost of the work that comes before a job of this model, priority and deadline, which costs

@@ -393,15 +393,15 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
     return 0;
 }
 
-/* ---- tasks ---- */
+/* ---- work items ---- */
 
 int srv_req_offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg),
                     void (*back)(struct srv_req *r, void *arg), void *arg)
 {
     assert(r->pending == 0);
-    r->task = (struct srv_task){.req = r, .run = run, .back = back, .arg = arg};
+    r->item = (struct srv_work_item){.req = r, .run = run, .back = back, .arg = arg};
     int rc =
-        srv_pool_submit_task(r->sched->pool, &r->task, (size_t)r->sched->env->cfg->queue_limit);
+        srv_pool_submit_item(r->sched->pool, &r->item, (size_t)r->sched->env->cfg->queue_limit);
     if (rc < 0) {
         r->retry_after_s = 1;
         return rc;
@@ -428,10 +428,10 @@ int srv_req_refusal(int rc, const char **ret_sentence)
     return rc == -EAGAIN || rc == -ETIME ? 429 : 503;
 }
 
-void srv_req_tasks_back(struct srv_task *list)
+void srv_req_items_back(struct srv_work_item *list)
 {
     while (list) {
-        struct srv_task *next = list->next; /* its memory may go with its request */
+        struct srv_work_item *next = list->next; /* its memory may go with its request */
         struct srv_req *r = list->req;
         r->pending = 0;
         if (r->cancelled)

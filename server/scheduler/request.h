@@ -31,8 +31,8 @@ typedef void srv_req_part_fn(struct srv_req *r, const struct srv_job *j, void *a
 enum { SRV_PRIORITY_FIRST = 1, SRV_PRIORITY_DEFAULT = 4, SRV_PRIORITY_LAST = 8 };
 
 /* A piece of work on a request's bytes that is too long for the loop. */
-struct srv_task {
-    struct srv_task *next;
+struct srv_work_item {
+    struct srv_work_item *next;
     struct srv_req *req;
     void (*run)(struct srv_req *r, void *arg);  /* on a worker */
     void (*back)(struct srv_req *r, void *arg); /* on the loop */
@@ -70,12 +70,12 @@ struct srv_req {
     enum srv_half_close half_close;
 
     struct srv_job *jobs;
-    int n_jobs, pending; /* pending: jobs or the task that are out */
+    int n_jobs, pending; /* pending: jobs or the work item that are out */
     /* What jobs brought back, n_jobs rows each; NULL: not wanted. */
     float *logits, *probabilities; /* rows of info->outputs */
     float *embeddings;             /* rows of info->embedding */
     unsigned char *tensors;        /* rows of srv_tensor_bytes() */
-    struct srv_task task;
+    struct srv_work_item item;
     void *owned_body; /* malloc'ed; in place of one in the arena */
     size_t owned_len;
     enum proto_coding coding; /* of the body, until it is inflated */
@@ -132,7 +132,7 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n);
 
 /* Lends the request to a worker: `run` there, then `back` on the loop, later and never from here.
  * After a cancel `back` is not called, and `run` may not be. One at a time, and no job may be out.
- * -EAGAIN: too many tasks wait. */
+ * -EAGAIN: too many work items wait. */
 int srv_req_offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg),
                     void (*back)(struct srv_req *r, void *arg), void *arg);
 
@@ -157,8 +157,8 @@ void srv_req_abort(struct srv_req *r, int status, const char *sentence);
 
 /* Loop: jobs in the completion list, linked by `next`. */
 void srv_req_jobs_back(struct srv_job *list);
-/* Loop: tasks in the completion list, linked by `next`. */
-void srv_req_tasks_back(struct srv_task *list);
+/* Loop: work items in the completion list, linked by `next`. */
+void srv_req_items_back(struct srv_work_item *list);
 /* Loop: jobs that left their queue by srv_pool_expire(). */
 void srv_req_jobs_expired(struct srv_job *list);
 

@@ -15,7 +15,7 @@ static void notify(void *arg) /* on a worker */
 static void on_jobs_done(void *arg)
 {
     struct srv_scheduler *s = arg;
-    srv_req_tasks_back(srv_pool_collect_tasks(s->pool));
+    srv_req_items_back(srv_pool_collect_items(s->pool));
     srv_req_jobs_back(srv_pool_collect(s->pool));
     srv_req_jobs_back(srv_coalesce_collect(&s->coalesce));
     s->answered(s->arg);

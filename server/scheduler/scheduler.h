@@ -45,7 +45,7 @@ void srv_scheduler_configure(struct srv_scheduler *s);
 /* Another registry from now on: what was counted and decided goes on. */
 void srv_scheduler_replace(struct srv_scheduler *s, struct srv_registry *take);
 
-/* Does a request have jobs or a task out? */
+/* Does a request have jobs or a work item out? */
 int srv_scheduler_is_busy(const struct srv_scheduler *s);
 /* Ends whatever waits, with this status and sentence. */
 void srv_scheduler_abort(struct srv_scheduler *s, int status, const char *sentence);
