@@ -16,7 +16,8 @@ enum eng_precision {
     ENG_PRECISION_INT8,  /* per-channel (builder) */
     ENG_PRECISION_UINT8, /* per-tensor with weight zero points, the 2018 scheme (builder) */
     ENG_PRECISION_FP32,
-    ENG_PRECISION_BF16, /* fp32 weights rounded at load; needs AVX512-BF16 or NEON-BF16 */
+    ENG_PRECISION_BF16, /* fp32 weights rounded at load; fast with AMX-BF16, AVX512-BF16, NEON-BF16
+                         */
 };
 
 enum eng_form {

@@ -191,8 +191,9 @@ struct eng_add_u8_kernel {
 
 /* ---- float ---- y = clamp(sum x*w + bias, lo, hi). One order of summation per kernel: results do
  * not depend on where a tile starts or on how many pixels it has. Panels are one block wide (nr =
- * 16) on every ISA; a kernel groups what one call gives it, so calls with an even number of panels
- * are the best. Windows of depthwise and first convolution touch the image: padding is 0..2. */
+ * 16), but for bf16 on AMX; a kernel groups what one call gives it, so calls with an even number of
+ * panels are the best. Windows of depthwise and first convolution touch the image: padding is 0..2.
+ */
 struct eng_pw_f32_weights {
     int k, n;
     const float *w;    /* [n][k] */
@@ -308,7 +309,7 @@ struct eng_conv3_f32_kernel {
  * off by at most (k + 3) units of 2^-24 of the magnitudes. Canonical weights are fp32; pack()
  * rounds them. */
 struct eng_pw_bf16_args {
-    const uint16_t *a; /* as eng_pw_f32_args; strides in elements */
+    const uint16_t *a; /* as eng_pw_u8_args, in elements; lanes behind k_blocks may be no numbers */
     size_t a_stride;
     int pixels, k_blocks;
     const void *panels;
@@ -322,7 +323,7 @@ struct eng_pw_bf16_kernel {
     const char *name;
     uint32_t cpu_bits;
     int mr, nr;
-    int macs;
+    int together, macs; /* as eng_pw_u8_kernel */
     size_t (*panel_bytes)(int k);
     void (*pack)(const struct eng_pw_f32_weights *w, void *dst);
     void (*run)(const struct eng_pw_bf16_args *a);
@@ -333,12 +334,13 @@ struct eng_dw_bf16_args {
     struct eng_geometry geo;
     const void *block;
     uint16_t *out;
-    size_t out_row;
+    size_t out_row, out_pixel; /* out_pixel: 16, or, if the kernel spreads, 32 */
     float lo, hi;
 };
 struct eng_dw_bf16_kernel {
     const char *name;
     uint32_t cpu_bits;
+    int spreads;
     size_t block_bytes;
     int pixel_cycles;
     void (*pack)(const struct eng_dw_f32_weights *w, void *dst);

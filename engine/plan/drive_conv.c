@@ -112,7 +112,8 @@ void eng_dw_rows(const struct eng_dw *dw, const char *in, size_t in_stride, int 
                                                  .geo = geo,
                                                  .block = packed,
                                                  .out = (uint16_t *)(void *)out,
-                                                 .out_row = (size_t)dw->geo.out_w * ENG_BLOCK,
+                                                 .out_row = (size_t)dw->geo.out_w * pixel,
+                                                 .out_pixel = pixel,
                                                  .lo = dw->lo,
                                                  .hi = dw->hi});
         return;

@@ -153,11 +153,20 @@ static const char *dw_name(const struct eng_dw *dw)
     return dw->u8 ? dw->u8->name : dw->bf16 ? dw->bf16->name : dw->f32->name;
 }
 
+/* The depthwise can leave the A-panel that the pointwise of its type takes. */
+static int writes_panel(const struct eng_lower *l, const struct eng_dw *dw)
+{
+    const struct eng_kernels *k = &l->p->kernels;
+    if (dw->type == ENG_U8)
+        return k->pw_u8->together == 1 || dw->u8->spreads;
+    return dw->type != ENG_BF16 || k->pw_bf16->together == 1 || dw->bf16->spreads;
+}
+
 /* 1 = fused with what follows; 0 = no. */
 static int lower_fused(struct eng_lower *l, int i, const struct eng_dw *dw, int in)
 {
     const struct eng_node *n = &l->g->nodes[i], *next = follower(l, n);
-    if (!next || (dw->u8 && !dw->u8->spreads && l->p->kernels.pw_u8->together > 1))
+    if (!next || !writes_panel(l, dw))
         return 0;
     struct eng_gemm_params *gp = eng_lower_alloc(l, sizeof *gp);
     if (!gp)

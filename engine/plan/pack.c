@@ -142,6 +142,7 @@ static void choose_float(struct eng_pw *pw, const struct eng_pw_f32_weights *w,
         pw->bf16 = kernels->pw_bf16;
         pw_shape(pw, w->k, w->n, pw->bf16->mr, pw->bf16->nr, pw->bf16->macs,
                  pw->bf16->panel_bytes(w->k));
+        pw->together = pw->bf16->together;
         return;
     }
     pw->taps = kernels->spw_f32->taps(w);

@@ -314,12 +314,18 @@ static void run_add_u8(struct job *j)
 #define TYPE f32
 #define ELEM float
 #define IMAGE float
+#define PW_TOGETHER(k) 1u
+#define DW_PUT_PIXEL(a)
 #include "tests/bench/float_jobs.inc"
 #undef TYPE
 #undef ELEM
+#undef PW_TOGETHER
+#undef DW_PUT_PIXEL
 
 #define TYPE bf16
 #define ELEM uint16_t
+#define PW_TOGETHER(k) ((size_t)(k)->together)
+#define DW_PUT_PIXEL(a) (a).out_pixel = 16
 #include "tests/bench/float_jobs.inc"
 
 /* Five by five, stride 1 or 2: what MobileNet V3 has beside 3x3. */

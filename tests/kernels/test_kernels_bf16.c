@@ -13,6 +13,9 @@
 #define ROUNDING 0x1p-8
 #define PW_OUT_SIZE(g) ((g)->out_f32 ? sizeof(float) : sizeof(uint16_t))
 #define PW_PICK_OUT(g) (g)->out_f32 = kt_range(0, 1);
+#define PW_TOGETHER(kernel) ((size_t)(kernel)->together)
+#define DW_PIXEL_OF(kernel) ((kernel)->spreads && kt_range(0, 1) ? 32u : 16u)
+#define DW_PUT_PIXEL(args, elements) (args).out_pixel = (elements)
 
 static inline float elem_get(uint16_t x)
 {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/bf16.h"
 #include "engine/kernels/kernel.h"
 #include "engine/kernels/amx/config.h"
 
@@ -82,9 +83,39 @@ INLINE void tile_dot_u8(int c, int a, int b)
     }
 }
 
+INLINE float flushed(float x)
+{
+    return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x;
+}
+
+INLINE float bf16_at(const uint8_t *at)
+{
+    uint16_t x;
+    memcpy(&x, at, sizeof x);
+    return flushed(eng_bf16_to_f32(x));
+}
+
+/* Even and odd inputs apart, each by FMAs in their order. */
+INLINE void tile_dot_bf16(int c, int a, int b)
+{
+    tile_fits(c, a, b);
+    for (int m = 0; m < tile_state.config.rows[a]; m++)
+        for (int n = 0; n < tile_state.config.row_bytes[b] / 4; n++) {
+            float sum, part[2] = {0, 0};
+            for (int k = 0; k < tile_state.config.row_bytes[a] / 2; k++)
+                part[k % 2] = flushed(fmaf(bf16_at(&tile_state.at[a][m][2 * k]),
+                                           bf16_at(&tile_state.at[b][k / 2][4 * n + k % 2 * 2]),
+                                           part[k % 2]));
+            memcpy(&sum, &tile_state.at[c][m][4 * n], sizeof sum);
+            sum = flushed(flushed(sum) + flushed(part[0] + part[1]));
+            memcpy(&tile_state.at[c][m][4 * n], &sum, sizeof sum);
+        }
+}
+
 #define TILE_LOAD(t, from, stride) tile_load(t, from, (long)(stride))
 #define TILE_STORE(t, to, stride) tile_store(t, to, (long)(stride))
 #define TILE_DOT_U8(c, a, b) tile_dot_u8(c, a, b)
+#define TILE_DOT_BF16(c, a, b) tile_dot_bf16(c, a, b)
 #define TILE_ZERO(t) (tile_needs_config(t), memset(tile_state.at[t], 0, sizeof tile_state.at[t]))
 
 /* ---- vectors ---- */
@@ -108,6 +139,49 @@ INLINE floats floats_load(const float *from)
     floats v;
     memcpy(&v, from, sizeof v);
     return v;
+}
+
+INLINE floats floats_set1(float x)
+{
+    floats v;
+    for (int i = 0; i < 16; i++)
+        v.of[i] = x;
+    return v;
+}
+
+/* As MAXPS and MINPS: the second operand where one is no number. */
+INLINE floats floats_clamp(floats x, floats lo, floats hi)
+{
+    for (int i = 0; i < 16; i++) {
+        float v = x.of[i] > lo.of[i] ? x.of[i] : lo.of[i];
+        x.of[i] = v < hi.of[i] ? v : hi.of[i];
+    }
+    return x;
+}
+
+INLINE void floats_store(float *to, floats x)
+{
+    memcpy(to, &x, sizeof x);
+}
+
+INLINE void bf16_store_one(uint16_t *to, floats x)
+{
+    for (int i = 0; i < 16; i++)
+        to[i] = eng_bf16_from_f32(x.of[i]);
+}
+
+INLINE void bf16_put(uint16_t *to, const float *from, uint32_t bits)
+{
+    floats v;
+    for (int i = 0; i < 16; i++)
+        v.of[i] = bits >> i & 1 ? from[i] : 0;
+    bf16_store_one(to, v);
+}
+
+INLINE void bf16_store_two(uint16_t *to, floats a, floats b)
+{
+    bf16_store_one(to, a);
+    bf16_store_one(to + 16, b);
 }
 
 INLINE vec vec_set1(int32_t x)

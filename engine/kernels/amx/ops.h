@@ -25,6 +25,8 @@ typedef __m512 floats;
                        "y")
 /* Sums c += a x b: bytes of a unsigned, of b signed. */
 #define TILE_DOT_U8(c, a, b) __asm__ volatile("tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::)
+/* Pairs of bf16; subnormals are zeroes. */
+#define TILE_DOT_BF16(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::)
 #define TILE_ZERO(t) __asm__ volatile("tilezero %%tmm" #t ::)
 
 INLINE void tiles_configure(const struct tile_config *c)
@@ -66,6 +68,38 @@ INLINE vec vec_dot_u8(vec sum, vec x, vec w)
 INLINE floats floats_load(const float *from)
 {
     return _mm512_load_ps(from);
+}
+
+INLINE floats floats_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+INLINE floats floats_clamp(floats x, floats lo, floats hi)
+{
+    return _mm512_min_ps(_mm512_max_ps(x, lo), hi);
+}
+
+INLINE void floats_store(float *to, floats x)
+{
+    _mm512_storeu_ps(to, x);
+}
+
+INLINE void bf16_store_one(uint16_t *to, floats x)
+{
+    _mm256_storeu_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(x));
+}
+
+/* The floats of the lowest 16 bits that are set, 0 for the others, which are not read. */
+INLINE void bf16_put(uint16_t *to, const float *from, uint32_t bits)
+{
+    bf16_store_one(to, _mm512_maskz_loadu_ps((__mmask16)bits, from));
+}
+
+/* `a`, then `b`. */
+INLINE void bf16_store_two(uint16_t *to, floats a, floats b)
+{
+    _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(b, a));
 }
 #endif
 

@@ -1,10 +1,6 @@
-/* Pointwise, u8, AMX: blocks of 2 x 2 tiles, up to 32 pixels x 32 channels.
- *
- * An A-tile is up to 16 pixels of 64 input channels, a B-tile 64 inputs x 16 outputs, a product 4.3
- * ns. Tile heights are evened out over the pixels, so that no tile is nearly empty (14 at 14x14, 13
- * at 7x7); the last block overlaps the one before rather than read past the end. Sums go through
- * L1, and the requantisation of a block (16 vector instructions a 4 pixels x 16 channels, 8.7 ns a
- * tile) is done between the products of the next.
+/* Pointwise, u8, AMX: the blocks of block.h by tdpbusd, 64 inputs a step. What makes bytes of sums
+ * is 16 vector instructions for 4 pixels x 16 channels, twice as long as one product of a whole
+ * tile.
  *
  * Weights are kept as w - zw where all are an int8. Where one is not (uint8 schemes), all are
  * w - 128, and (128 - zw) times the sum of its inputs is added to each sum of a pixel: a product
@@ -12,15 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/kernels/amx/ops.h"
+#define TILE_DOT(c, a, b) TILE_DOT_U8(c, a, b)
+#include "engine/kernels/amx/block.inc"
 #include "engine/kernels/requant.h"
 
-enum {
-    NR = 32,
-    STRETCH = 1024, /* pixels of which sums are kept */
-    BLOCK_PIXELS = 2 * TILE_ROWS,
-    QUAD = 4, /* pixels that are requantised together */
-};
+enum { STRETCH = 1024 /* pixels of which sums of inputs are kept */ };
 
 struct panel {
     int32_t bias[NR];
@@ -128,13 +120,6 @@ INLINE void quad(const int32_t *sums, const int32_t *factor, const float *scale,
                 QUAD);
 }
 
-/* Where the quads of a block are, those of its first 16 channels first: the last of either overlaps
- * the one before rather than be a part of one. */
-struct place {
-    int pixel, channel; /* of the block */
-    int sums;           /* of its sums */
-};
-
 /* A block whose sums are not bytes yet: quads next .. end-1. */
 struct rest {
     const int32_t *sums, *factor;
@@ -156,44 +141,6 @@ INLINE void finish(struct rest *r, int quads, const struct place *places, size_t
 }
 
 /* ---- products ---- */
-
-/* How the pixels of a stretch are cut. */
-struct cut {
-    int rows, two; /* of a tile; whether blocks are two tiles high: */
-    int below;     /* where the second one begins, it may overlap the first */
-    int pixels;    /* of a block, four at least */
-    int quads;     /* of 16 channels of a block */
-    struct place places[2 * BLOCK_PIXELS / QUAD];
-};
-
-static struct cut cut_pixels(int pixels)
-{
-    int tiles = (pixels + TILE_ROWS - 1) / TILE_ROWS, two = tiles > 1;
-    tiles += two && tiles % 2;
-    int rows = (pixels + tiles - 1) / tiles;
-    int below = two && 2 * rows > pixels ? pixels - rows : rows;
-    struct cut cut = {.rows = rows, .two = two, .below = below};
-    cut.pixels = two ? below + rows : rows;
-    cut.quads = (cut.pixels + QUAD - 1) / QUAD;
-    for (int i = 0; i < 2 * cut.quads; i++) {
-        int block = i / cut.quads, at = i % cut.quads * QUAD;
-        at = at > cut.pixels - QUAD ? cut.pixels - QUAD : at;
-        cut.places[i] = (struct place){
-            .pixel = at, .channel = 16 * block, .sums = (block * BLOCK_PIXELS + at) * 16};
-    }
-    return cut;
-}
-
-/* Tiles 4 and 5 are pixels, 6 and 7 weights, the others sums. */
-static void configure(int rows)
-{
-    struct tile_config c = {.palette = 1};
-    for (int t = 0; t < 8; t++) {
-        c.rows[t] = (uint8_t)(t < 6 ? rows : TILE_ROWS);
-        c.row_bytes[t] = TILE_ROW;
-    }
-    tiles_configure(&c);
-}
 
 /* factor[i]: the sum of the inputs of pixel i, times sum_factor. */
 static void sum_inputs(const struct eng_pw_u8_args *a, int rows, const uint8_t *in, int pixels,
@@ -219,112 +166,51 @@ static void sum_inputs(const struct eng_pw_u8_args *a, int rows, const uint8_t *
     }
 }
 
-INLINE void step(const uint8_t *x, const uint8_t *x_below, const int8_t *w, int two)
-{
-    TILE_LOAD(4, x, TILE_ROW);
-    TILE_LOAD(6, w, TILE_ROW);
-    TILE_DOT_U8(0, 4, 6);
-    TILE_LOAD(7, w + TILE_BYTES, TILE_ROW);
-    TILE_DOT_U8(1, 4, 7);
-    if (two) {
-        TILE_LOAD(5, x_below, TILE_ROW);
-        TILE_DOT_U8(2, 5, 6);
-        TILE_DOT_U8(3, 5, 7);
-    }
-}
-
-#define STORE(tile, pixel, channel)                                                                \
-    TILE_STORE(tile, to + ((channel) / 16 * BLOCK_PIXELS + (pixel)) * 16, TILE_ROW)
-
-INLINE void store_sums(int32_t *to, int two, int below)
-{
-    STORE(0, 0, 0);
-    STORE(1, 0, 16);
-    if (two) {
-        STORE(2, below, 0);
-        STORE(3, below, 16);
-    }
-}
-
-/* step() from the bias on. The processor takes tile instructions in order, and a product's sums are
- * there after 52 cycles: those of the block before (to: NULL if none) are stored here, each three
- * products after the last one that it had, where nothing waits for it. `load`: the weights are not
- * there yet. */
-INLINE void first_step(const uint8_t *x, const uint8_t *x_below, const int8_t *w, int load,
-                       const int32_t *bias, int two, int32_t *to, int below)
-{
-    TILE_LOAD(4, x, TILE_ROW);
-    if (load) {
-        TILE_LOAD(6, w, TILE_ROW);
-        TILE_LOAD(7, w + TILE_BYTES, TILE_ROW);
-    }
-    if (to)
-        STORE(0, 0, 0);
-    TILE_LOAD(0, bias, 0);
-    TILE_DOT_U8(0, 4, 6);
-    if (to)
-        STORE(1, 0, 16);
-    TILE_LOAD(1, bias + 16, 0);
-    TILE_DOT_U8(1, 4, 7);
-    if (two) {
-        TILE_LOAD(5, x_below, TILE_ROW);
-        if (to)
-            STORE(2, below, 0);
-        TILE_LOAD(2, bias, 0);
-        TILE_DOT_U8(2, 5, 6);
-        if (to)
-            STORE(3, below, 16);
-        TILE_LOAD(3, bias + 16, 0);
-        TILE_DOT_U8(3, 5, 7);
-    }
-}
-
 /* Pixels from .. from+pixels-1, at least 4, of all panels. */
 INLINE void stretch(const struct eng_pw_u8_args *a, int from, int pixels, int plain, int with_sums)
 {
-    int32_t sums[2][NR / 16 * BLOCK_PIXELS * 16] __attribute__((aligned(64)));
+    int32_t sums[2][BLOCK_SUMS] __attribute__((aligned(64)));
     int32_t factor[STRETCH];
     const uint8_t *in = a->a + (size_t)from * TILE_ROW;
     const int steps = steps_of(a->k_blocks * ENG_BLOCK);
     const struct cut cut = cut_pixels(pixels);
-    const size_t below = (size_t)cut.below * TILE_ROW, a_stride = a->a_stride;
-    const int two = cut.two;
     struct rq512 q = rq512_load(&a->rq);
-    struct rest rest = {0}, left = {0};
+    struct rest rest = {0}, left = {0}; /* stored; yet to be */
     int which = 0;
-    configure(cut.rows);
+    configure(cut.rows, TILE_ROW);
     if (with_sums)
         sum_inputs(a, cut.rows, in, pixels, factor);
     for (int n = 0; n < a->n_panels; n++) {
         const struct panel *p = panel_of(a, n);
+        uint8_t *out = a->out + (size_t)(n * (NR / 16)) * a->out_stride;
+        int blocks = a->n_blocks - n * (NR / 16) < NR / 16 ? 1 : NR / 16;
         for (int next = 0; next < pixels; next += cut.pixels) {
             int m = pixels - next < cut.pixels ? pixels - cut.pixels : next;
-            const uint8_t *x = in + (size_t)m * TILE_ROW;
-            const int8_t *w = p->w;
             int quads = (rest.end + steps - 1) / steps;
-            int32_t *to = sums[which];
-            first_step(x, x + below, w, steps > 1 || next == 0, p->bias, two, left.end ? to : NULL,
-                       cut.below);
+            struct step s = {.x = (const char *)in + (size_t)m * TILE_ROW,
+                             .below = (size_t)cut.below * TILE_ROW,
+                             .two = cut.two,
+                             .w = (const char *)p->w};
+            first_step(&s, steps > 1 || next == 0, (const char *)p->bias,
+                       left.end ? (char *)sums[which] : NULL, &cut);
             finish(&rest, quads, cut.places, a->out_stride, &q, plain, with_sums);
             for (int k = 1; k < steps; k++) {
-                x += a_stride;
-                w += (NR / 16) * TILE_BYTES;
-                step(x, x + below, w, two);
+                s.x += a->a_stride;
+                s.w += (NR / 16) * TILE_BYTES;
+                step(&s);
                 finish(&rest, quads, cut.places, a->out_stride, &q, plain, with_sums);
             }
             rest = left;
-            left = (struct rest){.factor = factor + m,
-                                 .scale = p->scale,
-                                 .out = a->out + (size_t)(n * (NR / 16)) * a->out_stride +
-                                        (size_t)(from + m) * ENG_BLOCK,
-                                 .end = (a->n_blocks - n * (NR / 16) < NR / 16 ? 1 : NR / 16) *
-                                        cut.quads};
             which ^= 1;
-            left.sums = sums[which];
+            left = (struct rest){.sums = sums[which],
+                                 .factor = factor + m,
+                                 .scale = p->scale,
+                                 .out = out + (size_t)(from + m) * ENG_BLOCK,
+                                 .end = blocks * cut.quads};
         }
     }
     finish(&rest, rest.end, cut.places, a->out_stride, &q, plain, with_sums);
-    store_sums(sums[which], two, cut.below);
+    store_sums((char *)sums[which], &cut);
     finish(&left, left.end, cut.places, a->out_stride, &q, plain, with_sums);
     tiles_release();
 }

@@ -8,6 +8,7 @@
 #define DW_LANES 16
 #define DW_ARGS struct eng_dw_bf16_args
 #define DW_RESIDENT 1
+#define DW_SPREADS 1
 
 INLINE __m512 dw_load(const uint16_t *p)
 {
@@ -45,6 +46,7 @@ INLINE void dw_store(uint16_t *p, __m512 acc, __m512 lo, __m512 hi)
 const struct eng_dw_bf16_kernel eng_dw_bf16_avx512bf16 = {
     .name = "dw_bf16_avx512bf16",
     .cpu_bits = ENG_CPU_AVX512 | ENG_CPU_AVX512BF16,
+    .spreads = 1,
     .block_bytes = F32_DW_FLOATS * sizeof(float),
     .pixel_cycles = 10,
     .pack = f32_dw_pack,

@@ -131,6 +131,7 @@ const struct eng_pw_bf16_kernel eng_pw_bf16_avx512bf16 = {
     .cpu_bits = ENG_CPU_AVX512 | ENG_CPU_AVX512BF16,
     .mr = TILE_MR,
     .nr = ENG_BLOCK,
+    .together = 1,
     .macs = 64,
     .panel_bytes = bf16_pw_panel_bytes,
     .pack = bf16_pw_pack,

@@ -30,12 +30,14 @@ static void run(const struct eng_dw_bf16_args *g)
 {
     for (int y = g->geo.y0; y < g->geo.y1; y++)
         for (int x = 0; x < g->geo.out_w; x++)
-            pixel(g, y, x, g->out + (size_t)(y - g->geo.y0) * g->out_row + (size_t)x * ENG_BLOCK);
+            pixel(g, y, x,
+                  g->out + (size_t)(y - g->geo.y0) * g->out_row + (size_t)x * g->out_pixel);
 }
 
 const struct eng_dw_bf16_kernel eng_dw_bf16_c = {
     .name = "dw_bf16_c",
     .cpu_bits = 0,
+    .spreads = 1,
     .block_bytes = F32_DW_FLOATS * sizeof(float),
     .pixel_cycles = 160,
     .pack = f32_dw_pack,

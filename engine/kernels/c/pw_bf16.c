@@ -55,6 +55,7 @@ const struct eng_pw_bf16_kernel eng_pw_bf16_c = {
     .cpu_bits = 0,
     .mr = MR,
     .nr = ENG_BLOCK,
+    .together = 1,
     .macs = 1,
     .panel_bytes = bf16_pw_panel_bytes,
     .pack = bf16_pw_pack,

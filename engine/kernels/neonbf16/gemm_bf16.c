@@ -133,6 +133,7 @@ const struct eng_pw_bf16_kernel eng_pw_bf16_neonbf16 = {
     .cpu_bits = ENG_CPU_NEON | ENG_CPU_NEONBF16,
     .mr = MMLA_MR,
     .nr = ENG_BLOCK,
+    .together = 1,
     .macs = 32,
     .panel_bytes = panel_bytes,
     .pack = pw_pack,
