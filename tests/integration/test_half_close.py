@@ -63,15 +63,18 @@ def test_who_half_closes_by_tls_is_answered(secure):
             assert read_response(s.makefile("rb"))[0] == 200
 
 
+SLOW = 8  # one after the other they take long enough to be seen by who asks /metrics on a slow machine
+
+
 def behind_a_slow_one(start, mode, n, others):
-    """(daemon, clients that half-closed behind a picture that takes long, clients behind them)"""
+    """(daemon, clients that half-closed behind pictures that take long, clients behind them)"""
     d = start("--half-close", mode, "--workers", "1", "--max-batch", "1", "--max-decode-ms", "60000")
-    slow = ask(d, put(pictures.noise(2400, 1800)), end=False)
-    wait_for(lambda: d.metric("mobilenetd_images_running") == 1)
+    slow = [ask(d, put(pictures.noise(2400, 1800)), end=False) for _ in range(SLOW)]
+    wait_for(lambda: d.metric("mobilenetd_images_running") == 1 and d.metric("mobilenetd_images_waiting") >= SLOW - 2)
     halves = [ask(d, put(RED)) for _ in range(n)]
     wait_for(lambda: d.metric("mobilenetd_images_waiting") >= n - 1)
     rest = [ask(d, put(RED), end=False) for _ in range(others)]
-    return d, halves, [slow, *rest]
+    return d, halves, [*slow, *rest]
 
 
 @pytest.mark.parametrize("mode, others", [("answer", 0), ("answer", 5), ("cancel", 0), ("cancel", 5), ("auto", 5)])
