@@ -1,4 +1,4 @@
-/* Pointwise, bf16, AMX: the blocks of block.h by tdpbf16ps.
+/* Pointwise, bf16, AMX: the blocks of block.inc by tdpbf16ps.
  *
  * A step is 32 inputs, two blocks of 16. Where the blocks are odd in number, steps are of 16
  * inputs, for what would stand in the place of the last block may be no number, and no weight makes

@@ -1,4 +1,4 @@
-/* Pointwise, u8, AMX: the blocks of block.h by tdpbusd, 64 inputs a step. What makes bytes of sums
+/* Pointwise, u8, AMX: the blocks of block.inc by tdpbusd, 64 inputs a step. What makes bytes of sums
  * is 16 vector instructions for 4 pixels x 16 channels, twice as long as one product of a whole
  * tile.
  *
