@@ -1,6 +1,6 @@
-/* Pointwise, u8, AMX: the blocks of block.inc by tdpbusd, 64 inputs a step. What makes bytes of sums
- * is 16 vector instructions for 4 pixels x 16 channels, twice as long as one product of a whole
- * tile.
+/* Pointwise, u8, AMX: the blocks of block.inc by tdpbusd, 64 inputs a step. What makes bytes of
+ * sums is 16 vector instructions for 4 pixels x 16 channels, twice as long as one product of a
+ * whole tile.
  *
  * Weights are kept as w - zw where all are an int8. Where one is not (uint8 schemes), all are
  * w - 128, and (128 - zw) times the sum of its inputs is added to each sum of a pixel: a product
