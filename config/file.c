@@ -33,13 +33,13 @@ static int fail_key(struct file_reader *f, const char *key)
     int known = cfg_row_find(key, strlen(key));
     int guess = cfg_guess_row(key, strlen(key), 0);
     if (known >= 0) {
-        snprintf(what, sizeof what, "'%.60s' is a flag of a sub-command, not a key of this file",
+        snprintf(what, sizeof(what), "'%.60s' is a flag of a sub-command, not a key of this file",
                  key);
     } else if (guess >= 0) {
-        snprintf(what, sizeof what, "unknown key '%.60s'; did you mean '%s'?", key,
+        snprintf(what, sizeof(what), "unknown key '%.60s'; did you mean '%s'?", key,
                  cfg_rows[guess].key);
     } else {
-        snprintf(what, sizeof what, "unknown key '%.60s'", key);
+        snprintf(what, sizeof(what), "unknown key '%.60s'", key);
     }
     return fail(f, -EINVAL, what);
 }
@@ -81,15 +81,15 @@ static int on_value(void *user, const char *section, const char *key, const char
     if (row < 0 || !cfg_row_is_shared(&cfg_rows[row]) || row == CFG_ROW_config)
         return fail_key(f, key);
     if (f->c->priv->line[row]) {
-        snprintf(what, sizeof what, "'%s' is given twice; the first time on line %d", key,
+        snprintf(what, sizeof(what), "'%s' is given twice; the first time on line %d", key,
                  f->c->priv->line[row]);
         return fail(f, -EINVAL, what);
     }
-    if (!clean_value(value, clean, sizeof clean))
+    if (!clean_value(value, clean, sizeof(clean)))
         return fail(f, -EINVAL, "quotes that do not match");
-    int r = cfg_set(f->c, row, clean, reason, sizeof reason);
+    int r = cfg_set(f->c, row, clean, reason, sizeof(reason));
     if (r < 0) {
-        snprintf(what, sizeof what, "%s: %s", cfg_rows[row].key, reason);
+        snprintf(what, sizeof(what), "%s: %s", cfg_rows[row].key, reason);
         return fail(f, r, what);
     }
     f->c->priv->line[row] = f->line;
@@ -144,7 +144,7 @@ static char *next_line(char *buf, int size, void *stream)
     if (len && (*s == '#' || *s == ';'))
         len = 0;
     if (len + 2 > (size_t)size) {
-        snprintf(what, sizeof what, "the line is %zu bytes long; at most %d are read", len,
+        snprintf(what, sizeof(what), "the line is %zu bytes long; at most %d are read", len,
                  size - 2);
         fail(f, -E2BIG, what);
         return NULL;

@@ -45,7 +45,7 @@ static int unknown_flag(struct loader *l, const char *arg, size_t len)
         snprintf(l->err, l->errlen, "%.*s is not a flag of %s", (int)len, arg, command);
     } else if (guess >= 0) {
         snprintf(l->err, l->errlen, "unknown flag %.*s; did you mean %s?", len > 60 ? 60 : (int)len,
-                 arg, flag_name(guess, name, sizeof name));
+                 arg, flag_name(guess, name, sizeof(name)));
     } else {
         snprintf(l->err, l->errlen, "unknown flag %.*s; see mobilenetd %s --help",
                  len > 60 ? 60 : (int)len, arg, command);
@@ -75,7 +75,7 @@ static int read_flag(struct loader *l, int i)
         value = "on";
     if (!value) {
         if (i + 1 >= l->src->argc || !strncmp(l->src->argv[i + 1], "--", 2)) {
-            snprintf(l->err, l->errlen, "%s needs a value", flag_name(row, name, sizeof name));
+            snprintf(l->err, l->errlen, "%s needs a value", flag_name(row, name, sizeof(name)));
             return -EINVAL;
         }
         value = l->src->argv[i + 1];
@@ -83,7 +83,7 @@ static int read_flag(struct loader *l, int i)
     }
     if (l->flag[row] && strcmp(l->flag[row], value)) {
         snprintf(l->err, l->errlen, "%s is given twice: '%.60s' and '%.60s'",
-                 flag_name(row, name, sizeof name), l->flag[row], value);
+                 flag_name(row, name, sizeof(name)), l->flag[row], value);
         return -EINVAL;
     }
     l->flag[row] = value;
@@ -97,7 +97,7 @@ static int stray_argument(struct loader *l, const char *arg)
     char name[64];
     if (row >= 0 && cfg_row_is_flag_of(&cfg_rows[row], l->src->command)) {
         snprintf(l->err, l->errlen, "%s takes no arguments: '%.60s'; did you mean %s?", command,
-                 arg, flag_name(row, name, sizeof name));
+                 arg, flag_name(row, name, sizeof(name)));
     } else {
         snprintf(l->err, l->errlen, "%s takes no arguments: '%.60s'", command, arg);
     }
@@ -199,7 +199,7 @@ static int foreign_variable(struct loader *l, const char *name, size_t len, int 
     if (guess >= 0) {
         char upper[64];
         size_t i;
-        for (i = 0; cfg_rows[guess].key[i] && i + 1 < sizeof upper; i++) {
+        for (i = 0; cfg_rows[guess].key[i] && i + 1 < sizeof(upper); i++) {
             char ch = cfg_rows[guess].key[i];
             upper[i] = ch >= 'a' && ch <= 'z' ? (char)(ch - 'a' + 'A') : ch;
         }
@@ -209,7 +209,7 @@ static int foreign_variable(struct loader *l, const char *name, size_t len, int 
                  len > 80 ? 80 : (int)len, name, upper);
         return -EINVAL;
     }
-    char **list = realloc(p->ignored, ((size_t)p->n_ignored + 1) * sizeof *list);
+    char **list = realloc(p->ignored, ((size_t)p->n_ignored + 1) * sizeof(*list));
     if (!list)
         return -ENOMEM;
     p->ignored = list;
@@ -225,7 +225,7 @@ static int apply_variable(struct loader *l, const char *entry)
     if (!equals || strncmp(entry, ENV_PREFIX, prefix))
         return 0;
     size_t len = (size_t)(equals - entry) - prefix;
-    if (!len || len >= sizeof key)
+    if (!len || len >= sizeof(key))
         return len ? foreign_variable(l, entry, len + prefix, -1) : 0;
     for (size_t i = 0; i < len; i++) {
         char ch = entry[prefix + i];
@@ -236,7 +236,7 @@ static int apply_variable(struct loader *l, const char *entry)
         return foreign_variable(l, entry, len + prefix, cfg_guess_row(key, len, 0));
     if (!cfg_row_is_shared(&cfg_rows[row]))
         return foreign_variable(l, entry, len + prefix, -1);
-    int r = cfg_set(l->c, row, equals + 1, reason, sizeof reason);
+    int r = cfg_set(l->c, row, equals + 1, reason, sizeof(reason));
     if (r < 0) {
         snprintf(l->err, l->errlen, "environment %.*s: %s", (int)(len + prefix), entry, reason);
         return r;
@@ -261,9 +261,9 @@ static int apply_flags(struct loader *l)
     for (int row = 0; row < CFG_N_ROWS; row++) {
         if (!l->flag[row])
             continue;
-        int r = cfg_set(l->c, row, l->flag[row], reason, sizeof reason);
+        int r = cfg_set(l->c, row, l->flag[row], reason, sizeof(reason));
         if (r < 0) {
-            snprintf(l->err, l->errlen, "%s: %s", flag_name(row, name, sizeof name), reason);
+            snprintf(l->err, l->errlen, "%s: %s", flag_name(row, name, sizeof(name)), reason);
             return r;
         }
         l->c->priv->from[row] = CFG_FROM_FLAG;
@@ -273,11 +273,11 @@ static int apply_flags(struct loader *l)
 
 static struct cfg *create(int argc, const char ***ret_args)
 {
-    struct cfg *c = calloc(1, sizeof *c);
-    const char **args = calloc((size_t)argc + 1, sizeof *args);
+    struct cfg *c = calloc(1, sizeof(*c));
+    const char **args = calloc((size_t)argc + 1, sizeof(*args));
     if (c) {
         c->args = args;
-        c->priv = calloc(1, sizeof *c->priv);
+        c->priv = calloc(1, sizeof(*c->priv));
     }
     if (!c || !args || !c->priv) {
         if (!c)
@@ -335,7 +335,7 @@ int cfg_wants_json_log(const struct cfg_sources *src)
 {
     char err[256];
     const char **args;
-    struct loader l = {.src = src, .err = err, .errlen = sizeof err};
+    struct loader l = {.src = src, .err = err, .errlen = sizeof(err)};
     l.c = create(src->argc, &args);
     if (!l.c)
         return 0;
@@ -345,7 +345,7 @@ int cfg_wants_json_log(const struct cfg_sources *src)
                            flag_of(src, CFG_ROW_log_format)};
     for (int i = 0; i < 2; i++) {
         if (later[i])
-            (void)cfg_set(l.c, CFG_ROW_log_format, later[i], err, sizeof err);
+            (void)cfg_set(l.c, CFG_ROW_log_format, later[i], err, sizeof(err));
     }
     int json = strcmp(l.c->log_format, "json") == 0;
     cfg_destroy(l.c);

@@ -114,19 +114,19 @@ static void help_row(FILE *out, int i, int command)
 {
     const struct cfg_row *row = &cfg_rows[i];
     char name[64], range[256], value[CFG_VALUE_MAX], text[512], variable[64];
-    fprintf(out, "  --%s%s\n", spell(row->key, 0, name, sizeof name), metavar(row->kind));
+    fprintf(out, "  --%s%s\n", spell(row->key, 0, name, sizeof(name)), metavar(row->kind));
     if (row->kind == CFG_KIND_FLAG && !cfg_row_is_shared(row)) {
         wrap(out, "", 8, row->help);
         return;
     }
     wrap(out, "", 8, row->help);
-    describe_range(row, range, sizeof range);
-    snprintf(text, sizeof text, "[%s; default %s%s%s]", range, default_text(i, value),
+    describe_range(row, range, sizeof(range));
+    snprintf(text, sizeof(text), "[%s; default %s%s%s]", range, default_text(i, value),
              cfg_row_is_shared(row) && command != CFG_CONFIG ? "; " : "",
              cfg_row_is_shared(row) && command != CFG_CONFIG ? "MOBILENETD_" : "");
     if (cfg_row_is_shared(row) && command != CFG_CONFIG) {
-        snprintf(text + strlen(text) - 1, sizeof text - strlen(text) + 1, "%s]",
-                 spell(row->key, 1, variable, sizeof variable));
+        snprintf(text + strlen(text) - 1, sizeof(text) - strlen(text) + 1, "%s]",
+                 spell(row->key, 1, variable, sizeof(variable)));
     }
     wrap(out, "", 8, text);
 }
@@ -173,11 +173,11 @@ static void markdown_row(FILE *out, int i, int shared)
 {
     const struct cfg_row *row = &cfg_rows[i];
     char name[64], range[256], value[CFG_VALUE_MAX];
-    describe_range(row, range, sizeof range);
+    describe_range(row, range, sizeof(range));
     if (shared)
         fprintf(out, "| `%s` | ", row->key);
     else
-        fprintf(out, "| `--%s` | ", spell(row->key, 0, name, sizeof name));
+        fprintf(out, "| `--%s` | ", spell(row->key, 0, name, sizeof(name)));
     cell(out, row->help);
     fprintf(out, " | ");
     cell(out, range);
@@ -205,7 +205,7 @@ static void markdown_command(FILE *out, int command)
         if (!(cfg_rows[i].commands & command) || !cfg_row_is_shared(&cfg_rows[i]))
             continue;
         fprintf(out, "%s`--%s`", n++ ? ", " : "From the table above: ",
-                spell(cfg_rows[i].key, 0, name, sizeof name));
+                spell(cfg_rows[i].key, 0, name, sizeof(name)));
         if (n == shared)
             fprintf(out, own ? "; and:\n\n" : ".\n");
     }
@@ -269,8 +269,8 @@ void cfg_print_sample(FILE *out)
         cfg_defaults(&c);
         fputc('\n', out);
         wrap(out, "# ", 0, row->help);
-        describe_range(row, range, sizeof range);
-        snprintf(text, sizeof text, "(%s; %s)", range,
+        describe_range(row, range, sizeof(range));
+        snprintf(text, sizeof(text), "(%s; %s)", range,
                  row->reload ? "reloaded on SIGHUP" : "needs a restart");
         wrap(out, "# ", 0, text);
         const char *v = cfg_format(&c, i, value);

@@ -150,7 +150,7 @@ static int set_number(struct cfg *c, int row, const char *text, char *err, size_
                  cfg_format_number(r->kind, r->min, lo), cfg_format_number(r->kind, r->max, hi));
         return -ERANGE;
     }
-    memcpy(field(c, row), &value, sizeof value);
+    memcpy(field(c, row), &value, sizeof(value));
     return 0;
 }
 
@@ -169,18 +169,18 @@ static int set_real(struct cfg *c, int row, const char *text, char *err, size_t 
                  r->real_max);
         return -ERANGE;
     }
-    memcpy(field(c, row), &value, sizeof value);
+    memcpy(field(c, row), &value, sizeof(value));
     return 0;
 }
 
 static int set_flag(struct cfg *c, int row, const char *text, char *err, size_t errlen)
 {
     static const char *const words[] = {"0", "1", "no", "yes", "off", "on", "false", "true"};
-    for (int i = 0; i < (int)(sizeof words / sizeof words[0]); i++) {
+    for (int i = 0; i < (int)(sizeof(words) / sizeof(words[0])); i++) {
         int value = i & 1;
         if (strcasecmp(text, words[i]))
             continue;
-        memcpy(field(c, row), &value, sizeof value);
+        memcpy(field(c, row), &value, sizeof(value));
         return 0;
     }
     return fail(err, errlen, text, "is neither yes nor no; write on or off");
@@ -195,7 +195,7 @@ static int set_text(struct cfg *c, int row, const char *text, char *err, size_t 
     }
     free(c->priv->text[row]);
     c->priv->text[row] = copy;
-    memcpy(field(c, row), &(const char *){copy}, sizeof copy);
+    memcpy(field(c, row), &(const char *){copy}, sizeof(copy));
     return 0;
 }
 
@@ -304,18 +304,18 @@ const char *cfg_format(const struct cfg *c, int row, char *buf)
     int flag;
     switch (cfg_rows[row].kind) {
     case CFG_KIND_FLAG:
-        memcpy(&flag, from, sizeof flag);
+        memcpy(&flag, from, sizeof(flag));
         return flag ? "on" : "off";
     case CFG_KIND_STRING:
     case CFG_KIND_ADDRESS:
     case CFG_KIND_ENUM:
-        memcpy(&text, from, sizeof text);
+        memcpy(&text, from, sizeof(text));
         return text;
     case CFG_KIND_REAL:
-        memcpy(&real, from, sizeof real);
+        memcpy(&real, from, sizeof(real));
         return format_real(real, buf);
     default:
-        memcpy(&number, from, sizeof number);
+        memcpy(&number, from, sizeof(number));
         return cfg_format_number(cfg_rows[row].kind, number, buf);
     }
 }
@@ -327,18 +327,18 @@ void cfg_defaults(struct cfg *c)
         int flag = (int)row->number;
         switch (row->kind) {
         case CFG_KIND_FLAG:
-            memcpy(field(c, i), &flag, sizeof flag);
+            memcpy(field(c, i), &flag, sizeof(flag));
             break;
         case CFG_KIND_STRING:
         case CFG_KIND_ADDRESS:
         case CFG_KIND_ENUM:
-            memcpy(field(c, i), &row->text, sizeof row->text);
+            memcpy(field(c, i), &row->text, sizeof(row->text));
             break;
         case CFG_KIND_REAL:
-            memcpy(field(c, i), &row->real, sizeof row->real);
+            memcpy(field(c, i), &row->real, sizeof(row->real));
             break;
         default:
-            memcpy(field(c, i), &row->number, sizeof row->number);
+            memcpy(field(c, i), &row->number, sizeof(row->number));
             break;
         }
     }

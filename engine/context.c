@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/graph/quant.h"
 #include "engine/inside.h"
 #include "engine/plan/plan.h"
-#include "engine/graph/quant.h"
 
 enum { HAS_LOGITS = 1, HAS_PROBABILITIES = 2, HAS_EMBEDDING = 4 };
 
@@ -27,9 +27,9 @@ struct eng_context {
 static int allocate_views(struct eng_context *c)
 {
     size_t batch = (size_t)c->max_batch, n = batch * c->outputs;
-    c->logits = calloc(n, sizeof *c->logits);
-    c->probabilities = calloc(n, sizeof *c->probabilities);
-    c->embedding = calloc(batch * c->embedding_len + 1, sizeof *c->embedding);
+    c->logits = calloc(n, sizeof(*c->logits));
+    c->probabilities = calloc(n, sizeof(*c->probabilities));
+    c->embedding = calloc(batch * c->embedding_len + 1, sizeof(*c->embedding));
     c->made = calloc(batch, 1);
     return c->logits && c->probabilities && c->embedding && c->made ? 0 : -ENOMEM;
 }
@@ -37,7 +37,7 @@ static int allocate_views(struct eng_context *c)
 int eng_context_create(struct eng_context **ret, struct eng_model *model_ref, int max_batch,
                        int max_members, char *err, size_t errlen)
 {
-    struct eng_context *c = calloc(1, sizeof *c);
+    struct eng_context *c = calloc(1, sizeof(*c));
     if (!c)
         return eng_fail(err, errlen, -ENOMEM, "out of memory");
     c->model = eng_model_ref(model_ref);
@@ -112,7 +112,7 @@ int eng_context_run(struct eng_context *c, int batch, struct eng_team *team)
 static void dequantise(const struct eng_tensor *t, const void *data, float *out, size_t n)
 {
     if (t->type == ENG_F32) {
-        memcpy(out, data, n * sizeof *out);
+        memcpy(out, data, n * sizeof(*out));
         return;
     }
     float scale = eng_quant_scale(t, 0);
@@ -188,7 +188,7 @@ static void activate(const struct eng_context *c, const float *logits, float *p)
             p[i] = 1.0f / (1.0f + expf(-logits[i]));
         return;
     case ENG_ACTIVATION_NONE:
-        memcpy(p, logits, c->outputs * sizeof *p);
+        memcpy(p, logits, c->outputs * sizeof(*p));
         return;
     }
 }

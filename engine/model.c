@@ -12,18 +12,18 @@
 
 #include "engine/base/fail.h"
 #include "engine/base/file.h"
-#include "engine/inside.h"
-#include "engine/importers/import.h"
-#include "engine/kernels/kernel.h"
-#include "engine/importers/manifest.h"
+#include "engine/base/sha256.h"
 #include "engine/graph/mobilenet.h"
 #include "engine/graph/outputs.h"
 #include "engine/graph/quant.h"
-#include "engine/plan/plan.h"
 #include "engine/importers/compressed.h"
+#include "engine/importers/import.h"
+#include "engine/importers/manifest.h"
+#include "engine/inside.h"
+#include "engine/kernels/kernel.h"
+#include "engine/plan/plan.h"
 #include "engine/plan/release.h"
 #include "engine/scores.h"
-#include "engine/base/sha256.h"
 
 struct eng_model {
     atomic_int refs;
@@ -71,7 +71,7 @@ static int no_memory(char *err, size_t errlen)
 
 static struct eng_model *new_model(void)
 {
-    struct eng_model *m = calloc(1, sizeof *m);
+    struct eng_model *m = calloc(1, sizeof(*m));
     if (m)
         atomic_init(&m->refs, 1);
     return m;
@@ -134,7 +134,7 @@ static struct eng_open_size open_size(const struct loading *l)
 static int import_part(struct loading *l, const struct eng_file *file, struct eng_graph **ret)
 {
     const char *want = l->manifest.format;
-    for (size_t i = 0; i < sizeof importers / sizeof *importers; i++) {
+    for (size_t i = 0; i < sizeof(importers) / sizeof(*importers); i++) {
         if (want && strcmp(want, importers[i].format) != 0)
             continue;
         int rc = importers[i].import(ret, file->bytes, file->len, open_size(l), l->err, l->errlen);
@@ -262,7 +262,7 @@ static int fit_size(struct loading *l)
     if (in->rank != 4 || (height == in->dim[1] && width == in->dim[2]))
         return 0;
     char what[64];
-    snprintf(what, sizeof what, "an input of %dx%d", height, width);
+    snprintf(what, sizeof(what), "an input of %dx%d", height, width);
     int rc = eng_graph_resize(g, height, width, l->err, l->errlen);
     return rc < 0 ? eng_fail_in(l->err, l->errlen, rc, what) : 0;
 }
@@ -337,9 +337,9 @@ static int apply_input(struct loading *l, struct eng_preprocess *p)
     p->resize = mf->resize;
     p->filter = mf->filter;
     if (mf->has_mean)
-        memcpy(p->mean, mf->mean, sizeof p->mean);
+        memcpy(p->mean, mf->mean, sizeof(p->mean));
     if (mf->has_scale)
-        memcpy(p->scale, mf->scale, sizeof p->scale);
+        memcpy(p->scale, mf->scale, sizeof(p->scale));
     return 0;
 }
 
@@ -372,7 +372,7 @@ static int load_labels(struct loading *l)
     char path[4096];
     struct eng_model *m = l->m;
     const char *name = l->manifest.labels ? l->manifest.labels : "labels.txt";
-    if (snprintf(path, sizeof path, "%s/%s", l->dir, name) >= (int)sizeof path)
+    if (snprintf(path, sizeof(path), "%s/%s", l->dir, name) >= (int)sizeof(path))
         return eng_fail(l->err, l->errlen, -ENAMETOOLONG, "%.80s: the path is too long", name);
     int rc = eng_labels_load(&m->labels, path, l->err, l->errlen);
     if (rc == -ENOENT && !l->manifest.labels) {
@@ -560,8 +560,8 @@ static int build(struct eng_model *m, const struct eng_mobilenet_spec *spec,
     int rc = eng_mobilenet_build(&m->g, spec, precision, err, errlen);
     if (rc < 0 || (rc = make_plan(m, opts, err, errlen)) < 0)
         return rc;
-    eng_mobilenet_name(spec, name, sizeof name);
-    snprintf(text, sizeof text, "%s alpha %.17g classes %d seed %llu %s", name, spec->alpha,
+    eng_mobilenet_name(spec, name, sizeof(name));
+    snprintf(text, sizeof(text), "%s alpha %.17g classes %d seed %llu %s", name, spec->alpha,
              spec->classes, (unsigned long long)spec->seed, m->info.precision);
     eng_sha256_init(&sum);
     eng_sha256_add(&sum, text, strlen(text));

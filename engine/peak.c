@@ -59,7 +59,7 @@ static const struct row {
 static const struct eng_peak_kernel *best(enum eng_type type, uint32_t bits)
 {
     const struct eng_peak_kernel *found = NULL;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         if (rows[i].type == type && (rows[i].kernel->cpu_bits & ~bits) == 0)
             found = rows[i].kernel;
     return found;

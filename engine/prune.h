@@ -16,8 +16,8 @@
 #ifndef ENG_PRUNE_H
 #define ENG_PRUNE_H
 
-#include "engine/model.h"
 #include "engine/compress.h"
+#include "engine/model.h"
 #include "engine/team.h"
 
 struct eng_pruner;

@@ -30,7 +30,7 @@ int eng_scores_settle(struct eng_graph *g, int said, struct eng_model_info *info
     const struct eng_tensor *t = &g->tensors[g->logits];
     char why[240] = "", shape[80] = "";
     int open = said < 0 && info->end == ENG_ACTIVATION_NONE && !g->end_is_unit;
-    write_shape(t, shape, sizeof shape);
+    write_shape(t, shape, sizeof(shape));
     info->activation = said >= 0 ? (enum eng_activation)said
                        : open    ? ENG_ACTIVATION_SOFTMAX
                                  : info->end;
@@ -38,17 +38,17 @@ int eng_scores_settle(struct eng_graph *g, int said, struct eng_model_info *info
         return eng_fail(err, errlen, ENG_E_DATA,
                         "model.json says that it makes an embedding, its output is %s", shape);
     if (g->is_open)
-        snprintf(why, sizeof why,
+        snprintf(why, sizeof(why),
                  "it has %d outputs (%.40s, %.40s%s), and model.json does not say which \"output\" "
                  "the scores are",
                  g->n_outputs, g->outputs[0].name, g->outputs[1].name,
                  g->n_outputs > 2 ? ", ..." : "");
     else if (info->embeds)
-        snprintf(why, sizeof why, "its output is an embedding");
+        snprintf(why, sizeof(why), "its output is an embedding");
     else if (!is_row(t))
-        snprintf(why, sizeof why, "its output is %s, not one score for each class", shape);
+        snprintf(why, sizeof(why), "its output is %s, not one score for each class", shape);
     else if (open && info->outputs == 1)
-        snprintf(why, sizeof why,
+        snprintf(why, sizeof(why),
                  "its one output goes through no sigmoid; if it is a score, model.json has to say "
                  "its \"activation\"");
     if (why[0] && said < 0)
@@ -60,13 +60,13 @@ int eng_scores_settle(struct eng_graph *g, int said, struct eng_model_info *info
 
 int eng_scores_outputs(struct eng_graph *g, struct eng_model_info *info, char *err, size_t errlen)
 {
-    struct eng_output *to = eng_graph_alloc(g, (size_t)g->n_outputs, sizeof *to);
+    struct eng_output *to = eng_graph_alloc(g, (size_t)g->n_outputs, sizeof(*to));
     if (!to)
         return eng_fail(err, errlen, -ENOMEM, "not enough memory for the model");
     for (int i = 0; i < g->n_outputs; i++) {
         const struct eng_tensor *t = &g->tensors[g->outputs[i].tensor];
         to[i] = (struct eng_output){.name = g->outputs[i].name, .type = t->type, .rank = t->rank};
-        memcpy(to[i].dim, t->dim, sizeof to[i].dim);
+        memcpy(to[i].dim, t->dim, sizeof(to[i].dim));
         to[i].elements = eng_tensor_elements(t);
         to[i].bytes = to[i].elements * eng_type_size(t->type);
         to[i].scale = t->quant.n ? eng_quant_scale(t, 0) : 0;

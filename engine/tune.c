@@ -36,20 +36,20 @@ static void begin_way(struct eng_tuner *t, int way)
     t->round = 0;
     t->strips = eng_run_strips(t->run, way);
     t->before = t->after = UINT64_MAX;
-    memset(t->least, 0xff, (size_t)(ENG_CHOICES + 1) * (size_t)t->n_steps * sizeof *t->least);
+    memset(t->least, 0xff, (size_t)(ENG_CHOICES + 1) * (size_t)t->n_steps * sizeof(*t->least));
 }
 
 int eng_tuner_create(struct eng_tuner **ret, struct eng_model *model_ref, int members, char *err,
                      size_t errlen)
 {
-    struct eng_tuner *t = calloc(1, sizeof *t);
+    struct eng_tuner *t = calloc(1, sizeof(*t));
     const struct eng_plan *p = eng_model_plan(model_ref);
     if (!t)
         return -ENOMEM;
     t->members = members;
     t->n_steps = eng_plan_steps(p);
     t->tuning = eng_plan_tuning(p);
-    t->least = malloc(((size_t)(ENG_CHOICES + 1) * (size_t)t->n_steps + 1) * sizeof *t->least);
+    t->least = malloc(((size_t)(ENG_CHOICES + 1) * (size_t)t->n_steps + 1) * sizeof(*t->least));
     int rc =
         t->least ? eng_context_create(&t->context, model_ref, 1, members, err, errlen) : -ENOMEM;
     if (rc < 0) {

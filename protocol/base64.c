@@ -207,7 +207,7 @@ long proto_base64_encode(const void *data, size_t len, char *ret, size_t retlen)
 int proto_data_url(const char *s, size_t len, const char **ret_data, size_t *ret_len)
 {
     static const char mark[] = ";base64";
-    size_t n = sizeof mark - 1;
+    size_t n = sizeof(mark) - 1;
     if (len < 5 || strncasecmp(s, "data:", 5))
         return -ENOENT;
     const char *comma = memchr(s, ',', len);

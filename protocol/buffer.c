@@ -1,10 +1,11 @@
 /* The growing text behind the JSON writers that jansson would be too slow for. */
 #include "protocol/buffer.h"
-#include "protocol/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/utf8.h"
 
 char *proto_buf_room(struct proto_buf *b, size_t n)
 {
@@ -47,7 +48,7 @@ void proto_buf_text(struct proto_buf *b, const char *text)
 void proto_buf_int(struct proto_buf *b, int64_t value)
 {
     char digits[24];
-    int n = snprintf(digits, sizeof digits, "%lld", (long long)value);
+    int n = snprintf(digits, sizeof(digits), "%lld", (long long)value);
     proto_buf_put(b, digits, (size_t)n);
 }
 
@@ -69,7 +70,7 @@ static void put_char(struct proto_buf *b, const char *s, size_t left, size_t *re
         escape[1] = letters[ch - 8];
         proto_buf_put(b, escape, 2);
     } else if (ch < 0x20) {
-        snprintf(escape, sizeof escape, "\\u%04x", ch);
+        snprintf(escape, sizeof(escape), "\\u%04x", ch);
         proto_buf_put(b, escape, 6);
     } else {
         proto_buf_put(b, s, (size_t)n);

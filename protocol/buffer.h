@@ -3,9 +3,9 @@
 #ifndef PROTO_BUFFER_H
 #define PROTO_BUFFER_H
 
-#include "protocol/span.h"
-
 #include <stdint.h>
+
+#include "protocol/span.h"
 
 struct proto_buf {
     char *data;

@@ -1,11 +1,12 @@
 /* Field names and their order are those of Triton's answers. */
 #include "protocol/describe.h"
-#include "protocol/buffer.h"
-#include "protocol/json_scan.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "protocol/buffer.h"
+#include "protocol/json_scan.h"
 
 static void put_string(struct proto_buf *b, const char *text)
 {

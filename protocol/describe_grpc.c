@@ -1,12 +1,11 @@
 /* The messages of describe.h, built out of blocks that go together once they are packed. */
-#include "protocol/describe.h"
-#include "protocol/unpack.h"
-
-#include "inference.pb-c.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "inference.pb-c.h"
+#include "protocol/describe.h"
+#include "protocol/unpack.h"
 
 static char *text(const char *s)
 {

@@ -2,14 +2,14 @@
  * from within its callbacks; owners act by submitting, which is allowed there. */
 #include "protocol/http2.h"
 
-#include "protocol/http2_frames.h"
-
 #include <errno.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "protocol/http2_frames.h"
 
 enum {
     CALM_MAX = 10000,    /* frames without work in a burst */
@@ -365,7 +365,7 @@ int proto_h2_respond(struct proto_h2_stream *pub, int status, const struct proto
         return -E2BIG;
     if (s->responded)
         return -EALREADY;
-    snprintf(digits, sizeof digits, "%d", status);
+    snprintf(digits, sizeof(digits), "%d", status);
     all[0] = field(":status", digits);
     for (int i = 0; i < n; i++)
         all[1 + i] = field(fields[i].name, fields[i].value);

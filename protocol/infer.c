@@ -1,14 +1,15 @@
 /* Data types, and the elements of an input from whatever form they came in. */
 #include "protocol/infer.h"
-#include "protocol/infer_packed.h"
-#include "protocol/json_scan.h"
-#include "protocol/json_tensor.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/infer_packed.h"
+#include "protocol/json_scan.h"
+#include "protocol/json_tensor.h"
 
 static const struct {
     const char *name;
@@ -61,7 +62,7 @@ static int copy_raw(const struct proto_input *in, void *ret, size_t size, char *
 {
     if (in->data.len != in->elements * size) {
         char what[128];
-        snprintf(what, sizeof what, "%zu bytes of data where the shape needs %zu", in->data.len,
+        snprintf(what, sizeof(what), "%zu bytes of data where the shape needs %zu", in->data.len,
                  in->elements * size);
         return fail(in, err, errlen, what);
     }
@@ -85,13 +86,13 @@ int proto_input_floats(const struct proto_input *in, float *ret, char *err, size
     if (in->datatype != PROTO_FP32)
         return fail(in, err, errlen, "the datatype is not FP32");
     if (in->form == PROTO_FORM_RAW)
-        return copy_raw(in, ret, sizeof *ret, err, errlen);
+        return copy_raw(in, ret, sizeof(*ret), err, errlen);
     if (in->form == PROTO_FORM_PACKED)
         return proto_packed_floats(in->data, ret, in->elements) < 0
                    ? fail(in, err, errlen, not_contents)
                    : 0;
     int r =
-        proto_json_floats(in->data.s, in->data.len, ret, in->elements, &used, what, sizeof what);
+        proto_json_floats(in->data.s, in->data.len, ret, in->elements, &used, what, sizeof(what));
     if (r == -EINVAL)
         fail(in, err, errlen, what);
     return r < 0 ? r : whole_array(in, used, err, errlen);
@@ -104,12 +105,13 @@ int proto_input_bytes(const struct proto_input *in, uint8_t *ret, char *err, siz
     if (in->datatype != PROTO_UINT8)
         return fail(in, err, errlen, "the datatype is not UINT8");
     if (in->form == PROTO_FORM_RAW)
-        return copy_raw(in, ret, sizeof *ret, err, errlen);
+        return copy_raw(in, ret, sizeof(*ret), err, errlen);
     if (in->form == PROTO_FORM_PACKED)
         return proto_packed_bytes(in->data, ret, in->elements) < 0
                    ? fail(in, err, errlen, not_contents)
                    : 0;
-    int r = proto_json_bytes(in->data.s, in->data.len, ret, in->elements, &used, what, sizeof what);
+    int r =
+        proto_json_bytes(in->data.s, in->data.len, ret, in->elements, &used, what, sizeof(what));
     if (r == -EINVAL)
         fail(in, err, errlen, what);
     return r < 0 ? r : whole_array(in, used, err, errlen);
@@ -142,7 +144,7 @@ static int json_items(const struct proto_input *in, struct proto_item *items, in
     struct proto_scan scan;
     char what[160];
     int depth = 0, count = 0, n = 0, r;
-    proto_scan_init(&scan, in->data.s, in->data.len, what, sizeof what);
+    proto_scan_init(&scan, in->data.s, in->data.len, what, sizeof(what));
     do {
         int kind = proto_scan_peek(&scan);
         if (kind == '[') {
@@ -187,7 +189,7 @@ int proto_input_items(const struct proto_input *in, struct proto_item *items, in
     if (n == -EINVAL && in->form == PROTO_FORM_PACKED)
         return fail(in, err, errlen, not_contents);
     if (n >= 0 && (size_t)n != in->elements) {
-        snprintf(what, sizeof what, "%d elements where the shape needs %zu", n, in->elements);
+        snprintf(what, sizeof(what), "%d elements where the shape needs %zu", n, in->elements);
         return fail(in, err, errlen, what);
     }
     return n;

@@ -6,10 +6,10 @@
 #ifndef PROTO_INFER_H
 #define PROTO_INFER_H
 
-#include "protocol/span.h"
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include "protocol/span.h"
 
 enum proto_datatype {
     PROTO_NO_TYPE, /* the whole body is the tensor: as the model's input is */

@@ -1,17 +1,16 @@
 /* ModelInferRequest read in place, so that a tensor is never copied, and ModelInferResponse.
  * Outputs always travel in raw_output_contents, the form that clients of every server read. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inference.pb-c.h"
 #include "protocol/buffer.h"
 #include "protocol/infer.h"
 #include "protocol/unpack.h"
 #include "protocol/utf8.h"
 #include "protocol/wire.h"
-
-#include "inference.pb-c.h"
-
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 struct parser {
     struct proto_infer_request *r;
@@ -93,7 +92,7 @@ static int take_parameter(struct parser *p, const struct proto_field *field, str
 static int count_of(struct parser *p, const struct parameter *a, uint64_t *ret)
 {
     char where[64];
-    snprintf(where, sizeof where, "parameters.%.*s", a->key.len > 40 ? 40 : (int)a->key.len,
+    snprintf(where, sizeof(where), "parameters.%.*s", a->key.len > 40 ? 40 : (int)a->key.len,
              a->key.s);
     if (a->kind != 2 && a->kind != 5)
         return fail(p, where, "must be an integer");
@@ -205,7 +204,7 @@ static int take_input(struct parser *p, struct proto_span of)
     struct proto_field f;
     char where[32];
     int r;
-    snprintf(where, sizeof where, "inputs[%d]", p->r->n_inputs);
+    snprintf(where, sizeof(where), "inputs[%d]", p->r->n_inputs);
     if (p->r->n_inputs == PROTO_INPUTS_MAX)
         return fail(p, "inputs", "too many of them");
     proto_wire_init(&w, of);
@@ -315,7 +314,7 @@ static int share_raw(struct parser *p)
         return fail(p, "raw_input_contents", "there must be one for each input");
     for (int i = 0; i < r->n_inputs; i++) {
         struct proto_input *in = &r->inputs[i];
-        snprintf(where, sizeof where, "inputs[%d]", i);
+        snprintf(where, sizeof(where), "inputs[%d]", i);
         if (p->n_raw) {
             in->form = PROTO_FORM_RAW;
             in->data = p->raw[i];

@@ -1,12 +1,12 @@
 /* Request of OIP v2 REST: JSON, with or without binary tensors behind it. One pass with the pull
  * scanner; the arrays named "data" are stepped over and left as text. */
-#include "protocol/infer.h"
-#include "protocol/json_scan.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/infer.h"
+#include "protocol/json_scan.h"
 
 struct parser {
     struct proto_scan scan;
@@ -106,17 +106,17 @@ static int take_shape(struct parser *p, struct proto_input *in)
     while (r >= 0 && (r = proto_scan_element(&p->scan, &n)) > 0) {
         int64_t dim;
         if (in->n_dims == PROTO_DIMS_MAX)
-            return fail(p, input_place(p, where, sizeof where),
+            return fail(p, input_place(p, where, sizeof(where)),
                         "the shape has too many dimensions");
         r = proto_scan_int(&p->scan, &dim);
         if (r < 0)
             return r;
         if (dim < 0)
-            return fail(p, input_place(p, where, sizeof where),
+            return fail(p, input_place(p, where, sizeof(where)),
                         "the shape has a negative dimension");
         if (__builtin_mul_overflow(product, (uint64_t)dim, &product) ||
             product > PROTO_ELEMENTS_MAX)
-            return fail(p, input_place(p, where, sizeof where), "the shape has too many elements");
+            return fail(p, input_place(p, where, sizeof(where)), "the shape has too many elements");
         in->shape[in->n_dims++] = dim;
     }
     in->elements = product;
@@ -135,7 +135,7 @@ static int input_parameters(struct parser *p)
             if (r >= 0)
                 p->binary_size[p->r->n_inputs] = (int64_t)size;
         } else if (proto_span_is(key, "shared_memory_region")) {
-            r = fail(p, input_place(p, where, sizeof where), "shared memory is not supported");
+            r = fail(p, input_place(p, where, sizeof(where)), "shared memory is not supported");
         } else {
             r = skip_parameter(p);
         }
@@ -151,7 +151,7 @@ static int input_member(struct parser *p, struct proto_input *in, struct proto_s
     char where[32];
     struct proto_span type;
     int r;
-    input_place(p, where, sizeof where);
+    input_place(p, where, sizeof(where));
     if (proto_span_is(key, "name")) {
         r = once(p, seen, NAME, where);
         return r < 0 ? r : take_string(p, &in->name);
@@ -189,7 +189,7 @@ static int take_input(struct parser *p)
     int n = 0, r;
     if (p->r->n_inputs == PROTO_INPUTS_MAX)
         return fail(p, "inputs", "too many of them");
-    input_place(p, where, sizeof where);
+    input_place(p, where, sizeof(where));
     *in = (struct proto_input){0};
     p->binary_size[p->r->n_inputs] = -1;
     r = proto_scan_enter_object(&p->scan);
@@ -327,7 +327,7 @@ static int share_binary(struct parser *p)
     for (int i = 0; i < p->r->n_inputs; i++) {
         struct proto_input *in = &p->r->inputs[i];
         int64_t size = p->binary_size[i];
-        snprintf(where, sizeof where, "inputs[%d]", i);
+        snprintf(where, sizeof(where), "inputs[%d]", i);
         if (in->data.s)
             continue;
         if (size < 0 && p->r->n_inputs == 1 && p->binary_len)

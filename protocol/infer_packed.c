@@ -1,10 +1,11 @@
 /* Elements out of a protobuf InferTensorContents message (PROTO_FORM_PACKED). Numbers may come
  * packed, singly, or both in turn. */
 #include "protocol/infer_packed.h"
-#include "protocol/wire.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "protocol/wire.h"
 
 enum { UINT_CONTENTS = 4, FP32_CONTENTS = 6, BYTES_CONTENTS = 8 };
 

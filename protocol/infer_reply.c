@@ -1,10 +1,10 @@
 /* Answer of OIP v2 REST. Order of the fields as other servers write them: id, model_name,
  * model_version, outputs; in an output name, datatype, shape, parameters, data. */
+#include <string.h>
+
 #include "protocol/buffer.h"
 #include "protocol/infer.h"
 #include "protocol/json_tensor.h"
-
-#include <string.h>
 
 static struct proto_span of(const char *text)
 {

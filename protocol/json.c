@@ -1,12 +1,13 @@
 /* jansson prints every real of a document with one precision. 15 significant digits give back any
  * decimal number of 15 digits as it was, so numbers are rounded to their own digits first. */
 #include "protocol/json.h"
-#include "protocol/json_tensor.h"
-#include "protocol/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/json_tensor.h"
+#include "protocol/utf8.h"
 
 #define REAL_DIGITS 15
 

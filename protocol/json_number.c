@@ -1,5 +1,4 @@
 /* One number: text of any form to binary32, and back. */
-#include "protocol/json_tensor.h"
 #include "protocol/json_number.h"
 
 #include <errno.h>
@@ -7,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/json_tensor.h"
 
 static int is_digit(char ch)
 {
@@ -111,7 +112,7 @@ static int take_word(const char *s, size_t len, const char *word, float value, f
 /* strtof() needs a terminator behind the number, which the input may lack. */
 static int exact(const char *s, size_t len, float *ret)
 {
-    char small[64], *copy = len < sizeof small ? small : malloc(len + 1);
+    char small[64], *copy = len < sizeof(small) ? small : malloc(len + 1);
     if (!copy)
         return -ENOMEM;
     memcpy(copy, s, len);
@@ -139,7 +140,7 @@ int proto_json_float(const char *s, size_t len, float *ret)
             return r;
     } else {
         bits |= (uint32_t)sign << 31;
-        memcpy(ret, &bits, sizeof bits);
+        memcpy(ret, &bits, sizeof(bits));
     }
     return (int)(n.s - s);
 }
@@ -150,7 +151,7 @@ static float read_back(uint64_t w, long q)
 {
     uint32_t bits = round_decimal(w, q);
     float ret;
-    memcpy(&ret, &bits, sizeof ret);
+    memcpy(&ret, &bits, sizeof(ret));
     return bits == OPEN ? NAN : ret;
 }
 

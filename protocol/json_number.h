@@ -7,11 +7,11 @@
 #ifndef PROTO_JSON_NUMBER_H
 #define PROTO_JSON_NUMBER_H
 
-#include "protocol/powers_of_ten.h"
-
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "protocol/powers_of_ten.h"
 
 #define OPEN 0xffffffffu /* rounding is not certain; no finite float has these bits */
 #define DIGITS_MAX 19    /* 10^19 < 2^64 */
@@ -97,7 +97,7 @@ static inline int fast_float(const char *s, float *ret)
     if (bits == OPEN)
         return 0;
     bits |= sign;
-    memcpy(ret, &bits, sizeof bits);
+    memcpy(ret, &bits, sizeof(bits));
     return (int)(p - s);
 }
 

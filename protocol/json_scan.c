@@ -1,12 +1,13 @@
 /* The scanner keeps no state but its place. Nesting is walked with a stack of 64 bits, one for each
  * open bracket. */
 #include "protocol/json_scan.h"
-#include "protocol/json_tensor.h"
-#include "protocol/utf8.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "protocol/json_tensor.h"
+#include "protocol/utf8.h"
 
 int proto_span_is(struct proto_span span, const char *word)
 {

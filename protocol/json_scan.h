@@ -7,9 +7,9 @@
 #ifndef PROTO_JSON_SCAN_H
 #define PROTO_JSON_SCAN_H
 
-#include "protocol/span.h"
-
 #include <stdint.h>
+
+#include "protocol/span.h"
 
 enum { PROTO_SCAN_DEPTH_MAX = 64 };
 

@@ -1,10 +1,11 @@
 /* The brackets and commas around numbers. One pass, one state: a value is due, or a value was read.
  * Nested arrays are flattened; only the count of the elements is checked, as other servers do. */
 #include "protocol/json_tensor.h"
-#include "protocol/json_number.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+#include "protocol/json_number.h"
 
 struct scanner {
     const char *start, *s, *end;

@@ -3,13 +3,14 @@
  * line. Header parameters are read by one scanner that serves Content-Type and Content-Disposition.
  */
 #include "protocol/multipart.h"
-#include "protocol/query.h"
-#include "protocol/utf8.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#include "protocol/query.h"
+#include "protocol/utf8.h"
 
 #define BOUNDARY_MAX 70
 #define PART_HEADERS_MAX 8192 /* bytes of all headers of one part */
@@ -312,7 +313,7 @@ int proto_multipart_split(const void *body, size_t len, const char *boundary,
         return -EINVAL;
     }
     sp.end = sp.pos + len;
-    sp.delimiter_len = (size_t)snprintf(sp.delimiter, sizeof sp.delimiter, "\r\n--%s", boundary);
+    sp.delimiter_len = (size_t)snprintf(sp.delimiter, sizeof(sp.delimiter), "\r\n--%s", boundary);
     int r = first_delimiter(&sp);
     for (; !r && !sp.last; n++) {
         sp.part = n + 1;

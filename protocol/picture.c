@@ -1,11 +1,12 @@
 /* One pass with the pull scanner. */
 #include "protocol/picture.h"
-#include "protocol/json_scan.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "protocol/json_scan.h"
 
 enum { ID_MAX = 256 };
 

@@ -3,9 +3,9 @@
 #ifndef PROTO_PICTURE_H
 #define PROTO_PICTURE_H
 
-#include "protocol/span.h"
-
 #include <stdint.h>
+
+#include "protocol/span.h"
 
 struct proto_pictures {
     int n;

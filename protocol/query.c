@@ -1,12 +1,13 @@
 /* Targets, percent-encoding and whole-string integers: strict, because both come from strangers'
  * URLs. */
 #include "protocol/query.h"
-#include "protocol/utf8.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <strings.h>
+
+#include "protocol/utf8.h"
 
 static int hex(char ch)
 {

@@ -1,15 +1,14 @@
 /* Reflection out of the descriptor set that the build embeds: the very files that the code was made
  * from. They are walked in place for each question, as protobuf's own descriptors are laid out
  * (descriptor.proto); v1 and v1alpha differ in nothing but their package. */
-#include "protocol/rpc.h"
-#include "protocol/unpack.h"
-#include "protocol/wire.h"
-
-#include "reflection.pb-c.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "protocol/rpc.h"
+#include "protocol/unpack.h"
+#include "protocol/wire.h"
+#include "reflection.pb-c.h"
 
 extern const unsigned char proto_descriptors[];
 extern const size_t proto_descriptors_len;

@@ -1,12 +1,13 @@
 /* Replies of our own image API. Built with jansson: a reply is a few hundred bytes and its cost is
  * nothing beside an inference. */
 #include "protocol/reply.h"
-#include "protocol/buffer.h"
-#include "protocol/json.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "protocol/buffer.h"
+#include "protocol/json.h"
 
 static void add_predictions(struct proto_json *w, json_t *to, const struct proto_result *r)
 {

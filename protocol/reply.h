@@ -6,10 +6,10 @@
 #ifndef PROTO_REPLY_H
 #define PROTO_REPLY_H
 
-#include "protocol/span.h"
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include "protocol/span.h"
 
 struct proto_prediction {
     int class_number;

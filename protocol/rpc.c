@@ -1,13 +1,13 @@
 /* Small messages by protobuf-c, behind its guard (unpack.h). */
 #include "protocol/rpc.h"
-#include "protocol/unpack.h"
-
-#include "health.pb-c.h"
-#include "inference.pb-c.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "health.pb-c.h"
+#include "inference.pb-c.h"
+#include "protocol/unpack.h"
 
 static char *mutable(const char *text)
 {

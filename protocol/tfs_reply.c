@@ -1,10 +1,10 @@
 /* Answers of TensorFlow Serving. */
+#include <math.h>
+#include <string.h>
+
 #include "protocol/buffer.h"
 #include "protocol/json_tensor.h"
 #include "protocol/tfs.h"
-
-#include <math.h>
-#include <string.h>
 
 static void put_text(struct proto_buf *b, const char *text)
 {

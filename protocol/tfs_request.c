@@ -1,9 +1,9 @@
 /* Requests of TensorFlow Serving: all three forms are lists of instances in the end. */
-#include "protocol/json_scan.h"
-#include "protocol/tfs.h"
-
 #include <errno.h>
 #include <stdio.h>
+
+#include "protocol/json_scan.h"
+#include "protocol/tfs.h"
 
 struct parser {
     struct proto_scan scan;

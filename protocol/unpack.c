@@ -1,12 +1,13 @@
 /* Walk, then unpack. The walk follows the description, as protobuf-c does: what it does not know it
  * does not enter, and neither does the walk. */
 #include "protocol/unpack.h"
-#include "protocol/utf8.h"
-#include "protocol/wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/utf8.h"
+#include "protocol/wire.h"
 
 static size_t varints(struct proto_span s)
 {

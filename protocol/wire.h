@@ -3,9 +3,9 @@
 #ifndef PROTO_WIRE_H
 #define PROTO_WIRE_H
 
-#include "protocol/span.h"
-
 #include <stdint.h>
+
+#include "protocol/span.h"
 
 enum { PROTO_WIRE_VARINT = 0, PROTO_WIRE_64 = 1, PROTO_WIRE_BYTES = 2, PROTO_WIRE_32 = 5 };
 

@@ -1,13 +1,13 @@
 /* In the order of the start, so that the first mistake is the same. */
 #include "server/check.h"
 
+#include <errno.h>
+
 #include "config/config.h"
 #include "engine/engine.h"
 #include "server/handlers/auth.h"
 #include "server/repository/registry.h"
 #include "server/transport/tls.h"
-
-#include <errno.h>
 
 static int check_models(const struct cfg *cfg, uint32_t cpu_bits, FILE *warnings, char *err,
                         size_t errlen)

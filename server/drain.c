@@ -3,11 +3,11 @@
  * just had an answer that did not say it was the last is waited for: it may ask again. */
 #include "server/drain.h"
 
-#include "server/base/clock.h"
-#include "server/srv.h"
-
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "server/base/clock.h"
+#include "server/srv.h"
 
 enum {
     TICK_MS = 10,

@@ -1,15 +1,6 @@
 /* A file of what is known, a thread that waits for quiet and measures, orders from the loop. */
 #include "server/idle_tune.h"
 
-#include "engine/tune.h"
-#include "server/base/clock.h"
-#include "server/cli/team_threads.h"
-#include "server/repository/registry.h"
-#include "server/scheduler/pool.h"
-#include "server/base/priority.h"
-#include "server/base/read_file.h"
-#include "server/srv.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,6 +10,15 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "engine/tune.h"
+#include "server/base/clock.h"
+#include "server/base/priority.h"
+#include "server/base/read_file.h"
+#include "server/cli/team_threads.h"
+#include "server/repository/registry.h"
+#include "server/scheduler/pool.h"
+#include "server/srv.h"
 
 enum { LOOK_MS = 50, QUIET_LOOKS = 4, KEY = 128 };
 

@@ -1,18 +1,6 @@
 /* Start, serve, end: in this order, and the reverse. */
 #include "server/loop.h"
 
-#include "engine/engine.h"
-#include "server/handlers/auth.h"
-#include "server/base/clock.h"
-#include "server/drain.h"
-#include "server/base/priority.h"
-#include "server/reload.h"
-#include "server/sandbox.h"
-#include "server/srv.h"
-#include "server/systemd.h"
-#include "server/transport/tls.h"
-#include "server/watch.h"
-
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -21,6 +9,18 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "engine/engine.h"
+#include "server/base/clock.h"
+#include "server/base/priority.h"
+#include "server/drain.h"
+#include "server/handlers/auth.h"
+#include "server/reload.h"
+#include "server/sandbox.h"
+#include "server/srv.h"
+#include "server/systemd.h"
+#include "server/transport/tls.h"
+#include "server/watch.h"
 
 /* ---- callbacks ---- */
 

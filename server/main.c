@@ -1,13 +1,13 @@
 /* mobilenetd: the one binary. Picks the sub-command and reads its options. */
-#include "config/config.h"
-#include "server/base/log.h"
-#include "server/cli/commands.h"
-#include "server/check.h"
-#include "server/loop.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "config/config.h"
+#include "server/base/log.h"
+#include "server/check.h"
+#include "server/cli/commands.h"
+#include "server/loop.h"
 
 #define DEFAULT_FILE "/etc/mobilenetd/mobilenetd.conf"
 

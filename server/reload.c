@@ -2,17 +2,17 @@
  * configuration, which the loop replaces between two orders alone. */
 #include "server/reload.h"
 
-#include "server/handlers/auth.h"
-#include "server/base/priority.h"
-#include "server/repository/folder.h"
-#include "server/srv.h"
-#include "server/transport/tls.h"
-#include "server/watch.h"
-
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/base/priority.h"
+#include "server/handlers/auth.h"
+#include "server/repository/folder.h"
+#include "server/srv.h"
+#include "server/transport/tls.h"
+#include "server/watch.h"
 
 void srv_registry_options_of(struct srv_registry_options *ret, const struct srv *s,
                              const struct cfg *cfg)

@@ -1,8 +1,6 @@
 /* Which paths, which limits, and what it means when the kernel lacks something. */
 #include "server/sandbox.h"
 
-#include "server/srv.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +10,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "server/srv.h"
 
 enum { PATH = 4096 };
 

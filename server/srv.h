@@ -3,6 +3,10 @@
 #ifndef SRV_SRV_H
 #define SRV_SRV_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
 #include "config/config.h"
 #include "server/base/env.h"
 #include "server/base/quota.h"
@@ -12,10 +16,6 @@
 #include "server/scheduler/scheduler.h"
 #include "server/systemd.h"
 #include "server/transport/transport.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
-#include <uv.h>
 
 /* Carries the orders out on a thread of its own, one after the other; the loop takes the result. */
 struct srv_reload {

@@ -2,10 +2,10 @@
  *
  * On x86 a feature counts only if XGETBV says that the system saves the registers it uses; on Arm
  * the kernel's hardware words say both at once. Built without ISA flags. */
-#include "engine/engine.h"
-
 #include <errno.h>
 #include <string.h>
+
+#include "engine/engine.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -46,7 +46,7 @@ enum word { ECX_1, EBX_7, ECX_7, EDX_7, EAX_7_1, N_WORDS };
 static void read_words(uint32_t ret[N_WORDS])
 {
     uint32_t a, b, c, d;
-    memset(ret, 0, N_WORDS * sizeof *ret);
+    memset(ret, 0, N_WORDS * sizeof(*ret));
     if (__get_cpuid(1, &a, &b, &c, &d))
         ret[ECX_1] = c;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
@@ -137,7 +137,7 @@ int eng_cpu_parse(uint32_t *ret_bits, const char *name)
         *ret_bits = UINT32_MAX;
         return 0;
     }
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+    for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
         if (strcmp(name, levels[i].name) == 0) {
             *ret_bits = levels[i].allows;
             return 0;
@@ -149,7 +149,7 @@ int eng_cpu_parse(uint32_t *ret_bits, const char *name)
 const char *eng_cpu_name(uint32_t bits)
 {
     const char *name = levels[0].name;
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+    for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++)
         if ((bits & levels[i].needs) == levels[i].needs)
             name = levels[i].name;
     return name;
@@ -158,7 +158,7 @@ const char *eng_cpu_name(uint32_t bits)
 const char *eng_cpu_least(uint32_t bits)
 {
     size_t i = 0;
-    while (i + 1 < sizeof levels / sizeof *levels && bits & ~levels[i].allows)
+    while (i + 1 < sizeof(levels) / sizeof(*levels) && bits & ~levels[i].allows)
         i++;
     return levels[i].name;
 }

@@ -29,7 +29,7 @@ int eng_fail_at(char *err, size_t errlen, int code, const char *where, const cha
                 va_list ap)
 {
     char said[256];
-    vsnprintf(said, sizeof said, format, ap);
+    vsnprintf(said, sizeof(said), format, ap);
     return eng_fail(err, errlen, code, "%.160s%s%s", where ? where : "", where ? ": " : "", said);
 }
 
@@ -38,6 +38,6 @@ int eng_fail_in(char *err, size_t errlen, int code, const char *prefix)
     char said[256];
     if (errlen == 0)
         return code;
-    snprintf(said, sizeof said, "%s", err);
+    snprintf(said, sizeof(said), "%s", err);
     return eng_fail(err, errlen, code, "%.120s: %s", prefix, said);
 }

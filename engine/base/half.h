@@ -14,7 +14,7 @@ static inline float eng_half_to_float(uint16_t h)
         return sign ? -f : f;
     }
     uint32_t bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
-    memcpy(&f, &bits, sizeof f);
+    memcpy(&f, &bits, sizeof(f));
     return f;
 }
 

@@ -11,8 +11,6 @@
  * own range, then from the back of the others': neighbours in memory stay with one core, and a
  * preempted member delays only the unit in its hands. Waits spin for a bounded time, then sleep on
  * a futex; the waker makes a system call only if someone sleeps. */
-#include "engine/team.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -20,6 +18,8 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "engine/team.h"
 
 enum {
     MAX_MEMBERS = 256,
@@ -72,8 +72,8 @@ int eng_team_create(struct eng_team **ret, int max_members)
 {
     if (max_members < 1 || max_members > MAX_MEMBERS)
         return -EINVAL;
-    struct eng_team *t = aligned_alloc(LINE, sizeof *t);
-    struct range *ranges = aligned_alloc(LINE, sizeof *ranges * (size_t)max_members);
+    struct eng_team *t = aligned_alloc(LINE, sizeof(*t));
+    struct range *ranges = aligned_alloc(LINE, sizeof(*ranges) * (size_t)max_members);
     if (!t || !ranges) {
         free(t);
         free(ranges);

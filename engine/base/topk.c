@@ -1,9 +1,9 @@
 /* Top-k by a heap of the k best so far, whose root is the worst of them: most values fail one
  * comparison with it, and where none does, each costs log k. The heap lies in the caller's array
  * and is sorted there at the end, so nothing is allocated, whatever k a client asks for. */
-#include "engine/context.h"
-
 #include <math.h>
+
+#include "engine/context.h"
 
 /* Ranks a before b: values in falling order, NaN last, ties to the lower index. */
 static int before(const float *values, int a, int b)

@@ -9,7 +9,7 @@ int eng_check_fail(const struct eng_check *c, int code, const char *format, ...)
 {
     char where[160];
     va_list ap;
-    snprintf(where, sizeof where, "node %d (%s %.80s)", c->index, eng_op_name(c->n->op),
+    snprintf(where, sizeof(where), "node %d (%s %.80s)", c->index, eng_op_name(c->n->op),
              c->n->name);
     va_start(ap, format);
     eng_fail_at(c->err, c->errlen, code, where, format, ap);

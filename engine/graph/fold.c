@@ -131,11 +131,11 @@ static int new_constant(struct fold *f, const struct eng_tensor *like, const cha
     int index = eng_graph_add_tensor(f->g, &t);
     if (index < 0)
         return index;
-    int *uses = realloc(f->uses, (size_t)f->g->n_tensors * sizeof *uses);
+    int *uses = realloc(f->uses, (size_t)f->g->n_tensors * sizeof(*uses));
     if (!uses)
         return -ENOMEM;
     f->uses = uses;
-    int *reader = realloc(f->reader, (size_t)f->g->n_tensors * sizeof *reader);
+    int *reader = realloc(f->reader, (size_t)f->g->n_tensors * sizeof(*reader));
     if (!reader)
         return -ENOMEM;
     f->reader = reader;
@@ -155,7 +155,7 @@ static int scale_weights(struct fold *f, struct eng_node *conv, const struct aff
     if (conv->n_in > 2 && conv->in[2] >= 0)
         old_bias = tensor(f, conv->in[2])->data;
     void *made[2];
-    int *in = eng_graph_alloc(f->g, 3, sizeof *in);
+    int *in = eng_graph_alloc(f->g, 3, sizeof(*in));
     if (!in)
         return -ENOMEM;
     struct eng_tensor shape = {.type = ENG_F32, .rank = 1, .dim = {outputs}};
@@ -274,7 +274,7 @@ static void fold_reshape(struct fold *f, struct eng_node *n)
         return;
     for (int i = 0; i < links; i++) {
         tensor(f, chain[i])->rank = tensor(f, x)->rank;
-        memcpy(tensor(f, chain[i])->dim, tensor(f, x)->dim, sizeof tensor(f, x)->dim);
+        memcpy(tensor(f, chain[i])->dim, tensor(f, x)->dim, sizeof(tensor)(f, x)->dim);
     }
     if (g->output == n->out) {
         g->output = x;
@@ -313,7 +313,7 @@ static int fold_shuffle(struct fold *f, struct eng_node *n)
         return 0;
     struct eng_tensor shape = {.type = ENG_I32, .rank = 1, .dim = {c}};
     void *made;
-    int *inputs = eng_graph_alloc(f->g, 2, sizeof *inputs);
+    int *inputs = eng_graph_alloc(f->g, 2, sizeof(*inputs));
     int list = inputs ? new_constant(f, &shape, n->name, &made) : -ENOMEM;
     if (list < 0)
         return list;
@@ -344,7 +344,7 @@ static void count_outputs(struct fold *f)
 static void drop_unreachable(struct fold *f)
 {
     struct eng_graph *g = f->g;
-    memset(f->uses, 0, (size_t)g->n_tensors * sizeof *f->uses);
+    memset(f->uses, 0, (size_t)g->n_tensors * sizeof(*f->uses));
     count_outputs(f);
     int kept = 0;
     for (int i = g->n_nodes - 1; i >= 0; i--) {
@@ -382,8 +382,8 @@ static int run_rules(struct fold *f)
 static int count_uses(struct fold *f)
 {
     struct eng_graph *g = f->g;
-    f->uses = calloc((size_t)g->n_tensors + 1, sizeof *f->uses);
-    f->reader = malloc(((size_t)g->n_tensors + 1) * sizeof *f->reader);
+    f->uses = calloc((size_t)g->n_tensors + 1, sizeof(*f->uses));
+    f->reader = malloc(((size_t)g->n_tensors + 1) * sizeof(*f->reader));
     f->dead = calloc((size_t)g->n_nodes + 1, 1);
     if (!f->uses || !f->reader || !f->dead)
         return -ENOMEM;

@@ -27,10 +27,10 @@ struct eng_pool {
 
 int eng_graph_create(struct eng_graph **ret)
 {
-    struct eng_graph *g = calloc(1, sizeof *g);
+    struct eng_graph *g = calloc(1, sizeof(*g));
     if (!g)
         return -ENOMEM;
-    g->pool = calloc(1, sizeof *g->pool);
+    g->pool = calloc(1, sizeof(*g->pool));
     if (!g->pool) {
         free(g);
         return -ENOMEM;
@@ -165,8 +165,8 @@ static int grow(void **array, int n, int *cap, size_t size, int limit)
 
 int eng_graph_add_tensor(struct eng_graph *g, const struct eng_tensor *t)
 {
-    int rc =
-        grow((void **)&g->tensors, g->n_tensors, &g->pool->cap_tensors, sizeof *t, ENG_MAX_TENSORS);
+    int rc = grow((void **)&g->tensors, g->n_tensors, &g->pool->cap_tensors, sizeof(*t),
+                  ENG_MAX_TENSORS);
     if (rc < 0)
         return rc;
     struct eng_tensor *at = &g->tensors[g->n_tensors];
@@ -181,7 +181,7 @@ int eng_graph_add_node(struct eng_graph *g, const struct eng_node *n)
 {
     if (n->n_in < 0 || n->n_in > ENG_MAX_INPUTS)
         return ENG_E_LIMIT;
-    int rc = grow((void **)&g->nodes, g->n_nodes, &g->pool->cap_nodes, sizeof *n, ENG_MAX_NODES);
+    int rc = grow((void **)&g->nodes, g->n_nodes, &g->pool->cap_nodes, sizeof(*n), ENG_MAX_NODES);
     if (rc < 0)
         return rc;
     struct eng_node *at = &g->nodes[g->n_nodes];

@@ -61,7 +61,7 @@ int eng_graph_join(struct eng_graph *a, struct eng_graph *b_take, char *err, siz
 {
     int rc = check_seam(a, b_take, err, errlen);
     if (rc == 0) {
-        int *map = malloc(((size_t)b_take->n_tensors + 1) * sizeof *map);
+        int *map = malloc(((size_t)b_take->n_tensors + 1) * sizeof(*map));
         rc = map ? append(a, b_take, map) : -ENOMEM;
         free(map);
         if (rc < 0)
@@ -79,8 +79,8 @@ static int extend(struct eng_graph *g, enum eng_op op, int rank, const int32_t *
 {
     struct eng_tensor t = {.name = g->tensors[g->output].name, .type = ENG_F32, .rank = rank};
     struct eng_node n = {.op = op, .name = t.name, .n_in = 1, .lo = -INFINITY, .hi = INFINITY};
-    memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
-    n.in = eng_graph_alloc(g, 1, sizeof *n.in);
+    memcpy(t.dim, dim, (size_t)rank * sizeof(*dim));
+    n.in = eng_graph_alloc(g, 1, sizeof(*n.in));
     if (!n.in)
         return -ENOMEM;
     n.in[0] = g->output;
@@ -139,9 +139,9 @@ int eng_graph_clone(struct eng_graph **ret, const struct eng_graph *from)
         rc = eng_graph_add_tensor(g, &from->tensors[i]);
     for (int i = 0; rc >= 0 && i < from->n_nodes; i++) {
         struct eng_node n = from->nodes[i];
-        n.in = eng_graph_alloc(g, (size_t)n.n_in + 1, sizeof *n.in);
+        n.in = eng_graph_alloc(g, (size_t)n.n_in + 1, sizeof(*n.in));
         if (n.in)
-            memcpy(n.in, from->nodes[i].in, (size_t)n.n_in * sizeof *n.in);
+            memcpy(n.in, from->nodes[i].in, (size_t)n.n_in * sizeof(*n.in));
         rc = n.in ? eng_graph_add_node(g, &n) : -ENOMEM;
     }
     if (rc < 0) {
@@ -152,7 +152,7 @@ int eng_graph_clone(struct eng_graph **ret, const struct eng_graph *from)
     g->input = from->input;
     g->output = from->output;
     g->n_outputs = from->n_outputs;
-    memcpy(g->outputs, from->outputs, sizeof g->outputs);
+    memcpy(g->outputs, from->outputs, sizeof(g->outputs));
     g->settled = from->settled;
     g->is_open = from->is_open;
     g->embeds = from->embeds;

@@ -59,8 +59,8 @@ static void *allocate(struct builder *b, size_t n, size_t size, int constant)
 static const char *label(struct builder *b, const char *what)
 {
     char text[40];
-    int n = b->layer >= 0 ? snprintf(text, sizeof text, "%s_%d", what, b->layer)
-                          : snprintf(text, sizeof text, "%s", what);
+    int n = b->layer >= 0 ? snprintf(text, sizeof(text), "%s_%d", what, b->layer)
+                          : snprintf(text, sizeof(text), "%s", what);
     const char *copy = eng_graph_strdup(b->g, text, (size_t)n);
     if (!copy)
         check(b, -ENOMEM);
@@ -79,10 +79,10 @@ static int add_tensor(struct builder *b, const char *name, int rank, const int32
                       float scale, int zero)
 {
     struct eng_tensor t = {.name = name, .type = activation_type(b), .rank = rank};
-    memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
+    memcpy(t.dim, dim, (size_t)rank * sizeof(*dim));
     if (t.type != ENG_F32) {
-        float *s = allocate(b, 1, sizeof *s, 0);
-        int32_t *z = allocate(b, 1, sizeof *z, 0);
+        float *s = allocate(b, 1, sizeof(*s), 0);
+        int32_t *z = allocate(b, 1, sizeof(*z), 0);
         if (b->rc < 0)
             return b->rc;
         *s = scale;
@@ -97,10 +97,10 @@ static int add_node(struct builder *b, struct eng_node *n, const char *name, con
 {
     n->name = name;
     n->n_in = n_in;
-    n->in = allocate(b, (size_t)n_in, sizeof *in, 0);
+    n->in = allocate(b, (size_t)n_in, sizeof(*in), 0);
     if (b->rc < 0)
         return b->rc;
-    memcpy(n->in, in, (size_t)n_in * sizeof *in);
+    memcpy(n->in, in, (size_t)n_in * sizeof(*in));
     return check(b, eng_graph_add_node(b->g, n));
 }
 
@@ -123,8 +123,8 @@ static int add_quantised_weights(struct builder *b, const struct weights *w, con
     size_t n = eng_tensor_elements(t);
     int per_channel = b->precision == ENG_PRECISION_INT8;
     int scales = per_channel ? w->outputs : 1;
-    float *scale = allocate(b, (size_t)scales, sizeof *scale, 0);
-    int32_t *zero = allocate(b, (size_t)scales, sizeof *zero, 0);
+    float *scale = allocate(b, (size_t)scales, sizeof(*scale), 0);
+    int32_t *zero = allocate(b, (size_t)scales, sizeof(*zero), 0);
     uint8_t *data = allocate(b, n, 1, 1);
     if (b->rc < 0)
         return b->rc;
@@ -149,17 +149,17 @@ static int add_quantised_weights(struct builder *b, const struct weights *w, con
 static int add_weights(struct builder *b, const struct weights *w, const char *name)
 {
     struct eng_tensor t = {.name = name, .type = ENG_F32, .rank = w->rank};
-    memcpy(t.dim, w->dim, sizeof w->dim);
+    memcpy(t.dim, w->dim, sizeof(w->dim));
     if (activation_type(b) != ENG_F32)
         return check(b, add_quantised_weights(b, w, name, &t));
     size_t n = eng_tensor_elements(&t);
-    float *data = allocate(b, n, sizeof *data, 1);
+    float *data = allocate(b, n, sizeof(*data), 1);
     if (!data)
         return b->rc;
     for (size_t i = 0; i < n; i++)
         data[i] = next_normal(b) * w->deviation;
     t.data = data;
-    t.size = n * sizeof *data;
+    t.size = n * sizeof(*data);
     return check(b, eng_graph_add_tensor(b->g, &t));
 }
 
@@ -345,7 +345,7 @@ static void build_v1(struct builder *b, const struct eng_mobilenet_spec *s)
         {1, 512, 1}, {1, 512, 1}, {1, 512, 1}, {1, 512, 1}, {2, 1024, 0}, {1, 1024, 0},
     };
     convolve(b, ENG_OP_CONV, "conv", 3, 2, thin(s->alpha, 32), 0);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         if (!(rows[i].deep && s->form == ENG_FORM_SHALLOW))
             separable(b, s->form, rows[i].stride, thin(s->alpha, rows[i].outputs));
     pool(b);
@@ -361,7 +361,7 @@ static void build_v2(struct builder *b, const struct eng_mobilenet_spec *s)
         {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1},
     };
     convolve(b, ENG_OP_CONV, "conv", 3, 2, round8(32 * s->alpha), 0);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         for (int k = 0; k < rows[i].repeat; k++)
             bottleneck(b, rows[i].expand, k == 0 ? rows[i].stride : 1,
                        round8(rows[i].outputs * s->alpha));
@@ -419,7 +419,7 @@ void eng_mobilenet_name(const struct eng_mobilenet_spec *spec, char *ret, size_t
 {
     static const char *const forms[] = {"", "_full", "_shallow"};
     char alpha[24];
-    snprintf(alpha, sizeof alpha, "%g", spec->alpha);
+    snprintf(alpha, sizeof(alpha), "%g", spec->alpha);
     snprintf(ret, len, "mobilenet_v%d_%s%s_%d%s", spec->generation, alpha,
              strchr(alpha, '.') ? "" : ".0", spec->rho, forms[spec->form]);
 }

@@ -3,7 +3,7 @@
 
 /* A slot that is empty, rather than NONE, is a row that somebody did not finish. */
 #define OP(id, name, kind, least, most, shape, arith, reference, written, tflite, onnx, tfjs)      \
-    _Static_assert(sizeof name > 1 && sizeof kind > 1, #id " has no name");                        \
+    _Static_assert(sizeof(name) > 1 && sizeof(kind) > 1, #id " has no name");                      \
     _Static_assert((least) >= 1 && (most) >= (least) && (most) <= ENG_MAX_INPUTS,                  \
                    #id " takes no such number of inputs");                                         \
     _Static_assert(sizeof #tflite > 1 && sizeof #onnx > 1 && sizeof #tfjs > 1,                     \

@@ -71,7 +71,7 @@ static int resize_node(struct eng_graph *g, int index, const struct size *old, c
 int eng_graph_resize(struct eng_graph *g, int height, int width, char *err, size_t errlen)
 {
     struct eng_tensor *in = &g->tensors[g->input];
-    struct size *old = calloc((size_t)g->n_tensors, sizeof *old);
+    struct size *old = calloc((size_t)g->n_tensors, sizeof(*old));
     int rc = 0;
     if (!old)
         return eng_fail(err, errlen, -ENOMEM, "out of memory");

@@ -1,12 +1,11 @@
 /* The whole way of one picture: probe -> geometry -> coefficients -> rows of the source, streamed
  * through the resampler into the tensor. Coefficients come before the decoder starts, because they
  * tell which part of the picture, at which scale, has to be decoded at all. */
-#include "engine/image.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/image.h"
 #include "engine/image/exif.h"
 #include "engine/image/normalise.h"
 #include "engine/image/probe.h"
@@ -38,7 +37,7 @@ struct job {
 
 int eng_decoder_create(struct eng_decoder **ret, uint32_t cpu_bits)
 {
-    struct eng_decoder *d = calloc(1, sizeof *d);
+    struct eng_decoder *d = calloc(1, sizeof(*d));
     if (!d)
         return -ENOMEM;
     d->resizer.kernels = eng_resize_kernels_choose(cpu_bits ? cpu_bits : eng_cpu_detect());
@@ -65,7 +64,7 @@ void eng_decoder_destroy(struct eng_decoder *d)
 
 size_t eng_decoder_bytes(const struct eng_decoder *d)
 {
-    return sizeof *d + d->columns.memory.size + d->lines.memory.size + d->resizer.ring.size +
+    return sizeof(*d) + d->columns.memory.size + d->lines.memory.size + d->resizer.ring.size +
            d->resizer.pointers.size + d->resizer.packed.size + d->rows.size + d->picture.size +
            d->state.size + d->tables.size + d->canvas.size;
 }
@@ -76,7 +75,7 @@ static void shrink(struct eng_decoder *d)
     struct eng_buffer *all[] = {&d->rows,          &d->picture,          &d->columns.memory,
                                 &d->lines.memory,  &d->resizer.pointers, &d->resizer.ring,
                                 &d->resizer.packed};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         if (all[i]->size > KEEP_BYTES / 8)
             eng_buffer_finish(all[i]);
 }

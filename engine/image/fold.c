@@ -68,7 +68,7 @@ static void solve(const struct square *l, int k, double *x)
 static int fold_wide(const double *w, int first, int n, int side, double *out, int *ret_first)
 {
     int b0 = first / side, k = (first + n - 1) / side - b0 + 1;
-    memset(out, 0, (size_t)k * sizeof *out);
+    memset(out, 0, (size_t)k * sizeof(*out));
     for (int i = 0; i < n; i++)
         out[(first + i) / side - b0] += w[i];
     *ret_first = b0;

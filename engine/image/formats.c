@@ -10,7 +10,7 @@
 static int is_bmp(const uint8_t *p, size_t len)
 {
     static const uint32_t sizes[] = {12, 40, 52, 56, 64, 108, 124};
-    for (size_t i = 0; len >= 18 && i < sizeof sizes / sizeof *sizes; i++)
+    for (size_t i = 0; len >= 18 && i < sizeof(sizes) / sizeof(*sizes); i++)
         if (eng_le32(p + 14) == sizes[i])
             return 1;
     return 0;
@@ -23,7 +23,7 @@ static int is_pnm(const uint8_t *p, size_t len)
 }
 
 #define AT(where, magic)                                                                           \
-    (len >= (where) + sizeof magic - 1 && memcmp(p + (where), magic, sizeof magic - 1) == 0)
+    (len >= (where) + sizeof(magic) - 1 && memcmp(p + (where), magic, sizeof(magic) - 1) == 0)
 
 enum eng_image_format eng_image_sniff(const void *bytes, size_t len)
 {

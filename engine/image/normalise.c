@@ -25,8 +25,8 @@ void eng_normaliser_init(struct eng_normaliser *n, const struct eng_preprocess *
     n->bgr = p->bgr != 0;
     n->identity = p->type == ENG_U8 && !n->bgr;
     n->minus_128 = p->type == ENG_I8 && !n->bgr;
-    memcpy(n->mean, p->mean, sizeof n->mean);
-    memcpy(n->scale, p->scale, sizeof n->scale);
+    memcpy(n->mean, p->mean, sizeof(n->mean));
+    memcpy(n->scale, p->scale, sizeof(n->scale));
     for (int c = 0; c < 3; c++)
         for (int v = 0; v < 256; v++) {
             n->f[c][v] = ((float)v - p->mean[c]) * p->scale[c];

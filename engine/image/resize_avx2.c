@@ -92,7 +92,7 @@ static inline __m256i two_rgb(const uint8_t *src, const uint8_t *packed, size_t 
         _mm256_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1, 6, -1, 9, -1,
                          7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
     int32_t at[OUT3];
-    memcpy(at, packed, sizeof at);
+    memcpy(at, packed, sizeof(at));
     const __m256i *k = (const __m256i *)(packed + 4 * OUT3);
     struct sums s = start();
     for (size_t g = 0; g < groups; g++, src += 12) {

@@ -86,7 +86,7 @@ static inline __attribute__((always_inline)) void rgb_blocks(uint8_t *dst, const
     size_t bytes = block_bytes(t, OUT3);
     for (int i = 0; i < t->count; i += OUT3, packed += bytes, dst += 3 * OUT3) {
         int32_t at[OUT3];
-        memcpy(at, packed, sizeof at);
+        memcpy(at, packed, sizeof(at));
         const __m128i *k = (const __m128i *)(packed + 4 * OUT3);
         struct sums s = start();
         for (size_t g = 0; g < groups; g++, k += PLANES) {
@@ -167,7 +167,7 @@ static inline void split_group(int32_t words[PLANES], const int32_t *coef)
         for (int p = 0; p < PLANES; p++)
             d[p][j] = one[p];
     }
-    memcpy(words, d, sizeof d);
+    memcpy(words, d, sizeof(d));
 }
 
 static inline void add_group(struct sums s[4], const uint8_t *const *rows, size_t i,

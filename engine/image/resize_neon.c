@@ -17,7 +17,7 @@ static void make_tables(uint8x16_t table[4])
 {
     for (int j = 0; j < 4; j++) {
         uint8_t index[16];
-        memset(index, 0xff, sizeof index);
+        memset(index, 0xff, sizeof(index));
         for (int c = 0; c < 3; c++)
             index[4 * c] = (uint8_t)(3 * j + c);
         table[j] = vld1q_u8(index);

@@ -7,10 +7,9 @@
  * not asked. Of a sequence the still picture is shown; a clean aperture is not cut out. */
 #include "engine/image/source.h"
 
+#include <avif/avif.h>
 #include <errno.h>
 #include <string.h>
-
-#include <avif/avif.h>
 
 #include "engine/image/probe.h"
 

@@ -3,9 +3,8 @@
 #include "engine/image/source.h"
 
 #include <errno.h>
-#include <string.h>
-
 #include <gif_lib.h>
+#include <string.h>
 
 #include "engine/image/probe.h"
 

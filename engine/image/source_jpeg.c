@@ -148,7 +148,7 @@ static void on_message(j_common_ptr cinfo, int level)
     struct eng_source *s = source_of(cinfo);
     char text[JMSG_LENGTH_MAX], sentence[JMSG_LENGTH_MAX + 32];
     cinfo->err->format_message(cinfo, text);
-    snprintf(sentence, sizeof sentence, "the JPEG is broken: %s", text);
+    snprintf(sentence, sizeof(sentence), "the JPEG is broken: %s", text);
     int r = eng_source_broken(s, sentence);
     if (r < 0)
         escape(s, r);
@@ -178,7 +178,7 @@ static boolean on_fill(j_decompress_ptr cinfo)
     if (r < 0)
         escape(s, r);
     cinfo->src->next_input_byte = end;
-    cinfo->src->bytes_in_buffer = sizeof end;
+    cinfo->src->bytes_in_buffer = sizeof(end);
     return TRUE;
 }
 

@@ -4,9 +4,8 @@
 #include "engine/image/source.h"
 
 #include <errno.h>
-#include <string.h>
-
 #include <spng.h>
+#include <string.h>
 
 #include "engine/image/exif.h"
 #include "engine/image/probe.h"
@@ -32,7 +31,7 @@ int eng_probe_png(struct eng_image_info *info, const uint8_t *p, size_t len,
     info->width = eng_be32(p + 16);
     info->height = eng_be32(p + 20);
     info->bits = p[24];
-    info->channels = p[25] < sizeof channels ? channels[p[25]] : 0;
+    info->channels = p[25] < sizeof(channels) ? channels[p[25]] : 0;
     info->progressive = p[28] != 0;
     if (info->channels == 0)
         return eng_image_fail(err, ENG_E_DATA, "the PNG has an unknown colour type (%d)", p[25]);

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-
 #include <webp/decode.h>
 #include <webp/demux.h>
 

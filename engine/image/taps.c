@@ -119,8 +119,8 @@ static void store(struct eng_taps *t, int i, const double *w, int first, int n, 
     while (trim && n - 1 > zeros && k[n - 1] == 0)
         n--;
     n -= zeros;
-    memmove(k, k + zeros, (size_t)n * sizeof *k);
-    memset(k + n, 0, (size_t)(t->stride - n) * sizeof *k);
+    memmove(k, k + zeros, (size_t)n * sizeof(*k));
+    memset(k + n, 0, (size_t)(t->stride - n) * sizeof(*k));
     first += zeros;
     t->first[i] = first;
     t->used[i] = n;
@@ -180,7 +180,7 @@ static void compact(struct eng_taps *t)
         return;
     for (size_t i = 1; i < (size_t)t->count; i++)
         memmove(t->coef + i * (size_t)stride, t->coef + i * (size_t)t->stride,
-                (size_t)stride * sizeof *t->coef);
+                (size_t)stride * sizeof(*t->coef));
     t->stride = stride;
 }
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
-#include "engine/importers/compressed_parts.h"
 #include "engine/base/sha256.h"
+#include "engine/importers/compressed_parts.h"
 
 enum { MOST_SHRUNK = 33 }; /* a word of 4 bytes in 1 bit */
 
@@ -39,8 +39,8 @@ static int damaged(char *err, size_t errlen, const char *what)
 
 int eng_compressed_is(const void *bytes, size_t len)
 {
-    return len >= sizeof ENG_COMPRESSED_MAGIC - 1 &&
-           memcmp(bytes, ENG_COMPRESSED_MAGIC, sizeof ENG_COMPRESSED_MAGIC - 1) == 0;
+    return len >= sizeof(ENG_COMPRESSED_MAGIC) - 1 &&
+           memcmp(bytes, ENG_COMPRESSED_MAGIC, sizeof(ENG_COMPRESSED_MAGIC) - 1) == 0;
 }
 
 int eng_compressed_length(size_t *ret, const void *bytes, size_t len, size_t max, char *err,
@@ -87,7 +87,7 @@ static int build(struct table *t, const uint8_t *nibbles, int n)
         if (length[i] > ENG_COMPRESSED_BITS)
             return -1;
     }
-    memset(t, 0, sizeof *t);
+    memset(t, 0, sizeof(*t));
     for (int bits = 1; bits <= ENG_COMPRESSED_BITS; bits++) {
         int span = 1 << (ENG_COMPRESSED_BITS - bits);
         for (int i = 0; i < n; i++) {
@@ -239,7 +239,7 @@ int eng_compressed_read(struct eng_file *ret, const char *dir, char *name, size_
 {
     struct eng_file f;
     char path[4096];
-    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
+    if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
         return eng_fail(err, errlen, -ENAMETOOLONG, "%.80s: the path is too long", name);
     int rc = eng_file_read(&f, path, max, err, errlen);
     if (rc < 0)

@@ -95,7 +95,7 @@ int8_t eng_fb_i8(struct eng_fb *fb, const struct eng_fb_table *t, int id, int8_t
 static float to_float(uint32_t bits)
 {
     float f;
-    memcpy(&f, &bits, sizeof f);
+    memcpy(&f, &bits, sizeof(f));
     return f;
 }
 

@@ -44,7 +44,7 @@ static int split(struct eng_labels *l, size_t len)
     size_t lines = 1, n = 0;
     for (size_t i = 0; i < len; i++)
         lines += l->text[i] == '\n';
-    l->line = calloc(lines, sizeof *l->line);
+    l->line = calloc(lines, sizeof(*l->line));
     if (!l->line)
         return -ENOMEM;
     for (char *p = l->text; n < lines; n++) {

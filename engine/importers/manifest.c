@@ -80,7 +80,7 @@ static int read_word(struct reader *r, const json_t *v, const char *key, const c
             return 0;
         }
         size_t at = strlen(list);
-        snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", words[i]);
+        snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "", words[i]);
     }
     return eng_fail(r->err, r->errlen, ENG_E_DATA, "\"%s\" is none of: %s", key, list);
 }
@@ -218,7 +218,7 @@ static int read_golden(struct reader *r, json_t *v)
     if (!(tolerance >= 0 && tolerance <= 1))
         return eng_fail(r->err, r->errlen, ENG_E_DATA, "\"tolerance\": no number of 0 to 1");
     int rc = read_path(r, json_object_get(v, "image"), "image", &image);
-    if (rc == 0 && strlen(image) >= sizeof g->image)
+    if (rc == 0 && strlen(image) >= sizeof(g->image))
         rc = eng_fail(r->err, r->errlen, ENG_E_DATA, "\"image\": the name is too long");
     if (rc == 0)
         memcpy(g->image, image, strlen(image) + 1);
@@ -241,7 +241,7 @@ static int read_key(struct reader *r, const char *key, json_t *v)
         {"format", &m->format},   {"family", &m->family}, {"variant", &m->variant},
         {"licence", &m->licence}, {"source", &m->source}, {"output", &m->output},
     };
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+    for (size_t i = 0; i < sizeof(strings) / sizeof(*strings); i++)
         if (strcmp(key, strings[i].key) == 0)
             return read_string(r, v, key, strings[i].to);
     if (strcmp(key, "files") == 0)
@@ -347,7 +347,7 @@ void eng_manifest_finish(struct eng_manifest *m)
     free(m->licence);
     free(m->source);
     free(m->output);
-    memset(m, 0, sizeof *m);
+    memset(m, 0, sizeof(*m));
 }
 
 /* ---- the folder ---- */
@@ -387,7 +387,7 @@ int eng_manifest_load(struct eng_manifest *ret, const char *dir, char *err, size
     char path[4096];
     struct eng_manifest m = nothing_said;
     struct eng_file file = {0};
-    if (snprintf(path, sizeof path, "%s/model.json", dir) >= (int)sizeof path)
+    if (snprintf(path, sizeof(path), "%s/model.json", dir) >= (int)sizeof(path))
         return eng_fail(err, errlen, -ENAMETOOLONG, "%.80s: the path is too long", dir);
     int rc = eng_file_read(&file, path, MAX_MANIFEST, err, errlen);
     if (rc == 0) {

@@ -17,12 +17,12 @@ static int gather(struct eng_onnx_op *op, const int32_t *which, int n)
     int moved = eng_onnx_moved(op, order, &like);
     if (moved < 0 || (op->in[0] = eng_onnx_form(op, 0, order, !moved)) < 0)
         return moved < 0 ? moved : op->in[0];
-    int32_t *data = eng_graph_alloc_constant(g, (size_t)n, sizeof *data);
+    int32_t *data = eng_graph_alloc_constant(g, (size_t)n, sizeof(*data));
     if (!data)
         return eng_onnx_no_memory(op);
-    memcpy(data, which, (size_t)n * sizeof *data);
+    memcpy(data, which, (size_t)n * sizeof(*data));
     t.data = data;
-    t.size = (size_t)n * sizeof *data;
+    t.size = (size_t)n * sizeof(*data);
     if ((op->in[1] = eng_graph_add_tensor(g, &t)) < 0)
         return eng_onnx_fail(op, op->in[1], "the graph has too many tensors");
     op->n.op = ENG_OP_GATHER;
@@ -39,7 +39,7 @@ static int32_t *new_list(struct eng_onnx_op *op, int n, int *rc)
         return NULL;
     }
     op->f->chosen += n;
-    int32_t *which = eng_graph_alloc(op->f->scratch, (size_t)n, sizeof *which);
+    int32_t *which = eng_graph_alloc(op->f->scratch, (size_t)n, sizeof(*which));
     if (!which)
         *rc = eng_onnx_no_memory(op);
     return which;
@@ -172,7 +172,7 @@ static int exchanges(const struct eng_onnx_op *op, const Onnx__NodeProto *transp
     struct eng_onnx_op at = {.f = op->f, .p = transpose, .index = op->index, .type = "Transpose"};
     int64_t perm[ENG_MAX_RANK];
     return eng_onnx_ints(&at, "perm", perm, ENG_MAX_RANK) == 5 &&
-           memcmp(perm, want, sizeof want) == 0;
+           memcmp(perm, want, sizeof(want)) == 0;
 }
 
 /* Reshape to groups, exchange of the two axes, Reshape back: the third is asked. 1: done. */
@@ -184,7 +184,7 @@ int eng_onnx_shuffle(struct eng_onnx_op *op, int rank, const int32_t *dim)
     const Onnx__NodeProto *r = maker(op->f, split, "Reshape");
     struct eng_onnx_value *x = r ? eng_onnx_find(op->f, r->input[0]) : NULL;
     if (!x || x->data || x->rank != 4 || split->rank != 5 || rank != 4 ||
-        memcmp(dim, x->dim, sizeof x->dim[0] * 4) != 0 || split->dim[3] != x->dim[2] ||
+        memcmp(dim, x->dim, sizeof(x->dim[0]) * 4) != 0 || split->dim[3] != x->dim[2] ||
         split->dim[4] != x->dim[3] || split->dim[0] != 1 || turned->dim[1] != split->dim[2] ||
         turned->dim[2] != split->dim[1] || turned->dim[3] != x->dim[2] ||
         turned->dim[4] != x->dim[3] || !exchanges(op, t))

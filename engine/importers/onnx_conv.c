@@ -53,12 +53,12 @@ static int quantised_bias(struct eng_onnx_op *op, const struct eng_onnx_value *b
     if (have != (size_t)n)
         return eng_onnx_fail(op, ENG_E_UNSUPPORTED,
                              "its bias %.80s is not a constant of %d numbers", b->name, n);
-    int32_t *to = eng_graph_alloc_constant(g, (size_t)n, sizeof *to);
+    int32_t *to = eng_graph_alloc_constant(g, (size_t)n, sizeof(*to));
     if (!to)
         return eng_onnx_no_memory(op);
     struct eng_tensor t = {.name = op->n.name, .type = ENG_I32, .rank = 1, .dim = {n}};
     t.data = to;
-    t.size = (size_t)n * sizeof *to;
+    t.size = (size_t)n * sizeof(*to);
     if (b->stored == ENG_I32 && b->quant.n > 0) {
         memcpy(to, b->data, t.size);
         t.quant = b->quant;
@@ -157,7 +157,7 @@ static int dense(struct eng_onnx_op *op, int turned, const struct eng_onnx_value
     op->n.op = ENG_OP_FC;
     if (x->rank != 2) { /* the graph keeps leading ones only if it is told to */
         op->shape.rank = x->rank;
-        memcpy(op->shape.dim, x->dim, sizeof x->dim);
+        memcpy(op->shape.dim, x->dim, sizeof(x->dim));
         op->shape.dim[x->rank - 1] = outputs;
     }
     if ((op->in[0] = eng_onnx_form(op, 0, ENG_ONNX_PLAIN, !quanta)) < 0)

@@ -75,13 +75,13 @@ static void convert(const Onnx__TensorProto *t, int type, void *to, size_t i)
     int raw = t->has_raw_data;
     if (type == ENG_F32 && t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16) {
         if (raw)
-            memcpy(&half, t->raw_data.data + 2 * i, sizeof half);
+            memcpy(&half, t->raw_data.data + 2 * i, sizeof(half));
         else
             half = (uint16_t)t->int32_data[i];
         ((float *)to)[i] = eng_half_to_float(half);
     } else if (type == ENG_F32) {
         if (raw)
-            memcpy(&real, t->raw_data.data + 8 * i, sizeof real);
+            memcpy(&real, t->raw_data.data + 8 * i, sizeof(real));
         else
             real = t->double_data[i];
         ((float *)to)[i] = (float)real;
@@ -194,10 +194,10 @@ static int centre(struct eng_graph *g, struct eng_tensor *t, uint8_t *data)
     for (int i = 0; i < t->quant.n; i++)
         if (t->quant.zero_point[i] != 128)
             return 0;
-    int32_t *zero = eng_graph_alloc(g, (size_t)t->quant.n, sizeof *zero);
+    int32_t *zero = eng_graph_alloc(g, (size_t)t->quant.n, sizeof(*zero));
     if (!zero)
         return -ENOMEM;
-    memset(zero, 0, (size_t)t->quant.n * sizeof *zero);
+    memset(zero, 0, (size_t)t->quant.n * sizeof(*zero));
     for (size_t i = 0; i < t->size; i++)
         data[i] ^= 128;
     t->quant.zero_point = zero;
@@ -250,7 +250,7 @@ int eng_onnx_permuted(struct eng_onnx_op *op, const struct eng_onnx_value *v, co
         return eng_onnx_no_memory(op);
     copy_elements(v, &t, perm, 0, to);
     int rc = eng_onnx_alias(op, v);
-    memcpy(out->dim, t.dim, sizeof out->dim);
+    memcpy(out->dim, t.dim, sizeof(out->dim));
     out->quant.axis = t.quant.axis;
     out->data = to;
     return rc;
@@ -258,12 +258,12 @@ int eng_onnx_permuted(struct eng_onnx_op *op, const struct eng_onnx_value *v, co
 
 int eng_onnx_new_vector(struct eng_onnx_op *op, int n, float **ret_data)
 {
-    float *data = eng_graph_alloc_constant(op->f->g, (size_t)n, sizeof *data);
+    float *data = eng_graph_alloc_constant(op->f->g, (size_t)n, sizeof(*data));
     if (!data)
         return eng_onnx_no_memory(op);
     struct eng_tensor t = {.name = op->n.name, .type = ENG_F32, .rank = 1, .dim = {n}};
     t.data = data;
-    t.size = (size_t)n * sizeof *data;
+    t.size = (size_t)n * sizeof(*data);
     int rc = eng_graph_add_tensor(op->f->g, &t);
     if (rc < 0)
         return eng_onnx_fail(op, rc, "the graph has too many tensors");

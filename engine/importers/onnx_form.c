@@ -27,7 +27,7 @@ static int between(struct eng_onnx_op *op, enum eng_op what, int in, struct eng_
 {
     struct eng_graph *g = op->f->g;
     struct eng_node n = {.op = what, .n_in = 1, .lo = -INFINITY, .hi = INFINITY};
-    n.in = eng_graph_alloc(g, 1, sizeof *n.in);
+    n.in = eng_graph_alloc(g, 1, sizeof(*n.in));
     if (!n.in)
         return eng_onnx_no_memory(op);
     n.name = out->name;
@@ -145,10 +145,10 @@ int eng_onnx_emit(struct eng_onnx_op *op, enum eng_onnx_order order, const struc
     t.type = like ? like->type : ENG_F32;
     t.quant = like ? like->quant : (struct eng_quant){0};
     t.name = eng_graph_strdup(g, out->name, strlen(out->name));
-    op->n.in = eng_graph_alloc(g, (size_t)op->n.n_in + 1, sizeof *op->n.in);
+    op->n.in = eng_graph_alloc(g, (size_t)op->n.n_in + 1, sizeof(*op->n.in));
     if (!t.name || !op->n.in)
         return eng_onnx_no_memory(op);
-    memcpy(op->n.in, op->in, (size_t)op->n.n_in * sizeof *op->n.in);
+    memcpy(op->n.in, op->in, (size_t)op->n.n_in * sizeof(*op->n.in));
     op->n.out = eng_graph_add_tensor(g, &t);
     int node = op->n.out < 0 ? op->n.out : eng_graph_add_node(g, &op->n);
     if (node < 0)
@@ -200,8 +200,8 @@ int eng_onnx_quant(const struct eng_onnx_op *op, struct eng_quant *ret, enum eng
         return n;
     if (axis < -ENG_MAX_RANK || axis >= ENG_MAX_RANK)
         return eng_onnx_fail(op, ENG_E_DATA, "its axis is %lld", (long long)axis);
-    float *scale = eng_graph_alloc(op->f->g, (size_t)n, sizeof *scale);
-    int32_t *zero = eng_graph_alloc(op->f->g, (size_t)n, sizeof *zero);
+    float *scale = eng_graph_alloc(op->f->g, (size_t)n, sizeof(*scale));
+    int32_t *zero = eng_graph_alloc(op->f->g, (size_t)n, sizeof(*zero));
     if (!scale || !zero)
         return eng_onnx_no_memory(op);
     for (int i = 0; i < n; i++) {

@@ -144,7 +144,7 @@ static int along(const struct eng_onnx_value *c, const struct eng_onnx_value *x,
 
 static int same_dims(const struct eng_onnx_value *a, const struct eng_onnx_value *b)
 {
-    return a->rank == b->rank && memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) == 0;
+    return a->rank == b->rank && memcmp(a->dim, b->dim, (size_t)a->rank * sizeof(*a->dim)) == 0;
 }
 
 /* The constant operand as the graph has it, and the order in which it fits x. */
@@ -293,7 +293,7 @@ int eng_onnx_add(struct eng_onnx_op *op)
     } table[] = {
 #include "engine/graph/ops.def"
     };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
         if (strcmp(table[i].type, op->type) == 0)
             return table[i].add(op);
     return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "the operator is not supported");

@@ -210,7 +210,7 @@ static int pads_of(struct eng_onnx_op *op, int64_t pads[8])
         return n < 0 ? n : n_axes;
     if (n != 2 * n_axes)
         return eng_onnx_fail(op, ENG_E_DATA, "it has %d pads for %d axes", n, n_axes);
-    memset(pads, 0, 8 * sizeof *pads);
+    memset(pads, 0, 8 * sizeof(*pads));
     for (int i = 0; i < n_axes; i++) {
         int64_t axis = axes[i] < 0 ? axes[i] + 4 : axes[i];
         if (axis < 0 || axis > 3 || given[i] < 0 || given[i + n_axes] < 0 ||

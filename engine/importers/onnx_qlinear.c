@@ -24,7 +24,7 @@ static const struct kind {
 
 static const struct kind *kind_of(const char *type, int own)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
         if (kinds[i].own == own && strcmp(kinds[i].type, type) == 0)
             return &kinds[i];
     return NULL;
@@ -103,8 +103,8 @@ static int take_bias(struct eng_onnx_op *op, int at, const struct eng_tensor *x,
     if (!ret->data || ret->stored != ENG_I32 || ret->quant.n > 0)
         return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "its bias %.80s is not a constant of int32",
                              ret->name);
-    float *scale = eng_graph_alloc(g, (size_t)n, sizeof *scale);
-    int32_t *zero = eng_graph_alloc(g, (size_t)n, sizeof *zero);
+    float *scale = eng_graph_alloc(g, (size_t)n, sizeof(*scale));
+    int32_t *zero = eng_graph_alloc(g, (size_t)n, sizeof(*zero));
     if (!scale || !zero)
         return eng_onnx_no_memory(op);
     for (int i = 0; i < n; i++)

@@ -13,7 +13,7 @@ enum { MAX_LIST = 64 }; /* of shape arithmetic */
 
 static int same_dims(const struct eng_onnx_value *v, int rank, const int32_t *dim)
 {
-    return v->rank == rank && memcmp(v->dim, dim, (size_t)rank * sizeof *dim) == 0;
+    return v->rank == rank && memcmp(v->dim, dim, (size_t)rank * sizeof(*dim)) == 0;
 }
 
 /* `dim` in ONNX's order; the elements are known to be as many. */
@@ -26,7 +26,7 @@ static int reshape_to(struct eng_onnx_op *op, int rank, const int32_t *dim)
             return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "%.80s has a scale for each channel",
                                  x->name);
         op->out->rank = rank;
-        memcpy(op->out->dim, dim, (size_t)rank * sizeof *dim);
+        memcpy(op->out->dim, dim, (size_t)rank * sizeof(*dim));
         return rc;
     }
     /* One pixel: both orders are the same bytes. */
@@ -39,7 +39,7 @@ static int reshape_to(struct eng_onnx_op *op, int rank, const int32_t *dim)
     if (moved < 0 || (op->in[0] = eng_onnx_form(op, 0, from, !moved)) < 0)
         return moved < 0 ? moved : op->in[0];
     op->shape.rank = rank;
-    memcpy(op->shape.dim, dim, (size_t)rank * sizeof *dim);
+    memcpy(op->shape.dim, dim, (size_t)rank * sizeof(*dim));
     if (to_pixel) {
         op->shape.dim[1] = op->shape.dim[2] = 1;
         op->shape.dim[3] = dim[1];
@@ -179,9 +179,9 @@ static int renamed(struct eng_onnx_op *op, const int *perm)
     const struct eng_onnx_value *x = op->v[0];
     if (x->rank != 4)
         return 0;
-    int from = memcmp(perm, to_image, sizeof to_image) == 0   ? ENG_ONNX_IMAGE
-               : memcmp(perm, to_plain, sizeof to_plain) == 0 ? ENG_ONNX_PLAIN
-                                                              : -1;
+    int from = memcmp(perm, to_image, sizeof(to_image)) == 0   ? ENG_ONNX_IMAGE
+               : memcmp(perm, to_plain, sizeof(to_plain)) == 0 ? ENG_ONNX_PLAIN
+                                                               : -1;
     if (from < 0 || x->at[from] < 0)
         return 0;
     struct eng_onnx_value *out = op->out;
@@ -212,7 +212,7 @@ int eng_onnx_transpose(struct eng_onnx_op *op)
         return moved < 0 ? moved : op->in[0];
     op->n.op = ENG_OP_TRANSPOSE;
     op->n.n_in = 1;
-    memcpy(op->n.perm, perm, sizeof perm);
+    memcpy(op->n.perm, perm, sizeof(perm));
     return eng_onnx_emit(op, ENG_ONNX_PLAIN, moved ? &like : NULL);
 }
 
@@ -220,10 +220,10 @@ int eng_onnx_transpose(struct eng_onnx_op *op)
 
 static int answer(struct eng_onnx_op *op, const int64_t *v, int n, int rank)
 {
-    int64_t *to = eng_graph_alloc(op->f->scratch, (size_t)n + 1, sizeof *to);
+    int64_t *to = eng_graph_alloc(op->f->scratch, (size_t)n + 1, sizeof(*to));
     if (!to)
         return eng_onnx_no_memory(op);
-    memcpy(to, v, (size_t)n * sizeof *to);
+    memcpy(to, v, (size_t)n * sizeof(*to));
     op->out->data = to;
     op->out->type = op->out->stored = ENG_I64;
     op->out->rank = rank;

@@ -13,7 +13,7 @@ int eng_onnx_fail(const struct eng_onnx_op *op, int code, const char *format, ..
 {
     char where[160];
     va_list ap;
-    snprintf(where, sizeof where, "node %d (%.40s %.80s)", op->index, op->type,
+    snprintf(where, sizeof(where), "node %d (%.40s %.80s)", op->index, op->type,
              op->n.name ? op->n.name : "");
     va_start(ap, format);
     eng_fail_at(op->f->err, op->f->errlen, code, where, format, ap);
@@ -42,7 +42,7 @@ struct eng_onnx_value *eng_onnx_find(const struct eng_onnx *f, const char *name)
     struct eng_onnx_value key = {.name = name};
     const struct eng_onnx_value *at = &key;
     struct eng_onnx_value **found =
-        bsearch(&at, f->values, (size_t)f->n_values, sizeof *f->values, by_name);
+        bsearch(&at, f->values, (size_t)f->n_values, sizeof(*f->values), by_name);
     return found ? *found : NULL;
 }
 
@@ -65,7 +65,7 @@ static int sort_values(struct eng_onnx *f)
 {
     int kept = 0;
     if (f->n_values > 0)
-        qsort(f->values, (size_t)f->n_values, sizeof *f->values, by_name);
+        qsort(f->values, (size_t)f->n_values, sizeof(*f->values), by_name);
     for (int i = 0; i < f->n_values; i++) {
         struct eng_onnx_value *v = f->values[i], *last = kept ? f->values[kept - 1] : NULL;
         if (!last || strcmp(last->name, v->name) != 0)
@@ -90,7 +90,7 @@ int eng_onnx_name_values(struct eng_onnx *f, const Onnx__GraphProto *p)
         n += p->node[i]->n_output;
     if (n > ENG_MAX_TENSORS)
         return eng_fail(f->err, f->errlen, ENG_E_LIMIT, "the model has %zu values", n);
-    struct eng_onnx_value *all = eng_graph_alloc(f->scratch, n + 1, sizeof *all);
+    struct eng_onnx_value *all = eng_graph_alloc(f->scratch, n + 1, sizeof(*all));
     f->values = eng_graph_alloc(f->scratch, n + 1, sizeof(struct eng_onnx_value *));
     if (!all || !f->values)
         return eng_onnx_file_no_memory(f);
@@ -130,11 +130,11 @@ int eng_onnx_alias(struct eng_onnx_op *op, const struct eng_onnx_value *v)
         return eng_onnx_fail(op, ENG_E_DATA, "it lacks an input");
     out->type = v->type;
     out->rank = v->rank;
-    memcpy(out->dim, v->dim, sizeof out->dim);
+    memcpy(out->dim, v->dim, sizeof(out->dim));
     out->data = v->data;
     out->stored = v->stored;
     out->quant = v->quant;
-    memcpy(out->at, v->at, sizeof out->at);
-    memcpy(out->real, v->real, sizeof out->real);
+    memcpy(out->at, v->at, sizeof(out->at));
+    memcpy(out->real, v->real, sizeof(out->real));
     return 0;
 }

@@ -9,7 +9,7 @@ enum { VARINT = 0, LENGTH = 2, FIXED32 = 5 };
 void eng_pb_finish(struct eng_pb *b)
 {
     free(b->bytes);
-    memset(b, 0, sizeof *b);
+    memset(b, 0, sizeof(*b));
 }
 
 static void append(struct eng_pb *b, const void *bytes, size_t len)
@@ -57,11 +57,11 @@ void eng_pb_int(struct eng_pb *b, int field, int64_t v)
 void eng_pb_float(struct eng_pb *b, int field, float v)
 {
     uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
+    memcpy(&bits, &v, sizeof(bits));
     uint8_t out[4] = {(uint8_t)bits, (uint8_t)(bits >> 8), (uint8_t)(bits >> 16),
                       (uint8_t)(bits >> 24)};
     tag(b, field, FIXED32);
-    append(b, out, sizeof out);
+    append(b, out, sizeof(out));
 }
 
 void eng_pb_bytes(struct eng_pb *b, int field, const void *bytes, size_t len)

@@ -48,8 +48,8 @@ int eng_tfj_input(struct eng_tfj *f, const json_t *shape)
 int eng_tfj_constant(struct eng_tfj *f, int rank, const int32_t *dim, const float *data)
 {
     struct eng_tensor t = {.type = ENG_F32, .rank = rank, .data = data};
-    memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
-    t.size = eng_tensor_elements(&t) * sizeof *data;
+    memcpy(t.dim, dim, (size_t)rank * sizeof(*dim));
+    t.size = eng_tensor_elements(&t) * sizeof(*data);
     return add_tensor(f, &t);
 }
 
@@ -59,10 +59,10 @@ static int add_node(struct eng_tfj *f, struct eng_node *n, const int *in, int n_
 {
     struct eng_tensor out = shape ? *shape : (struct eng_tensor){.type = ENG_F32};
     n->n_in = n_in;
-    n->in = eng_graph_alloc(f->g, (size_t)n_in + 1, sizeof *in);
+    n->in = eng_graph_alloc(f->g, (size_t)n_in + 1, sizeof(*in));
     if (!n->in)
         return eng_tfj_no_memory(f);
-    memcpy(n->in, in, (size_t)n_in * sizeof *in);
+    memcpy(n->in, in, (size_t)n_in * sizeof(*in));
     int index = add_tensor(f, &out);
     if (index < 0)
         return index;
@@ -127,7 +127,7 @@ static int kernel_ok(struct eng_tfj *f, const struct eng_tfj_weight *w, int rank
 static int transpose(struct eng_tfj *f, const struct eng_tfj_weight *w, size_t rows, size_t columns,
                      float **ret)
 {
-    float *from, *to = eng_graph_alloc_constant(f->g, w->elements, sizeof *to);
+    float *from, *to = eng_graph_alloc_constant(f->g, w->elements, sizeof(*to));
     int rc = to ? eng_tfj_floats(f, w, &from) : eng_tfj_no_memory(f);
     if (rc < 0)
         return rc;
@@ -363,7 +363,7 @@ int eng_tfj_softmax(struct eng_tfj *f, int x)
 
 static int one_number(struct eng_tfj *f, double v)
 {
-    float *data = eng_graph_alloc_constant(f->g, 1, sizeof *data);
+    float *data = eng_graph_alloc_constant(f->g, 1, sizeof(*data));
     if (!data)
         return eng_tfj_no_memory(f);
     *data = (float)v;
@@ -406,7 +406,7 @@ int eng_tfj_activation(struct eng_tfj *f, int x, const char *name)
         return eng_tfj_clamp(f, x, 0, 6);
     if (strcmp(name, "softmax") == 0)
         return eng_tfj_softmax(f, x);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         if (strcmp(name, rows[i].name) == 0)
             return eng_tfj_unary(f, x, rows[i].unary, rows[i].alpha, rows[i].beta);
     return eng_tfj_fail(f, ENG_E_UNSUPPORTED, "activation \"%.40s\" is not supported", name);

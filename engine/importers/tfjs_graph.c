@@ -37,7 +37,7 @@ static int link_node(struct eng_tfj *f, struct eng_tfj_net *net, int i)
     json_array_foreach(inputs, k, input)
     {
         const char *text = json_string_value(input);
-        int rc = text ? input_name(text, name, sizeof name) : -2;
+        int rc = text ? input_name(text, name, sizeof(name)) : -2;
         if (rc == -2)
             return eng_tfj_fail(f, ENG_E_UNSUPPORTED, "its input %.80s is not supported",
                                 text ? text : "?");
@@ -83,7 +83,7 @@ static int signed_ends(struct eng_tfj *f, const struct eng_tfj_net *net, json_t 
         const char *text = eng_tfj_string(entry, "name");
         struct end *e = &ret[(*ret_n)++];
         e->name = key;
-        if (input_name(text[0] ? text : key, name, sizeof name) < 0 ||
+        if (input_name(text[0] ? text : key, name, sizeof(name)) < 0 ||
             (e->item = eng_tfj_net_find(net, name)) < 0)
             return eng_tfj_fail(f, ENG_E_DATA, "its output %.80s does not exist", text);
     }
@@ -205,7 +205,7 @@ int eng_tfj_import_graph(struct eng_tfj *f, const json_t *topology, const json_t
         rc = find_ends(f, &net, signature, ends, &n);
     for (int i = 0; rc >= 0 && i < n; i++)
         rc = eng_tfj_net_sort(f, &net, ends[i].item);
-    if (rc >= 0 && !(values = calloc((size_t)net.n, sizeof *values)))
+    if (rc >= 0 && !(values = calloc((size_t)net.n, sizeof(*values))))
         rc = eng_tfj_no_memory(f);
     if (rc >= 0)
         rc = run_nodes(f, &net, signature, values);

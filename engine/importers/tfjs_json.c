@@ -13,7 +13,7 @@ int eng_tfj_fail(const struct eng_tfj *f, int code, const char *format, ...)
     char where[160];
     va_list ap;
     if (f->what)
-        snprintf(where, sizeof where, "%.80s (%.60s)", f->what, f->kind ? f->kind : "?");
+        snprintf(where, sizeof(where), "%.80s (%.60s)", f->what, f->kind ? f->kind : "?");
     va_start(ap, format);
     eng_fail_at(f->err, f->errlen, code, f->what ? where : NULL, format, ap);
     va_end(ap);

@@ -50,7 +50,7 @@ static int window(const struct layer *l, const char *size, struct eng_tfj_window
 {
     const char *padding = eng_tfj_string(l->config, "padding");
     int rc = channels_last(l);
-    memset(w, 0, sizeof *w);
+    memset(w, 0, sizeof(*w));
     if (rc < 0 || (rc = eng_tfj_ints(l->f, l->config, size, 2, 1, w->k)) < 0 ||
         (rc = eng_tfj_ints(l->f, l->config, "strides", 2, 0, w->stride)) < 0 ||
         (rc = eng_tfj_ints(l->f, l->config, "dilation_rate", 2, 1, w->dilation)) < 0)
@@ -348,7 +348,7 @@ static int one_layer(struct layer *l)
     l->name = l->f->what;
     if (l->n_in < 1)
         return eng_tfj_fail(l->f, ENG_E_DATA, "it has no input");
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+    for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++) {
         if (strcmp(classes[i].name, l->f->kind) != 0)
             continue;
         if (l->n_in > classes[i].most)
@@ -474,7 +474,7 @@ static int functional(struct eng_tfj *f, const json_t *config, const int *in, in
         rc = eng_tfj_fail(f, ENG_E_DATA, "its output %.80s does not exist", output);
     if (rc == 0)
         rc = eng_tfj_net_sort(f, &net, wanted);
-    if (rc == 0 && !(values = calloc((size_t)net.n, sizeof *values)))
+    if (rc == 0 && !(values = calloc((size_t)net.n, sizeof(*values))))
         rc = eng_tfj_no_memory(f);
     if (rc == 0)
         rc = run_net(f, &net, in, n_in, depth, values);

@@ -32,7 +32,7 @@ static int integers(const struct eng_tfj_op *op, int i, int64_t *ret, int max)
         return eng_tfj_integers(op->f, v->weight, ret, max);
     if (v->n > max)
         return fail(op, ENG_E_DATA, "an argument is too long");
-    memcpy(ret, v->v, (size_t)v->n * sizeof *ret);
+    memcpy(ret, v->v, (size_t)v->n * sizeof(*ret));
     return v->n;
 }
 
@@ -61,7 +61,7 @@ static int padding(const struct eng_tfj_op *op, struct eng_tfj_window *w)
 {
     char scheme[16];
     int64_t pads[8];
-    eng_tfj_text(eng_tfj_attr(op->json, "padding", "s"), scheme, sizeof scheme);
+    eng_tfj_text(eng_tfj_attr(op->json, "padding", "s"), scheme, sizeof(scheme));
     w->same = strcmp(scheme, "SAME") == 0;
     if (w->same || strcmp(scheme, "VALID") == 0)
         return 0;
@@ -80,8 +80,8 @@ static int padding(const struct eng_tfj_op *op, struct eng_tfj_window *w)
 static int window(const struct eng_tfj_op *op, struct eng_tfj_window *w)
 {
     char format[8];
-    memset(w, 0, sizeof *w);
-    eng_tfj_text(eng_tfj_attr(op->json, "data_format", "s"), format, sizeof format);
+    memset(w, 0, sizeof(*w));
+    eng_tfj_text(eng_tfj_attr(op->json, "data_format", "s"), format, sizeof(format));
     if (format[0] && strcmp(format, "NHWC") != 0)
         return fail(op, ENG_E_UNSUPPORTED, "its channels do not come last");
     int rc = height_and_width(op, "ksize", 1, w->k);
@@ -102,17 +102,17 @@ static int fused(const struct eng_tfj_op *op, struct fused *ret)
 {
     const json_t *names = json_object_get(eng_tfj_attr(op->json, "fused_ops", "list"), "s");
     int arg = 2;
-    memset(ret, 0, sizeof *ret);
+    memset(ret, 0, sizeof(*ret));
     for (size_t i = 0; i < json_array_size(names); i++) {
         char name[24];
-        eng_tfj_text(json_array_get(names, i), name, sizeof name);
+        eng_tfj_text(json_array_get(names, i), name, sizeof(name));
         if (strcmp(name, "BiasAdd") == 0) {
             if (!(ret->bias = weight(op, arg++)))
                 return fail(op, ENG_E_UNSUPPORTED, "its bias is not a constant");
         } else if (ret->activation[0] || strcmp(name, "FusedBatchNorm") == 0) {
             return eng_tfj_fail(op->f, ENG_E_UNSUPPORTED, "fused %.20s is not supported", name);
         } else {
-            memcpy(ret->activation, name, sizeof name);
+            memcpy(ret->activation, name, sizeof(name));
         }
     }
     if (strcmp(ret->activation, "Prelu") == 0)
@@ -131,7 +131,7 @@ static int activate(struct eng_tfj_op *op, int x, const struct fused *with)
                              (float)eng_tfj_real(op->json, "leakyrelu_alpha", 0.2), 0);
     if (strcmp(with->activation, "Prelu") == 0)
         return eng_tfj_prelu(op->f, x, with->slope);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(with->activation, names[i][0]) == 0)
             return eng_tfj_activation(op->f, x, names[i][1]);
     return eng_tfj_fail(op->f, ENG_E_UNSUPPORTED, "fused %.20s is not supported", with->activation);
@@ -245,7 +245,7 @@ static int activation(struct eng_tfj_op *op)
                                            {"Sigmoid", "sigmoid"}, {"Tanh", "tanh"},
                                            {"Softmax", "softmax"}, {"Elu", "elu"}};
     int x = tensor(op, 0);
-    for (size_t i = 0; x >= 0 && i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; x >= 0 && i < sizeof(names) / sizeof(*names); i++)
         if (is(op, names[i][0]))
             return eng_tfj_activation(op->f, x, names[i][1]);
     return x;
@@ -431,7 +431,7 @@ static const struct {
 
 int eng_tfj_graph_op(struct eng_tfj_op *op)
 {
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+    for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
         if (strcmp(ops[i].name, op->op) != 0)
             continue;
         int rc = ops[i].add(op);

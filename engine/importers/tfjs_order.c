@@ -15,9 +15,9 @@ int eng_tfj_net_create(struct eng_tfj *f, struct eng_tfj_net *net, size_t n)
         return eng_tfj_fail(f, n ? ENG_E_LIMIT : ENG_E_DATA, "the model has %zu layers or nodes",
                             n);
     net->n = (int)n;
-    net->items = calloc(n, sizeof *net->items);
-    net->by_name = calloc(n, sizeof *net->by_name);
-    net->order = calloc(n, sizeof *net->order);
+    net->items = calloc(n, sizeof(*net->items));
+    net->by_name = calloc(n, sizeof(*net->by_name));
+    net->order = calloc(n, sizeof(*net->order));
     return net->items && net->by_name && net->order ? 0 : eng_tfj_no_memory(f);
 }
 
@@ -40,7 +40,7 @@ int eng_tfj_net_index(struct eng_tfj *f, struct eng_tfj_net *net)
 {
     for (int i = 0; i < net->n; i++)
         net->by_name[i] = i;
-    qsort_r(net->by_name, (size_t)net->n, sizeof *net->by_name, by_name, net);
+    qsort_r(net->by_name, (size_t)net->n, sizeof(*net->by_name), by_name, net);
     for (int i = 1; i < net->n; i++)
         if (by_name(&net->by_name[i - 1], &net->by_name[i], net) == 0)
             return eng_tfj_fail(f, ENG_E_DATA, "two layers or nodes are named %.80s",
@@ -73,7 +73,7 @@ int eng_tfj_net_link(struct eng_tfj *f, struct eng_tfj_net *net, int item, const
         return eng_tfj_fail(f, ENG_E_LIMIT, "it has more than %d inputs", ENG_MAX_INPUTS);
     if (net->n_links == net->cap_links) {
         int cap = net->cap_links ? net->cap_links * 2 : 64;
-        int *links = realloc(net->links, (size_t)cap * sizeof *links);
+        int *links = realloc(net->links, (size_t)cap * sizeof(*links));
         if (!links)
             return eng_tfj_no_memory(f);
         net->links = links;
@@ -103,7 +103,7 @@ int eng_tfj_net_sort(struct eng_tfj *f, struct eng_tfj_net *net, int wanted)
 {
     if (net->items[wanted].state == DONE)
         return 0;
-    int *stack = malloc((size_t)net->n * sizeof *stack), depth = 0, rc = 0;
+    int *stack = malloc((size_t)net->n * sizeof(*stack)), depth = 0, rc = 0;
     if (!stack)
         return eng_tfj_no_memory(f);
     net->items[wanted].state = ON_STACK;

@@ -59,7 +59,7 @@ static int read_paths(struct eng_tfj *f, struct group *group, const json_t *path
     if (n < 1 || n > (size_t)n_files)
         return eng_tfj_fail(f, ENG_E_DATA, "a group of weights names %zu shards, there are %d", n,
                             n_files);
-    group->spans = calloc(n, sizeof *group->spans);
+    group->spans = calloc(n, sizeof(*group->spans));
     if (!group->spans)
         return eng_tfj_no_memory(f);
     for (size_t i = 0; i < n; i++) {
@@ -190,11 +190,11 @@ int eng_tfj_weights_read(struct eng_tfj *f, const json_t *manifest, const struct
         weights += json_array_size(json_object_get(json_array_get(manifest, i), "weights"));
     if (weights > MAX_WEIGHTS)
         return eng_tfj_fail(f, ENG_E_LIMIT, "it has %zu weights", weights);
-    f->weights = calloc(1, sizeof *f->weights);
+    f->weights = calloc(1, sizeof(*f->weights));
     if (!f->weights)
         return eng_tfj_no_memory(f);
-    f->weights->list = calloc(weights + 1, sizeof *f->weights->list);
-    f->weights->groups = calloc(n + 1, sizeof *f->weights->groups);
+    f->weights->list = calloc(weights + 1, sizeof(*f->weights->list));
+    f->weights->groups = calloc(n + 1, sizeof(*f->weights->groups));
     if (!f->weights->list || !f->weights->groups)
         return eng_tfj_no_memory(f);
     f->weights->n_groups = (int)n;
@@ -203,7 +203,7 @@ int eng_tfj_weights_read(struct eng_tfj *f, const json_t *manifest, const struct
         if (rc < 0)
             return rc;
     }
-    qsort(f->weights->list, weights, sizeof *f->weights->list, by_name);
+    qsort(f->weights->list, weights, sizeof(*f->weights->list), by_name);
     for (size_t i = 1; i < weights; i++)
         if (by_name(&f->weights->list[i - 1], &f->weights->list[i]) == 0)
             return eng_tfj_fail(f, ENG_E_DATA, "two weights are named %.80s",
@@ -214,7 +214,7 @@ int eng_tfj_weights_read(struct eng_tfj *f, const json_t *manifest, const struct
 const struct eng_tfj_weight *eng_tfj_weight(const struct eng_tfj *f, const char *name)
 {
     struct eng_tfj_weight key = {.name = name};
-    return bsearch(&key, f->weights->list, (size_t)f->weights->n, sizeof key, by_name);
+    return bsearch(&key, f->weights->list, (size_t)f->weights->n, sizeof(key), by_name);
 }
 
 /* Does the path have `layer` among its folders and `name` as its last part? */
@@ -235,7 +235,7 @@ const struct eng_tfj_weight *eng_tfj_layer_weight(const struct eng_tfj *f, const
 {
     char path[512];
     const struct eng_tfj_weight *found = NULL;
-    if (snprintf(path, sizeof path, "%s/%s", layer, name) >= (int)sizeof path)
+    if (snprintf(path, sizeof(path), "%s/%s", layer, name) >= (int)sizeof(path))
         return NULL;
     if ((found = eng_tfj_weight(f, path)) != NULL)
         return found;
@@ -287,7 +287,7 @@ static double value(const struct eng_tfj_weight *w, uint32_t bits)
         return (double)(int32_t)bits;
     if (w->stored == ENG_BOOL)
         return bits != 0;
-    memcpy(&real, &bits, sizeof real);
+    memcpy(&real, &bits, sizeof(real));
     return (double)real;
 }
 
@@ -295,7 +295,7 @@ int eng_tfj_floats(struct eng_tfj *f, const struct eng_tfj_weight *w, float **re
 {
     uint8_t bytes[CHUNK * 4];
     size_t unit = unit_of(w);
-    float *out = eng_graph_alloc_constant(f->g, w->elements + 1, sizeof *out);
+    float *out = eng_graph_alloc_constant(f->g, w->elements + 1, sizeof(*out));
     if (!out)
         return eng_tfj_no_memory(f);
     for (size_t i = 0; i < w->elements; i += CHUNK) {

@@ -3,7 +3,7 @@
  *
  * Field numbers are those of schema.fbs. Tensors are read when an operator first names them, so
  * that what no operator uses cannot hurt. Constants point into the file where alignment allows. */
-#include "engine/importers/import.h"
+#include "engine/importers/tflite.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/graph/outputs.h"
-#include "engine/importers/tflite.h"
+#include "engine/importers/import.h"
 
 static int read_op(struct eng_tfl *f, const struct eng_fb_vector *ops, uint32_t index)
 {
@@ -78,7 +78,7 @@ static int read_subgraph(struct eng_tfl *f, const struct eng_fb_table *subgraph)
     if (f->tensors.n > ENG_MAX_TENSORS || ops.n > ENG_MAX_NODES)
         return eng_fail(f->err, f->errlen, ENG_E_LIMIT, "the model has %u tensors and %u operators",
                         f->tensors.n, ops.n);
-    f->map = malloc((f->tensors.n + 1) * sizeof *f->map);
+    f->map = malloc((f->tensors.n + 1) * sizeof(*f->map));
     if (!f->map)
         return eng_tfl_no_memory(f);
     for (uint32_t i = 0; i < f->tensors.n; i++)

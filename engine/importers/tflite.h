@@ -2,8 +2,8 @@
 #ifndef ENG_IMPORTERS_TFLITE_H
 #define ENG_IMPORTERS_TFLITE_H
 
-#include "engine/importers/flatbuffer.h"
 #include "engine/graph/graph.h"
+#include "engine/importers/flatbuffer.h"
 
 struct eng_tfl {
     struct eng_fb fb;

@@ -94,10 +94,10 @@ int eng_tfl_begin(struct eng_tfl_build *b, enum eng_op op, int n)
 
 int eng_tfl_finish(struct eng_tfl_build *b)
 {
-    b->n.in = eng_graph_alloc(b->f->g, (size_t)b->n.n_in + 1, sizeof *b->n.in);
+    b->n.in = eng_graph_alloc(b->f->g, (size_t)b->n.n_in + 1, sizeof(*b->n.in));
     if (!b->n.in)
         return eng_tfl_fail(b, -ENOMEM, "not enough memory");
-    memcpy(b->n.in, b->in, (size_t)b->n.n_in * sizeof *b->n.in);
+    memcpy(b->n.in, b->in, (size_t)b->n.n_in * sizeof(*b->n.in));
     int rc = eng_graph_add_node(b->f->g, &b->n);
     return rc < 0 ? eng_tfl_fail(b, rc, "the graph has too many nodes") : 0;
 }

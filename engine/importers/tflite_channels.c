@@ -38,7 +38,7 @@ static int choose(const struct eng_tfl_build *b, int x, int out, const int32_t *
         return rc;
     t.name = part.n.name;
     t.data = which;
-    t.size = (size_t)n * sizeof *which;
+    t.size = (size_t)n * sizeof(*which);
     if ((rc = eng_graph_add_tensor(b->f->g, &t)) < 0)
         return eng_tfl_fail(&part, rc, "the graph has too many tensors");
     part.n.n_in = 2;
@@ -53,7 +53,7 @@ static int range(const struct eng_tfl_build *b, int x, int out, int from, int st
     if (n > ENG_TFL_MAX_CHOSEN - b->f->chosen)
         return eng_tfl_fail(b, ENG_E_LIMIT, "the file chooses among too many channels");
     b->f->chosen += n;
-    int32_t *which = eng_graph_alloc_constant(b->f->g, (size_t)n, sizeof *which);
+    int32_t *which = eng_graph_alloc_constant(b->f->g, (size_t)n, sizeof(*which));
     if (!which)
         return eng_tfl_fail(b, -ENOMEM, "not enough memory");
     for (int i = 0; i < n; i++)

@@ -49,7 +49,7 @@ static int padding(struct eng_tfl_build *b)
     if (x->rank != 4)
         return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "its input is not one image");
     const int numbers[] = {w->kh, w->kw, w->sh, w->sw, w->dh, w->dw};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
         if (numbers[i] < 1 || numbers[i] > ENG_MAX_WINDOW)
             return eng_tfl_fail(b, ENG_E_DATA, "its window, stride or dilation is out of range");
     if (scheme == 1)

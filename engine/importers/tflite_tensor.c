@@ -71,8 +71,8 @@ static int read_quant(struct eng_tfl *f, const struct eng_fb_table *table, struc
     if (scales.n > ENG_MAX_DIM || (zeros.n > 1 && zeros.n != scales.n))
         return eng_fail(f->err, f->errlen, ENG_E_DATA, "tensor %.80s has %u scales, %u zero points",
                         t->name, scales.n, zeros.n);
-    float *scale = eng_graph_alloc(f->g, scales.n, sizeof *scale);
-    int32_t *zero = eng_graph_alloc(f->g, scales.n, sizeof *zero);
+    float *scale = eng_graph_alloc(f->g, scales.n, sizeof(*scale));
+    int32_t *zero = eng_graph_alloc(f->g, scales.n, sizeof(*zero));
     if (!scale || !zero)
         return eng_tfl_no_memory(f);
     /* Bytes have theirs among their own values; whoever takes one from the other may rely on it. */
@@ -190,7 +190,7 @@ int eng_tfl_to_float(struct eng_tfl *f, struct eng_tensor *t)
                         t->name);
     for (int i = q->axis + 1; q->n > 1 && i < t->rank; i++)
         step *= (size_t)t->dim[i];
-    float *out = eng_graph_alloc_constant(f->g, n, sizeof *out);
+    float *out = eng_graph_alloc_constant(f->g, n, sizeof(*out));
     if (!out)
         return eng_tfl_no_memory(f);
     for (size_t i = 0; i < n; i++) {
@@ -204,7 +204,7 @@ int eng_tfl_to_float(struct eng_tfl *f, struct eng_tensor *t)
     }
     t->type = ENG_F32;
     t->data = out;
-    t->size = n * sizeof *out;
+    t->size = n * sizeof(*out);
     t->quant = (struct eng_quant){0};
     return 0;
 }

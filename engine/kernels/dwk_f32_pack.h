@@ -4,6 +4,7 @@
 #define ENG_KERNELS_DWK_F32_PACK_H
 
 #include <string.h>
+
 #include "engine/kernels/kernel.h"
 
 static inline int eng_dwk_least(int a, int b)

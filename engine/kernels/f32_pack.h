@@ -6,6 +6,7 @@
 #define ENG_KERNELS_F32_PACK_H
 
 #include <string.h>
+
 #include "engine/kernels/kernel.h"
 
 enum {

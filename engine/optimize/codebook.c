@@ -42,7 +42,7 @@ static int step(double *value, int n, const float *sorted, const double *sum, si
         moved |= next[i] < value[i] || next[i] > value[i];
         begin = end;
     }
-    memcpy(value, next, (size_t)n * sizeof *value);
+    memcpy(value, next, (size_t)n * sizeof(*value));
     return moved;
 }
 
@@ -82,12 +82,12 @@ static void fit(double *value, int n, const float *sorted, double *sum, size_t c
 int eng_codebook_fit(float *ret_values, int n, const float *weights, size_t count)
 {
     double value[256];
-    float *sorted = malloc(count * sizeof *sorted);
-    double *sum = malloc((count + 1) * sizeof *sum);
+    float *sorted = malloc(count * sizeof(*sorted));
+    double *sum = malloc((count + 1) * sizeof(*sum));
     int made = 0;
     if (sorted && sum) {
-        memcpy(sorted, weights, count * sizeof *sorted);
-        qsort(sorted, count, sizeof *sorted, ascending);
+        memcpy(sorted, weights, count * sizeof(*sorted));
+        qsort(sorted, count, sizeof(*sorted), ascending);
         fit(value, n, sorted, sum, count);
         for (int i = 0; i < n; i++)
             if (made == 0 || (float)value[i] > ret_values[made - 1])
@@ -126,7 +126,7 @@ static int replace(struct eng_graph *g, struct eng_tensor *t, int n, const float
     float values[256];
     size_t count = eng_tensor_elements(t), row = count / outputs;
     const float *from = t->data;
-    float *to = eng_graph_alloc(g, count, sizeof *to);
+    float *to = eng_graph_alloc(g, count, sizeof(*to));
     if (!to)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++)
@@ -147,7 +147,7 @@ static int insert_behind(struct eng_graph *g, int node, const struct eng_node *n
     if (rc < 0)
         return rc;
     memmove(&g->nodes[node + 2], &g->nodes[node + 1],
-            (size_t)(g->n_nodes - node - 2) * sizeof *g->nodes);
+            (size_t)(g->n_nodes - node - 2) * sizeof(*g->nodes));
     g->nodes[node + 1] = *n;
     return 0;
 }
@@ -162,11 +162,11 @@ static int scale_behind(struct eng_graph *g, int node, const float *scale, int o
                                 .rank = 1,
                                 .dim = {outputs},
                                 .data = scale,
-                                .size = (size_t)outputs * sizeof *scale};
+                                .size = (size_t)outputs * sizeof(*scale)};
     struct eng_node norm = {.name = conv->name,
                             .op = ENG_OP_BATCHNORM,
                             .n_in = 3,
-                            .in = eng_graph_alloc(g, 3, sizeof *norm.in),
+                            .in = eng_graph_alloc(g, 3, sizeof(*norm.in)),
                             .out = conv->out,
                             .lo = conv->lo,
                             .hi = conv->hi};
@@ -175,7 +175,7 @@ static int scale_behind(struct eng_graph *g, int node, const float *scale, int o
         return -ENOMEM;
     norm.in[2] = conv->n_in > 2 ? conv->in[2] : -1;
     if (norm.in[2] < 0) {
-        vector.data = eng_graph_alloc(g, (size_t)outputs, sizeof *scale);
+        vector.data = eng_graph_alloc(g, (size_t)outputs, sizeof(*scale));
         if (!vector.data || (norm.in[2] = eng_graph_add_tensor(g, &vector)) < 0)
             return -ENOMEM;
     }
@@ -192,7 +192,7 @@ static int treat(struct eng_graph *g, int node, int n)
     struct eng_tensor *t = &g->tensors[layer->in[1]];
     int scaled = layer->op == ENG_OP_CONV && g->tensors[layer->out].rank == 4;
     size_t outputs = (size_t)t->dim[0], row = eng_tensor_elements(t) / outputs;
-    float *scale = eng_graph_alloc(g, outputs, sizeof *scale);
+    float *scale = eng_graph_alloc(g, outputs, sizeof(*scale));
     if (!scale)
         return -ENOMEM;
     for (size_t o = 0; o < outputs; o++)

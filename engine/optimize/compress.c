@@ -1,20 +1,19 @@
 /* See compress.h. The manifest is the old one but for the names of the files. */
-#include "engine/compress.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/optimize/codebook.h"
 #include "engine/base/fail.h"
-#include "engine/optimize/folder.h"
-#include "engine/inside.h"
-#include "engine/importers/manifest.h"
-#include "engine/plan/plan.h"
+#include "engine/compress.h"
 #include "engine/importers/compressed_parts.h"
+#include "engine/importers/manifest.h"
+#include "engine/inside.h"
+#include "engine/optimize/codebook.h"
 #include "engine/optimize/compressed_write.h"
+#include "engine/optimize/folder.h"
 #include "engine/optimize/quantize_parts.h"
+#include "engine/plan/plan.h"
 
 enum { MAX_FILE = 1 << 30 };
 
@@ -45,7 +44,7 @@ static int new_name(const struct job *j, const char *name, char *ret, size_t len
 static int read_from(const struct job *j, const char *name, struct eng_file *ret)
 {
     char path[4096];
-    if (snprintf(path, sizeof path, "%s/%s", j->from, name) >= (int)sizeof path)
+    if (snprintf(path, sizeof(path), "%s/%s", j->from, name) >= (int)sizeof(path))
         return eng_fail(j->err, j->errlen, -ENAMETOOLONG, "%.80s: the path is too long", j->from);
     return eng_file_read(ret, path, MAX_FILE, j->err, j->errlen);
 }
@@ -68,7 +67,7 @@ static int compress_file(struct job *j, const char *name)
     struct eng_file file;
     void *packed = NULL;
     size_t len = 0;
-    int rc = new_name(j, name, made, sizeof made);
+    int rc = new_name(j, name, made, sizeof(made));
     if (rc < 0 || (rc = read_from(j, name, &file)) < 0)
         return rc;
     if (eng_compressed_is(file.bytes, file.len))
@@ -108,7 +107,7 @@ static int compress_list(struct job *j, char *const *names, int n, json_t **ret)
     for (int i = 0; i < n; i++) {
         int rc = compress_file(j, names[i]);
         if (rc == 0)
-            rc = new_name(j, names[i], made, sizeof made);
+            rc = new_name(j, names[i], made, sizeof(made));
         if (rc < 0) {
             json_decref(list);
             return rc;
@@ -123,7 +122,7 @@ static int compress_list(struct job *j, char *const *names, int n, json_t **ret)
 static json_t *old_manifest(const struct job *j)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%.4000s/model.json", j->from);
+    snprintf(path, sizeof(path), "%.4000s/model.json", j->from);
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
     if (root && !json_object_get(root, "modelTopology"))
         return root;
@@ -225,7 +224,7 @@ static int few_values(struct job *j, const struct eng_model *m, int codebook)
         eng_fail(j->err, j->errlen, rc, "no room for the codebooks of the model");
     if (rc == 0)
         rc = eng_graph_check(g, j->err, j->errlen);
-    snprintf(source, sizeof source, "%.200s, with %d values a layer by mobilenetd",
+    snprintf(source, sizeof(source), "%.200s, with %d values a layer by mobilenetd",
              eng_model_info(m)->name, codebook);
     if (rc == 0)
         rc = eng_compress_network(&j->sizes, j->from, j->to, m, g, source, j->err, j->errlen);

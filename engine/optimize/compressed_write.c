@@ -1,13 +1,14 @@
 /* The writer of compressed model files. A file is cut where runs of words begin that need few
  * different values (weights of a codebook, found by looking at every 4096th byte), else every
  * ENG_COMPRESSED_BLOCK bytes; each piece takes whichever kind of block is the shortest. */
+#include "engine/optimize/compressed_write.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/importers/compressed_parts.h"
-#include "engine/optimize/compressed_write.h"
 #include "engine/base/sha256.h"
+#include "engine/importers/compressed_parts.h"
 
 enum { CELL = 4096, SLOTS = 1024, WORDS = 256 };
 
@@ -45,7 +46,7 @@ static int huffman(const uint32_t *count, uint8_t *length)
     uint32_t weight[511];
     int16_t parent[511];
     int used = 0, nodes = 256, longest = 0;
-    memset(parent, -1, sizeof parent);
+    memset(parent, -1, sizeof(parent));
     for (int i = 0; i < 256; i++) {
         weight[i] = count[i];
         used += count[i] > 0;
@@ -79,7 +80,7 @@ static void make_code(struct code *c, const uint32_t *counts)
 {
     uint32_t count[256];
     unsigned next = 0;
-    memcpy(count, counts, sizeof count);
+    memcpy(count, counts, sizeof(count));
     while (huffman(count, c->length) > ENG_COMPRESSED_BITS)
         for (int i = 0; i < 256; i++)
             count[i] = (count[i] + 1) / 2;
@@ -172,7 +173,7 @@ static void put_bytes(struct writer *w, const uint8_t *p, size_t n)
 static int index_of(struct words *d, const uint8_t *p)
 {
     uint32_t v;
-    memcpy(&v, p, sizeof v);
+    memcpy(&v, p, sizeof(v));
     unsigned slot = v * 2654435761u >> 22;
     while (d->slot[slot] && d->word[d->slot[slot] - 1] != v)
         slot = (slot + 1) % SLOTS;

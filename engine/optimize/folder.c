@@ -13,7 +13,7 @@ int eng_folder_write(const char *dir, const char *name, const void *bytes, size_
                      size_t errlen)
 {
     char path[4096];
-    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
+    if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
         return eng_fail(err, errlen, -ENAMETOOLONG, "%.80s: the path is too long", dir);
     FILE *f = fopen(path, "wbe");
     int rc = f ? 0 : -errno;
@@ -49,7 +49,7 @@ int eng_folder_manifest(const char *dir, const struct eng_folder_manifest *m, ch
                    {"source", m->source}};
     json_t *root = json_pack("{s:s,s:[s],s:i}", "format", m->format, "files", m->file,
                              "class_offset", m->class_offset);
-    for (size_t i = 0; root && i < sizeof strings / sizeof *strings; i++)
+    for (size_t i = 0; root && i < sizeof(strings) / sizeof(*strings); i++)
         if (strings[i].value[0])
             json_object_set_new(root, strings[i].key, json_string(strings[i].value));
     if (root && m->like->embeds)

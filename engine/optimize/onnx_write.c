@@ -128,7 +128,7 @@ int eng_onnx_write(void **ret, size_t *ret_len, const struct eng_graph *g, char 
         return eng_fail(err, errlen, ENG_E_UNSUPPORTED,
                         "the model has %d outputs: only one with a main output is written as ONNX",
                         g->n_outputs);
-    w.value = calloc((size_t)g->n_tensors, sizeof *w.value);
+    w.value = calloc((size_t)g->n_tensors, sizeof(*w.value));
     int rc = w.value ? write_graph(&w) : -ENOMEM;
     eng_pb_int(&file, 1, 7);
     eng_pb_string(&file, 2, "mobilenetd");

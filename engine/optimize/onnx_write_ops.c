@@ -1,7 +1,4 @@
 /* The operators of the ONNX writer, in float: one function a family. */
-#include "engine/graph/check.h"
-#include "engine/optimize/onnx_write.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,6 +6,8 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/graph/check.h"
+#include "engine/optimize/onnx_write.h"
 
 /* ---- weights: OHWI -> OIHW, [1,KH,KW,C] -> [C,1,KH,KW] ---- */
 
@@ -233,7 +232,7 @@ static int pad(struct eng_ow *w, const struct eng_node *n, const char *made)
     const int64_t pads[8] = {0, 0, v->top, v->left, 0, 0, v->bottom, v->right}, eight = 8;
     char name[ENG_OW_NAME];
     eng_ow_name_of(w, n->out, ".pads", name);
-    eng_ow_initialiser(w, name, ENG_OW_INT64, &eight, 1, pads, sizeof pads);
+    eng_ow_initialiser(w, name, ENG_OW_INT64, &eight, 1, pads, sizeof(pads));
     eng_ow_input(w, w->value[n->in[0]]);
     eng_ow_input(w, name);
     eng_ow_emit(w, "Pad", made);
@@ -257,7 +256,7 @@ static int reshape(struct eng_ow *w, const struct eng_node *n, const char *made)
         return 0;
     }
     eng_ow_name_of(w, n->out, ".shape", name);
-    eng_ow_initialiser(w, name, ENG_OW_INT64, &four, 1, to, sizeof to);
+    eng_ow_initialiser(w, name, ENG_OW_INT64, &four, 1, to, sizeof(to));
     eng_ow_input(w, name);
     eng_ow_emit(w, "Reshape", made);
     return 0;
@@ -268,13 +267,13 @@ static int gather(struct eng_ow *w, const struct eng_node *n, const char *made)
     const struct eng_tensor *which = eng_ow_tensor(w, n->in[1]);
     const int64_t count = which->dim[0];
     char name[ENG_OW_NAME];
-    int64_t *to = malloc((size_t)count * sizeof *to);
+    int64_t *to = malloc((size_t)count * sizeof(*to));
     if (!to)
         return eng_ow_fail(w, n, "out of memory");
     for (int64_t i = 0; i < count; i++)
         to[i] = ((const int32_t *)which->data)[i];
     eng_ow_name_of(w, n->out, ".which", name);
-    eng_ow_initialiser(w, name, ENG_OW_INT64, &count, 1, to, (size_t)count * sizeof *to);
+    eng_ow_initialiser(w, name, ENG_OW_INT64, &count, 1, to, (size_t)count * sizeof(*to));
     free(to);
     eng_ow_input(w, w->value[n->in[0]]);
     eng_ow_input(w, name);
@@ -306,7 +305,7 @@ void eng_ow_clamp(struct eng_ow *w, const char *x, int index, float lo, float hi
     for (int i = 0; i < 2; i++)
         if (isfinite(bounds[i])) {
             eng_ow_name_of(w, index, i ? ".most" : ".least", name);
-            eng_ow_initialiser(w, name, ENG_OW_FLOAT, NULL, 0, &bounds[i], sizeof bounds[i]);
+            eng_ow_initialiser(w, name, ENG_OW_FLOAT, NULL, 0, &bounds[i], sizeof(bounds[i]));
         }
     eng_ow_input(w, x);
     for (int i = 0; i < 2; i++) {

@@ -58,14 +58,14 @@ void eng_ow_parameters(struct eng_ow *w, const char *name, const struct eng_tens
     int64_t n = t->quant.n;
     int per_axis = n > 1;
     uint8_t *zero = calloc((size_t)n, 1);
-    snprintf(part, sizeof part, "%s.scale", name);
+    snprintf(part, sizeof(part), "%s.scale", name);
     eng_ow_initialiser(w, part, ENG_OW_FLOAT, &n, per_axis, t->quant.scale,
                        (size_t)n * sizeof(float));
     if (!zero)
         w->graph.failed = 1;
     for (int64_t i = 0; zero && i < n; i++)
         zero[i] = (uint8_t)(t->quant.zero_point[i] + eng_ow_offset(t));
-    snprintf(part, sizeof part, "%s.zero", name);
+    snprintf(part, sizeof(part), "%s.zero", name);
     if (t->type != ENG_I32 && zero)
         eng_ow_initialiser(w, part, eng_ow_offset(t) ? ENG_OW_UINT8 : eng_ow_type(t->type), &n,
                            per_axis, zero, (size_t)n);
@@ -119,9 +119,9 @@ void eng_ow_emit(struct eng_ow *w, const char *type, const char *output)
 static void parameter_inputs(struct eng_ow *w, const char *name, int zero)
 {
     char part[ENG_OW_NAME + 8];
-    snprintf(part, sizeof part, "%s.scale", name);
+    snprintf(part, sizeof(part), "%s.scale", name);
     eng_ow_input(w, part);
-    snprintf(part, sizeof part, "%s.zero", name);
+    snprintf(part, sizeof(part), "%s.zero", name);
     if (zero)
         eng_ow_input(w, part);
 }

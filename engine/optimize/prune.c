@@ -1,8 +1,6 @@
 /* See prune.h. Gram matrices of the inputs of every pointwise layer first; then a step a layer for
  * what each further input costs; then, as all layers together settled how many go, one a layer that
  * takes them. */
-#include "engine/prune.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,9 +9,10 @@
 
 #include "engine/base/fail.h"
 #include "engine/importers/compressed_parts.h"
-#include "engine/optimize/compressed_write.h"
 #include "engine/inside.h"
+#include "engine/optimize/compressed_write.h"
 #include "engine/optimize/prune_parts.h"
+#include "engine/prune.h"
 
 enum {
     LEAST = 32,      /* inputs and outputs of a layer that is worth it */
@@ -71,7 +70,7 @@ static int is_target(const struct eng_graph *g, const struct eng_node *n)
 
 static int find_layers(struct eng_pruner *p, char *err, size_t errlen)
 {
-    p->layers = calloc((size_t)p->g->n_nodes, sizeof *p->layers);
+    p->layers = calloc((size_t)p->g->n_nodes, sizeof(*p->layers));
     for (int i = 0; p->layers && i < p->g->n_nodes; i++)
         if (is_target(p->g, &p->g->nodes[i]) &&
             eng_prune_layer_init(&p->layers[p->n++], p->before, i, MOST_SHARE) < 0)
@@ -113,7 +112,7 @@ static int load(struct eng_pruner *p, char *err, size_t errlen)
     if ((rc = make_graphs(p, err, errlen)) < 0 || (rc = find_layers(p, err, errlen)) < 0)
         return rc;
     p->values = eng_tensor_elements(&p->g->tensors[p->g->input]);
-    p->pictures = calloc(ENG_PRUNE_PICTURES, sizeof *p->pictures);
+    p->pictures = calloc(ENG_PRUNE_PICTURES, sizeof(*p->pictures));
     if (!p->pictures)
         return no_memory(err, errlen);
     return eng_prune_net_open(&p->net, p->before, p->layers, p->n, p->slots, err, errlen);
@@ -122,12 +121,12 @@ static int load(struct eng_pruner *p, char *err, size_t errlen)
 int eng_pruner_create(struct eng_pruner **ret, const char *dir, double share, int slots, char *err,
                       size_t errlen)
 {
-    struct eng_pruner *p = calloc(1, sizeof *p);
+    struct eng_pruner *p = calloc(1, sizeof(*p));
     if (!p)
         return no_memory(err, errlen);
     p->share = share;
     p->slots = slots;
-    int rc = snprintf(p->dir, sizeof p->dir, "%s", dir) < (int)sizeof p->dir ? 0 : -ENAMETOOLONG;
+    int rc = snprintf(p->dir, sizeof(p->dir), "%s", dir) < (int)sizeof(p->dir) ? 0 : -ENAMETOOLONG;
     if (rc < 0)
         eng_fail(err, errlen, rc, "%.80s: the path is too long", dir);
     if (rc == 0)
@@ -153,10 +152,10 @@ void *eng_pruner_input(struct eng_pruner *p, int slot)
 
 static int keep_picture(struct eng_pruner *p, int slot)
 {
-    float *copy = malloc(p->values * sizeof *copy);
+    float *copy = malloc(p->values * sizeof(*copy));
     if (!copy)
         return -ENOMEM;
-    memcpy(copy, eng_run_input(p->net.run, slot), p->values * sizeof *copy);
+    memcpy(copy, eng_run_input(p->net.run, slot), p->values * sizeof(*copy));
     p->pictures[p->fed++] = copy;
     return 0;
 }
@@ -227,9 +226,9 @@ static int apply(struct eng_pruner *p, struct eng_prune_layer *l, struct eng_tea
 {
     struct eng_node *n = &p->g->nodes[l->node];
     struct eng_tensor w = p->g->tensors[n->in[1]];
-    float *weights = eng_graph_alloc(p->g, eng_tensor_elements(&w), sizeof *weights);
-    float *bias = eng_graph_alloc(p->g, (size_t)l->n, sizeof *bias);
-    int *in = eng_graph_alloc(p->g, 3, sizeof *in);
+    float *weights = eng_graph_alloc(p->g, eng_tensor_elements(&w), sizeof(*weights));
+    float *bias = eng_graph_alloc(p->g, (size_t)l->n, sizeof(*bias));
+    int *in = eng_graph_alloc(p->g, 3, sizeof(*in));
     if (!weights || !bias || !in)
         return no_memory(err, errlen);
     int rc = eng_prune_layer_solve(l, p->before, weights, bias, team, err, errlen);
@@ -240,7 +239,7 @@ static int apply(struct eng_pruner *p, struct eng_prune_layer *l, struct eng_tea
                            .rank = 1,
                            .dim = {l->n},
                            .data = bias,
-                           .size = (size_t)l->n * sizeof *bias,
+                           .size = (size_t)l->n * sizeof(*bias),
                            .producer = -1};
     w.data = weights;
     in[0] = n->in[0];
@@ -322,7 +321,7 @@ int eng_pruner_save(struct eng_compress_sizes *ret, const struct eng_pruner *p, 
         all += l->mult_adds;
         gone += l->mult_adds * l->gone / l->k;
     }
-    snprintf(source, sizeof source,
+    snprintf(source, sizeof(source),
              "%.200s, without %.0f %% of its pointwise multiply-adds by mobilenetd",
              eng_pruner_info(p)->name, 100 * gone / all);
     return eng_compress_network(ret, p->dir, to, p->whole, p->g, source, err, errlen);

@@ -34,8 +34,8 @@ int eng_prune_layer_init(struct eng_prune_layer *l, const struct eng_graph *g, i
     *l = (struct eng_prune_layer){.node = node, .k = w->dim[3], .n = w->dim[0]};
     l->limit = (int)(l->k * most_share);
     l->mult_adds = (double)eng_node_cost(g, &g->nodes[node]).mult_adds;
-    l->gram = calloc(size_of(l) * size_of(l), sizeof *l->gram);
-    l->cost = calloc((size_t)l->limit, sizeof *l->cost);
+    l->gram = calloc(size_of(l) * size_of(l), sizeof(*l->gram));
+    l->cost = calloc((size_t)l->limit, sizeof(*l->cost));
     return l->gram && l->cost ? 0 : -ENOMEM;
 }
 
@@ -56,8 +56,8 @@ int eng_prune_layer_clear(struct eng_prune_layer *l)
 {
     eng_prune_layer_drop(l);
     l->seen = 0;
-    l->gram = calloc(size_of(l) * size_of(l), sizeof *l->gram);
-    l->cross = calloc(size_of(l) * size_of(l), sizeof *l->cross);
+    l->gram = calloc(size_of(l) * size_of(l), sizeof(*l->gram));
+    l->cross = calloc(size_of(l) * size_of(l), sizeof(*l->cross));
     return l->gram && l->cross ? 0 : -ENOMEM;
 }
 
@@ -69,7 +69,7 @@ static void panel_weights(const struct eng_prune_layer *l, const struct eng_grap
     const float *from = g->tensors[n->in[1]].data;
     const float *bias = n->n_in > 2 && n->in[2] >= 0 ? g->tensors[n->in[2]].data : NULL;
     size_t k = (size_t)l->k;
-    memset(w, 0, size_of(l) * OUTPUTS * sizeof *w);
+    memset(w, 0, size_of(l) * OUTPUTS * sizeof(*w));
     for (int o = 0; o < OUTPUTS && panel * OUTPUTS + o < l->n; o++) {
         size_t row = (size_t)(panel * OUTPUTS + o);
         w[o] = bias ? (double)bias[row] : 0;
@@ -142,7 +142,7 @@ static void store(const struct panels *a, int panel, const double *w)
 /* to[r] = sum over c of m[r][c] * w[c], for 16 outputs. */
 static void multiply(const double *m, const double *w, size_t size, double *to)
 {
-    memset(to, 0, size * OUTPUTS * sizeof *to);
+    memset(to, 0, size * OUTPUTS * sizeof(*to));
     for (size_t r = 0; r < size; r++)
         for (size_t c = 0; c < size; c++)
             for (size_t o = 0; o < OUTPUTS; o++)
@@ -163,7 +163,7 @@ static int run_panel(struct panels *a, int q, double *inverse, double *w, double
 {
     struct eng_prune_layer *l = a->l;
     size_t size = size_of(l);
-    memcpy(inverse, l->gram, size * size * sizeof *inverse);
+    memcpy(inverse, l->gram, size * size * sizeof(*inverse));
     panel_weights(l, a->g, q, w);
     if (!a->weights)
         return eng_prune_panel(w, inverse, size, (size_t)l->limit,
@@ -180,8 +180,8 @@ static void run_panels(void *arg, int begin, int end, int member)
     struct panels *a = arg;
     size_t size = size_of(a->l);
     (void)member;
-    double *inverse = malloc(size * size * sizeof *inverse);
-    double *w = malloc(size * OUTPUTS * sizeof *w), *right = malloc(size * OUTPUTS * sizeof *w);
+    double *inverse = malloc(size * size * sizeof(*inverse));
+    double *w = malloc(size * OUTPUTS * sizeof(*w)), *right = malloc(size * OUTPUTS * sizeof(*w));
     for (int q = begin; q < end; q++)
         if (!inverse || !w || !right || run_panel(a, q, inverse, w, right) < 0)
             atomic_store(&a->failed, 1);
@@ -203,8 +203,8 @@ int eng_prune_layer_measure(struct eng_prune_layer *l, const struct eng_graph *g
                             struct eng_team *team, char *err, size_t errlen)
 {
     struct panels a = {.l = l, .g = g};
-    double *w = malloc(size_of(l) * OUTPUTS * sizeof *w);
-    a.cost = calloc((size_t)panels_of(l) * (size_t)l->limit, sizeof *a.cost);
+    double *w = malloc(size_of(l) * OUTPUTS * sizeof(*w));
+    a.cost = calloc((size_t)panels_of(l) * (size_t)l->limit, sizeof(*a.cost));
     int rc = w && a.cost ? 0 : no_memory(err, errlen);
     if (rc == 0) {
         complete(l);

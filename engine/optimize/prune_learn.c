@@ -13,7 +13,7 @@ int eng_prune_net_open(struct eng_prune_net *net, const struct eng_graph *g,
                        const struct eng_prune_layer *layers, int n, int slots, char *err,
                        size_t errlen)
 {
-    int *keep = malloc((size_t)n * sizeof *keep);
+    int *keep = malloc((size_t)n * sizeof(*keep));
     if (!keep)
         return -ENOMEM;
     for (int i = 0; i < n; i++)

@@ -63,8 +63,8 @@ static size_t cheapest(const struct work *k, double *ret_cost)
 static void take(struct work *k, size_t j)
 {
     double diagonal = k->a[j * k->n + j], gone[OUTPUTS];
-    memcpy(k->row, k->a + j * k->n, k->left * sizeof *k->row);
-    memcpy(gone, k->w + j * OUTPUTS, sizeof gone);
+    memcpy(k->row, k->a + j * k->n, k->left * sizeof(*k->row));
+    memcpy(gone, k->w + j * OUTPUTS, sizeof(gone));
     for (size_t i = 0; diagonal > 0 && i < k->left; i++) {
         double f = k->row[i] / diagonal;
         if (i == j)
@@ -76,8 +76,8 @@ static void take(struct work *k, size_t j)
     if (j == last)
         return;
     k->input[j] = k->input[last];
-    memcpy(k->w + j * OUTPUTS, k->w + last * OUTPUTS, OUTPUTS * sizeof *k->w);
-    memcpy(k->a + j * k->n, k->a + last * k->n, k->left * sizeof *k->a);
+    memcpy(k->w + j * OUTPUTS, k->w + last * OUTPUTS, OUTPUTS * sizeof(*k->w));
+    memcpy(k->a + j * k->n, k->a + last * k->n, k->left * sizeof(*k->a));
     for (size_t i = 0; i < last; i++)
         k->a[i * k->n + j] = k->a[(i == j ? last : i) * k->n + last];
 }
@@ -85,12 +85,12 @@ static void take(struct work *k, size_t j)
 int eng_prune_panel(double *w, double *inverse, size_t n, size_t count, double *errors)
 {
     struct work k = {.a = inverse, .n = n, .left = n};
-    k.row = malloc(n * sizeof *k.row);
-    k.w = malloc(n * OUTPUTS * sizeof *k.w);
-    k.input = malloc(n * sizeof *k.input);
+    k.row = malloc(n * sizeof(*k.row));
+    k.w = malloc(n * OUTPUTS * sizeof(*k.w));
+    k.input = malloc(n * sizeof(*k.input));
     int rc = k.row && k.w && k.input ? 0 : -ENOMEM;
     if (rc == 0) {
-        memcpy(k.w, w, n * OUTPUTS * sizeof *k.w);
+        memcpy(k.w, w, n * OUTPUTS * sizeof(*k.w));
         for (size_t i = 0; i < n; i++)
             k.input[i] = (int)i;
         for (size_t i = 0; i < count && k.left > 1; i++) {
@@ -100,9 +100,9 @@ int eng_prune_panel(double *w, double *inverse, size_t n, size_t count, double *
                 errors[i] += cost;
             take(&k, j);
         }
-        memset(w, 0, n * OUTPUTS * sizeof *w);
+        memset(w, 0, n * OUTPUTS * sizeof(*w));
         for (size_t i = 0; i < k.left; i++)
-            memcpy(w + (size_t)k.input[i] * OUTPUTS, k.w + i * OUTPUTS, OUTPUTS * sizeof *w);
+            memcpy(w + (size_t)k.input[i] * OUTPUTS, k.w + i * OUTPUTS, OUTPUTS * sizeof(*w));
     }
     free(k.row);
     free(k.w);

@@ -1,19 +1,18 @@
 /* The quantiser's passes. Two networks run beside each other in the reference plan, which keeps
  * every tensor: the float one (folded, later equalised), and its quantised twin. What is compared
  * in the end are the original model's answers, of the fast plan. */
-#include "engine/quantize.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/context.h"
 #include "engine/base/fail.h"
-#include "engine/inside.h"
-#include "engine/plan/plan.h"
+#include "engine/context.h"
 #include "engine/graph/quant.h"
+#include "engine/inside.h"
 #include "engine/optimize/quantize_parts.h"
+#include "engine/plan/plan.h"
+#include "engine/quantize.h"
 
 enum { PEAKS, HISTOGRAMS, COMPARE, DONE };
 enum {
@@ -90,10 +89,10 @@ static int no_memory(char *err, size_t errlen)
 static int allocate(struct eng_quantizer *q)
 {
     size_t n = (size_t)q->g->n_tensors;
-    q->stats = calloc(n, sizeof *q->stats);
-    q->twin = calloc(n, sizeof *q->twin);
-    q->signal = calloc(n, sizeof *q->signal);
-    q->noise = calloc(n, sizeof *q->noise);
+    q->stats = calloc(n, sizeof(*q->stats));
+    q->twin = calloc(n, sizeof(*q->twin));
+    q->signal = calloc(n, sizeof(*q->signal));
+    q->noise = calloc(n, sizeof(*q->noise));
     if (!q->stats || !q->twin || !q->signal || !q->noise)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
@@ -137,7 +136,7 @@ int eng_quantizer_create(struct eng_quantizer **ret, const char *dir,
                          const struct eng_quantize_options *opts, int slots, char *err,
                          size_t errlen)
 {
-    struct eng_quantizer *q = calloc(1, sizeof *q);
+    struct eng_quantizer *q = calloc(1, sizeof(*q));
     if (!q)
         return no_memory(err, errlen);
     q->opts = *opts;

@@ -52,7 +52,7 @@ static void reaches(struct pair *p)
     if (p->b->op == ENG_OP_DEPTHWISE)
         return;
     size_t per_output = n / (size_t)w->dim[0];
-    memset(p->reach, 0, (size_t)p->channels * sizeof *p->reach);
+    memset(p->reach, 0, (size_t)p->channels * sizeof(*p->reach));
     for (size_t o = 0; o < n; o += per_output) {
         float most = 1e-30f;
         for (size_t i = 0; i < per_output; i++)
@@ -91,7 +91,7 @@ static int rescale(struct pair *p, const struct eng_node *n, int input, int divi
     struct eng_tensor *t = &p->g->tensors[n->in[input]];
     size_t count = eng_tensor_elements(t);
     const float *from = t->data;
-    float *to = eng_graph_alloc_constant(p->g, count, sizeof *to);
+    float *to = eng_graph_alloc_constant(p->g, count, sizeof(*to));
     if (!to)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
@@ -112,8 +112,8 @@ static int apply(struct pair *p)
 
 static int equalise(struct pair *p, const struct eng_qstat *stat)
 {
-    p->scale = calloc((size_t)p->channels, sizeof *p->scale);
-    p->reach = calloc((size_t)p->channels, sizeof *p->reach);
+    p->scale = calloc((size_t)p->channels, sizeof(*p->scale));
+    p->reach = calloc((size_t)p->channels, sizeof(*p->reach));
     int rc = p->scale && p->reach ? 0 : -ENOMEM;
     if (rc == 0) {
         for (int c = 0; c < p->channels; c++)

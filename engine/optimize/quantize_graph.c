@@ -52,8 +52,8 @@ static const struct eng_tensor *tensor(const struct builder *b, int index)
 static int quant(struct builder *b, struct eng_quant *ret, int n, int axis, float **ret_scale,
                  int32_t **ret_zero)
 {
-    float *scale = eng_graph_alloc(b->out, (size_t)n, sizeof *scale);
-    int32_t *zero = eng_graph_alloc(b->out, (size_t)n, sizeof *zero);
+    float *scale = eng_graph_alloc(b->out, (size_t)n, sizeof(*scale));
+    int32_t *zero = eng_graph_alloc(b->out, (size_t)n, sizeof(*zero));
     if (!scale || !zero)
         return no_memory(b);
     *ret = (struct eng_quant){n, axis, scale, zero};
@@ -74,10 +74,10 @@ static int add_node(struct builder *b, const struct eng_node *like, const int *i
     struct eng_node n = *like;
     n.out = out;
     n.name = eng_graph_strdup(b->out, like->name, strlen(like->name));
-    n.in = eng_graph_alloc(b->out, (size_t)n.n_in + 1, sizeof *n.in);
+    n.in = eng_graph_alloc(b->out, (size_t)n.n_in + 1, sizeof(*n.in));
     if (!n.name || !n.in)
         return no_memory(b);
-    memcpy(n.in, in, (size_t)n.n_in * sizeof *in);
+    memcpy(n.in, in, (size_t)n.n_in * sizeof(*in));
     return eng_graph_add_node(b->out, &n) < 0 ? no_memory(b) : 0;
 }
 
@@ -254,7 +254,7 @@ static int add_weights(struct builder *b, const struct eng_node *n, int x, int *
     int32_t *wz = NULL, *bz = NULL;
     struct eng_tensor q = *w, bias = {.type = ENG_I32, .rank = 1, .dim = {l.outputs}};
     int8_t *data = eng_graph_alloc_constant(b->out, eng_tensor_elements(w), 1);
-    int32_t *biases = eng_graph_alloc_constant(b->out, (size_t)l.outputs, sizeof *biases);
+    int32_t *biases = eng_graph_alloc_constant(b->out, (size_t)l.outputs, sizeof(*biases));
     q.type = ENG_I8;
     if (!data || !biases || quant(b, &q.quant, l.outputs, l.depthwise ? 3 : 0, &ws, &wz) < 0 ||
         quant(b, &bias.quant, l.outputs, 0, &bs, &bz) < 0)
@@ -266,7 +266,7 @@ static int add_weights(struct builder *b, const struct eng_node *n, int x, int *
     q.data = data;
     q.size = eng_tensor_elements(w);
     bias.data = biases;
-    bias.size = (size_t)l.outputs * sizeof *biases;
+    bias.size = (size_t)l.outputs * sizeof(*biases);
     *ret_w = add_tensor(b, &q, w->name);
     *ret_b = *ret_w < 0 ? *ret_w : add_tensor(b, &bias, n->name);
     return *ret_b < 0 ? *ret_b : 0;
@@ -387,7 +387,7 @@ int eng_quantize_graph(struct eng_graph **ret, int *ret_map, const struct eng_qu
     struct builder b = {.job = job, .g = job->g, .u8 = ret_map};
     if (eng_graph_create(&b.out) < 0)
         return no_memory(&b);
-    b.f32 = malloc((size_t)b.g->n_tensors * sizeof *b.f32);
+    b.f32 = malloc((size_t)b.g->n_tensors * sizeof(*b.f32));
     int rc = b.f32 ? 0 : no_memory(&b);
     for (int i = 0; rc == 0 && i < b.g->n_tensors; i++)
         b.f32[i] = b.u8[i] = -1;

@@ -10,8 +10,8 @@ enum { BINS = ENG_QSTAT_BINS, STEPS = 64, FIRST_STEP = 12 };
 int eng_qstat_init(struct eng_qstat *s, int channels)
 {
     *s = (struct eng_qstat){.channels = channels};
-    s->peak = calloc((size_t)channels, sizeof *s->peak);
-    s->sum = calloc((size_t)channels, sizeof *s->sum);
+    s->peak = calloc((size_t)channels, sizeof(*s->peak));
+    s->sum = calloc((size_t)channels, sizeof(*s->sum));
     return s->peak && s->sum ? 0 : -ENOMEM;
 }
 

@@ -3,12 +3,12 @@
  *
  * Embeddings are centred and brought to a mean square of 1 first, which makes one strength of the
  * penalty good for every backbone; the result is folded back into w and b. */
-#include "engine/teach.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/teach.h"
 
 enum { STEPS = 400, POWER_STEPS = 20 };
 static const double PENALTY = 1e-3;
@@ -38,14 +38,14 @@ static void drop(struct fit *f)
 static int allocate(struct fit *f)
 {
     size_t all = f->k * f->columns;
-    f->x = calloc(f->n * f->columns, sizeof *f->x);
-    f->mean = calloc(f->d, sizeof *f->mean);
-    f->weight = calloc(f->n, sizeof *f->weight);
-    f->w = calloc(all, sizeof *f->w);
-    f->ahead = calloc(all, sizeof *f->ahead);
-    f->slope = calloc(all, sizeof *f->slope);
-    f->p = calloc(f->k, sizeof *f->p);
-    f->v = calloc(f->columns, sizeof *f->v);
+    f->x = calloc(f->n * f->columns, sizeof(*f->x));
+    f->mean = calloc(f->d, sizeof(*f->mean));
+    f->weight = calloc(f->n, sizeof(*f->weight));
+    f->w = calloc(all, sizeof(*f->w));
+    f->ahead = calloc(all, sizeof(*f->ahead));
+    f->slope = calloc(all, sizeof(*f->slope));
+    f->p = calloc(f->k, sizeof(*f->p));
+    f->v = calloc(f->columns, sizeof(*f->v));
     return f->x && f->mean && f->weight && f->w && f->ahead && f->slope && f->p && f->v ? 0
                                                                                         : -ENOMEM;
 }
@@ -73,7 +73,7 @@ static void normalise(struct fit *f)
 
 static int weigh(struct fit *f)
 {
-    size_t *count = calloc(f->k, sizeof *count);
+    size_t *count = calloc(f->k, sizeof(*count));
     if (!count)
         return -ENOMEM;
     for (size_t i = 0; i < f->n; i++)
@@ -91,7 +91,7 @@ static double lipschitz(struct fit *f)
     for (size_t c = 0; c < f->columns; c++)
         f->v[c] = 1 / sqrt((double)f->columns);
     for (int step = 0; step < POWER_STEPS; step++) {
-        memset(f->slope, 0, f->columns * sizeof *f->slope);
+        memset(f->slope, 0, f->columns * sizeof(*f->slope));
         for (size_t i = 0; i < f->n; i++) {
             const double *x = f->x + i * f->columns;
             double dot = 0;

@@ -1,7 +1,5 @@
 /* The taught model's folder: the backbone's files, a head (a TF.js layers model: flatten, dense,
  * softmax), a manifest that names both, labels. */
-#include "engine/teach.h"
-
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -10,8 +8,9 @@
 
 #include "engine/base/fail.h"
 #include "engine/base/file.h"
-#include "engine/optimize/folder.h"
 #include "engine/importers/manifest.h"
+#include "engine/optimize/folder.h"
+#include "engine/teach.h"
 
 /* A name that our own files do not take. */
 static const char *new_name(const char *name)
@@ -28,7 +27,7 @@ static int copy_files(const struct eng_manifest *m, const char *from, const char
         if (strchr(m->files[i], '/'))
             return eng_fail(err, errlen, ENG_E_UNSUPPORTED, "%.120s lies in a folder of its own",
                             m->files[i]);
-        if (snprintf(path, sizeof path, "%s/%s", from, m->files[i]) >= (int)sizeof path)
+        if (snprintf(path, sizeof(path), "%s/%s", from, m->files[i]) >= (int)sizeof(path))
             return eng_fail(err, errlen, -ENAMETOOLONG, "%.80s: the path is too long", from);
         int rc = eng_file_read(&file, path, (size_t)1 << 30, err, errlen);
         if (rc < 0)
@@ -56,14 +55,14 @@ static int write_json(const char *to, const char *name, json_t *root_take, char 
 static int write_weights(const char *to, const struct eng_teach_head *h, char *err, size_t errlen)
 {
     size_t d = (size_t)h->d, k = (size_t)h->classes, n = d * k + k;
-    float *all = malloc(n * sizeof *all);
+    float *all = malloc(n * sizeof(*all));
     if (!all)
         return eng_fail(err, errlen, -ENOMEM, "not enough memory for the head");
     for (size_t c = 0; c < d; c++)
         for (size_t o = 0; o < k; o++)
             all[c * k + o] = h->w[o * d + c];
-    memcpy(all + d * k, h->b, k * sizeof *all);
-    int rc = eng_folder_write(to, "head.bin", all, n * sizeof *all, err, errlen);
+    memcpy(all + d * k, h->b, k * sizeof(*all));
+    int rc = eng_folder_write(to, "head.bin", all, n * sizeof(*all), err, errlen);
     free(all);
     return rc;
 }

@@ -135,7 +135,7 @@ static int place(struct design *d)
 {
     const struct eng_plan *p = d->p;
     int n = d->b->n;
-    struct eng_span *spans = calloc((size_t)p->n_values + 1, sizeof *spans);
+    struct eng_span *spans = calloc((size_t)p->n_values + 1, sizeof(*spans));
     if (!spans)
         return -ENOMEM;
     for (int v = 0; v < p->n_values; v++) {
@@ -177,10 +177,10 @@ static void choose_splits(struct design *d)
 static int design(struct design *d)
 {
     const struct eng_plan *p = d->p;
-    d->way = calloc((size_t)p->n_steps + 1, sizeof *d->way);
+    d->way = calloc((size_t)p->n_steps + 1, sizeof(*d->way));
     d->in_bands = calloc((size_t)p->n_values + 1, 1);
-    d->b->of = calloc((size_t)p->n_values * (size_t)d->b->n + 1, sizeof *d->b->of);
-    d->b->splits = calloc((size_t)p->n_steps + 1, sizeof *d->b->splits);
+    d->b->of = calloc((size_t)p->n_values * (size_t)d->b->n + 1, sizeof(*d->b->of));
+    d->b->splits = calloc((size_t)p->n_steps + 1, sizeof(*d->b->splits));
     if (!d->way || !d->in_bands || !d->b->of || !d->b->splits)
         return -ENOMEM;
     choose_ways(d);
@@ -198,7 +198,7 @@ int eng_bands_create(struct eng_bands **ret, const struct eng_plan *p, int membe
     *ret = NULL;
     if (members < 2 || p->reference)
         return 0;
-    d.b = calloc(1, sizeof *d.b);
+    d.b = calloc(1, sizeof(*d.b));
     if (!d.b)
         return -ENOMEM;
     d.b->n = eng_min(members, ENG_MAX_BANDS);

@@ -132,7 +132,7 @@ static inline float exp_of(float x)
     x = clamp(x, -87.0f, 88.0f);
     float n = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: the sum is a whole number */
     int32_t bits;
-    memcpy(&bits, &n, sizeof bits);
+    memcpy(&bits, &n, sizeof(bits));
     n -= 12582912.0f;
     float r = x - n * 0.693359375f + n * 2.12194440e-4f;
     float e = ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r +
@@ -144,7 +144,7 @@ static inline float exp_of(float x)
     e = e * r * r + r + 1.0f;
     bits = (int32_t)((uint32_t)(bits - 0x4B400000 + 127) << 23);
     float power;
-    memcpy(&power, &bits, sizeof power);
+    memcpy(&power, &bits, sizeof(power));
     return e * power;
 }
 

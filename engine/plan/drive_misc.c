@@ -1,8 +1,8 @@
 /* Drivers of what stands between convolutions and behind them: global average pool, sum of two
  * tensors, tables, softmax. */
-#include "engine/plan/bands.h"
 #include "engine/base/bf16.h"
 #include "engine/kernels/ref/ref.h"
+#include "engine/plan/bands.h"
 
 void eng_split_blocks(const struct eng_step *s, int batch, int members, struct eng_split *ret)
 {

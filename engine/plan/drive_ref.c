@@ -63,7 +63,7 @@ static inline void move_bytes(const char *in, char *out, size_t n, int whole, ui
     memcpy(w, in, n);
     w[0] ^= sign;
     w[1] ^= sign;
-    memcpy(out, w, whole ? sizeof w : n);
+    memcpy(out, w, whole ? sizeof(w) : n);
 }
 
 static inline void move_f32(const char *in, char *out, size_t n, int whole)
@@ -77,20 +77,20 @@ static inline void narrow(const char *in, char *out, size_t n, int whole)
 {
     float x[ENG_BLOCK] = {0};
     uint16_t y[ENG_BLOCK];
-    memcpy(x, in, n * sizeof *x);
+    memcpy(x, in, n * sizeof(*x));
     for (int i = 0; i < ENG_BLOCK; i++)
         y[i] = eng_bf16_from_f32(x[i]);
-    memcpy(out, y, (whole ? ENG_BLOCK : n) * sizeof *y);
+    memcpy(out, y, (whole ? ENG_BLOCK : n) * sizeof(*y));
 }
 
 static inline void widen(const char *in, char *out, size_t n, int whole)
 {
     uint16_t x[ENG_BLOCK] = {0};
     float y[ENG_BLOCK];
-    memcpy(x, in, n * sizeof *x);
+    memcpy(x, in, n * sizeof(*x));
     for (int i = 0; i < ENG_BLOCK; i++)
         y[i] = eng_bf16_to_f32(x[i]);
-    memcpy(out, y, (whole ? ENG_BLOCK : n) * sizeof *y);
+    memcpy(out, y, (whole ? ENG_BLOCK : n) * sizeof(*y));
 }
 
 /* The pixels of one block: `in_step` and `out_step` bytes from one to the next. */

@@ -16,12 +16,12 @@ static int lower_ref(struct eng_lower *l, int i)
     int rc = eng_ref_supports(l->g, n, l->err, l->errlen);
     if (rc < 0)
         return rc;
-    struct eng_ref_params *rp = eng_lower_alloc(l, sizeof *rp);
+    struct eng_ref_params *rp = eng_lower_alloc(l, sizeof(*rp));
     if (!rp)
         return -ENOMEM;
     rp->g = l->g;
     rp->node = n;
-    rp->constants = eng_lower_alloc(l, sizeof *rp->constants * (size_t)(n->n_in + 1));
+    rp->constants = eng_lower_alloc(l, sizeof(*rp->constants) * (size_t)(n->n_in + 1));
     if (!rp->constants)
         return -ENOMEM;
     for (int k = 0; k < n->n_in; k++) {
@@ -67,7 +67,7 @@ static int lower_node(struct eng_lower *l, int i)
         eng_lower_resize, eng_lower_dwk_u8,
     };
     if (!l->p->reference) {
-        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
             int rc = kinds[k](l, i);
             if (rc != 0)
                 return rc;
@@ -114,7 +114,7 @@ static int keep_results(struct eng_lower *l, const struct eng_plan_options *opts
 {
     const struct eng_graph *g = l->g;
     int kept[] = {g->input, g->logits, g->output, g->embedding};
-    int rc = keep(l, kept, sizeof kept / sizeof *kept);
+    int rc = keep(l, kept, sizeof(kept) / sizeof(*kept));
     for (int i = 0; rc == 0 && i < g->n_outputs; i++)
         rc = keep(l, &g->outputs[i].tensor, 1);
     if (rc == 0)
@@ -143,7 +143,7 @@ int eng_lower(struct eng_plan *p, const struct eng_plan_options *opts, char *err
 {
     size_t tensors = (size_t)p->g->n_tensors + 1, nodes = (size_t)p->g->n_nodes + 1;
     struct eng_lower l = {.p = p, .g = p->g, .err = err, .errlen = errlen};
-    int *ints = calloc(tensors * 4, sizeof *ints);
+    int *ints = calloc(tensors * 4, sizeof(*ints));
     l.done = calloc(nodes, 1);
     int rc = -ENOMEM;
     if (ints && l.done) {

@@ -41,7 +41,7 @@ int eng_lower_conv3(struct eng_lower *l, int i)
     if (n->op != ENG_OP_CONV || n->groups != 1 || x->dim[3] != 3 || !is_3x3(&n->win) ||
         !types_fit(l, n))
         return 0;
-    struct eng_conv3_params *cp = eng_lower_alloc(l, sizeof *cp);
+    struct eng_conv3_params *cp = eng_lower_alloc(l, sizeof(*cp));
     int in = cp ? eng_lower_need(l, n->in[0], ENG_REP_PIXELS) : -1;
     int rc = in < 0 ? in : eng_pack_conv3(l, n, cp);
     if (rc <= 0)
@@ -114,7 +114,7 @@ int eng_lower_gemm(struct eng_lower *l, int i)
         return 0;
     if (!eng_lower_geometry(y, &h, &w, &c) || c != eng_lower_in(l, n, 1)->dim[0])
         return 0;
-    struct eng_gemm_params *gp = eng_lower_alloc(l, sizeof *gp);
+    struct eng_gemm_params *gp = eng_lower_alloc(l, sizeof(*gp));
     if (!gp)
         return eng_lower_no_memory(l);
     gp->out_h = h;
@@ -168,7 +168,7 @@ static int lower_fused(struct eng_lower *l, int i, const struct eng_dw *dw, int 
     const struct eng_node *n = &l->g->nodes[i], *next = follower(l, n);
     if (!next || !writes_panel(l, dw))
         return 0;
-    struct eng_gemm_params *gp = eng_lower_alloc(l, sizeof *gp);
+    struct eng_gemm_params *gp = eng_lower_alloc(l, sizeof(*gp));
     if (!gp)
         return eng_lower_no_memory(l);
     int rc = eng_pack_gemm(l, next, 1, dw->channels, &gp->pw);
@@ -199,7 +199,7 @@ int eng_lower_depthwise(struct eng_lower *l, int i)
     const struct eng_node *n = &l->g->nodes[i];
     if (n->op != ENG_OP_DEPTHWISE || n->multiplier != 1 || !is_3x3(&n->win) || !types_fit(l, n))
         return 0;
-    struct eng_dw *dw = eng_lower_alloc(l, sizeof *dw);
+    struct eng_dw *dw = eng_lower_alloc(l, sizeof(*dw));
     int in = dw ? eng_lower_need(l, n->in[0], ENG_REP_C16) : eng_lower_no_memory(l);
     if (in < 0)
         return in;

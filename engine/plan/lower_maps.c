@@ -50,7 +50,7 @@ static void set_floats(const struct eng_lower *l, struct eng_blocks_params *b,
 static struct eng_map_params *new_map(struct eng_lower *l, const struct eng_node *n,
                                       enum eng_map_kind kind, enum eng_type type, int n_in)
 {
-    struct eng_map_params *p = eng_lower_alloc(l, sizeof *p);
+    struct eng_map_params *p = eng_lower_alloc(l, sizeof(*p));
     if (!p)
         return NULL;
     p->kind = kind;
@@ -115,7 +115,7 @@ int eng_lower_window(struct eng_lower *l, int i)
  * memory. */
 static const float *spread(struct eng_lower *l, const struct eng_tensor *t, int blocks)
 {
-    float *v = eng_plan_alloc_packed(l->p, (size_t)blocks * ENG_BLOCK * sizeof *v);
+    float *v = eng_plan_alloc_packed(l->p, (size_t)blocks * ENG_BLOCK * sizeof(*v));
     size_t n = eng_tensor_elements(t);
     for (size_t k = 0; v && k < (n == 1 ? (size_t)blocks * ENG_BLOCK : n); k++)
         v[k] = ((const float *)t->data)[n == 1 ? 0 : k];
@@ -212,7 +212,7 @@ int eng_lower_dwk(struct eng_lower *l, int i)
         !w->data || w->type != ENG_F32 || (b && (!b->data || b->type != ENG_F32)))
         return 0;
     const struct eng_dwk_f32_kernel *kernel = l->p->kernels.dwk_f32;
-    struct eng_dwk_params *p = eng_lower_alloc(l, sizeof *p);
+    struct eng_dwk_params *p = eng_lower_alloc(l, sizeof(*p));
     if (!p)
         return eng_lower_no_memory(l);
     set_blocks(l, &p->b, y);
@@ -265,7 +265,7 @@ int eng_lower_concat(struct eng_lower *l, int i)
         if (type_of(l, eng_lower_in(l, n, k), y) < 0)
             return 0;
     struct eng_concat_params *p =
-        eng_lower_alloc(l, sizeof *p + sizeof *p->parts * (size_t)n->n_in);
+        eng_lower_alloc(l, sizeof(*p) + sizeof(*p->parts) * (size_t)n->n_in);
     if (!p)
         return eng_lower_no_memory(l);
     enum eng_type type = eng_lower_c16_type(l, y);
@@ -288,7 +288,7 @@ int eng_lower_gather(struct eng_lower *l, int i)
         return 0;
     const struct eng_tensor *which = eng_lower_in(l, n, 1);
     enum eng_type type = eng_lower_c16_type(l, x);
-    struct eng_gather_params *p = eng_lower_alloc(l, sizeof *p);
+    struct eng_gather_params *p = eng_lower_alloc(l, sizeof(*p));
     int32_t *copy = p ? eng_plan_alloc_packed(l->p, which->size) : NULL;
     if (!copy)
         return eng_lower_no_memory(l);

@@ -35,7 +35,7 @@ int eng_lower_pool(struct eng_lower *l, int i)
     if (x->data || x->type != y->type || !eng_lower_geometry(x, &h, &w, &c) ||
         !is_global(n, x, y) || !eng_lower_geometry(y, &(int){0}, &(int){0}, &c))
         return 0;
-    struct eng_gap_params *gp = eng_lower_alloc(l, sizeof *gp);
+    struct eng_gap_params *gp = eng_lower_alloc(l, sizeof(*gp));
     if (!gp)
         return eng_lower_no_memory(l);
     gp->b = blocks_of(l, x, h, w);
@@ -69,7 +69,7 @@ int eng_lower_add(struct eng_lower *l, int i)
         !eng_lower_geometry(b, &h2, &w2, &c2) || h != h2 || w != w2 || c != c2 ||
         (a->type == ENG_F32) != (y->type == ENG_F32) || !eng_lower_geometry(y, &h, &w, &c))
         return 0;
-    struct eng_add_params *ap = eng_lower_alloc(l, sizeof *ap);
+    struct eng_add_params *ap = eng_lower_alloc(l, sizeof(*ap));
     if (!ap)
         return eng_lower_no_memory(l);
     ap->b = blocks_of(l, a, h, w);
@@ -127,7 +127,7 @@ int eng_lower_lut(struct eng_lower *l, int i)
     if (x->data || !eng_is_quantised(x) || !eng_is_quantised(y) ||
         !eng_lower_geometry(x, &h, &w, &c) || !eng_lower_geometry(y, &h, &w, &c))
         return 0;
-    struct eng_lut_params *lp = eng_lower_alloc(l, sizeof *lp);
+    struct eng_lut_params *lp = eng_lower_alloc(l, sizeof(*lp));
     if (!lp)
         return eng_lower_no_memory(l);
     lp->b = blocks_of(l, x, h, w);
@@ -225,7 +225,7 @@ int eng_lower_softmax(struct eng_lower *l, int i)
     if (n->op != ENG_OP_SOFTMAX || x->data || !eng_is_quantised(x) || !eng_is_quantised(y) ||
         !eng_lower_geometry(x, &h, &w, &c) || h != 1 || w != 1)
         return 0;
-    struct eng_softmax_params *sp = eng_lower_alloc(l, sizeof *sp);
+    struct eng_softmax_params *sp = eng_lower_alloc(l, sizeof(*sp));
     int in = sp ? eng_lower_need(l, n->in[0], ENG_REP_C16) : eng_lower_no_memory(l);
     if (in < 0)
         return in;

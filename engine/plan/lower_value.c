@@ -46,7 +46,7 @@ static int add_value(struct eng_lower *l, struct eng_value v)
     struct eng_plan *p = l->p;
     if (p->n_values == p->cap_values) {
         int cap = p->cap_values ? p->cap_values * 2 : 64;
-        struct eng_value *grown = realloc(p->values, (size_t)cap * sizeof *grown);
+        struct eng_value *grown = realloc(p->values, (size_t)cap * sizeof(*grown));
         if (!grown)
             return eng_lower_no_memory(l);
         p->values = grown;
@@ -118,13 +118,13 @@ int eng_lower_make(struct eng_lower *l, int tensor, enum eng_rep rep)
 int eng_lower_step(struct eng_lower *l, const struct eng_step *s, const int *in, int n_in)
 {
     struct eng_plan *p = l->p;
-    int *copy = eng_lower_alloc(l, sizeof *copy * (size_t)(n_in + 1));
+    int *copy = eng_lower_alloc(l, sizeof(*copy) * (size_t)(n_in + 1));
     if (!copy)
         return -ENOMEM;
-    memcpy(copy, in, sizeof *copy * (size_t)n_in);
+    memcpy(copy, in, sizeof(*copy) * (size_t)n_in);
     if (p->n_steps == p->cap_steps) {
         int cap = p->cap_steps ? p->cap_steps * 2 : 64;
-        struct eng_step *grown = realloc(p->steps, (size_t)cap * sizeof *grown);
+        struct eng_step *grown = realloc(p->steps, (size_t)cap * sizeof(*grown));
         if (!grown)
             return eng_lower_no_memory(l);
         p->steps = grown;
@@ -144,7 +144,7 @@ static int convert(struct eng_lower *l, int tensor, enum eng_rep from, enum eng_
     if (in < 0)
         return in;
     const struct eng_tensor *t = &l->g->tensors[tensor];
-    struct eng_layout_params *lp = eng_lower_alloc(l, sizeof *lp);
+    struct eng_layout_params *lp = eng_lower_alloc(l, sizeof(*lp));
     int out = lp ? eng_lower_make(l, tensor, to) : -ENOMEM;
     if (out < 0)
         return out;

@@ -30,7 +30,7 @@ static size_t lowest_gap(struct eng_span **placed, int n, const struct eng_span 
     for (int i = 0; i < n; i++)
         if (placed[i]->first <= s->last && s->first <= placed[i]->last)
             busy[n_busy++] = placed[i];
-    qsort(busy, (size_t)n_busy, sizeof *busy, lower_first);
+    qsort(busy, (size_t)n_busy, sizeof(*busy), lower_first);
     size_t at = 0;
     for (int i = 0; i < n_busy; i++) {
         if (busy[i]->offset >= at + s->bytes)
@@ -43,15 +43,15 @@ static size_t lowest_gap(struct eng_span **placed, int n, const struct eng_span 
 
 int eng_memory_place(struct eng_span *spans, int n, size_t most, size_t *ret_bytes)
 {
-    struct eng_span **order = calloc((size_t)n + 1, sizeof *order);
-    struct eng_span **busy = calloc((size_t)n + 1, sizeof *busy);
+    struct eng_span **order = calloc((size_t)n + 1, sizeof(*order));
+    struct eng_span **busy = calloc((size_t)n + 1, sizeof(*busy));
     int rc = order && busy ? 0 : -ENOMEM, n_order = 0;
     size_t bytes = 0;
     for (int i = 0; rc == 0 && i < n; i++)
         if (spans[i].first >= 0 && spans[i].bytes > 0)
             order[n_order++] = &spans[i];
     if (rc == 0)
-        qsort(order, (size_t)n_order, sizeof *order, larger_first);
+        qsort(order, (size_t)n_order, sizeof(*order), larger_first);
     for (int i = 0; rc == 0 && i < n_order; i++) {
         order[i]->offset = lowest_gap(order, i, order[i], busy);
         if (order[i]->offset + order[i]->bytes > bytes)

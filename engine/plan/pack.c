@@ -36,12 +36,12 @@ static int canonical_init(struct canonical *c, const struct eng_lower *l, const 
 {
     const struct eng_tensor *x = eng_lower_in(l, n, 0), *w = eng_lower_in(l, n, 1);
     const struct eng_tensor *b = eng_lower_in(l, n, 2), *y = &l->g->tensors[n->out];
-    size_t head = (size_t)channels * (sizeof *c->scale + sizeof *c->zw);
+    size_t head = (size_t)channels * (sizeof(*c->scale) + sizeof(*c->zw));
     char *m = malloc(head + weights + 1);
     if (!m)
         return -ENOMEM;
     c->scale = (float *)(void *)m;
-    c->zw = (int32_t *)(void *)(m + (size_t)channels * sizeof *c->scale);
+    c->zw = (int32_t *)(void *)(m + (size_t)channels * sizeof(*c->scale));
     c->w = (uint8_t *)m + head;
     c->bias = b ? b->data : NULL;
     c->zx = eng_quant_zero(x, 0) + eng_pack_shift(x->type);
@@ -166,7 +166,7 @@ static int pack_gemm_f32(struct eng_lower *l, const struct eng_node *n, int taps
     const float *from = w->data;
     float *padded = NULL;
     if (taps > 1) {
-        padded = calloc((size_t)k * (size_t)outputs, sizeof *padded);
+        padded = calloc((size_t)k * (size_t)outputs, sizeof(*padded));
         if (!padded)
             return eng_lower_no_memory(l);
         for (int o = 0; o < outputs; o++)

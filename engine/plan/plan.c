@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/plan/memory.h"
 #include "engine/base/fail.h"
+#include "engine/plan/memory.h"
 
 /* More than any machine that serves has: an arena for one image. */
 static const size_t MAX_ARENA = (size_t)1 << 34;
@@ -53,7 +53,7 @@ static void find_life_spans(struct eng_plan *p)
 
 static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
 {
-    struct eng_span *spans = calloc((size_t)p->n_values + 1, sizeof *spans);
+    struct eng_span *spans = calloc((size_t)p->n_values + 1, sizeof(*spans));
     int rc = spans ? 0 : -ENOMEM;
     for (int i = 0; rc == 0 && i < p->n_values; i++) {
         struct eng_value *v = &p->values[i];
@@ -87,7 +87,7 @@ static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
 static int make_tuning(struct eng_plan *p)
 {
     size_t steps = (size_t)p->n_steps + 1;
-    p->tuning = calloc(1, sizeof *p->tuning + 2 * steps * sizeof(atomic_uchar));
+    p->tuning = calloc(1, sizeof(*p->tuning) + 2 * steps * sizeof(atomic_uchar));
     if (!p->tuning)
         return -ENOMEM;
     p->tuning->choice[ENG_ALONE] = p->tuning->choices;
@@ -114,9 +114,9 @@ static void note_steps(struct eng_plan *p)
 static int allocate(struct eng_plan *p)
 {
     size_t tensors = (size_t)p->g->n_tensors + 1, nodes = (size_t)p->g->n_nodes + 1;
-    p->rep = calloc(tensors, sizeof *p->rep);
-    p->node_step = calloc(nodes, sizeof *p->node_step);
-    p->node_kernel = calloc(nodes, sizeof *p->node_kernel);
+    p->rep = calloc(tensors, sizeof(*p->rep));
+    p->node_step = calloc(nodes, sizeof(*p->node_step));
+    p->node_kernel = calloc(nodes, sizeof(*p->node_kernel));
     if (!p->rep || !p->node_step || !p->node_kernel)
         return -ENOMEM;
     for (size_t i = 0; i < tensors; i++)
@@ -132,7 +132,7 @@ static int allocate(struct eng_plan *p)
 int eng_plan_create(struct eng_plan **ret, const struct eng_graph *g,
                     const struct eng_plan_options *opts, char *err, size_t errlen)
 {
-    struct eng_plan *p = calloc(1, sizeof *p);
+    struct eng_plan *p = calloc(1, sizeof(*p));
     if (!p)
         return eng_fail(err, errlen, -ENOMEM, "out of memory");
     p->g = g;

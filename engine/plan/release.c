@@ -19,7 +19,7 @@ static int by_start(const void *a, const void *b)
 static int spare_shared(struct eng_release *r)
 {
     const struct eng_graph *g = r->g;
-    struct extent *all = malloc(((size_t)g->n_tensors + 1) * sizeof *all);
+    struct extent *all = malloc(((size_t)g->n_tensors + 1) * sizeof(*all));
     int n = 0;
     if (!all)
         return -ENOMEM;
@@ -28,7 +28,7 @@ static int spare_shared(struct eng_release *r)
         if (from)
             all[n++] = (struct extent){from, from + g->tensors[t].size, t};
     }
-    qsort(all, (size_t)n, sizeof *all, by_start);
+    qsort(all, (size_t)n, sizeof(*all), by_start);
     for (int i = 1, widest = 0; i < n; i++) {
         if (all[i].from < all[widest].to)
             r->last_reader[all[i].tensor] = r->last_reader[all[widest].tensor] = -1;
@@ -43,7 +43,7 @@ int eng_release_init(struct eng_release *r, struct eng_graph *g, const struct en
                      int n_files)
 {
     *r = (struct eng_release){g, files, n_files, NULL};
-    r->last_reader = malloc(((size_t)g->n_tensors + 1) * sizeof *r->last_reader);
+    r->last_reader = malloc(((size_t)g->n_tensors + 1) * sizeof(*r->last_reader));
     if (!r->last_reader)
         return -ENOMEM;
     for (int t = 0; t < g->n_tensors; t++)

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/plan/bands.h"
 #include "engine/base/clock.h"
 #include "engine/base/fail.h"
+#include "engine/plan/bands.h"
 #include "engine/plan/strips.h"
 
 enum { MAX_BATCH = 1024, MAX_MEMBERS = 256 };
@@ -32,7 +32,7 @@ static size_t largest_scratch(const struct eng_plan *p, int max_batch)
 static int make_table(struct eng_split_table *t, int n, const struct eng_plan *p)
 {
     t->n = n;
-    t->rows = calloc((size_t)n * ((size_t)p->n_steps + 1), sizeof *t->rows);
+    t->rows = calloc((size_t)n * ((size_t)p->n_steps + 1), sizeof(*t->rows));
     t->made = calloc((size_t)n, 1);
     return t->rows && t->made ? 0 : -ENOMEM;
 }
@@ -65,7 +65,7 @@ static int lay_out(struct eng_run *r, char *err, size_t errlen)
                         r->max_batch);
     r->bytes = eng_round_up(all + 4 * margin, ENG_ALIGN);
     r->memory = eng_alloc_large(r->bytes);
-    r->ns = calloc((size_t)p->n_steps + 1, sizeof *r->ns);
+    r->ns = calloc((size_t)p->n_steps + 1, sizeof(*r->ns));
     r->pictures = calloc(batch, 1);
     if (!r->memory || !r->ns || !r->pictures || make_table(&r->alone, 1, p) < 0 ||
         make_table(&r->together, images, p) < 0)
@@ -85,7 +85,7 @@ int eng_run_create(struct eng_run **ret, const struct eng_plan *p, int max_batch
     if (max_batch < 1 || max_batch > MAX_BATCH || max_members < 1 || max_members > MAX_MEMBERS)
         return eng_fail(err, errlen, -EINVAL, "a run takes 1..%d images and 1..%d threads",
                         MAX_BATCH, MAX_MEMBERS);
-    struct eng_run *r = calloc(1, sizeof *r);
+    struct eng_run *r = calloc(1, sizeof(*r));
     if (!r)
         return eng_fail(err, errlen, -ENOMEM, "out of memory");
     r->plan = p;
@@ -315,7 +315,7 @@ int eng_run_exec(struct eng_run *r, int batch, struct eng_team *team)
     if (batch < 1 || batch > r->max_batch || members > r->max_members)
         return -EINVAL;
     if (r->profile)
-        memset(r->ns, 0, (size_t)r->plan->n_steps * sizeof *r->ns);
+        memset(r->ns, 0, (size_t)r->plan->n_steps * sizeof(*r->ns));
     follow_tuning(r);
     int together = batch % members;
     if (together) {

@@ -10,9 +10,9 @@
 
 #include <stdatomic.h>
 
+#include "engine/graph/quant.h"
 #include "engine/kernels/kernel.h"
 #include "engine/plan/plan.h"
-#include "engine/graph/quant.h"
 
 /* How a value holds a tensor. For u8 and f32 tensors the first two are one. In a bf16 plan the last
  * one of an f32 tensor is bf16. */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/plan/bands.h"
 #include "engine/base/clock.h"
+#include "engine/plan/bands.h"
 
 struct design {
     const struct eng_plan *p;
@@ -167,7 +167,7 @@ static int cut(struct design *d, int waves)
     free(s->cuts);
     s->waves = waves;
     s->cuts =
-        calloc((size_t)s->bands * (size_t)waves * (size_t)(s->end - s->first), sizeof *s->cuts);
+        calloc((size_t)s->bands * (size_t)waves * (size_t)(s->end - s->first), sizeof(*s->cuts));
     if (!s->cuts)
         return -ENOMEM;
     for (int band = 0; band < s->bands; band++)
@@ -194,8 +194,8 @@ static int design(struct design *d)
 {
     struct eng_strips *s = d->s;
     choose_chain(d);
-    s->buffers = calloc((size_t)d->p->n_steps + 1, sizeof *s->buffers);
-    s->splits = calloc((size_t)d->p->n_steps + 1, sizeof *s->splits);
+    s->buffers = calloc((size_t)d->p->n_steps + 1, sizeof(*s->buffers));
+    s->splits = calloc((size_t)d->p->n_steps + 1, sizeof(*s->splits));
     if (!s->buffers || !s->splits)
         return -ENOMEM;
     int rc = 0;
@@ -209,7 +209,7 @@ int eng_strips_create(struct eng_strips **ret, const struct eng_plan *p, int ban
     *ret = NULL;
     if (p->reference)
         return 0;
-    struct design d = {.p = p, .s = calloc(1, sizeof *d.s)};
+    struct design d = {.p = p, .s = calloc(1, sizeof(*d.s))};
     if (!d.s)
         return -ENOMEM;
     d.s->bands = bands;

@@ -3,10 +3,10 @@
 #ifndef SRV_ENV_H
 #define SRV_ENV_H
 
+#include <uv.h>
+
 #include "config/config.h"
 #include "server/base/log.h"
-
-#include <uv.h>
 
 struct srv_env {
     const struct cfg *cfg; /* in force; a reload puts another in its place */

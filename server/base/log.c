@@ -1,8 +1,6 @@
 /* Two buffers: callers fill one while the thread writes the other. */
 #include "server/base/log.h"
 
-#include "config/utf8.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -14,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "config/utf8.h"
 
 enum { ROOM = 256 << 10, LINE = 2048 };
 

@@ -2,11 +2,11 @@
  * flat nor wild input alone decides. */
 #include "server/cli/accuracy.h"
 
-#include "engine/context.h"
-#include "server/cli/chosen_model.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "engine/context.h"
+#include "server/cli/chosen_model.h"
 
 enum { IMAGES = 16 };
 

@@ -2,10 +2,10 @@
 #ifndef SRV_ACCURACY_H
 #define SRV_ACCURACY_H
 
+#include <stdio.h>
+
 #include "config/config.h"
 #include "engine/model.h"
-
-#include <stdio.h>
 
 struct srv_accuracy {
     int images;             /* pictures; 0: not measured, the network does not run in bf16 */

@@ -1,19 +1,19 @@
 /* `bench`: how fast a network runs here, against the machine's peak; one network, or the paper's
  * grid of sixteen; or, without a network, the image door. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
 #include "engine/tune.h"
+#include "server/base/table.h"
 #include "server/cli/accuracy.h"
 #include "server/cli/bench_decode.h"
 #include "server/cli/bench_grid.h"
 #include "server/cli/bench_images.h"
+#include "server/cli/chosen_model.h"
 #include "server/cli/commands.h"
 #include "server/cli/measure.h"
-#include "server/cli/chosen_model.h"
 #include "server/cli/plot.h"
-#include "server/base/table.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <sys/resource.h>
 
 struct bench {
     const struct cfg *cfg;

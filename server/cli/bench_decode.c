@@ -10,9 +10,9 @@
 
 #include "engine/image.h"
 #include "server/base/clock.h"
-#include "server/cli/chosen_model.h"
 #include "server/base/read_file.h"
 #include "server/base/table.h"
+#include "server/cli/chosen_model.h"
 
 enum { SIDE = 224, MAX_ROUNDS = 4096 };
 

@@ -2,8 +2,8 @@
  * them does not bend the line. */
 #include "server/cli/bench_grid.h"
 
-#include "server/cli/measure.h"
 #include "server/cli/chosen_model.h"
+#include "server/cli/measure.h"
 #include "server/cli/plot.h"
 
 enum { ALPHAS = 4, RHOS = 4, N = ALPHAS * RHOS, ROUNDS = 2 };

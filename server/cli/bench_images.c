@@ -2,17 +2,17 @@
  * full: no hand-over, no sharing, no waiting. Nothing that answers requests can be faster. */
 #include "server/cli/bench_images.h"
 
-#include "engine/context.h"
-#include "server/base/clock.h"
-#include "server/cli/chosen_model.h"
-#include "server/cli/picture_bytes.h"
-#include "server/base/table.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/context.h"
+#include "server/base/clock.h"
+#include "server/base/table.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/picture_bytes.h"
 
 struct images_bench {
     struct srv_picture_bytes pictures;

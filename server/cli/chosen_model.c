@@ -1,11 +1,11 @@
 /* The model that a command line means. */
 #include "server/cli/chosen_model.h"
 
-#include "server/repository/registry.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "server/repository/registry.h"
 
 enum eng_precision srv_precision(const char *name)
 {

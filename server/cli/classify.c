@@ -1,19 +1,19 @@
 /* `classify`: files in, top-k out, on all CPUs of the quota, without a daemon. A broken file fails
  * alone; the exit status is then 1. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "engine/context.h"
 #include "engine/image.h"
 #include "protocol/reply.h"
 #include "server/base/clock.h"
+#include "server/base/quota.h"
+#include "server/base/read_file.h"
 #include "server/cli/commands.h"
 #include "server/cli/team_threads.h"
 #include "server/repository/golden.h"
 #include "server/repository/registry.h"
-#include "server/base/quota.h"
-#include "server/base/read_file.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 struct session {
     const struct cfg *cfg;

@@ -3,9 +3,9 @@
 #ifndef SRV_COMMANDS_H
 #define SRV_COMMANDS_H
 
-#include "config/config.h"
-
 #include <stdio.h>
+
+#include "config/config.h"
 
 int srv_cmd_classify(const struct cfg *cfg, FILE *out, char *err, size_t errlen);
 int srv_cmd_bench(const struct cfg *cfg, FILE *out, char *err, size_t errlen);

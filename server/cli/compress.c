@@ -1,18 +1,18 @@
 /* `compress`: a model's files made smaller, and a table of what that saves and costs: bytes, time
  * to load, time of a run, answers. */
-#include "engine/context.h"
-#include "engine/compress.h"
-#include "server/cli/picture_paths.h"
-#include "server/base/clock.h"
-#include "server/cli/commands.h"
-#include "server/repository/new_version.h"
-#include "server/cli/chosen_model.h"
-#include "server/cli/compress_prune.h"
-#include "server/base/table.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/compress.h"
+#include "engine/context.h"
+#include "server/base/clock.h"
+#include "server/base/table.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/commands.h"
+#include "server/cli/compress_prune.h"
+#include "server/cli/picture_paths.h"
+#include "server/repository/new_version.h"
 
 enum { LOADS = 5 };
 

@@ -1,9 +1,9 @@
 /* See compress_prune.h. */
 #include "server/cli/compress_prune.h"
 
-#include "server/cli/team_threads.h"
 #include "server/base/quota.h"
 #include "server/base/table.h"
+#include "server/cli/team_threads.h"
 
 static int fill(struct srv_prune *p, const struct srv_picture_paths *pictures,
                 struct eng_decoder *d, int slots, int *at)

@@ -2,10 +2,10 @@
 #ifndef SRV_COMPRESS_PRUNE_H
 #define SRV_COMPRESS_PRUNE_H
 
+#include <stdio.h>
+
 #include "engine/prune.h"
 #include "server/cli/picture_paths.h"
-
-#include <stdio.h>
 
 struct srv_prune {
     struct eng_pruner *pruner; /* after _run(): pruned */

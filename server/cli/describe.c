@@ -1,17 +1,17 @@
 /* `describe`: a network as the paper describes one: layers, multiply-adds, parameters, and where
  * they go. Howard et al. 2017, equations 2 to 5 and tables 1 and 2. */
-#include "engine/model.h"
-#include "server/cli/accuracy.h"
-#include "server/cli/commands.h"
-#include "server/cli/measure.h"
-#include "server/cli/chosen_model.h"
-#include "server/cli/plot.h"
-#include "server/cli/predict.h"
-#include "server/base/table.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/model.h"
+#include "server/base/table.h"
+#include "server/cli/accuracy.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/commands.h"
+#include "server/cli/measure.h"
+#include "server/cli/plot.h"
+#include "server/cli/predict.h"
 
 enum { MAX_KINDS = 16 };
 

@@ -3,14 +3,14 @@
  * nothing but a word is believed that whoever listens there could say as well. */
 #include "server/cli/commands.h"
 
-#include "server/base/address.h"
-#include "server/base/clock.h"
-
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "server/base/address.h"
+#include "server/base/clock.h"
 
 enum { TIMEOUT_MS = 3000 };
 

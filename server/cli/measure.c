@@ -1,18 +1,18 @@
 /* Times whole runs of one network against the machine's arithmetic peak. */
 #include "server/cli/measure.h"
 
-#include "engine/tune.h"
-#include "engine/context.h"
-#include "engine/peak.h"
-#include "server/base/clock.h"
-#include "server/cli/team_threads.h"
-#include "server/cli/chosen_model.h"
-
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/context.h"
+#include "engine/peak.h"
+#include "engine/tune.h"
+#include "server/base/clock.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/team_threads.h"
 
 enum { MAX_RUNS = 1 << 20, MIN_RUNS = 5, PROFILED = 32, PEAK_SLICES = 4 };
 static const uint64_t PEAK_EVERY_NS = 100 * SRV_NS_PER_MS;

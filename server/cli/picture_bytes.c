@@ -1,14 +1,14 @@
 /* Reads whole files, by name. */
 #include "server/cli/picture_bytes.h"
 
-#include "server/base/read_file.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/base/read_file.h"
 
 static void finish(struct srv_picture *p)
 {

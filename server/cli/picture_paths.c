@@ -1,8 +1,6 @@
 /* See picture_paths.h. */
 #include "server/cli/picture_paths.h"
 
-#include "server/base/read_file.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "server/base/read_file.h"
 
 enum { MAX_DEPTH = 8, MAX_FILE = 64 << 20, BAR = 30 };
 

@@ -5,10 +5,10 @@
  * network and machine is the peak. */
 #include "server/cli/predict.h"
 
+#include <string.h>
+
 #include "engine/peak.h"
 #include "server/cli/chosen_model.h"
-
-#include <string.h>
 
 enum { SLICES = 5, BLOCK = 16, CACHED_WEIGHTS = 640 << 10 };
 static const double SLICE_SECONDS = 0.01;

@@ -1,17 +1,17 @@
 /* `quantize`: a float model and a folder of pictures -> an int8 model, and how well it agrees. */
-#include "engine/quantize.h"
-#include "server/cli/picture_paths.h"
-#include "server/cli/commands.h"
-#include "server/cli/team_threads.h"
-#include "server/repository/new_version.h"
-#include "server/cli/chosen_model.h"
-#include "server/base/quota.h"
-#include "server/base/table.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/quantize.h"
+#include "server/base/quota.h"
+#include "server/base/table.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/commands.h"
+#include "server/cli/picture_paths.h"
+#include "server/cli/team_threads.h"
+#include "server/repository/new_version.h"
 
 enum { WORST = 8 };
 

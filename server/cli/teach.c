@@ -1,21 +1,21 @@
 /* `teach`: new classes for an old backbone. One folder of pictures a class; every fifth picture of
  * a class is held out to tell how good the head is, then the head is fitted to all of them. */
-#include "engine/context.h"
-#include "engine/teach.h"
-#include "server/cli/picture_paths.h"
-#include "server/cli/commands.h"
-#include "server/cli/team_threads.h"
-#include "server/repository/new_version.h"
-#include "server/cli/chosen_model.h"
-#include "server/base/quota.h"
-#include "server/base/table.h"
-#include "server/repository/teach_fit.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "engine/context.h"
+#include "engine/teach.h"
+#include "server/base/quota.h"
+#include "server/base/table.h"
+#include "server/cli/chosen_model.h"
+#include "server/cli/commands.h"
+#include "server/cli/picture_paths.h"
+#include "server/cli/team_threads.h"
+#include "server/repository/new_version.h"
+#include "server/repository/teach_fit.h"
 
 enum { MAX_CLASSES = 10000, MAX_PICTURES = 1000000 };
 

@@ -2,12 +2,12 @@
  * runs that follow each other closely they look for a while before they sleep. */
 #include "server/cli/team_threads.h"
 
-#include "server/base/clock.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+
+#include "server/base/clock.h"
 
 enum { LOOK_NS = 50000 };
 

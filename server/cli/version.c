@@ -1,9 +1,9 @@
 /* `version`: what was built, from what, and what this CPU gives it. */
-#include "engine/engine.h"
-#include "server/cli/commands.h"
-
 #include <microhttpd.h>
 #include <uv.h>
+
+#include "engine/engine.h"
+#include "server/cli/commands.h"
 
 int srv_cmd_version(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
 {

@@ -1,13 +1,13 @@
 /* Deadline and admission, the same through every HTTP door. */
 #include "server/handlers/admission.h"
 
-#include "protocol/query.h"
-#include "server/base/clock.h"
-#include "server/handlers/api.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+
+#include "protocol/query.h"
+#include "server/base/clock.h"
+#include "server/handlers/api.h"
 
 static int read_deadline(struct srv_call *c)
 {

@@ -2,9 +2,6 @@
  * how much of a digest was right nor where in the file it stands. */
 #include "server/handlers/auth.h"
 
-#include "server/base/read_file.h"
-#include "server/handlers/obvious_keys.h"
-
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
@@ -12,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "server/base/read_file.h"
+#include "server/handlers/obvious_keys.h"
 
 static const struct {
     const char *name;

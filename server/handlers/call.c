@@ -1,16 +1,16 @@
 /* The part of an exchange that every route and every transport share. */
 #include "server/handlers/call.h"
 
-#include "server/base/clock.h"
-#include "server/handlers/cors.h"
-#include "server/handlers/api.h"
-#include "server/handlers/parameters.h"
-
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/base/clock.h"
+#include "server/handlers/api.h"
+#include "server/handlers/cors.h"
+#include "server/handlers/parameters.h"
 
 /* ---- its name ---- */
 

@@ -4,8 +4,8 @@
 #define SRV_CALL_H
 
 #include "server/handlers/auth.h"
-#include "server/scheduler/request.h"
 #include "server/handlers/route.h"
+#include "server/scheduler/request.h"
 
 enum { SRV_ID_MAX = 128, SRV_ERROR_MAX = 512, SRV_REPLY_HEADERS = 12 };
 

@@ -1,15 +1,15 @@
 /* What handlers do with a call: look at its query, and reply. */
 #include "server/handlers/call.h"
 
-#include "protocol/query.h"
-#include "protocol/reply.h"
-
 #include <assert.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/query.h"
+#include "protocol/reply.h"
 
 void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len)
 {

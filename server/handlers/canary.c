@@ -2,13 +2,13 @@
  * few at a time: under load most are left out, which is counted. */
 #include "server/handlers/canary.h"
 
-#include "server/base/clock.h"
-#include "server/repository/registry.h"
-#include "server/scheduler/request.h"
-#include "server/handlers/api.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "server/base/clock.h"
+#include "server/handlers/api.h"
+#include "server/repository/registry.h"
+#include "server/scheduler/request.h"
 
 enum { OPEN_MAX = 4, IMAGES_MAX = 64 };
 

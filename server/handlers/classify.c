@@ -1,12 +1,12 @@
 /* Our own image API, at the headers: which model, which options. */
-#include "server/handlers/handlers.h"
+#include <errno.h>
+
 #include "server/handlers/admission.h"
+#include "server/handlers/api.h"
 #include "server/handlers/call.h"
 #include "server/handlers/canary.h"
+#include "server/handlers/handlers.h"
 #include "server/repository/registry.h"
-#include "server/handlers/api.h"
-
-#include <errno.h>
 
 /* How far down a family the client lets us go. */
 static int read_floor(struct srv_call *c)

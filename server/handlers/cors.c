@@ -2,11 +2,11 @@
  * what others could do with them, do not exist here. */
 #include "server/handlers/cors.h"
 
-#include "server/handlers/call.h"
-#include "server/handlers/api.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/handlers/api.h"
+#include "server/handlers/call.h"
 
 static const char separators[] = ", \t";
 

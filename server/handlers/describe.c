@@ -1,13 +1,13 @@
 /* Everything is read off the model; nothing is kept. */
 #include "server/handlers/describe.h"
 
-#include "server/repository/registry.h"
-#include "server/handlers/api.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/handlers/api.h"
+#include "server/repository/registry.h"
 
 static const char *const extensions[] = {
     "binary_tensor_data", "classification", "parameters",          "schedule_policy",

@@ -1,15 +1,15 @@
 /* Body -> images -> jobs -> answer: long bodies are read and long answers written on a worker. */
 #include "server/handlers/images.h"
 
-#include "server/handlers/handlers.h"
-#include "server/handlers/admission.h"
-#include "server/handlers/canary.h"
-#include "server/scheduler/coalesce.h"
-#include "server/handlers/api.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/handlers/admission.h"
+#include "server/handlers/api.h"
+#include "server/handlers/canary.h"
+#include "server/handlers/handlers.h"
+#include "server/scheduler/coalesce.h"
 
 enum { BOUNDARY_MAX = 128 };
 

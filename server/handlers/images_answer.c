@@ -1,16 +1,16 @@
 /* One writer for classify, embed and preprocess: they differ in what a result holds. */
-#include "protocol/picture.h"
-#include "server/handlers/admission.h"
-#include "server/handlers/describe.h"
-#include "server/handlers/images.h"
-#include "server/scheduler/coalesce.h"
-#include "server/scheduler/fill.h"
-#include "server/handlers/api.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/picture.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/api.h"
+#include "server/handlers/describe.h"
+#include "server/handlers/images.h"
+#include "server/scheduler/coalesce.h"
+#include "server/scheduler/fill.h"
 
 enum { LINE_FLOATS_MAX = 2048, FLOATS_A_CLASS = 2, DIGEST = 65, NPY_MAX = 128 };
 

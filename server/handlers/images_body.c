@@ -1,5 +1,12 @@
 /* A raw picture, multipart/form-data, JSON with base64, or NDJSON. Pictures stay where they lie in
  * the body; only base64 is decoded, into the arena. */
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
 #include "protocol/base64.h"
 #include "protocol/multipart.h"
 #include "protocol/ndjson.h"
@@ -7,13 +14,6 @@
 #include "protocol/query.h"
 #include "server/handlers/images.h"
 #include "server/handlers/parameters.h"
-
-#include <errno.h>
-#include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-#include <strings.h>
 
 enum { FIELDS_MAX = 16 };
 

@@ -2,15 +2,15 @@
  * steps on a worker if they are long. */
 #include "server/handlers/infer.h"
 
-#include "server/base/clock.h"
-#include "server/handlers/canary.h"
-#include "server/scheduler/coalesce.h"
-#include "server/handlers/api.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/base/clock.h"
+#include "server/handlers/api.h"
+#include "server/handlers/canary.h"
+#include "server/scheduler/coalesce.h"
 
 enum { NAME_LEN = 256 };
 

@@ -1,10 +1,10 @@
 /* An exchange is made, and fails. */
-#include "server/handlers/api.h"
-#include "server/handlers/infer.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "server/handlers/api.h"
+#include "server/handlers/infer.h"
 
 static void release(void *arg)
 {

@@ -1,13 +1,13 @@
 /* The input tensor as jobs, one an image: spans of the body where the bytes can stay where they
  * are, else copies in the request's arena. Sizes are compared before anything is allocated, so what
  * a request makes us allocate is in proportion to its own length. */
-#include "protocol/base64.h"
-#include "server/handlers/infer.h"
-#include "server/handlers/api.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "protocol/base64.h"
+#include "server/handlers/api.h"
+#include "server/handlers/infer.h"
 
 static const char *model_name(const struct srv_infer *i)
 {

@@ -2,13 +2,12 @@
  * model with a background class has class c at index c + class_offset. That class ranks where a
  * client asks for a tensor's elements in order, as Triton has it, but not in `classification`. Ties
  * go to the lower index, a NaN ranks last. */
-#include "server/handlers/infer.h"
-#include "server/handlers/api.h"
-
-#include "engine/context.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "engine/context.h"
+#include "server/handlers/api.h"
+#include "server/handlers/infer.h"
 
 static const char *const names[] = {
     [SRV_LOGITS] = "logits",

@@ -1,15 +1,15 @@
 /* Health, models, metrics and the list of routes. */
-#include "protocol/reply.h"
-#include "server/handlers/handlers.h"
-#include "server/handlers/admission.h"
-#include "server/handlers/call.h"
-#include "server/handlers/metrics.h"
-#include "server/repository/registry.h"
-#include "server/handlers/api.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/reply.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/api.h"
+#include "server/handlers/call.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/metrics.h"
+#include "server/repository/registry.h"
 
 void srv_live_finish(struct srv_call *c)
 {

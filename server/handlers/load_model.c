@@ -1,14 +1,14 @@
 /* Loading and unloading models, over HTTP and gRPC: the answer comes when the model serves. */
-#include "protocol/describe.h"
-#include "server/handlers/handlers.h"
-#include "server/handlers/admission.h"
-#include "server/handlers/call.h"
-#include "server/repository/orders.h"
-#include "server/handlers/rpc_handlers.h"
-#include "server/handlers/api.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/describe.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/api.h"
+#include "server/handlers/call.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/rpc_handlers.h"
+#include "server/repository/orders.h"
 
 struct change {
     struct srv_call *call;

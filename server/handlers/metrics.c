@@ -1,22 +1,22 @@
 /* Counts on the loop thread, so nothing here is atomic. */
 #include "server/handlers/metrics.h"
 
-#include "protocol/utf8.h"
-#include "server/base/backlog.h"
-#include "server/base/clock.h"
-#include "server/repository/registry.h"
-#include "server/scheduler/brownout.h"
-#include "server/scheduler/pool.h"
-#include "server/scheduler/request.h"
-#include "server/handlers/route.h"
-#include "server/handlers/api.h"
-
 #include <malloc.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "protocol/utf8.h"
+#include "server/base/backlog.h"
+#include "server/base/clock.h"
+#include "server/handlers/api.h"
+#include "server/handlers/route.h"
+#include "server/repository/registry.h"
+#include "server/scheduler/brownout.h"
+#include "server/scheduler/pool.h"
+#include "server/scheduler/request.h"
 
 /* The last stands for all others. */
 static const int codes[SRV_CODES] = {200, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414,

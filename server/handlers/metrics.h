@@ -2,9 +2,9 @@
 #ifndef SRV_METRICS_H
 #define SRV_METRICS_H
 
-#include "server/handlers/route.h"
-
 #include <stdint.h>
+
+#include "server/handlers/route.h"
 
 struct srv_api;
 

@@ -1,13 +1,12 @@
 /* Open Inference Protocol v2 over HTTP: inference. */
-#include "server/handlers/handlers.h"
-#include "server/handlers/admission.h"
-#include "server/handlers/infer.h"
-#include "server/handlers/api.h"
-
-#include "protocol/query.h"
-
 #include <limits.h>
 #include <string.h>
+
+#include "protocol/query.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/api.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/infer.h"
 
 /* ---- the codec ---- */
 

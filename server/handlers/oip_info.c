@@ -1,12 +1,12 @@
 /* Open Inference Protocol v2 over HTTP: everything but inference. */
-#include "server/handlers/handlers.h"
+#include <stdlib.h>
+
 #include "server/handlers/admission.h"
+#include "server/handlers/api.h"
 #include "server/handlers/call.h"
 #include "server/handlers/describe.h"
+#include "server/handlers/handlers.h"
 #include "server/repository/registry.h"
-#include "server/handlers/api.h"
-
-#include <stdlib.h>
 
 static void reply_json(struct srv_call *c, int status, char *body_take, size_t len)
 {

@@ -1,15 +1,15 @@
 /* /openapi.json: OpenAPI 3.1 written from the table of routes, so that the two cannot differ. */
-#include "server/handlers/handlers.h"
-#include "server/handlers/admission.h"
-#include "server/handlers/api.h"
-#include "server/handlers/parameters.h"
-#include "server/handlers/route.h"
-#include "server/base/table.h"
-
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/base/table.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/api.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/parameters.h"
+#include "server/handlers/route.h"
 
 /* What stands for the holes of a pattern. */
 static const char *hole_name(const char *pattern, int hole)

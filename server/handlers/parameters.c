@@ -1,11 +1,11 @@
 /* Names are few and short: a walk over the list is all. */
 #include "server/handlers/parameters.h"
 
-#include "config/guess.h"
-#include "server/handlers/call.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "config/guess.h"
+#include "server/handlers/call.h"
 
 /* The next name of a list, and where to go on; NULL behind the last. */
 static const char *next_name(const char **at, size_t *ret_len)

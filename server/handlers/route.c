@@ -1,11 +1,11 @@
 /* Matching is a walk over the rows: cheaper than any structure, and the table stays the truth. */
 #include "server/handlers/route.h"
 
-#include "protocol/query.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "protocol/query.h"
 
 /* Takes what {} stands for out of a segment; 0 if the segment does not fit its pattern. */
 static int fits_segment(const char *pattern, size_t pattern_len, const char *path, size_t len,

@@ -2,11 +2,11 @@
  * list routes or look at their own read the table of their api. */
 #include "server/handlers/routes.h"
 
+#include <stddef.h>
+
 #include "server/handlers/auth.h"
 #include "server/handlers/handlers.h"
 #include "server/handlers/rpc_handlers.h"
-
-#include <stddef.h>
 
 const struct srv_route srv_routes[SRV_ROUTES + SRV_RPCS] = {
 #define ROUTE(pattern_, methods_, body_, begin_, finish_, scopes_, query_, summary_)               \

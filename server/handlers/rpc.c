@@ -1,12 +1,12 @@
 /* The procedures that need no more than a line or two, and what all of them share. */
 #include "server/handlers/rpc_handlers.h"
 
-#include "server/handlers/call.h"
-#include "server/handlers/api.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/handlers/api.h"
+#include "server/handlers/call.h"
 
 static const char message_type[] = "application/grpc";
 

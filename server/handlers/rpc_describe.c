@@ -1,15 +1,15 @@
 /* Metadata, configuration, statistics, index and log settings over gRPC: what oip_info.c says
  * over HTTP, from the same descriptions. */
-#include "server/handlers/admission.h"
-#include "server/handlers/call.h"
-#include "server/handlers/describe.h"
-#include "server/repository/registry.h"
-#include "server/handlers/rpc_handlers.h"
-#include "server/handlers/api.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/handlers/admission.h"
+#include "server/handlers/api.h"
+#include "server/handlers/call.h"
+#include "server/handlers/describe.h"
+#include "server/handlers/rpc_handlers.h"
+#include "server/repository/registry.h"
 
 void srv_rpc_server_metadata(struct srv_call *c)
 {

@@ -2,9 +2,9 @@
 #ifndef SRV_RPC_HANDLERS_H
 #define SRV_RPC_HANDLERS_H
 
-#include "protocol/rpc.h"
-
 #include <stddef.h>
+
+#include "protocol/rpc.h"
 
 struct srv_api;
 struct srv_call;

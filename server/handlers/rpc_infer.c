@@ -1,11 +1,11 @@
 /* ModelInfer: the protobuf codec in front of the inference that every door shares (infer.h). */
+#include <stdlib.h>
+
+#include "server/handlers/api.h"
 #include "server/handlers/call.h"
 #include "server/handlers/handlers.h"
 #include "server/handlers/infer.h"
 #include "server/handlers/rpc_handlers.h"
-#include "server/handlers/api.h"
-
-#include <stdlib.h>
 
 static int parse(struct srv_infer *i, char *err, size_t errlen)
 {

@@ -1,25 +1,25 @@
 /* POST /v1/models/M/teach: form -> pictures with their labels -> embeddings (as /embed has them) ->
  * fit and files, on a worker -> the repository loads the new version -> answer. Nothing of it is
  * visible before it is whole. */
-#include "engine/teach.h"
-#include "protocol/multipart.h"
-#include "protocol/reply.h"
-#include "protocol/utf8.h"
-#include "server/handlers/handlers.h"
-#include "server/handlers/admission.h"
-#include "server/handlers/call.h"
-#include "server/repository/registry.h"
-#include "server/repository/new_version.h"
-#include "server/repository/orders.h"
-#include "server/scheduler/coalesce.h"
-#include "server/handlers/api.h"
-#include "server/repository/teach_fit.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/teach.h"
+#include "protocol/multipart.h"
+#include "protocol/reply.h"
+#include "protocol/utf8.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/api.h"
+#include "server/handlers/call.h"
+#include "server/handlers/handlers.h"
+#include "server/repository/new_version.h"
+#include "server/repository/orders.h"
+#include "server/repository/registry.h"
+#include "server/repository/teach_fit.h"
+#include "server/scheduler/coalesce.h"
 
 enum { BOUNDARY_MAX = 128, LABEL_MAX = 128, NAME_MAX_LEN = 128 };
 

@@ -3,19 +3,19 @@
  * Numbers are what the metadata says of the input. The signature chooses the output: that of
  * serving_default is the usual one (a classifier's `probabilities`), and each other output has a
  * signature of its name. */
-#include "protocol/tfs.h"
-#include "server/handlers/canary.h"
-#include "server/handlers/handlers.h"
-#include "server/handlers/admission.h"
-#include "server/handlers/describe.h"
-#include "server/handlers/infer.h"
-#include "server/repository/registry.h"
-#include "server/handlers/api.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/tfs.h"
+#include "server/handlers/admission.h"
+#include "server/handlers/api.h"
+#include "server/handlers/canary.h"
+#include "server/handlers/describe.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/infer.h"
+#include "server/repository/registry.h"
 
 /* ---- requests ---- */
 

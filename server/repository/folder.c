@@ -2,15 +2,15 @@
  * where the latest are asked for, and what was served before where nothing else is left. */
 #include "server/repository/folder.h"
 
-#include "server/repository/golden.h"
-#include "server/repository/warm.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "server/repository/golden.h"
+#include "server/repository/warm.h"
 
 enum { PATH = 4096, VERSION_MAX = 24 };
 

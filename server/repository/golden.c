@@ -2,13 +2,13 @@
  */
 #include "server/repository/golden.h"
 
-#include "server/base/read_file.h"
-#include "server/base/table.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/base/read_file.h"
+#include "server/base/table.h"
 
 enum { PATH = 4096, PICTURE_MAX = 64 << 20 };
 

@@ -3,9 +3,9 @@
 #ifndef SRV_GOLDEN_H
 #define SRV_GOLDEN_H
 
-#include "server/repository/model.h"
-
 #include <stdio.h>
+
+#include "server/repository/model.h"
 
 /* Of a warm model that nobody uses yet, from the version folder `dir`. 0 if it has none. -EBADMSG:
  * another answer, with a sentence; or what keeps the picture from being read. */

@@ -1,11 +1,11 @@
 /* Families and the default of what folder.c has read. */
-#include "server/repository/folder.h"
-#include "server/repository/registry.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/repository/folder.h"
+#include "server/repository/registry.h"
 
 static int make_families(struct srv_registry *r)
 {

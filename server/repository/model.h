@@ -3,11 +3,11 @@
 #ifndef SRV_MODEL_H
 #define SRV_MODEL_H
 
-#include "engine/context.h"
-#include "server/base/histogram.h"
-
 #include <stdatomic.h>
 #include <stdint.h>
+
+#include "engine/context.h"
+#include "server/base/histogram.h"
 
 enum { SRV_BATCH_MAX = 256 };
 

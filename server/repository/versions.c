@@ -5,13 +5,13 @@
  */
 #include "server/repository/versions.h"
 
-#include "server/base/read_file.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/base/read_file.h"
 
 enum { FILE_MAX = 16 << 10, LINE_MAX_LEN = 1024, WORDS = SRV_SPECIFIC_MAX + 4 };
 

@@ -3,11 +3,11 @@
  * taken, because what else runs on the machine can only add. */
 #include "server/repository/warm.h"
 
-#include "server/base/clock.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "server/base/clock.h"
 
 enum { RUNS = 3 };
 

@@ -2,13 +2,13 @@
  * decoded by whoever of the pool is free, and the run is led the same way. */
 #include "server/scheduler/batch.h"
 
-#include "server/base/clock.h"
-#include "server/scheduler/fill.h"
-#include "server/scheduler/request.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+
+#include "server/base/clock.h"
+#include "server/scheduler/fill.h"
+#include "server/scheduler/request.h"
 
 struct batch {
     struct srv_worker *worker;

@@ -2,14 +2,14 @@
  * degraded, so that a family comes back up when nobody asks any more. */
 #include "server/scheduler/brownout.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "server/base/clock.h"
 #include "server/repository/registry.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/request.h"
 #include "server/scheduler/scheduler.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum { TICK_MS = 50, ENOUGH = 100 /* answers to tell a 99th percentile */ };
 

@@ -2,18 +2,18 @@
  * wait for. */
 #include "server/scheduler/coalesce.h"
 
-#include "server/base/clock.h"
-#include "server/scheduler/brownout.h"
-#include "server/repository/family.h"
-#include "server/scheduler/pool.h"
-#include "server/scheduler/request.h"
-#include "server/scheduler/scheduler.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+#include "server/base/clock.h"
+#include "server/repository/family.h"
+#include "server/scheduler/brownout.h"
+#include "server/scheduler/pool.h"
+#include "server/scheduler/request.h"
+#include "server/scheduler/scheduler.h"
 
 struct srv_flight {
     struct srv_flight *chain;

@@ -8,11 +8,11 @@
 #ifndef SRV_COST_H
 #define SRV_COST_H
 
-#include "engine/image.h"
-#include "server/scheduler/job.h"
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include "engine/image.h"
+#include "server/scheduler/job.h"
 
 struct srv_model;
 

@@ -1,11 +1,11 @@
 /* Counts on the loop thread, so nothing here is atomic. */
 #include "server/scheduler/counters.h"
 
-#include "server/base/clock.h"
-#include "server/scheduler/request.h"
-
 #include <string.h>
 #include <time.h>
+
+#include "server/base/clock.h"
+#include "server/scheduler/request.h"
 
 #define WINDOW_NS (30ull * 1000000000u)
 

@@ -3,12 +3,12 @@
 #ifndef SRV_JOB_H
 #define SRV_JOB_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "engine/context.h"
 #include "engine/image.h"
 #include "server/base/siphash.h"
-
-#include <stddef.h>
-#include <stdint.h>
 
 struct srv_flight;
 struct srv_model;

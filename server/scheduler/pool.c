@@ -2,18 +2,18 @@
  * is not its own: batch.c. */
 #include "server/scheduler/pool.h"
 
-#include "server/base/clock.h"
-#include "server/repository/family.h"
-#include "server/base/priority.h"
-#include "server/scheduler/lane.h"
-#include "server/scheduler/request.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/base/clock.h"
+#include "server/base/priority.h"
+#include "server/repository/family.h"
+#include "server/scheduler/lane.h"
+#include "server/scheduler/request.h"
 
 /* ---- queues: all under p->lock ---- */
 

@@ -10,10 +10,10 @@
 #ifndef SRV_POOL_H
 #define SRV_POOL_H
 
+#include <pthread.h>
+
 #include "engine/image.h"
 #include "server/repository/model.h"
-
-#include <pthread.h>
 
 struct srv_family;
 struct srv_lane;

@@ -2,11 +2,11 @@
  */
 #include "server/scheduler/queue.h"
 
-#include "server/base/clock.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+
+#include "server/base/clock.h"
 
 void srv_queue_finish(struct srv_queue *q)
 {

@@ -1,22 +1,22 @@
 /* Bytes in, jobs out, answers counted home. */
 #include "server/scheduler/request.h"
 
-#include "config/config.h"
-#include "server/scheduler/brownout.h"
-#include "server/scheduler/fill.h"
-#include "server/base/clock.h"
-#include "server/repository/family.h"
-#include "server/base/alarm.h"
-#include "server/scheduler/counters.h"
-#include "server/scheduler/pool.h"
-#include "server/scheduler/coalesce.h"
-#include "server/scheduler/scheduler.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "config/config.h"
+#include "server/base/alarm.h"
+#include "server/base/clock.h"
+#include "server/repository/family.h"
+#include "server/scheduler/brownout.h"
+#include "server/scheduler/coalesce.h"
+#include "server/scheduler/counters.h"
+#include "server/scheduler/fill.h"
+#include "server/scheduler/pool.h"
+#include "server/scheduler/scheduler.h"
 
 /* Beside the body: jobs and predictions of the most images that one request may hold. */
 enum { TOP_K = 5, ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };

@@ -6,14 +6,14 @@
 #ifndef SRV_REQUEST_H
 #define SRV_REQUEST_H
 
+#include <stdatomic.h>
+
 #include "engine/image.h"
 #include "protocol/inflate.h"
 #include "server/base/arena.h"
-#include "server/scheduler/job.h"
 #include "server/repository/model.h"
 #include "server/repository/versions.h"
-
-#include <stdatomic.h>
+#include "server/scheduler/job.h"
 
 struct srv_scheduler;
 struct srv_family;

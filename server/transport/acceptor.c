@@ -3,15 +3,15 @@
  * distrusts all of this. */
 #include "server/transport/acceptor.h"
 
-#include "server/base/backlog.h"
-#include "server/base/clock.h"
-#include "server/base/log.h"
-#include "server/handlers/api.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "server/base/backlog.h"
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/handlers/api.h"
 
 enum {
     ROUND = 64, /* then others get a turn */

@@ -1,11 +1,11 @@
 /* Headers of a reply become trailing metadata; Retry-After takes gRPC's own form. */
 #include "server/transport/grpc_status.h"
 
-#include "protocol/grpc.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#include "protocol/grpc.h"
 
 static void put(struct srv_grpc_status *s, const char *name, const char *value)
 {

@@ -3,19 +3,19 @@
  * and nothing is sent: both are the connection's. */
 #include "server/transport/grpc_stream.h"
 
-#include "protocol/grpc.h"
-#include "protocol/infer.h"
-#include "server/handlers/call.h"
-#include "server/base/clock.h"
-#include "server/transport/grpc_status.h"
-#include "server/handlers/rpc_handlers.h"
-#include "server/transport/transport.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "protocol/grpc.h"
+#include "protocol/infer.h"
+#include "server/base/clock.h"
+#include "server/handlers/call.h"
+#include "server/handlers/rpc_handlers.h"
+#include "server/transport/grpc_status.h"
+#include "server/transport/transport.h"
 
 enum {
     AHEAD_MAX = 16,         /* messages of one stream in work */

@@ -3,9 +3,9 @@
 #ifndef SRV_GRPC_STREAM_H
 #define SRV_GRPC_STREAM_H
 
-#include "protocol/http2.h"
-
 #include <stdint.h>
+
+#include "protocol/http2.h"
 
 struct srv_transport;
 struct srv_rest;

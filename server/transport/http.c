@@ -2,19 +2,19 @@
  * from an acceptor of our own. */
 #include "server/transport/http.h"
 
-#include "server/base/clock.h"
-#include "server/transport/http_exchange.h"
-#include "server/transport/https.h"
-#include "server/transport/listen.h"
-#include "server/transport/transport.h"
-#include "server/transport/tls.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "server/base/clock.h"
+#include "server/transport/http_exchange.h"
+#include "server/transport/https.h"
+#include "server/transport/listen.h"
+#include "server/transport/tls.h"
+#include "server/transport/transport.h"
 
 enum {
     LINGER_BYTES = 64 << 20,      /* at least */

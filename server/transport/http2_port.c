@@ -4,13 +4,6 @@
  * and the session. */
 #include "server/transport/http2_port.h"
 
-#include "server/base/clock.h"
-#include "server/transport/grpc_stream.h"
-#include "server/transport/listen.h"
-#include "server/transport/rest_stream.h"
-#include "server/transport/transport.h"
-#include "server/transport/tls_pipe.h"
-
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -18,6 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
+
+#include "server/base/clock.h"
+#include "server/transport/grpc_stream.h"
+#include "server/transport/listen.h"
+#include "server/transport/rest_stream.h"
+#include "server/transport/tls_pipe.h"
+#include "server/transport/transport.h"
 
 enum {
     STREAMS_MAX = 256,

@@ -4,17 +4,17 @@
  * be large. */
 #include "server/transport/http_exchange.h"
 
-#include "protocol/query.h"
-#include "server/base/clock.h"
-#include "server/transport/transport.h"
-#include "server/transport/http.h"
-#include "server/transport/http_check.h"
-#include "server/transport/http_raw.h"
-
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/query.h"
+#include "server/base/clock.h"
+#include "server/transport/http.h"
+#include "server/transport/http_check.h"
+#include "server/transport/http_raw.h"
+#include "server/transport/transport.h"
 
 enum {
     DISCARD_MAX = 1 << 20, /* bytes of a refused body that are read to keep the connection */

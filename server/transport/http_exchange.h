@@ -3,14 +3,14 @@
 #ifndef SRV_HTTP_EXCHANGE_H
 #define SRV_HTTP_EXCHANGE_H
 
+#include <microhttpd.h>
+#include <uv.h>
+
 #include "server/handlers/call.h"
 #include "server/transport/acceptor.h"
 #include "server/transport/https.h"
 #include "server/transport/linger.h"
 #include "server/transport/time_limits.h"
-
-#include <microhttpd.h>
-#include <uv.h>
 
 struct srv_http {
     struct srv_transport *transport;

@@ -2,14 +2,14 @@
  * stopped reading and gets none. */
 #include "server/transport/http_raw.h"
 
-#include "server/handlers/call.h"
-
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
+
+#include "server/handlers/call.h"
 
 static void put_head(FILE *f, const struct srv_call *c)
 {

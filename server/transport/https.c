@@ -3,14 +3,14 @@
  * come, which tells why. */
 #include "server/transport/https.h"
 
-#include "server/transport/tls.h"
-#include "server/transport/transport.h"
-
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+
+#include "server/transport/tls.h"
+#include "server/transport/transport.h"
 
 struct srv_https_session {
     struct srv_https *port;

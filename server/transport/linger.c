@@ -1,13 +1,13 @@
 /* The bounds of time are nginx's lingering_time and lingering_timeout. */
 #include "server/transport/linger.h"
 
-#include "server/base/clock.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "server/base/clock.h"
 
 enum {
     LOOK_MS = 500,

@@ -1,8 +1,6 @@
 /* Addresses to listening sockets. */
 #include "server/transport/listen.h"
 
-#include "server/base/address.h"
-
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -11,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "server/base/address.h"
 
 enum { BACKLOG = 4096 };
 

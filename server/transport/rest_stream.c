@@ -1,17 +1,17 @@
 /* A stream whose request is one of a route: header section, body, answer. */
 #include "server/transport/rest_stream.h"
 
-#include "protocol/query.h"
-#include "server/handlers/call.h"
-#include "server/base/clock.h"
-#include "server/transport/grpc_stream.h"
-#include "server/transport/transport.h"
-
 #include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "protocol/query.h"
+#include "server/base/clock.h"
+#include "server/handlers/call.h"
+#include "server/transport/grpc_stream.h"
+#include "server/transport/transport.h"
 
 enum {
     NAME_ROOM = 48,

@@ -3,9 +3,9 @@
 #ifndef SRV_REST_STREAM_H
 #define SRV_REST_STREAM_H
 
-#include "protocol/http2.h"
-
 #include <stdint.h>
+
+#include "protocol/http2.h"
 
 struct srv_stream_home;
 

@@ -2,13 +2,13 @@
  * library then sees as a client that left. */
 #include "server/transport/time_limits.h"
 
-#include "server/base/clock.h"
-#include "server/transport/transport.h"
-
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include "server/base/clock.h"
+#include "server/transport/transport.h"
 
 enum { LOOK_MS = 1000, TOGETHER = 256 };
 

@@ -2,8 +2,6 @@
  * changed while the server runs. */
 #include "server/transport/tls.h"
 
-#include "server/base/clock.h"
-
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
@@ -11,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/base/clock.h"
 
 enum { CHAIN_MAX = 16, FILE_MAX = 4 << 20, TICKET_S = 3600 };
 

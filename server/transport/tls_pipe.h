@@ -4,9 +4,9 @@
 #ifndef SRV_TLS_PIPE_H
 #define SRV_TLS_PIPE_H
 
-#include "server/transport/tls.h"
-
 #include <stddef.h>
+
+#include "server/transport/tls.h"
 
 /* What all connections of one port share. */
 struct srv_tls_port {

@@ -1,11 +1,11 @@
 /* Both ports as one. */
 #include "server/transport/transport.h"
 
+#include <stdio.h>
+
 #include "server/transport/http.h"
 #include "server/transport/http2_port.h"
 #include "server/transport/tls.h"
-
-#include <stdio.h>
 
 int srv_transport_start(struct srv_transport *t, int http_fd_take, int grpc_fd_take,
                         struct srv_bound *ret, char *err, size_t errlen)

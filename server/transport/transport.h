@@ -2,9 +2,9 @@
 #ifndef SRV_TRANSPORT_H
 #define SRV_TRANSPORT_H
 
-#include "server/handlers/api.h"
-
 #include <stddef.h>
+
+#include "server/handlers/api.h"
 
 struct srv_http;
 struct srv_http2;

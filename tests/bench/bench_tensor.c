@@ -37,7 +37,7 @@ struct body {
 
 static const float *values(void)
 {
-    float *v = malloc(ELEMENTS * sizeof *v);
+    float *v = malloc(ELEMENTS * sizeof(*v));
     unsigned seed = 12345;
     for (int i = 0; v && i < ELEMENTS; i++) {
         seed = seed * 1103515245u + 12345u;
@@ -55,7 +55,7 @@ static const char head[] = "{\"inputs\":[{\"name\":\"input\",\"shape\":[1,224,22
  * float32 needs. */
 static struct body json(const float *v, int doubles)
 {
-    size_t cap = ELEMENTS * 32 + sizeof head + 64;
+    size_t cap = ELEMENTS * 32 + sizeof(head) + 64;
     struct body b = {malloc(cap), 0, -1};
     if (!b.data)
         fail("out of memory");
@@ -74,7 +74,7 @@ static struct body json(const float *v, int doubles)
 
 static struct body binary(const float *v)
 {
-    size_t size = ELEMENTS * sizeof *v, cap = size + sizeof head + 128;
+    size_t size = ELEMENTS * sizeof(*v), cap = size + sizeof(head) + 128;
     struct body b = {malloc(cap), 0, 0};
     if (!b.data)
         fail("out of memory");
@@ -90,9 +90,9 @@ static double once(const struct body *b, float *to)
     struct proto_infer_request r;
     char err[256];
     double start = now_ms();
-    if (proto_infer_parse_json(&r, b->data, b->len, b->header_len, err, sizeof err) < 0 ||
+    if (proto_infer_parse_json(&r, b->data, b->len, b->header_len, err, sizeof(err)) < 0 ||
         r.inputs[0].elements != ELEMENTS ||
-        proto_input_floats(&r.inputs[0], to, err, sizeof err) < 0)
+        proto_input_floats(&r.inputs[0], to, err, sizeof(err)) < 0)
         fail(err);
     double ms = now_ms() - start;
     proto_infer_finish(&r);
@@ -101,15 +101,15 @@ static double once(const struct body *b, float *to)
 
 static void row(const char *name, const struct body *b, const float *v)
 {
-    float *to = malloc(ELEMENTS * sizeof *to);
+    float *to = malloc(ELEMENTS * sizeof(*to));
     double ms[RUNS];
     if (!to)
         fail("out of memory");
     for (int i = 0; i < RUNS; i++)
         ms[i] = once(b, to);
-    if (memcmp(to, v, ELEMENTS * sizeof *to) != 0)
+    if (memcmp(to, v, ELEMENTS * sizeof(*to)) != 0)
         fail("the tensor is not what was written");
-    qsort(ms, RUNS, sizeof *ms, by_size);
+    qsort(ms, RUNS, sizeof(*ms), by_size);
     printf("%s %zu %.4f %.4f\n", name, b->len, ms[RUNS / 2], ms[0]);
     free(to);
     free(b->data);

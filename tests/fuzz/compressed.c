@@ -26,8 +26,8 @@ static void there_and_back(const uint8_t *bytes, size_t n)
     must(eng_compressed_pack(&packed, &len, bytes, n) == 0);
     uint8_t *back = malloc(n);
     must(back != NULL);
-    must(eng_compressed_length(&again, packed, len, n, err, sizeof err) == 0 && again == n);
-    must(eng_compressed_expand(back, n, packed, len, err, sizeof err) == 0);
+    must(eng_compressed_length(&again, packed, len, n, err, sizeof(err)) == 0 && again == n);
+    must(eng_compressed_expand(back, n, packed, len, err, sizeof(err)) == 0);
     must(memcmp(back, bytes, n) == 0);
     free(packed);
     free(back);
@@ -39,12 +39,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n;
     if (size > 0 && !eng_compressed_is(data, size))
         there_and_back(data, size);
-    int rc = eng_compressed_length(&n, data, size, MAX, err, sizeof err);
+    int rc = eng_compressed_length(&n, data, size, MAX, err, sizeof(err));
     if (rc == 0) {
         must(n > 0 && n <= MAX);
         uint8_t *to = malloc(n);
         must(to != NULL);
-        rc = eng_compressed_expand(to, n, data, size, err, sizeof err);
+        rc = eng_compressed_expand(to, n, data, size, err, sizeof(err));
         if (rc == 0)
             there_and_back(to, n);
         free(to);

@@ -20,7 +20,7 @@ static void round_trip(struct cfg *c)
     for (int i = 0; i < CFG_N_ROWS; i++) {
         char *text = strdup(cfg_format(c, i, value));
         require(text != NULL);
-        require(cfg_set(c, i, text, err, sizeof err) == 0);
+        require(cfg_set(c, i, text, err, sizeof(err)) == 0);
         require(strcmp(cfg_format(c, i, value), text) == 0);
         free(text);
     }
@@ -51,7 +51,7 @@ static void command_line(const uint8_t *data, size_t size)
         if (strstr(argv[i], "onfig") || strstr(argv[i], "ONFIG"))
             argv[i][0] = 0;
     }
-    int r = cfg_load(&c, &src, err, sizeof err);
+    int r = cfg_load(&c, &src, err, sizeof(err));
     if (r == 0) {
         round_trip(c);
         cfg_destroy(c);
@@ -66,8 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char err[128];
     struct cfg *c;
     struct cfg_sources src = {.command = CFG_SERVE};
-    require(cfg_load(&c, &src, err, sizeof err) == 0);
-    if (cfg_read_text(c, "fuzz", (const char *)data, size, err, sizeof err) == 0)
+    require(cfg_load(&c, &src, err, sizeof(err)) == 0);
+    if (cfg_read_text(c, "fuzz", (const char *)data, size, err, sizeof(err)) == 0)
         round_trip(c);
     else
         require(err[0]);

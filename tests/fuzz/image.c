@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct eng_decoder *d;
     if (eng_decoder_create(&d, 0) < 0)
         return 0;
-    int r = eng_decoder_run(d, data + 1, size - 1, &p, &o, dst, &report, err, sizeof err);
+    int r = eng_decoder_run(d, data + 1, size - 1, &p, &o, dst, &report, err, sizeof(err));
     if (r < 0 && err[0] == '\0')
         abort();
     if (r == 0 && (report.info.width == 0 || report.info.height == 0 ||

@@ -21,7 +21,7 @@ static void read_items(const struct proto_input *in)
 {
     struct proto_item items[16];
     char err[128];
-    int n = proto_input_items(in, items, 16, err, sizeof err);
+    int n = proto_input_items(in, items, 16, err, sizeof(err));
     for (int i = 0; i < n; i++) {
         require(items[i].data.s >= in->data.s);
         require(items[i].data.s + items[i].data.len <= in->data.s + in->data.len);
@@ -34,11 +34,11 @@ static void read_input(const struct proto_input *in)
     require(in->elements <= PROTO_ELEMENTS_MAX && in->n_dims <= PROTO_DIMS_MAX);
     if (in->elements > ELEMENTS_MAX)
         return;
-    float *floats = malloc(in->elements * sizeof *floats + 1);
+    float *floats = malloc(in->elements * sizeof(*floats) + 1);
     uint8_t *bytes = malloc(in->elements + 1);
     require(floats && bytes);
-    require(proto_input_floats(in, floats, err, sizeof err) == 0 || err[0]);
-    require(proto_input_bytes(in, bytes, err, sizeof err) == 0 || err[0]);
+    require(proto_input_floats(in, floats, err, sizeof(err)) == 0 || err[0]);
+    require(proto_input_bytes(in, bytes, err, sizeof(err)) == 0 || err[0]);
     read_items(in);
     free(floats);
     free(bytes);
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     long header = (long)data[0] | (long)data[1] << 8;
     header = header == 0xffff ? -1 : header;
-    int code = proto_infer_parse_json(&r, data + 2, size - 2, header, err, sizeof err);
+    int code = proto_infer_parse_json(&r, data + 2, size - 2, header, err, sizeof(err));
     require(code == 0 || err[0]);
     if (code < 0)
         return 0;

@@ -29,9 +29,9 @@ static void read_tensor(const struct proto_input *in)
     char err[160];
     if (in->elements > ELEMENTS)
         return;
-    proto_input_floats(in, floats, err, sizeof err);
-    proto_input_bytes(in, bytes, err, sizeof err);
-    int n = proto_input_items(in, items, ELEMENTS, err, sizeof err);
+    proto_input_floats(in, floats, err, sizeof(err));
+    proto_input_bytes(in, bytes, err, sizeof(err));
+    int n = proto_input_items(in, items, ELEMENTS, err, sizeof(err));
     require(n < 0 || (size_t)n == in->elements);
 }
 
@@ -64,7 +64,7 @@ static void small_requests(const uint8_t *data, size_t size)
     if (proto_health_parse(data, size, service) == 0)
         require(strlen(service) < sizeof(service));
     proto_index_parse_grpc(data, size, &flag);
-    proto_log_parse_grpc(data, size, &log, &changes, err, sizeof err);
+    proto_log_parse_grpc(data, size, &log, &changes, err, sizeof(err));
     if (proto_reflection_reply(data, size, &reply, &len) == 0) {
         require(len > 0);
         free(reply);
@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct proto_infer_request r;
     struct proto_unpacked u;
     char err[160];
-    int parsed = proto_infer_parse_grpc(&r, data, size, err, sizeof err) == 0;
+    int parsed = proto_infer_parse_grpc(&r, data, size, err, sizeof(err)) == 0;
     for (int i = 0; parsed && i < r.n_inputs; i++)
         read_tensor(&r.inputs[i]);
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {

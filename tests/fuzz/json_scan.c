@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct proto_scan scan;
     struct proto_span span;
     char err[128] = "";
-    proto_scan_init(&scan, text, size, err, sizeof err);
+    proto_scan_init(&scan, text, size, err, sizeof(err));
     int r = proto_scan_skip(&scan, &span);
     if (r == 0)
         require(span.s >= text && span.len && span.s + span.len <= text + size);
@@ -59,14 +59,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     /* A proper array is stepped over to the same place. */
     size_t whole = r == 0 ? span.len : 0;
-    proto_scan_init(&scan, text, size, err, sizeof err);
+    proto_scan_init(&scan, text, size, err, sizeof(err));
     if (proto_scan_skip_array(&scan, &span) == 0) {
         require(span.len >= 2 && span.s + span.len <= text + size);
         require(!whole || whole == span.len);
     } else {
         require(!whole || *text != '[');
     }
-    proto_scan_init(&scan, text, size, err, sizeof err);
+    proto_scan_init(&scan, text, size, err, sizeof(err));
     if (proto_scan_string(&scan, &span) == 0)
         unescape_all(span);
     return 0;

@@ -18,7 +18,7 @@ static void require(int condition)
 
 static int same(float a, float b)
 {
-    return (isnan(a) && isnan(b)) || memcmp(&a, &b, sizeof a) == 0;
+    return (isnan(a) && isnan(b)) || memcmp(&a, &b, sizeof(a)) == 0;
 }
 
 static void one_number(const char *text, size_t size)
@@ -45,9 +45,9 @@ static void print_and_read(const float *values, size_t count)
         if (!isfinite(values[i]))
             return;
     }
-    long n = proto_json_print_floats(text, sizeof text, values, count);
+    long n = proto_json_print_floats(text, sizeof(text), values, count);
     require(n > 0);
-    require(proto_json_floats(text, (size_t)n, again, count, &used, err, sizeof err) == 0);
+    require(proto_json_floats(text, (size_t)n, again, count, &used, err, sizeof(err)) == 0);
     require(used == (size_t)n);
     for (size_t i = 0; i < count; i++)
         require(same(values[i], again[i]));
@@ -66,14 +66,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* An array of so many commas has one element more, or is not what it seems. */
     count = count + 1 < COUNT_MAX ? count + 1 : COUNT_MAX;
     err[0] = 0;
-    if (proto_json_floats(text, size, values, count, &used, err, sizeof err) == 0) {
+    if (proto_json_floats(text, size, values, count, &used, err, sizeof(err)) == 0) {
         require(used <= size && text[used - 1] == ']');
         print_and_read(values, count);
     } else {
         require(err[0]);
     }
-    if (proto_json_bytes(text, size, pixels, count, &used, err, sizeof err) == 0) {
-        require(proto_json_floats(text, size, values, count, NULL, err, sizeof err) == 0);
+    if (proto_json_bytes(text, size, pixels, count, &used, err, sizeof(err)) == 0) {
+        require(proto_json_floats(text, size, values, count, NULL, err, sizeof(err)) == 0);
         for (size_t i = 0; i < count; i++)
             require(values[i] == (float)pixels[i]);
     }

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char err[128] = "";
     struct eng_manifest m;
-    int rc = eng_manifest_parse(&m, (const char *)data, size, err, sizeof err);
+    int rc = eng_manifest_parse(&m, (const char *)data, size, err, sizeof(err));
     if (rc < 0) {
         must(err[0] != '\0');
         return 0;

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char err[256];
     struct eng_graph *g;
-    if (eng_import_onnx(&g, data, size, (struct eng_open_size){0}, err, sizeof err) < 0)
+    if (eng_import_onnx(&g, data, size, (struct eng_open_size){0}, err, sizeof(err)) < 0)
         return 0;
     run_graph(g);
     return 0;

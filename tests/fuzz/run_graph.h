@@ -28,9 +28,9 @@ static void run_plan(const struct eng_graph *g, int reference)
     struct eng_plan *plan;
     struct eng_run *r;
     struct eng_plan_options options = {.cpu_bits = eng_cpu_detect(), .reference = reference};
-    if (eng_plan_create(&plan, g, &options, err, sizeof err) < 0)
+    if (eng_plan_create(&plan, g, &options, err, sizeof(err)) < 0)
         return;
-    if (eng_run_create(&r, plan, 1, 1, err, sizeof err) == 0) {
+    if (eng_run_create(&r, plan, 1, 1, err, sizeof(err)) == 0) {
         const struct eng_tensor *in = &g->tensors[g->input];
         memset(eng_run_input(r, 0), 1, eng_tensor_elements(in) * eng_type_size(in->type));
         eng_run_exec(r, 1, NULL);
@@ -44,7 +44,7 @@ static inline void run_graph(struct eng_graph *g_take)
     char err[256];
     if (is_small(g_take)) {
         run_plan(g_take, 1);
-        if (eng_graph_fold(g_take, err, sizeof err) == 0)
+        if (eng_graph_fold(g_take, err, sizeof(err)) == 0)
             run_plan(g_take, 0);
     }
     eng_graph_destroy(g_take);

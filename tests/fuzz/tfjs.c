@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct eng_part parts[2] = {{"m", data, text}, {"w", nul ? nul + 1 : data, 0}};
     if (nul)
         parts[1].len = size - text - 1;
-    if (eng_import_tfjs(&g, parts, 2, (struct eng_open_size){0}, err, sizeof err) < 0)
+    if (eng_import_tfjs(&g, parts, 2, (struct eng_open_size){0}, err, sizeof(err)) < 0)
         return 0;
     run_graph(g);
     return 0;

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct proto_tfs_request r;
     const char *text = (const char *)data, *last = text;
     char err[128] = "";
-    if (proto_tfs_parse(&r, data, size, items, 8, err, sizeof err) < 0) {
+    if (proto_tfs_parse(&r, data, size, items, 8, err, sizeof(err)) < 0) {
         require(err[0] != 0);
         return 0;
     }

@@ -15,13 +15,13 @@ static const double MAX_LOGIT = 5e-4, MAX_PROBABILITY = 2e-5, MAX_BF16 = 0.02;
 static const struct golden_case cases[] = {
     {"vww_96_float", {"vww/vww_96_float.tflite"}, 96, 2},
 };
-enum { N_CASES = sizeof cases / sizeof *cases };
+enum { N_CASES = sizeof(cases) / sizeof(*cases) };
 
 static float *answers(const struct golden_case *c, const char *kind)
 {
     char path[256];
     size_t size;
-    snprintf(path, sizeof path, "golden/float/%s.%s_8x%d.f32", c->name, kind, c->outputs);
+    snprintf(path, sizeof(path), "golden/float/%s.%s_8x%d.f32", c->name, kind, c->outputs);
     unsigned char *bytes = golden_read(path, &size);
     assert_int_equal(size, sizeof(float) * GOLDEN_IMAGES * (size_t)c->outputs);
     return (float *)(void *)bytes;

@@ -39,7 +39,7 @@ int golden_quick(void)
 unsigned char *golden_read(const char *path, size_t *ret_size)
 {
     char full[1024];
-    snprintf(full, sizeof full, "%s/%s", shared(), path);
+    snprintf(full, sizeof(full), "%s/%s", shared(), path);
     FILE *f = fopen(full, "rb");
     if (!f)
         fail_msg("cannot open %s", full);
@@ -88,12 +88,12 @@ static struct eng_graph *import(struct golden_model *m, const struct golden_case
     char path[256], err[256] = "";
     size_t size;
     struct eng_graph *g = NULL;
-    snprintf(path, sizeof path, "models/%s", c->files[part]);
+    snprintf(path, sizeof(path), "models/%s", c->files[part]);
     m->bytes[part] = golden_read(path, &size);
     struct eng_open_size none = {0};
     int rc = strstr(path, ".onnx")
-                 ? eng_import_onnx(&g, m->bytes[part], size, none, err, sizeof err)
-                 : eng_import_tflite(&g, m->bytes[part], size, err, sizeof err);
+                 ? eng_import_onnx(&g, m->bytes[part], size, none, err, sizeof(err))
+                 : eng_import_tflite(&g, m->bytes[part], size, err, sizeof(err));
     if (rc < 0)
         fail_msg("%s: %s", path, err);
     return g;
@@ -106,17 +106,17 @@ void golden_load(struct golden_model *m, const struct golden_case *c, enum golde
     struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(),
                                     .reference = plan == GOLDEN_REFERENCE,
                                     .bf16 = plan == GOLDEN_BF16};
-    memset(m, 0, sizeof *m);
+    memset(m, 0, sizeof(*m));
     m->g = import(m, c, 0);
     if (c->files[1]) {
         struct eng_graph *head = import(m, c, 1);
-        if (eng_graph_join(m->g, head, err, sizeof err) < 0)
+        if (eng_graph_join(m->g, head, err, sizeof(err)) < 0)
             fail_msg("%s: %s", c->name, err);
     }
-    if (plan != GOLDEN_REFERENCE && eng_graph_fold(m->g, err, sizeof err) < 0)
+    if (plan != GOLDEN_REFERENCE && eng_graph_fold(m->g, err, sizeof(err)) < 0)
         fail_msg("%s: %s", c->name, err);
-    if (eng_plan_create(&m->plan, m->g, &opts, err, sizeof err) < 0 ||
-        eng_run_create(&m->run, m->plan, batch, 1, err, sizeof err) < 0)
+    if (eng_plan_create(&m->plan, m->g, &opts, err, sizeof(err)) < 0 ||
+        eng_run_create(&m->run, m->plan, batch, 1, err, sizeof(err)) < 0)
         fail_msg("%s: %s", c->name, err);
 }
 
@@ -134,7 +134,7 @@ static unsigned char *pixels(const struct golden_case *c, int image, unsigned ch
 {
     char path[256];
     size_t size, one = (size_t)c->side * (size_t)c->side * 3;
-    snprintf(path, sizeof path, "golden/inputs/inputs_8x%dx%dx3.u8", c->side, c->side);
+    snprintf(path, sizeof(path), "golden/inputs/inputs_8x%dx%dx3.u8", c->side, c->side);
     *ret_all = golden_read(path, &size);
     assert_int_equal(size, one * GOLDEN_IMAGES);
     return *ret_all + one * (size_t)image;

@@ -25,7 +25,7 @@ static const struct {
     {{"mobilenet_v1_1.0_224_qdq", {"onnx/mobilenet_v1_1.0_224_qdq.onnx"}, 224, 1001},
      GOLDEN_QUANTA},
 };
-enum { N_CASES = sizeof cases / sizeof *cases, QDQ = N_CASES - 1 };
+enum { N_CASES = sizeof(cases) / sizeof(*cases), QDQ = N_CASES - 1 };
 
 static double compare(const struct golden_case *c, const char *kind, const float *have, int image,
                       double most)
@@ -33,7 +33,7 @@ static double compare(const struct golden_case *c, const char *kind, const float
     char path[256];
     size_t size, n = (size_t)c->outputs;
     double worst = 0;
-    snprintf(path, sizeof path, "golden/float/%s.%s_8x%d.f32", c->name, kind, c->outputs);
+    snprintf(path, sizeof(path), "golden/float/%s.%s_8x%d.f32", c->name, kind, c->outputs);
     unsigned char *bytes = golden_read(path, &size);
     assert_int_equal(size, sizeof(float) * GOLDEN_IMAGES * n);
     const float *want = (const float *)(void *)bytes + (size_t)image * n;

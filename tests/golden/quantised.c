@@ -26,13 +26,13 @@ static const struct golden_case cases[] = {
      .i8_logits = 1},
     {"vww_96_int8", {"vww/vww_96_int8.tflite"}, 96, 2, .i8_logits = 1, .i8_out = 1, .i8_in = 1},
 };
-enum { N_CASES = sizeof cases / sizeof *cases };
+enum { N_CASES = sizeof(cases) / sizeof(*cases) };
 
 /* The golden bytes of one kind of answer for all eight images. */
 static unsigned char *golden_answers(const struct golden_case *c, const char *kind, int i8)
 {
     char path[256];
-    snprintf(path, sizeof path, "golden/integer/%s.xnnpack.%s_8x%d.%s", c->name, kind, c->outputs,
+    snprintf(path, sizeof(path), "golden/integer/%s.xnnpack.%s_8x%d.%s", c->name, kind, c->outputs,
              i8 ? "i8" : "u8");
     size_t size;
     unsigned char *bytes = golden_read(path, &size);
@@ -110,7 +110,7 @@ static void check_layers(const struct golden_case *c, json_t *layers, int image)
             size *= (size_t)json_integer_value(json_array_get(shape, d));
         assert_int_equal(eng_tensor_elements(t), size);
         char crc[16];
-        snprintf(crc, sizeof crc, "%08x", golden_crc32(data, size));
+        snprintf(crc, sizeof(crc), "%08x", golden_crc32(data, size));
         if (strcmp(crc, json_string_value(json_object_get(layer, "crc32"))) != 0)
             fail_msg("%s image %d: layer %zu (%s) differs", c->name, image, i,
                      json_string_value(json_object_get(layer, "op")));
@@ -126,7 +126,7 @@ static void every_layer(void **state)
     for (int i = 0; i < N_CASES; i++) {
         char path[256];
         size_t size;
-        snprintf(path, sizeof path, "golden/integer/%s.xnnpack.layers.json", cases[i].name);
+        snprintf(path, sizeof(path), "golden/integer/%s.xnnpack.layers.json", cases[i].name);
         unsigned char *text = golden_read(path, &size);
         json_t *all = json_loadb((const char *)text, size, 0, NULL);
         assert_non_null(all);

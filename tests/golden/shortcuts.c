@@ -23,7 +23,7 @@ static const struct golden_case cases[] = {
      1001},
     {"mobilenet_v2_1.0_224_quant", {"imagenet/mobilenet_v2_1.0_224_quant.tflite"}, 224, 1001},
 };
-enum { N_CASES = sizeof cases / sizeof *cases };
+enum { N_CASES = sizeof(cases) / sizeof(*cases) };
 
 struct photo {
     unsigned char *bytes;
@@ -43,7 +43,7 @@ static int load_photos(struct photo *ret, int max)
         int class_index;
         if (sscanf(line, "%127s\t%d", name, &class_index) != 2)
             continue; /* the heading */
-        snprintf(path, sizeof path, "images/imagenet100/%s", name);
+        snprintf(path, sizeof(path), "images/imagenet100/%s", name);
         ret[n].bytes = golden_read(path, &ret[n].len);
         ret[n++].class_index = class_index;
     }
@@ -78,7 +78,7 @@ static int answer(struct golden_model *m, const struct golden_case *c, struct en
     struct eng_image_report report;
     char err[160];
     assert_int_equal(eng_decoder_run(d, p->bytes, p->len, &preprocess, &o, eng_run_input(m->run, 0),
-                                     &report, err, sizeof err),
+                                     &report, err, sizeof(err)),
                      0);
     assert_int_equal(eng_run_exec(m->run, 1, NULL), 0);
     *ret_scale = report.scale_denominator;

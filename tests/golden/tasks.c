@@ -93,13 +93,13 @@ static void load(struct golden_model *m, const struct cut *c, int output, int re
     char err[256] = "";
     size_t size;
     struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .reference = reference};
-    memset(m, 0, sizeof *m);
+    memset(m, 0, sizeof(*m));
     m->bytes[0] = golden_read(c->file, &size);
     cut(c, m->bytes[0], size, output);
-    if (eng_import_tflite(&m->g, m->bytes[0], size, err, sizeof err) < 0 ||
-        (!reference && eng_graph_fold(m->g, err, sizeof err) < 0) ||
-        eng_plan_create(&m->plan, m->g, &opts, err, sizeof err) < 0 ||
-        eng_run_create(&m->run, m->plan, 1, 1, err, sizeof err) < 0)
+    if (eng_import_tflite(&m->g, m->bytes[0], size, err, sizeof(err)) < 0 ||
+        (!reference && eng_graph_fold(m->g, err, sizeof(err)) < 0) ||
+        eng_plan_create(&m->plan, m->g, &opts, err, sizeof(err)) < 0 ||
+        eng_run_create(&m->run, m->plan, 1, 1, err, sizeof(err)) < 0)
         fail_msg("%s: %s", c->file, err);
 }
 

@@ -28,17 +28,17 @@ static void load(struct golden_model *m, const struct golden_case *c, int refere
     struct eng_part parts[2];
     struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .reference = reference};
     char path[256], err[256] = "";
-    memset(m, 0, sizeof *m);
+    memset(m, 0, sizeof(*m));
     for (int i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "models/%s/%s", c->files[0], names[i]);
+        snprintf(path, sizeof(path), "models/%s/%s", c->files[0], names[i]);
         m->bytes[i] = golden_read(path, &parts[i].len);
         parts[i].name = names[i];
         parts[i].bytes = m->bytes[i];
     }
-    if (eng_import_tfjs(&m->g, parts, 2, (struct eng_open_size){0}, err, sizeof err) < 0 ||
-        (!reference && eng_graph_fold(m->g, err, sizeof err) < 0) ||
-        eng_plan_create(&m->plan, m->g, &opts, err, sizeof err) < 0 ||
-        eng_run_create(&m->run, m->plan, GOLDEN_IMAGES, 1, err, sizeof err) < 0)
+    if (eng_import_tfjs(&m->g, parts, 2, (struct eng_open_size){0}, err, sizeof(err)) < 0 ||
+        (!reference && eng_graph_fold(m->g, err, sizeof(err)) < 0) ||
+        eng_plan_create(&m->plan, m->g, &opts, err, sizeof(err)) < 0 ||
+        eng_run_create(&m->run, m->plan, GOLDEN_IMAGES, 1, err, sizeof(err)) < 0)
         fail_msg("%s: %s", c->name, err);
 }
 
@@ -46,7 +46,7 @@ static float *answers(const struct golden_case *c, const char *kind)
 {
     char path[256];
     size_t size;
-    snprintf(path, sizeof path, "golden/float/%s.%s_8x%d.f32", c->name, kind, c->outputs);
+    snprintf(path, sizeof(path), "golden/float/%s.%s_8x%d.f32", c->name, kind, c->outputs);
     unsigned char *bytes = golden_read(path, &size);
     assert_int_equal(size, sizeof(float) * GOLDEN_IMAGES * (size_t)c->outputs);
     return (float *)(void *)bytes;
@@ -95,7 +95,7 @@ static void check(const struct golden_case *c, int plus_minus_one, int reference
 static void fast_answers(void **state)
 {
     golden_need_shared();
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         check(&rows[i].c, rows[i].plus_minus_one, 0);
     (void)state;
 }
@@ -103,7 +103,7 @@ static void fast_answers(void **state)
 static void reference_answers(void **state)
 {
     golden_need_shared();
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         check(&rows[i].c, rows[i].plus_minus_one, 1);
     (void)state;
 }

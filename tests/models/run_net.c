@@ -40,7 +40,7 @@ static int write_logits(const char *path, const float *logits, int n)
     FILE *f = fopen(path, "wb");
     if (!f)
         return -1;
-    size_t done = fwrite(logits, sizeof *logits, (size_t)n, f);
+    size_t done = fwrite(logits, sizeof(*logits), (size_t)n, f);
     return fclose(f) == 0 && done == (size_t)n ? 0 : -1;
 }
 
@@ -64,7 +64,7 @@ static void answer(struct eng_context *c)
             eng_context_run(c, 1, NULL);
             ms[n++] = now_ms() - start;
         }
-        qsort(ms, (size_t)n, sizeof *ms, compare);
+        qsort(ms, (size_t)n, sizeof(*ms), compare);
         printf("%.4f %.4f\n", ms[0], ms[n / 2]);
         fflush(stdout);
     }
@@ -121,9 +121,9 @@ int main(int argc, char **argv)
     double since = now_ms();
     if (argc != 4 && argc != 2)
         return fail("run_net FOLDER [INPUT OUTPUT]");
-    if (eng_model_load(&m, argv[1], &o, err, sizeof err) < 0)
+    if (eng_model_load(&m, argv[1], &o, err, sizeof(err)) < 0)
         return fail(err);
-    int rc = argc == 2 ? say_ready(m, since, err, sizeof err) : run(m, argv, err, sizeof err);
+    int rc = argc == 2 ? say_ready(m, since, err, sizeof(err)) : run(m, argv, err, sizeof(err));
     eng_model_unref(m);
     return rc;
 }

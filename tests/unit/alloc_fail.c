@@ -92,7 +92,7 @@ static _Alignas(64) uint8_t whole[TFW_BYTES];
 static int use(struct eng_model *m)
 {
     struct eng_context *c;
-    int rc = eng_context_create(&c, m, 2, 2, err, sizeof err);
+    int rc = eng_context_create(&c, m, 2, 2, err, sizeof(err));
     if (rc < 0)
         return rc;
     const struct eng_preprocess *p = &eng_model_info(m)->preprocess;
@@ -106,7 +106,7 @@ static int use(struct eng_model *m)
 static int load_and_use(void)
 {
     struct eng_model *m;
-    int rc = eng_model_load(&m, dir, NULL, err, sizeof err);
+    int rc = eng_model_load(&m, dir, NULL, err, sizeof(err));
     if (rc < 0)
         return rc;
     rc = use(m);
@@ -119,7 +119,7 @@ static int build_and_use(void)
     struct eng_model *m;
     struct eng_mobilenet_spec spec = {1, 0.25, 32, 4, ENG_FORM_SEPARABLE, 1};
     struct eng_model_options o = {.precision = ENG_PRECISION_INT8};
-    int rc = eng_model_build(&m, &spec, &o, err, sizeof err);
+    int rc = eng_model_build(&m, &spec, &o, err, sizeof(err));
     if (rc < 0)
         return rc;
     rc = use(m);
@@ -166,9 +166,9 @@ static void loading(void **state)
     static void (*const samples[])(struct tfw_model *) = {tfw_sample, tfw_sample_float};
     static const char manifest[] = "{\"files\":[\"a.tflite\"],\"family\":\"f\",\"variant\":\"v\","
                                    "\"licence\":\"l\",\"source\":\"s\"}";
-    snprintf(dir, sizeof dir, "/tmp/mobilenetd-alloc-XXXXXX");
+    snprintf(dir, sizeof(dir), "/tmp/mobilenetd-alloc-XXXXXX");
     assert_non_null(mkdtemp(dir));
-    put("model.json", manifest, sizeof manifest - 1);
+    put("model.json", manifest, sizeof(manifest) - 1);
     put("labels.txt", "a\nb\nc\n", 6);
     for (int i = 0; i < 2; i++) {
         struct tfw_model m;
@@ -187,7 +187,7 @@ static void loading(void **state)
         each_in_turn(load_and_use);
     }
     char command[96];
-    snprintf(command, sizeof command, "rm -r '%s'", dir);
+    snprintf(command, sizeof(command), "rm -r '%s'", dir);
     assert_int_equal(system(command), 0);
 }
 

@@ -40,10 +40,10 @@ static void vectors_of_rfc_4648(void **state)
         {"Zm9vYmFy", "foobar"},
     };
     char out[64];
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
         assert_int_equal(decode(pairs[i][0], 0, out), strlen(pairs[i][1]));
         assert_string_equal(out, pairs[i][1]);
-        long n = proto_base64_encode(pairs[i][1], strlen(pairs[i][1]), out, sizeof out);
+        long n = proto_base64_encode(pairs[i][1], strlen(pairs[i][1]), out, sizeof(out));
         assert_int_equal(n, strlen(pairs[i][0]));
         assert_string_equal(out, pairs[i][0]);
     }
@@ -74,13 +74,13 @@ static void damage_is_refused(void **state)
         "Z",     "Zm9vY",    "Zg=",  "Zg===", "=",      "====",   "Zg==Zg==", "Zm9v=",  "Zm=v",
         "Zm9v!", "Zm9v\x80", "Zh==", "Zm9=",  "\\/Zm9", "Zm9v\\", "Zg=\\n=x", "Zg==\\n"};
     char out[64];
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         if (decode(bad[i], 0, out) != -EINVAL)
             fail_msg("%s was taken", bad[i]);
     }
     assert_int_equal(decode("Zm9v\\", 1, out), -EINVAL);
     assert_int_equal(decode("Zm9v\\u002f", 1, out), -EINVAL);
-    assert_int_equal(proto_base64_decode("Zm9v\0mFy", 8, 0, out, sizeof out), -EINVAL);
+    assert_int_equal(proto_base64_decode("Zm9v\0mFy", 8, 0, out, sizeof(out)), -EINVAL);
     assert_int_equal(proto_base64_decode("Zm9v", 4, 0, out, 5), -ENOSPC);
     assert_int_equal(proto_base64_encode("foo", 3, out, 4), -ENOSPC);
     assert_int_equal(proto_base64_encode("foo", 3, out, 5), 4);
@@ -91,12 +91,12 @@ static void every_length_and_byte_round_trips(void **state)
     (void)state;
     unsigned char data[300], back[400];
     char text[500];
-    for (size_t i = 0; i < sizeof data; i++)
+    for (size_t i = 0; i < sizeof(data); i++)
         data[i] = (unsigned char)(i * 7 + i / 256);
-    for (size_t n = 0; n <= sizeof data; n++) {
-        long m = proto_base64_encode(data, n, text, sizeof text);
+    for (size_t n = 0; n <= sizeof(data); n++) {
+        long m = proto_base64_encode(data, n, text, sizeof(text));
         assert_int_equal(m, proto_base64_encoded_len(n));
-        assert_int_equal(proto_base64_decode(text, (size_t)m, 0, back, sizeof back), n);
+        assert_int_equal(proto_base64_decode(text, (size_t)m, 0, back, sizeof(back)), n);
         assert_memory_equal(back, data, n);
     }
 }
@@ -107,7 +107,7 @@ static void data_urls(void **state)
     const char *data;
     size_t len;
     static const char url[] = "data:image/png;base64,Zm9v";
-    assert_int_equal(proto_data_url(url, sizeof url - 1, &data, &len), 0);
+    assert_int_equal(proto_data_url(url, sizeof(url) - 1, &data, &len), 0);
     assert_int_equal(len, 4);
     assert_memory_equal(data, "Zm9v", 4);
     assert_int_equal(proto_data_url("DATA:;BASE64,", 13, &data, &len), 0);

@@ -43,10 +43,10 @@ static size_t there_and_back(size_t len, int kinds[4])
     int seen[4] = {0};
     assert_int_equal(eng_compressed_pack(&packed, &n, original, len), 0);
     assert_true(eng_compressed_is(packed, n));
-    assert_int_equal(eng_compressed_length(&expanded, packed, n, BIG, err, sizeof err), 0);
+    assert_int_equal(eng_compressed_length(&expanded, packed, n, BIG, err, sizeof(err)), 0);
     assert_int_equal(expanded, len);
-    memset(back, 0x55, sizeof back);
-    assert_int_equal(eng_compressed_expand(back, len, packed, n, err, sizeof err), 0);
+    memset(back, 0x55, sizeof(back));
+    assert_int_equal(eng_compressed_expand(back, len, packed, n, err, sizeof(err)), 0);
     assert_memory_equal(back, original, len);
     const uint8_t *p = packed;
     for (size_t at = ENG_COMPRESSED_HEAD; at < n;) {
@@ -55,7 +55,7 @@ static size_t there_and_back(size_t len, int kinds[4])
               (p[at + 5] | (size_t)p[at + 6] << 8 | (size_t)p[at + 7] << 16);
     }
     if (kinds)
-        memcpy(kinds, seen, sizeof seen);
+        memcpy(kinds, seen, sizeof(seen));
     free(packed);
     return n;
 }
@@ -80,7 +80,7 @@ static void every_length(void **state)
                                      ENG_COMPRESSED_BLOCK + 1,
                                      3 * ENG_COMPRESSED_BLOCK + 7};
     for (int mask = 0; mask < 256; mask = mask * 4 + 3)
-        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
             for (size_t k = 0; k < lengths[i]; k++)
                 original[k] = (uint8_t)(next_random(&x) >> 11 & (unsigned)mask);
             there_and_back(lengths[i], NULL);
@@ -137,7 +137,7 @@ static void floats_take_planes(void **state)
     uint32_t x = 5;
     for (size_t i = 0; i + 4 <= BIG; i += 4) {
         float v = (float)(int32_t)next_random(&x) * 0x1p-36f;
-        memcpy(original + i, &v, sizeof v);
+        memcpy(original + i, &v, sizeof(v));
     }
     size_t n = there_and_back(BIG, kinds);
     assert_true(kinds[ENG_COMPRESSED_PLANES] == 5 && n < BIG * 0.87);
@@ -169,10 +169,10 @@ static void expect(const void *bytes_, size_t n, size_t max, int code, const cha
 {
     size_t len = 0;
     err[0] = '\0';
-    int rc = eng_compressed_length(&len, bytes_, n, max, err, sizeof err);
+    int rc = eng_compressed_length(&len, bytes_, n, max, err, sizeof(err));
     if (rc == 0) {
         assert_true(len <= BIG);
-        rc = eng_compressed_expand(back, len, bytes_, n, err, sizeof err);
+        rc = eng_compressed_expand(back, len, bytes_, n, err, sizeof(err));
     }
     if (rc != code || !strstr(err, says))
         fail_msg("wanted %d '%s', got %d '%s'", code, says, rc, err);
@@ -206,7 +206,7 @@ static void damaged_files(void **state)
         {table, 0, "wrong codes"},          {table + 100, 0x0d, "wrong codes"},
         {table + 100, 0x03, "wrong codes"}, {block + 5, (uint8_t)(block[5] - 1), "wrong codes"},
     };
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+    for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
         uint8_t saved = *faults[i].at;
         *faults[i].at = faults[i].value;
         expect(p, n, BIG, i == 0 ? ENG_E_LIMIT : ENG_E_DATA, faults[i].says);
@@ -221,11 +221,11 @@ static void damaged_files(void **state)
 static int make_folders(void **state)
 {
     (void)state;
-    snprintf(root, sizeof root, "/tmp/mobilenetd-press-XXXXXX");
+    snprintf(root, sizeof(root), "/tmp/mobilenetd-press-XXXXXX");
     if (!mkdtemp(root))
         return -1;
-    snprintf(from, sizeof from, "%s/1", root);
-    snprintf(to, sizeof to, "%s/2", root);
+    snprintf(from, sizeof(from), "%s/1", root);
+    snprintf(to, sizeof(to), "%s/2", root);
     return mkdir(from, 0700) < 0 ? -1 : mkdir(to, 0700);
 }
 
@@ -233,7 +233,7 @@ static int drop_folders(void **state)
 {
     (void)state;
     char command[160];
-    snprintf(command, sizeof command, "rm -r '%s'", root);
+    snprintf(command, sizeof(command), "rm -r '%s'", root);
     return system(command);
 }
 
@@ -254,10 +254,10 @@ static void a_folder_stays_the_same_model(void **state)
     struct eng_model *a, *b;
     struct eng_compress_sizes sizes;
     put_sample();
-    assert_int_equal(eng_compress_folder(&sizes, from, to, 0, err, sizeof err), 0);
+    assert_int_equal(eng_compress_folder(&sizes, from, to, 0, err, sizeof(err)), 0);
     assert_true(sizes.before > 500 && sizes.after < sizes.before);
-    assert_int_equal(eng_model_load(&a, from, NULL, err, sizeof err), 0);
-    assert_int_equal(eng_model_load(&b, to, NULL, err, sizeof err), 0);
+    assert_int_equal(eng_model_load(&a, from, NULL, err, sizeof(err)), 0);
+    assert_int_equal(eng_model_load(&b, to, NULL, err, sizeof(err)), 0);
     assert_string_equal(eng_model_info(a)->digest, eng_model_info(b)->digest);
     assert_string_equal(eng_model_info(b)->family, "tiny");
     assert_string_equal(eng_model_label(b, 1), "b");
@@ -266,14 +266,14 @@ static void a_folder_stays_the_same_model(void **state)
 
     /* The limit is one of what comes out. */
     struct eng_model_options o = {.max_file_bytes = sizes.before - 1};
-    assert_int_equal(eng_model_load(&b, to, &o, err, sizeof err), ENG_E_LIMIT);
+    assert_int_equal(eng_model_load(&b, to, &o, err, sizeof(err)), ENG_E_LIMIT);
     assert_non_null(strstr(err, "a.tflite.press"));
-    assert_int_equal(eng_compress_folder(&sizes, to, from, 0, err, sizeof err), -EINVAL);
+    assert_int_equal(eng_compress_folder(&sizes, to, from, 0, err, sizeof(err)), -EINVAL);
     assert_non_null(strstr(err, "compressed already"));
-    assert_int_equal(eng_compress_folder(&sizes, from, to, 16, err, sizeof err), -EINVAL);
+    assert_int_equal(eng_compress_folder(&sizes, from, to, 16, err, sizeof(err)), -EINVAL);
     assert_non_null(strstr(err, "only a float model"));
     put_file(to, "a.tflite.press", ENG_COMPRESSED_MAGIC "123", 11);
-    assert_int_equal(eng_model_load(&b, to, NULL, err, sizeof err), ENG_E_DATA);
+    assert_int_equal(eng_model_load(&b, to, NULL, err, sizeof(err)), ENG_E_DATA);
     assert_non_null(strstr(err, "a.tflite.press: the compressed file is damaged"));
 }
 
@@ -300,7 +300,7 @@ static void normal_weights(void **state)
 {
     (void)state;
     enum { N = 40000 };
-    float *w = calloc(N, sizeof *w), values[256];
+    float *w = calloc(N, sizeof(*w)), values[256];
     uint32_t x = 9;
     double signal = 0, noise = 0;
     for (int i = 0; i < N; i++)

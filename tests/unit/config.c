@@ -20,13 +20,13 @@ static int load(struct cfg **ret, int command, const char *flags, const char *va
     static int turn;
     struct cfg_sources src = {.command = command, .argv = argv, .envp = envp};
     char *save = kept[turn++ % 8];
-    assert_true(strlen(flags) < sizeof kept[0]);
+    assert_true(strlen(flags) < sizeof(kept[0]));
     memcpy(save, flags, strlen(flags) + 1);
     for (char *s; (s = strsep(&save, " "));) {
         if (*s)
             argv[src.argc++] = s;
     }
-    return cfg_load(ret, &src, err, sizeof err);
+    return cfg_load(ret, &src, err, sizeof(err));
 }
 
 static void refused(int code, int command, const char *flags, const char *variable,
@@ -41,7 +41,7 @@ static void refused(int code, int command, const char *flags, const char *variab
 /* Reads text as a file over the defaults. */
 static int read_text(struct cfg *c, const void *text, size_t len)
 {
-    return cfg_read_text(c, "f.conf", text, len, err, sizeof err);
+    return cfg_read_text(c, "f.conf", text, len, err, sizeof(err));
 }
 
 static struct cfg *fresh(void)
@@ -90,7 +90,7 @@ static void every_default_is_in_its_own_range(void **state)
     char value[CFG_VALUE_MAX];
     for (int i = 0; i < CFG_N_ROWS; i++) {
         char *text = strdup(cfg_format(c, i, value));
-        int r = cfg_set(c, i, text, err, sizeof err);
+        int r = cfg_set(c, i, text, err, sizeof(err));
         if (r)
             fail_msg("%s: %s", cfg_rows[i].key, err);
         assert_string_equal(cfg_format(c, i, value), text);
@@ -105,7 +105,7 @@ static void the_stronger_source_wins(void **state)
     char *path = write_temp("workers = 3\nmax_batch = 4\nqueue_limit = 5\n");
     char flags[128];
     struct cfg *c;
-    snprintf(flags, sizeof flags, "--config %s --max-batch=6", path);
+    snprintf(flags, sizeof(flags), "--config %s --max-batch=6", path);
     assert_int_equal(load(&c, CFG_SERVE, flags, "MOBILENETD_WORKERS=7"), 0);
     assert_int_equal(c->workers, 7);
     assert_int_equal(c->max_batch, 6);
@@ -140,7 +140,7 @@ static void units_are_exact(void **state)
         {"--idle-timeout-ms 2m", 20971520, 120000},
         {"--idle-timeout-ms 24h", 20971520, 86400000},
     };
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
         struct cfg *c;
         if (load(&c, CFG_SERVE, good[i].flags, NULL))
             fail_msg("%s: %s", good[i].flags, err);
@@ -186,17 +186,17 @@ static void addresses_are_checked_in_form(void **state)
                                       "unix:",     "a b:80",      "1.2.3.4:8080/v1"};
     char flags[64];
     struct cfg *c;
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        snprintf(flags, sizeof flags, "--http %s", good[i]);
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        snprintf(flags, sizeof(flags), "--http %s", good[i]);
         assert_int_equal(load(&c, CFG_SERVE, flags, NULL), 0);
         assert_string_equal(c->http, good[i]);
         cfg_destroy(c);
     }
     c = fresh();
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(cfg_set(c, CFG_ROW_http, bad[i], err, sizeof err), -EINVAL);
-    assert_int_equal(cfg_set(c, CFG_ROW_http, "", err, sizeof err), -EINVAL);
-    assert_int_equal(cfg_set(c, CFG_ROW_grpc, "", err, sizeof err), 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        assert_int_equal(cfg_set(c, CFG_ROW_http, bad[i], err, sizeof(err)), -EINVAL);
+    assert_int_equal(cfg_set(c, CFG_ROW_http, "", err, sizeof(err)), -EINVAL);
+    assert_int_equal(cfg_set(c, CFG_ROW_grpc, "", err, sizeof(err)), 0);
     cfg_destroy(c);
 }
 
@@ -240,7 +240,7 @@ static void foreign_variables_pass(void **state)
                                           "MOBILENETD_MIRROR=x",
                                           "MOBILENETD",
                                           "mobilenetd_workers=3"};
-    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(*foreign); i++) {
         struct cfg *c;
         if (load(&c, CFG_SERVE, "", foreign[i]))
             fail_msg("%s: %s", foreign[i], err);
@@ -309,7 +309,7 @@ static void file_forms(void **state)
                                "default_model = a=b:c#d\n"
                                "log_requests = off";
     struct cfg *c = fresh();
-    if (read_text(c, text, sizeof text - 1))
+    if (read_text(c, text, sizeof(text) - 1))
         fail_msg("%s", err);
     assert_int_equal(c->workers, 2);
     assert_int_equal(c->max_batch, 3);
@@ -347,11 +347,11 @@ static void hostile_files(void **state)
     FILE_REFUSED("config = x\n",
                  "f.conf:1: 'config' is a flag of a sub-command, not a key of this file");
     /* libinih would cut here without a word. */
-    memset(line, 'a', sizeof line);
+    memset(line, 'a', sizeof(line));
     memcpy(line, "models = ", 9);
-    snprintf(sentence, sizeof sentence, "f.conf:1: the line is %d bytes long; at most 198 are read",
-             (int)sizeof line);
-    file_refused(line, sizeof line, sentence);
+    snprintf(sentence, sizeof(sentence),
+             "f.conf:1: the line is %d bytes long; at most 198 are read", (int)sizeof(line));
+    file_refused(line, sizeof(line), sentence);
     file_refused(line, 199, "f.conf:1: the line is 199 bytes long; at most 198 are read");
     struct cfg *c = fresh();
     assert_int_equal(read_text(c, line, 198), 0);
@@ -360,7 +360,7 @@ static void hostile_files(void **state)
     /* A comment may be as long as it likes. */
     line[0] = '#';
     c = fresh();
-    assert_int_equal(read_text(c, line, sizeof line), 0);
+    assert_int_equal(read_text(c, line, sizeof(line)), 0);
     assert_string_equal(c->models, "");
     cfg_destroy(c);
 }
@@ -370,7 +370,7 @@ static void files_that_cannot_be_read(void **state)
     (void)state;
     struct cfg *c;
     struct cfg_sources src = {.command = CFG_SERVE, .default_file = "/nonexistent/mobilenetd.conf"};
-    assert_int_equal(cfg_load(&c, &src, err, sizeof err), 0);
+    assert_int_equal(cfg_load(&c, &src, err, sizeof(err)), 0);
     cfg_destroy(c);
     refused(-ENOENT, CFG_SERVE, "--config /nonexistent/x", NULL,
             "cannot read /nonexistent/x: No such file or directory");
@@ -385,11 +385,11 @@ static void reload_names_what_it_cannot_change(void **state)
     struct cfg *now = fresh(), *next;
     char names[128], little[8];
     assert_int_equal(load(&next, CFG_SERVE, "--workers 3 --log-level debug --http a:1", NULL), 0);
-    assert_int_equal(cfg_reload_conflicts(now, next, names, sizeof names), 2);
+    assert_int_equal(cfg_reload_conflicts(now, next, names, sizeof(names)), 2);
     assert_string_equal(names, "http, workers");
-    assert_int_equal(cfg_reload_conflicts(now, next, little, sizeof little), 2);
+    assert_int_equal(cfg_reload_conflicts(now, next, little, sizeof(little)), 2);
     assert_string_equal(little, "http, w");
-    assert_int_equal(cfg_reload_conflicts(now, now, names, sizeof names), 0);
+    assert_int_equal(cfg_reload_conflicts(now, now, names, sizeof(names)), 0);
     assert_string_equal(names, "");
     cfg_destroy(now);
     cfg_destroy(next);
@@ -401,7 +401,7 @@ static void a_small_error_buffer_is_terminated(void **state)
     char small[8] = "xxxxxxx", *argv[] = {(char *)"--zebra"};
     struct cfg *c;
     struct cfg_sources src = {.command = CFG_SERVE, .argc = 1, .argv = argv};
-    assert_int_equal(cfg_load(&c, &src, small, sizeof small), -EINVAL);
+    assert_int_equal(cfg_load(&c, &src, small, sizeof(small)), -EINVAL);
     assert_string_equal(small, "unknown");
     assert_int_equal(cfg_load(&c, &src, small, 0), -EINVAL);
 }

@@ -26,11 +26,11 @@ static void same_as_file(const char *name, void (*writer)(FILE *))
     char path[4096], line[1024];
     size_t len, at = 0;
     char *text = print(writer, &len);
-    snprintf(path, sizeof path, "%s/%s", SOURCE_ROOT, name);
+    snprintf(path, sizeof(path), "%s/%s", SOURCE_ROOT, name);
     FILE *in = fopen(path, "r");
     if (!in)
         fail_msg("%s is missing", name);
-    for (int n = 1; fgets(line, sizeof line, in); n++) {
+    for (int n = 1; fgets(line, sizeof(line), in); n++) {
         size_t got = strlen(line);
         if (len - at < got || memcmp(text + at, line, got))
             fail_msg("%s:%d is not what the table prints: %s", name, n, line);
@@ -58,7 +58,7 @@ static struct cfg *load(int argc, char **argv)
 {
     struct cfg *c;
     struct cfg_sources src = {.command = CFG_SERVE, .argc = argc, .argv = argv};
-    if (cfg_load(&c, &src, err, sizeof err))
+    if (cfg_load(&c, &src, err, sizeof(err)))
         fail_msg("%s", err);
     return c;
 }
@@ -82,7 +82,7 @@ static void sample_with_every_line_active_is_the_default(void **state)
         text[used++] = text[i];
     }
     struct cfg *c = load(0, NULL), *d = load(0, NULL);
-    if (cfg_read_text(c, "sample", text, used, err, sizeof err))
+    if (cfg_read_text(c, "sample", text, used, err, sizeof(err)))
         fail_msg("%s", err);
     for (int i = 0; i < CFG_N_ROWS; i++) {
         if (i != CFG_ROW_config)
@@ -115,7 +115,7 @@ static void show_reads_back(void **state)
     fclose(out);
     assert_non_null(strstr(text, "max_body = 1536K  # flag\n"));
     assert_non_null(strstr(text, "workers = 0  # default\n"));
-    if (cfg_read_text(d, "show", text, len, err, sizeof err))
+    if (cfg_read_text(d, "show", text, len, err, sizeof(err)))
         fail_msg("%s", err);
     assert_same_values(c, d);
     assert_non_null(strstr(text, "models = \"/srv/my #models\"  # flag\n"));
@@ -132,7 +132,7 @@ static void show_names_file_and_line(void **state)
     size_t len;
     struct cfg *c = load(0, NULL);
     c->priv->file = strdup("/etc/m.conf");
-    assert_int_equal(cfg_read_text(c, "m", file, sizeof file - 1, err, sizeof err), 0);
+    assert_int_equal(cfg_read_text(c, "m", file, sizeof(file) - 1, err, sizeof(err)), 0);
     FILE *out = open_memstream(&text, &len);
     cfg_print_values(out, c);
     fclose(out);
@@ -156,7 +156,7 @@ static void help_fits_80_columns_and_names_every_flag(void **state)
                 fail_msg("%s: %.100s", cfg_command_name(command), s);
         }
         for (int i = 0; i < CFG_N_ROWS; i++) {
-            int n = snprintf(flag, sizeof flag, "\n  --%s", cfg_rows[i].key);
+            int n = snprintf(flag, sizeof(flag), "\n  --%s", cfg_rows[i].key);
             for (int k = 5; k < n; k++)
                 flag[k] = flag[k] == '_' ? '-' : flag[k];
             const char *hit = strstr(text, flag);

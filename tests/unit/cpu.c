@@ -15,7 +15,7 @@ static void names_round_trip(void **state)
 #define ISA(folder, name, ...) name,
 #include "engine/isa.def"
     };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         uint32_t bits = 0;
         assert_int_equal(eng_cpu_parse(&bits, names[i]), 0);
         assert_string_equal(eng_cpu_name(bits), names[i]);
@@ -56,8 +56,8 @@ static void dispatch_fills_every_op(void **state)
 {
     (void)state;
     struct eng_kernels none, all;
-    memset(&none, 0, sizeof none);
-    memset(&all, 0, sizeof all);
+    memset(&none, 0, sizeof(none));
+    memset(&all, 0, sizeof(all));
     eng_kernels_choose(&none, 0);
     eng_kernels_choose(&all, eng_cpu_detect());
 #define X(op)                                                                                      \
@@ -78,7 +78,7 @@ static void every_level_has_rates(void **state)
 #include "engine/isa.def"
         "native",
     };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         uint32_t bits;
         struct eng_kernels k;
         assert_int_equal(eng_cpu_parse(&bits, names[i]), 0);

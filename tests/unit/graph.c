@@ -24,8 +24,8 @@ static void *reference(const struct eng_graph *g, size_t *ret_bytes)
     struct eng_run *run;
     struct eng_plan_options opts = {.cpu_bits = ENG_CPU_C, .reference = 1};
     const struct eng_tensor *in = &g->tensors[g->input], *out = &g->tensors[g->output];
-    if (eng_plan_create(&plan, g, &opts, err, sizeof err) < 0 ||
-        eng_run_create(&run, plan, 1, 1, err, sizeof err) < 0)
+    if (eng_plan_create(&plan, g, &opts, err, sizeof(err)) < 0 ||
+        eng_run_create(&run, plan, 1, 1, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     unsigned seed = 7;
     for (size_t i = 0; i < eng_tensor_elements(in); i++) {
@@ -50,7 +50,7 @@ static void folds_to(struct eng_graph *g, int nodes)
     size_t before_bytes, after_bytes;
     enum eng_type type = g->tensors[g->output].type;
     void *before = reference(g, &before_bytes);
-    if (eng_graph_fold(g, err, sizeof err) < 0)
+    if (eng_graph_fold(g, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     assert_int_equal(g->n_nodes, nodes);
     void *after = reference(g, &after_bytes);
@@ -118,7 +118,7 @@ static void two_clamps_are_one(void **state)
     (void)state;
     static const float rows[][6] = {
         {0, 1, -1, 6, 0, 1}, {-1, 6, 0, 1, 0, 1}, {4, 6, 0, 1, 1, 1}, {-3, -2, 0, INFINITY, 0, 0}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct tiny t;
         tiny_begin(&t, ENG_F32, 3, 3, 3, 21);
         tiny_conv(&t, 4, 1, 1, 1, 1, 0);
@@ -249,7 +249,7 @@ static void parts_become_one(void **state)
     for (size_t i = 0; i < 3; i++) {
         struct tiny a, b;
         two_parts(&a, &b, types[i]);
-        if (eng_graph_join(a.g, b.g, err, sizeof err) < 0)
+        if (eng_graph_join(a.g, b.g, err, sizeof(err)) < 0)
             fail_msg("%s", err);
         assert_int_equal(a.g->n_nodes, 4);
         assert_int_equal(eng_tensor_elements(&a.g->tensors[a.g->logits]), 5);
@@ -281,7 +281,7 @@ static void parts_that_do_not_fit(void **state)
             in->dim[1] = 2;
         else
             in->type = ENG_I8;
-        assert_int_equal(eng_graph_join(a.g, b.g, err, sizeof err), ENG_E_DATA);
+        assert_int_equal(eng_graph_join(a.g, b.g, err, sizeof(err)), ENG_E_DATA);
         assert_non_null(strstr(err, says[fault]));
         assert_non_null(strstr(err, "the head's input"));
         eng_graph_destroy(a.g);
@@ -293,7 +293,7 @@ static void parts_that_do_not_fit(void **state)
 static void refused(struct tiny *t, int code, const char *says)
 {
     t->g->output = t->t;
-    int rc = eng_graph_check(t->g, err, sizeof err);
+    int rc = eng_graph_check(t->g, err, sizeof(err));
     if (rc != code || !strstr(err, says))
         fail_msg("wanted %d '%s', got %d '%s'", code, says, rc, err);
     eng_graph_destroy(t->g);
@@ -358,7 +358,7 @@ static void what_depends_on_the_size(void **state)
     tiny_conv(&t, 4, 3, 2, 1, 1, 0);
     tiny_reshape_flat(&t);
     tiny_end(&t);
-    assert_int_equal(eng_graph_resize(t.g, 12, 8, err, sizeof err), ENG_E_DATA);
+    assert_int_equal(eng_graph_resize(t.g, 12, 8, err, sizeof(err)), ENG_E_DATA);
     assert_non_null(strstr(err, "as many elements"));
     eng_graph_destroy(t.g);
 }
@@ -400,11 +400,11 @@ static void sums_of_quanta_fit(void **state)
                 {ENG_I8, 8192, 8192, ENG_E_LIMIT},
                 {ENG_F32, 8192, 8192, 0}};
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct tiny t;
         tiny_begin(&t, rows[i].type, rows[i].h, rows[i].w, 1, 1);
         t.g->output = tiny_pool(&t, ENG_OP_MEAN, 0, 1);
-        assert_int_equal(eng_graph_check(t.g, err, sizeof err), rows[i].code);
+        assert_int_equal(eng_graph_check(t.g, err, sizeof(err)), rows[i].code);
         if (rows[i].code < 0)
             assert_non_null(strstr(err, "32 bits"));
         eng_graph_destroy(t.g);

@@ -37,7 +37,7 @@ static int run_file(struct eng_decoder *d, const char *path, const struct eng_pr
     uint8_t *bytes = image_read(path, &len);
     if (!bytes)
         fail_msg("cannot read %s", path);
-    int r = eng_decoder_run(d, bytes, len, p, o, dst, ret, err, sizeof err);
+    int r = eng_decoder_run(d, bytes, len, p, o, dst, ret, err, sizeof(err));
     free(bytes);
     if (r < 0 && err[0] == '\0')
         fail_msg("%s: %d without a sentence", path, r);
@@ -74,7 +74,7 @@ static const struct {
 
 static int expected(const char *name)
 {
-    for (size_t i = 0; i < sizeof photos / sizeof *photos; i++)
+    for (size_t i = 0; i < sizeof(photos) / sizeof(*photos); i++)
         if (strcmp(photos[i].name, name) == 0)
             return photos[i].result;
     return 0;
@@ -87,7 +87,7 @@ static void photos_answered(void **state)
     char path[512];
     uint8_t *out = malloc(224 * 224 * 3);
     struct eng_preprocess p = image_plain(224);
-    DIR *dir = opendir(image_shared(path, sizeof path, "images/photos"));
+    DIR *dir = opendir(image_shared(path, sizeof(path), "images/photos"));
     assert_non_null(dir);
     int files = 0;
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
@@ -97,7 +97,7 @@ static void photos_answered(void **state)
         for (int full = 0; full < 2; full++) {
             /* the pictures are judged here, not the speed of a busy machine under a sanitizer */
             struct eng_image_options o = {.full_decode = full, .limits.max_decode_ms = 600000};
-            image_shared(path, sizeof path, "images/photos/%s", e->d_name);
+            image_shared(path, sizeof(path), "images/photos/%s", e->d_name);
             int r = run_file(*state, path, &p, &o, out, NULL);
             if (r != expected(e->d_name))
                 fail_msg("%s: %d, not %d", e->d_name, r, expected(e->d_name));
@@ -118,11 +118,11 @@ static void orientations_turned(void **state)
     uint8_t *upright = malloc(n), *out = malloc(n);
     struct eng_preprocess p = image_plain(224);
     struct eng_image_report report;
-    image_shared(path, sizeof path, "images/photos/upright.png");
+    image_shared(path, sizeof(path), "images/photos/upright.png");
     assert_int_equal(run_file(*state, path, &p, NULL, upright, NULL), 0);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         int max;
-        image_shared(path, sizeof path, "images/photos/orient_%s.jpg", names[i]);
+        image_shared(path, sizeof(path), "images/photos/orient_%s.jpg", names[i]);
         assert_int_equal(run_file(*state, path, &p, NULL, out, &report), 0);
         assert_int_equal(report.applied_orientation, names[i][0] - '0');
         double turned = mean_difference(out, upright, n, &max);
@@ -147,21 +147,22 @@ static void truncation_found(void **state)
     struct eng_preprocess p = image_plain(224);
     uint8_t *out = malloc(224 * 224 * 3);
     struct eng_image_report report;
-    uint8_t *bytes = image_read(image_shared(path, sizeof path, "images/photos/s420.jpg"), &len);
+    uint8_t *bytes = image_read(image_shared(path, sizeof(path), "images/photos/s420.jpg"), &len);
     assert_non_null(bytes);
     for (size_t cut = 1000; cut < len; cut = cut < len - 1500 ? cut + 1500 : cut + 1)
         for (int full = 0; full < 2; full++) {
             struct eng_image_options o = {.full_decode = full};
-            int r = eng_decoder_run(*state, bytes, cut, &p, &o, out, NULL, err, sizeof err);
+            int r = eng_decoder_run(*state, bytes, cut, &p, &o, out, NULL, err, sizeof(err));
             if (r != ENG_E_DATA)
                 fail_msg("cut at %zu of %zu, full %d: %d", cut, len, full, r);
             o.lenient = 1;
-            r = eng_decoder_run(*state, bytes, cut, &p, &o, out, &report, err, sizeof err);
+            r = eng_decoder_run(*state, bytes, cut, &p, &o, out, &report, err, sizeof(err));
             assert_int_equal(r, 0);
             assert_true(report.truncated);
         }
     struct eng_image_options o = {.lenient = 1};
-    assert_int_equal(eng_decoder_run(*state, bytes, len, &p, &o, out, &report, err, sizeof err), 0);
+    assert_int_equal(eng_decoder_run(*state, bytes, len, &p, &o, out, &report, err, sizeof(err)),
+                     0);
     assert_false(report.truncated);
     free(bytes);
     free(out);
@@ -184,8 +185,8 @@ static void limits_kept(void **state)
     char path[512];
     uint8_t *out = malloc(224 * 224 * 3);
     struct eng_preprocess p = image_plain(224);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        image_shared(path, sizeof path, "images/photos/%s", cases[i].name);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        image_shared(path, sizeof(path), "images/photos/%s", cases[i].name);
         struct eng_image_options o = {.limits = cases[i].over};
         int r = run_file(*state, path, &p, &o, out, NULL);
         if (r != ENG_E_LIMIT)
@@ -203,22 +204,22 @@ static double golden_pixels_of_size(struct eng_decoder *d, int size, int full)
 {
     char path[512], line[512];
     size_t n = (size_t)size * (size_t)size * 3, len;
-    image_shared(path, sizeof path, "golden/inputs/inputs_8x%dx%dx3.u8", size, size);
+    image_shared(path, sizeof(path), "golden/inputs/inputs_8x%dx%dx3.u8", size, size);
     uint8_t *golden = image_read(path, &len), *out = malloc(n);
     assert_non_null(golden);
     assert_int_equal(len, 8 * n);
-    FILE *index = fopen(image_shared(path, sizeof path, "golden/inputs/index.json"), "r");
+    FILE *index = fopen(image_shared(path, sizeof(path), "golden/inputs/index.json"), "r");
     assert_non_null(index);
     struct eng_preprocess p = image_plain(size);
     struct eng_image_options o = {.full_decode = full};
     size_t i = 0;
     double sum = 0;
-    while (fgets(line, sizeof line, index)) {
+    while (fgets(line, sizeof(line), index)) {
         char name[256];
         int max;
         if (sscanf(line, " \"file\": \"%255[^\"]\"", name) != 1)
             continue;
-        image_shared(path, sizeof path, "images/imagenet100/%s", name);
+        image_shared(path, sizeof(path), "images/imagenet100/%s", name);
         assert_int_equal(run_file(d, path, &p, &o, out, NULL), 0);
         double mean = mean_difference(out, golden + n * i, n, &max);
         if (full && max > 0)
@@ -240,7 +241,7 @@ static void golden_pixels(void **state)
     static const int sizes[] = {96, 128, 160, 192, 224};
     static const double bounds[] = {1.0, 1.2, 1.0, 0.5, 0.3};
     image_need_shared();
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
         golden_pixels_of_size(*state, sizes[i], 1);
         double mean = golden_pixels_of_size(*state, sizes[i], 0);
         if (mean >= bounds[i])
@@ -272,7 +273,7 @@ static void stages_told_apart(void **state)
     uint64_t decode = UINT64_MAX, preprocess = UINT64_MAX; /* the least: others want the CPU, too */
     for (int i = 0; i < 20; i++) {
         uint64_t start = now_ns();
-        int r = eng_decoder_run(*state, bytes, len, &p, &full, out, &report, err, sizeof err);
+        int r = eng_decoder_run(*state, bytes, len, &p, &full, out, &report, err, sizeof(err));
         uint64_t wall = now_ns() - start;
         assert_int_equal(r, 0);
         assert_true(report.decode_ns + report.preprocess_ns <= wall);

@@ -76,7 +76,7 @@ static int run(const avifRWData *file, size_t len, const struct eng_image_option
     struct eng_decoder *d;
     char err[200] = "";
     assert_int_equal(eng_decoder_create(&d, 0), 0);
-    int r = eng_decoder_run(d, file->data, len, &p, o, dst, report, err, sizeof err);
+    int r = eng_decoder_run(d, file->data, len, &p, o, dst, report, err, sizeof(err));
     eng_decoder_destroy(d);
     if (r < 0)
         assert_true(err[0] != '\0');
@@ -122,7 +122,7 @@ static void expect(const struct way *w, uint8_t *dst)
     char err[200];
     assert_int_equal(eng_decoder_create(&d, 0), 0);
     assert_int_equal(eng_decoder_run(d, file, (size_t)(head + 3 * tw * th), &p, NULL, dst, NULL,
-                                     err, sizeof err),
+                                     err, sizeof(err)),
                      0);
     eng_decoder_destroy(d);
 }
@@ -137,7 +137,7 @@ static void pixels_come_back(void **state)
     uint8_t got[TENSOR], want[TENSOR];
     struct eng_image_report report;
     (void)state;
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+    for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
         avifRWData file = encode(&ways[i]);
         assert_int_equal(run(&file, file.size, NULL, got, &report), 0);
         assert_int_equal(report.info.format, ENG_IMAGE_AVIF);
@@ -190,7 +190,7 @@ static void limits_kept(void **state)
     uint8_t got[TENSOR];
     avifRWData file = encode(&w);
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct eng_image_options o = {.limits = cases[i].limits};
         if (run(&file, file.size, &o, got, NULL) != cases[i].result)
             fail_msg("case %zu", i);

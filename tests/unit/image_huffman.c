@@ -33,9 +33,9 @@ static void compare(struct eng_decoder *d, const uint8_t *bytes, size_t len, int
     struct eng_image_options o = {.full_decode = full, .limits = {.max_pixels = 4000000}};
     struct eng_image_report report;
     char err[256] = "", other[256];
-    int r = eng_decoder_run(d, bytes, len, &p, &o, ours, &report, err, sizeof err);
+    int r = eng_decoder_run(d, bytes, len, &p, &o, ours, &report, err, sizeof(err));
     o.lenient = 1;
-    int l = eng_decoder_run(d, bytes, len, &p, &o, library, &report, other, sizeof other);
+    int l = eng_decoder_run(d, bytes, len, &p, &o, library, &report, other, sizeof(other));
     if (l < 0 || report.truncated) {
         if (r == 0)
             fail_msg("%s: read, though the library says %s", what, l < 0 ? other : "truncated");
@@ -64,7 +64,7 @@ static void compare_all(struct eng_decoder *d, const uint8_t *bytes, size_t len,
                         struct tally *t)
 {
     static const int sides[] = {224, 100, 24, 8}; /* scaled decoding to a half, ... an eighth */
-    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
+    for (size_t i = 0; i < sizeof(sides) / sizeof(*sides); i++)
         compare(d, bytes, len, sides[i], 0, what, t);
     compare(d, bytes, len, SIDE, 1, what, t);
 }
@@ -103,7 +103,7 @@ static void compare_damaged(struct eng_decoder *d, const uint8_t *bytes, size_t 
         for (uint32_t k = 0; k <= next_random(&seed) % 3 && left > 2; k++)
             damage(copy, &left, &seed);
         uint8_t *exact = realloc(copy, left);
-        snprintf(name, sizeof name, "%s, damage %d", what, i);
+        snprintf(name, sizeof(name), "%s, damage %d", what, i);
         compare(d, exact, left, i % 2 ? SIDE : 8, i % 3 == 0, name, t);
         free(exact);
     }
@@ -126,7 +126,7 @@ static struct tally compare_folder(const char *dir, size_t skip, int mutations)
     for (int i = 0; i < n; i++) {
         char path[1024];
         size_t len;
-        snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
+        snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
         uint8_t *bytes = names[i]->d_name[0] == '.' ? NULL : image_read(path, &len);
         if (bytes && len > skip && is_jpeg(bytes + skip, len - skip)) {
             compare_all(d, bytes + skip, len - skip, names[i]->d_name, &t);
@@ -162,9 +162,10 @@ static void photos(void **state)
     (void)state;
     image_need_shared();
     struct tally t =
-        compare_folder(image_shared(path, sizeof path, "images/photos"), 0, mutations() / 10);
+        compare_folder(image_shared(path, sizeof(path), "images/photos"), 0, mutations() / 10);
     assert_true(t.read > 50 && t.refused > 50);
-    t = compare_folder(image_shared(path, sizeof path, "images/imagenet100"), 0, mutations() / 300);
+    t = compare_folder(image_shared(path, sizeof(path), "images/imagenet100"), 0,
+                       mutations() / 300);
     assert_true(t.read >= (getenv("MOBILENETD_QUICK") ? 400 : 500));
 }
 

@@ -32,7 +32,7 @@ static void check(struct eng_preprocess p)
             double q = rint((double)v / (double)p.q_scale) + p.q_zero_point;
             int at = 3 * i + c;
             if (p.type == ENG_F32)
-                assert_memory_equal(&out[at], &v, sizeof v);
+                assert_memory_equal(&out[at], &v, sizeof(v));
             else if (p.type == ENG_U8)
                 assert_int_equal(((uint8_t *)out)[at], q < 0 ? 0 : q > 255 ? 255 : (int)q);
             else

@@ -22,9 +22,9 @@ static void check(struct eng_decoder *d, const char *dir, const struct row *r, i
 {
     char path[256], err[256] = "";
     size_t len, want_len, n = (size_t)r->size * (size_t)r->size * 3;
-    snprintf(path, sizeof path, "%s/%s", dir, r->name);
+    snprintf(path, sizeof(path), "%s/%s", dir, r->name);
     uint8_t *bytes = image_read(path, &len), *out = malloc(n);
-    snprintf(path, sizeof path, "%s/%s.u8", dir, r->name);
+    snprintf(path, sizeof(path), "%s/%s.u8", dir, r->name);
     uint8_t *want = image_read(path, &want_len);
     assert_true(bytes && want && want_len == n);
     static const enum eng_filter filters[] = {ENG_FILTER_BILINEAR, ENG_FILTER_BICUBIC,
@@ -34,7 +34,7 @@ static void check(struct eng_decoder *d, const char *dir, const struct row *r, i
     p.filter = filters[r->filter];
     struct eng_image_options o = {.full_decode = full};
     struct eng_image_report report;
-    int result = eng_decoder_run(d, bytes, len, &p, &o, out, &report, err, sizeof err);
+    int result = eng_decoder_run(d, bytes, len, &p, &o, out, &report, err, sizeof(err));
     if (result < 0)
         fail_msg("%s: %d %s", r->name, result, err);
     int max = 0;
@@ -54,16 +54,16 @@ static void equal_to_pillow(void **state)
     if (system("/usr/bin/python3 -c 'import PIL' 2>/dev/null") != 0)
         skip();
     assert_non_null(mkdtemp(dir));
-    snprintf(command, sizeof command, "/usr/bin/python3 '%s/tests/unit/image_pillow.py' %s",
+    snprintf(command, sizeof(command), "/usr/bin/python3 '%s/tests/unit/image_pillow.py' %s",
              SOURCE_ROOT, dir);
     assert_int_equal(system(command), 0);
-    snprintf(path, sizeof path, "%s/list", dir);
+    snprintf(path, sizeof(path), "%s/list", dir);
     FILE *list = fopen(path, "r");
     assert_non_null(list);
     struct eng_decoder *d;
     assert_int_equal(eng_decoder_create(&d, 0), 0);
     int rows = 0;
-    while (fgets(line, sizeof line, list)) {
+    while (fgets(line, sizeof(line), list)) {
         struct row r;
         assert_int_equal(
             sscanf(line, "%63s %d %d %d %d", r.name, &r.mode, &r.filter, &r.size, &r.tolerance), 5);
@@ -74,7 +74,7 @@ static void equal_to_pillow(void **state)
     fclose(list);
     eng_decoder_destroy(d);
     assert_in_range(rows, 200, 1000);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
     assert_int_equal(system(command), 0);
 }
 

@@ -77,12 +77,12 @@ static void exif_bounds(void **state)
 static size_t make_png(uint8_t *p, uint32_t w, uint32_t h)
 {
     static const uint8_t head[33] = "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\0\0\0\0\0\x08\x02";
-    memcpy(p, head, sizeof head);
+    memcpy(p, head, sizeof(head));
     for (int i = 0; i < 4; i++) {
         p[16 + i] = (uint8_t)(w >> (24 - 8 * i));
         p[20 + i] = (uint8_t)(h >> (24 - 8 * i));
     }
-    return sizeof head;
+    return sizeof(head);
 }
 
 static int probe_png(uint32_t w, uint32_t h, const struct eng_image_limits *limits, char *err)
@@ -134,10 +134,10 @@ static void sniffed_by_content(void **state)
     assert_int_equal(eng_image_sniff("\xff\xd8", 2), ENG_IMAGE_UNKNOWN);
     assert_int_equal(eng_image_sniff("\x89PNG\r\n\x1a\n", 8), ENG_IMAGE_PNG);
     assert_int_equal(eng_image_sniff("<html>", 6), ENG_IMAGE_UNKNOWN);
-    assert_int_equal(eng_image_probe(&info, "<html>", 6, NULL, err, sizeof err), ENG_E_FORMAT);
-    assert_int_equal(eng_image_probe(&info, "", 0, NULL, err, sizeof err), ENG_E_DATA);
+    assert_int_equal(eng_image_probe(&info, "<html>", 6, NULL, err, sizeof(err)), ENG_E_FORMAT);
+    assert_int_equal(eng_image_probe(&info, "", 0, NULL, err, sizeof(err)), ENG_E_DATA);
     assert_int_equal(eng_image_probe(&info, "<html>", 6, NULL, NULL, 0), ENG_E_FORMAT);
-    assert_int_equal(eng_image_probe(&info, "\xff\xd8\xff", 3, NULL, err, sizeof err), ENG_E_DATA);
+    assert_int_equal(eng_image_probe(&info, "\xff\xd8\xff", 3, NULL, err, sizeof(err)), ENG_E_DATA);
 }
 
 static void jpeg_markers(void **state)
@@ -148,15 +148,15 @@ static void jpeg_markers(void **state)
         "\xff\xd8\xff\xff\xfe\0\4ab??\xff\xc2\0\x0b\x08\2\3\1\2\1\1\x11\0";
     char err[128];
     struct eng_image_info info;
-    assert_int_equal(eng_image_probe(&info, jpeg, sizeof jpeg - 1, NULL, err, sizeof err), 0);
+    assert_int_equal(eng_image_probe(&info, jpeg, sizeof(jpeg) - 1, NULL, err, sizeof(err)), 0);
     assert_int_equal(info.width, 258);
     assert_int_equal(info.height, 515);
     assert_int_equal(info.channels, 1);
     assert_true(info.progressive);
-    for (size_t n = 0; n < sizeof jpeg - 1; n++) {
+    for (size_t n = 0; n < sizeof(jpeg) - 1; n++) {
         uint8_t *copy = malloc(n ? n : 1);
         memcpy(copy, jpeg, n);
-        int r = eng_image_probe(&info, copy, n, NULL, err, sizeof err);
+        int r = eng_image_probe(&info, copy, n, NULL, err, sizeof(err));
         assert_int_equal(r, n == 0 || n > 2 ? ENG_E_DATA : ENG_E_FORMAT);
         free(copy);
     }

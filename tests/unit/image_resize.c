@@ -64,7 +64,7 @@ static void short_side_geometry(void **state)
         {320, 240, 96, 147, 110, 25, 7},      {1, 1, 224, 256, 256, 16, 16},
         {320, 1, 224, 81920, 256, 40848, 16}, {1, 65500, 128, 146, 9563000, 9, 4781436},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct eng_geometry g;
         struct eng_preprocess p = image_plain(cases[i].size);
         assert_int_equal(eng_geometry_plan(&g, cases[i].w, cases[i].h, &p), 0);

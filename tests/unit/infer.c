@@ -19,13 +19,13 @@ static char err[256], *body;
 static int parse_n(const void *text, size_t len, long header)
 {
     proto_infer_finish(&req);
-    memset(&req, 0, sizeof req);
+    memset(&req, 0, sizeof(req));
     free(body);
     body = malloc(len ? len : 1);
     assert_non_null(body);
     memcpy(body, text, len);
     err[0] = 0;
-    return proto_infer_parse_json(&req, body, len, header, err, sizeof err);
+    return proto_infer_parse_json(&req, body, len, header, err, sizeof(err));
 }
 
 static int parse(const char *text)
@@ -66,7 +66,7 @@ static void json_tensor(void **state)
     assert_int_equal(req.inputs[0].n_dims, 3);
     assert_int_equal(req.inputs[0].shape[1], 2);
     assert_int_equal(req.inputs[0].elements, 4);
-    assert_int_equal(proto_input_floats(&req.inputs[0], v, err, sizeof err), 0);
+    assert_int_equal(proto_input_floats(&req.inputs[0], v, err, sizeof(err)), 0);
     assert_true(v[0] == 1 && v[2] == 3 && isnan(v[3]));
     assert_int_equal(req.n_outputs, 2);
     assert_true(proto_span_is(req.outputs[0].name, "probabilities"));
@@ -82,21 +82,21 @@ static void other_datatypes(void **state)
     float f[4];
     struct proto_item items[2];
     assert_int_equal(parse(IN("\"shape\":[4],\"datatype\":\"UINT8\",\"data\":[0,255,7,1]")), 0);
-    assert_int_equal(proto_input_bytes(&req.inputs[0], v, err, sizeof err), 0);
+    assert_int_equal(proto_input_bytes(&req.inputs[0], v, err, sizeof(err)), 0);
     assert_memory_equal(v, "\x00\xff\x07\x01", 4);
-    assert_int_equal(proto_input_floats(&req.inputs[0], f, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_input_floats(&req.inputs[0], f, err, sizeof(err)), -EINVAL);
     assert_string_equal(err, "input 'input': the datatype is not FP32");
     assert_int_equal(
         parse(IN("\"shape\":[1,2],\"datatype\":\"BYTES\",\"data\":[[\"aGk=\",\"a\\/b\"]]")), 0);
-    assert_int_equal(proto_input_items(&req.inputs[0], items, 2, err, sizeof err), 2);
+    assert_int_equal(proto_input_items(&req.inputs[0], items, 2, err, sizeof(err)), 2);
     assert_true(proto_span_is(items[0].data, "aGk="));
     assert_true(proto_span_is(items[1].data, "a\\/b"));
     assert_int_equal(items[0].is_json, 1);
-    assert_int_equal(proto_input_items(&req.inputs[0], items, 1, err, sizeof err), -E2BIG);
+    assert_int_equal(proto_input_items(&req.inputs[0], items, 1, err, sizeof(err)), -E2BIG);
     assert_int_equal(parse(IN("\"shape\":[2],\"datatype\":\"BYTES\",\"data\":[\"a\",1]")), 0);
-    assert_int_equal(proto_input_items(&req.inputs[0], items, 2, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_input_items(&req.inputs[0], items, 2, err, sizeof(err)), -EINVAL);
     assert_int_equal(parse(IN("\"shape\":[2],\"datatype\":\"BYTES\",\"data\":[\"a\"]")), 0);
-    assert_int_equal(proto_input_items(&req.inputs[0], items, 2, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_input_items(&req.inputs[0], items, 2, err, sizeof(err)), -EINVAL);
     assert_string_equal(err, "input 'input': 1 elements where the shape needs 2");
     for (int i = PROTO_BOOL; i <= PROTO_BYTES; i++) {
         const char *name = proto_datatype_name((enum proto_datatype)i);
@@ -115,16 +115,16 @@ static void binary_tensors(void **state)
         "\"binary_data_size\":8}},{\"name\":\"b\",\"shape\":[2],\"datatype\":\"BYTES\","
         "\"parameters\""
         ":{\"binary_data_size\":11}}]}";
-    const size_t n = sizeof json - 1;
-    char all[sizeof json + 32];
+    const size_t n = sizeof(json) - 1;
+    char all[sizeof(json) + 32];
     float v[2];
     struct proto_item items[4];
     memcpy(all, json, n);
     memcpy(all + n, "\0\0\x80\x3f\0\0\0\xc0\x03\0\0\0abc\0\0\0\0", 19);
     assert_int_equal(parse_n(all, n + 19, (long)n), 0);
-    assert_int_equal(proto_input_floats(&req.inputs[0], v, err, sizeof err), 0);
+    assert_int_equal(proto_input_floats(&req.inputs[0], v, err, sizeof(err)), 0);
     assert_true(v[0] == 1 && v[1] == -2);
-    assert_int_equal(proto_input_items(&req.inputs[1], items, 4, err, sizeof err), 2);
+    assert_int_equal(proto_input_items(&req.inputs[1], items, 4, err, sizeof(err)), 2);
     assert_true(proto_span_is(items[0].data, "abc"));
     assert_int_equal(items[1].data.len, 0);
     /* One byte more, one byte less, a header length that lies. */
@@ -139,26 +139,26 @@ static void binary_tensors(void **state)
     /* Lengths of BYTES that reach past the end. */
     all[n + 8] = 8;
     assert_int_equal(parse_n(all, n + 19, (long)n), 0);
-    assert_int_equal(proto_input_items(&req.inputs[1], items, 4, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_input_items(&req.inputs[1], items, 4, err, sizeof(err)), -EINVAL);
     memcpy(all + n + 8, "\xff\xff\xff\xff", 4);
     assert_int_equal(parse_n(all, n + 19, (long)n), 0);
-    assert_int_equal(proto_input_items(&req.inputs[1], items, 4, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_input_items(&req.inputs[1], items, 4, err, sizeof(err)), -EINVAL);
 }
 
 static void one_input_may_leave_its_size_out(void **state)
 {
     (void)state;
     static const char json[] = IN("\"shape\":[1],\"datatype\":\"FP32\"");
-    const size_t n = sizeof json - 1;
-    char all[sizeof json + 8];
+    const size_t n = sizeof(json) - 1;
+    char all[sizeof(json) + 8];
     float v;
     memcpy(all, json, n);
     memcpy(all + n, "\0\0\x80\x3f", 5);
     assert_int_equal(parse_n(all, n + 4, (long)n), 0);
-    assert_int_equal(proto_input_floats(&req.inputs[0], &v, err, sizeof err), 0);
+    assert_int_equal(proto_input_floats(&req.inputs[0], &v, err, sizeof(err)), 0);
     assert_true(v == 1);
     assert_int_equal(parse_n(all, n + 5, (long)n), 0);
-    assert_int_equal(proto_input_floats(&req.inputs[0], &v, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_input_floats(&req.inputs[0], &v, err, sizeof(err)), -EINVAL);
     assert_string_equal(err, "input 'input': 5 bytes of data where the shape needs 4");
     assert_int_equal(parse(json), -EINVAL);
     assert_string_equal(err, "inputs[0]: has neither data nor binary_data_size");
@@ -233,22 +233,22 @@ static void too_many_of_anything(void **state)
 {
     (void)state;
     char text[4096];
-    int n = snprintf(text, sizeof text, "{\"inputs\":[");
+    int n = snprintf(text, sizeof(text), "{\"inputs\":[");
     for (int i = 0; i < 17; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n,
+        n += snprintf(text + n, sizeof(text) - (size_t)n,
                       "%s{\"name\":\"i%d\",\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1]}",
                       i ? "," : "", i);
-    snprintf(text + n, sizeof text - (size_t)n, "]}");
+    snprintf(text + n, sizeof(text) - (size_t)n, "]}");
     refused(text, "inputs: too many of them");
-    n = snprintf(text, sizeof text, "{\"outputs\":[");
+    n = snprintf(text, sizeof(text), "{\"outputs\":[");
     for (int i = 0; i < 17; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, "%s{\"name\":\"o%d\"}", i ? "," : "", i);
-    snprintf(text + n, sizeof text - (size_t)n, "]}");
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "%s{\"name\":\"o%d\"}", i ? "," : "", i);
+    snprintf(text + n, sizeof(text) - (size_t)n, "]}");
     refused(text, "outputs: too many of them");
     /* A shape that asks for a gigabyte costs nothing until its data is there. */
     float v[1];
     assert_int_equal(parse(IN("\"shape\":[268435456],\"datatype\":\"FP32\",\"data\":[]")), 0);
-    assert_int_equal(proto_input_floats(&req.inputs[0], v, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_input_floats(&req.inputs[0], v, err, sizeof(err)), -EINVAL);
     memset(text, '[', 100);
     memcpy(text, "{\"x\":", 5);
     text[100] = 0;
@@ -261,8 +261,8 @@ static void every_cut_is_refused(void **state)
     static const char text[] =
         "{\"id\":\"a\\n\",\"inputs\":[{\"name\":\"in\\tput\",\"shape\":[1,2],\"datatype\":\"FP32\","
         "\"parameters\":{\"a\":true},\"data\":[[1,2]]}],\"outputs\":[{\"name\":\"o\"}]}";
-    assert_int_equal(parse_n(text, sizeof text - 1, -1), 0);
-    for (size_t n = 0; n < sizeof text - 1; n++)
+    assert_int_equal(parse_n(text, sizeof(text) - 1, -1), 0);
+    for (size_t n = 0; n < sizeof(text) - 1; n++)
         assert_int_equal(parse_n(text, n, -1), -EINVAL);
 }
 
@@ -310,8 +310,8 @@ static void binary_answer(void **state)
         "\"FP32\",\"shape\":[2],\"parameters\":{\"binary_data_size\":8}},{\"name\":\"c\","
         "\"datatype\":"
         "\"BYTES\",\"shape\":[1],\"parameters\":{\"binary_data_size\":6}}]}";
-    assert_int_equal(header, sizeof json - 1);
-    assert_int_equal(len, sizeof json - 1 + 14);
+    assert_int_equal(header, sizeof(json) - 1);
+    assert_int_equal(len, sizeof(json) - 1 + 14);
     assert_memory_equal(got, json, header);
     assert_memory_equal(got + header, "\0\0\x80\x3f\0\0\0\xc0\x02\0\0\0ab", 14);
     free(got);
@@ -321,9 +321,9 @@ static void classification_text(void **state)
 {
     (void)state;
     char buf[64];
-    proto_classification(buf, sizeof buf, 0.7310000061988831f, 285, "Egyptian cat");
+    proto_classification(buf, sizeof(buf), 0.7310000061988831f, 285, "Egyptian cat");
     assert_string_equal(buf, "0.731000:285:Egyptian cat");
-    proto_classification(buf, sizeof buf, 12.5f, 0, "");
+    proto_classification(buf, sizeof(buf), 12.5f, 0, "");
     assert_string_equal(buf, "12.500000:0");
 }
 

@@ -67,18 +67,18 @@ static void raw_floats(void **state)
     make(&q, "FP32");
     q.raw[0] = (ProtobufCBinaryData){sizeof(in), (uint8_t *)in};
     q.m.n_raw_input_contents = 1;
-    assert_int_equal(parse(&q, &r, err, sizeof err), 0);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), 0);
     assert_true(proto_span_is(r.model_name, "tiny") && proto_span_is(r.model_version, "") &&
                 proto_span_is(r.id, "42"));
     assert_int_equal(r.n_inputs, 1);
     assert_int_equal(r.inputs[0].elements, 3);
     assert_int_equal(r.inputs[0].n_dims, 2);
     assert_int_equal(r.binary_data_output, 1);
-    assert_int_equal(proto_input_floats(&r.inputs[0], out, err, sizeof err), 0);
+    assert_int_equal(proto_input_floats(&r.inputs[0], out, err, sizeof(err)), 0);
     assert_memory_equal(in, out, sizeof(in));
     q.raw[0].len--;
-    assert_int_equal(parse(&q, &r, err, sizeof err), 0);
-    assert_int_equal(proto_input_floats(&r.inputs[0], out, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), 0);
+    assert_int_equal(proto_input_floats(&r.inputs[0], out, err, sizeof(err)), -EINVAL);
     proto_infer_finish(&r);
 }
 
@@ -96,34 +96,34 @@ static void typed_contents(void **state)
     q.input.contents = &q.contents;
     q.contents.fp32_contents = in;
     q.contents.n_fp32_contents = 3;
-    assert_int_equal(parse(&q, &r, err, sizeof err), 0);
-    assert_int_equal(proto_input_floats(&r.inputs[0], out, err, sizeof err), 0);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), 0);
+    assert_int_equal(proto_input_floats(&r.inputs[0], out, err, sizeof(err)), 0);
     assert_memory_equal(in, out, sizeof(in));
     q.contents.n_fp32_contents = 2;
-    assert_int_equal(parse(&q, &r, err, sizeof err), 0);
-    assert_int_equal(proto_input_floats(&r.inputs[0], out, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), 0);
+    assert_int_equal(proto_input_floats(&r.inputs[0], out, err, sizeof(err)), -EINVAL);
     q.contents.n_fp32_contents = 0;
     q.contents.uint_contents = pixels;
     q.contents.n_uint_contents = 3;
-    assert_int_equal(parse(&q, &r, err, sizeof err), 0);
-    assert_int_equal(proto_input_floats(&r.inputs[0], out, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), 0);
+    assert_int_equal(proto_input_floats(&r.inputs[0], out, err, sizeof(err)), -EINVAL);
     q.input.datatype = text("UINT8");
-    assert_int_equal(parse(&q, &r, err, sizeof err), 0);
-    assert_int_equal(proto_input_bytes(&r.inputs[0], bytes, err, sizeof err), 0);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), 0);
+    assert_int_equal(proto_input_bytes(&r.inputs[0], bytes, err, sizeof(err)), 0);
     assert_memory_equal(bytes, "\0\x7f\xff", 3);
     pixels[1] = 256;
-    assert_int_equal(parse(&q, &r, err, sizeof err), 0);
-    assert_int_equal(proto_input_bytes(&r.inputs[0], bytes, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), 0);
+    assert_int_equal(proto_input_bytes(&r.inputs[0], bytes, err, sizeof(err)), -EINVAL);
     make(&q, "BYTES");
     ProtobufCBinaryData texts[3] = {{1, (uint8_t *)"a"}, {0, NULL}, {3, (uint8_t *)"xyz"}};
     q.input.contents = &q.contents;
     q.contents.bytes_contents = texts;
     q.contents.n_bytes_contents = 3;
-    assert_int_equal(parse(&q, &r, err, sizeof err), 0);
-    assert_int_equal(proto_input_items(&r.inputs[0], items, 3, err, sizeof err), 3);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), 0);
+    assert_int_equal(proto_input_items(&r.inputs[0], items, 3, err, sizeof(err)), 3);
     assert_true(proto_span_is(items[0].data, "a") && items[1].data.len == 0 &&
                 proto_span_is(items[2].data, "xyz") && !items[2].is_json);
-    assert_int_equal(proto_input_items(&r.inputs[0], items, 2, err, sizeof err), -E2BIG);
+    assert_int_equal(proto_input_items(&r.inputs[0], items, 2, err, sizeof(err)), -E2BIG);
 }
 
 /* One element a field, as parsers must take too; and some of both. */
@@ -139,10 +139,10 @@ static void unpacked_numbers(void **state)
                              .data = {(const char *)both, sizeof(both)}};
     float out[3];
     char err[160];
-    assert_int_equal(proto_input_floats(&in, out, err, sizeof err), 0);
+    assert_int_equal(proto_input_floats(&in, out, err, sizeof(err)), 0);
     assert_true(out[0] == 1 && out[1] == 2 && out[2] == 3);
     in.data.len--;
-    assert_int_equal(proto_input_floats(&in, out, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_input_floats(&in, out, err, sizeof(err)), -EINVAL);
 }
 
 static void parameters_and_outputs(void **state)
@@ -182,20 +182,20 @@ static void parameters_and_outputs(void **state)
     output.n_parameters = 1;
     q.m.outputs = outputs;
     q.m.n_outputs = 1;
-    assert_int_equal(parse(&q, &r, err, sizeof err), 0);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), 0);
     assert_int_equal(r.priority, 7);
     assert_int_equal(r.timeout_us, 7);
     assert_int_equal(r.n_outputs, 1);
     assert_int_equal(r.outputs[0].classification, 7);
     assert_int_equal(r.outputs[0].binary, 1);
     q.m.n_outputs = 2;
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     assert_string_equal(err, "outputs: a name is given twice");
     q.m.n_outputs = 0;
     number.int64_param = -1;
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     entries[0].value = entries[1].value = &flag;
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     assert_string_equal(err, "parameters.priority: must be an integer");
 }
 
@@ -207,27 +207,27 @@ static void refusals(void **state)
     char err[160] = "";
     make(&q, "FP32");
     q.shape[1] = -1;
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     assert_string_equal(err, "inputs[0]: the shape has a negative dimension");
     q.shape[0] = q.shape[1] = INT64_MAX;
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     assert_string_equal(err, "inputs[0]: the shape has too many elements");
     make(&q, "FP33");
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     make(&q, "FP16");
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     make(&q, "FP32");
     q.input.name = text("");
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     make(&q, "FP32");
     q.inputs[1] = &q.input;
     q.m.n_inputs = 2;
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     assert_string_equal(err, "inputs[1]: has the name of another input");
     make(&q, "FP32");
     q.m.n_raw_input_contents = 2;
     q.raw[0] = q.raw[1] = (ProtobufCBinaryData){1, (uint8_t *)"a"};
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     assert_string_equal(err, "raw_input_contents: there must be one for each input");
     make(&q, "FP32");
     float one = 1;
@@ -235,11 +235,11 @@ static void refusals(void **state)
     q.input.contents = &q.contents;
     q.contents.fp32_contents = &one;
     q.contents.n_fp32_contents = 1;
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
     make(&q, "FP32");
     q.m.model_name = text("\xff");
-    assert_int_equal(parse(&q, &r, err, sizeof err), -EINVAL);
-    assert_int_equal(proto_infer_parse_grpc(&r, "", 0, err, sizeof err), -EINVAL);
+    assert_int_equal(parse(&q, &r, err, sizeof(err)), -EINVAL);
+    assert_int_equal(proto_infer_parse_grpc(&r, "", 0, err, sizeof(err)), -EINVAL);
     assert_string_equal(err, "request: has no inputs");
 }
 

@@ -25,7 +25,7 @@ static void on(const char *json)
     assert_non_null(text);
     memcpy(text, json, len);
     err[0] = 0;
-    proto_scan_init(&scan, text, len, err, sizeof err);
+    proto_scan_init(&scan, text, len, err, sizeof(err));
 }
 
 static int whole(const char *json)
@@ -91,14 +91,14 @@ static void valid_and_invalid_texts(void **state)
                                       "'a'",
                                       "[\"a\",]",
                                       "/**/1"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
         if (whole(good[i]))
             fail_msg("%s: %s", good[i], err);
         json_t *tree = json_loads(good[i], JSON_DECODE_ANY, NULL);
         assert_non_null(tree);
         json_decref(tree);
     }
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         if (whole(bad[i]) != -EINVAL || !err[0])
             fail_msg("%s was taken", bad[i]);
         assert_null(json_loads(bad[i], JSON_DECODE_ANY, NULL));
@@ -172,7 +172,7 @@ static void whole_numbers(void **state)
                                       "99999999999999999999999",
                                       "null"};
     int64_t v = 77;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         on(bad[i]);
         if (proto_scan_int(&scan, &v) != -EINVAL)
             fail_msg("%s was taken", bad[i]);
@@ -189,11 +189,11 @@ static void arrays_are_stepped_over(void **state)
     struct proto_span got;
     char big[2000];
     int n = 0;
-    n += snprintf(big + n, sizeof big - (size_t)n, " [[");
+    n += snprintf(big + n, sizeof(big) - (size_t)n, " [[");
     for (int i = 0; i < 150; i++)
-        n += snprintf(big + n, sizeof big - (size_t)n, "%s0.125%d", i ? "," : "", i);
-    int len = n += snprintf(big + n, sizeof big - (size_t)n, "]]");
-    snprintf(big + n, sizeof big - (size_t)n, ",\"next\":1");
+        n += snprintf(big + n, sizeof(big) - (size_t)n, "%s0.125%d", i ? "," : "", i);
+    int len = n += snprintf(big + n, sizeof(big) - (size_t)n, "]]");
+    snprintf(big + n, sizeof(big) - (size_t)n, ",\"next\":1");
     on(big);
     assert_int_equal(proto_scan_skip_array(&scan, &got), 0);
     assert_int_equal(got.len, len - 1);
@@ -226,7 +226,7 @@ static void escapes_decode(void **state)
         {"\\udc08", "\xef\xbf\xbd"},
         {"\\ud83d\\ud83d\\udc08", "\xef\xbf\xbd\xf0\x9f\x90\x88"},
     };
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
         char out[64];
         struct proto_span in = {pairs[i][0], strlen(pairs[i][0])};
         size_t n = proto_json_unescape(in, out);

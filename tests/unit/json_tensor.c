@@ -24,7 +24,7 @@ static uint64_t next_random(uint64_t *state)
 
 static int same(float a, float b)
 {
-    return memcmp(&a, &b, sizeof a) == 0;
+    return memcmp(&a, &b, sizeof(a)) == 0;
 }
 
 /* Both ways in: alone, and within an array with room behind it (the fast path) and without. */
@@ -32,14 +32,14 @@ static void reads_like_strtof(const char *text)
 {
     char array[2048];
     float want = strtof(text, NULL), got = 77;
-    size_t len = strlen(text), n = (size_t)snprintf(array, sizeof array, "[%s]", text);
+    size_t len = strlen(text), n = (size_t)snprintf(array, sizeof(array), "[%s]", text);
     if (proto_json_float(text, len, &got) != (int)len || !same(got, want))
         fail_msg("%s: %a, not %a", text, (double)got, (double)want);
     for (int room = 0; room < 2; room++) {
         got = 77;
-        if (proto_json_floats(array, n, &got, 1, NULL, err, sizeof err) || !same(got, want))
+        if (proto_json_floats(array, n, &got, 1, NULL, err, sizeof(err)) || !same(got, want))
             fail_msg("%s: %a, not %a (%s)", array, (double)got, (double)want, err);
-        n = (size_t)snprintf(array, sizeof array, "[%s%100s]", text, "");
+        n = (size_t)snprintf(array, sizeof(array), "[%s%100s]", text, "");
     }
 }
 
@@ -106,7 +106,7 @@ static void known_hard_numbers(void **state)
         "4.5e-001",
         "100000000000000000000000000000000000000e-38",
     };
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
         reads_like_strtof(numbers[i]);
 }
 
@@ -115,7 +115,7 @@ static float random_float(uint64_t *seed)
     float f;
     do {
         uint32_t bits = (uint32_t)(next_random(seed) >> 16);
-        memcpy(&f, &bits, sizeof f);
+        memcpy(&f, &bits, sizeof(f));
     } while (!isfinite(f));
     return f;
 }
@@ -130,17 +130,17 @@ static void random_numbers(void **state)
         uint64_t r = next_random(&seed);
         switch (i % 4) {
         case 0:
-            snprintf(text, sizeof text, "%.*g", 1 + (int)(r % 20), (double)f);
+            snprintf(text, sizeof(text), "%.*g", 1 + (int)(r % 20), (double)f);
             break;
         case 1:
-            snprintf(text, sizeof text, "%.*f", (int)(r % 30), (double)(int32_t)r * 1e-8);
+            snprintf(text, sizeof(text), "%.*f", (int)(r % 30), (double)(int32_t)r * 1e-8);
             break;
         case 2:
-            snprintf(text, sizeof text, "%llue%d", (unsigned long long)(r >> (r & 31)),
+            snprintf(text, sizeof(text), "%llue%d", (unsigned long long)(r >> (r & 31)),
                      (int)((r >> 40) % 100) - 65);
             break;
         default:
-            snprintf(text, sizeof text, "0.%0*llu", (int)(r % 24) + 1,
+            snprintf(text, sizeof(text), "0.%0*llu", (int)(r % 24) + 1,
                      (unsigned long long)(r >> (r & 63)));
             break;
         }
@@ -159,12 +159,12 @@ static void ties_and_their_neighbours(void **state)
         double middle = ((double)a + (double)nextafterf(a, INFINITY)) / 2;
         if (!isfinite((float)middle) || a < 1e-30f)
             continue;
-        snprintf(text, sizeof text, "%.180e", middle);
+        snprintf(text, sizeof(text), "%.180e", middle);
         reads_like_strtof(text);
         char *e = strchr(text, 'e');
         e[-1] = '1';
         reads_like_strtof(text);
-        snprintf(text, sizeof text, "%.17g", nextafter(middle, 0));
+        snprintf(text, sizeof(text), "%.17g", nextafter(middle, 0));
         reads_like_strtof(text);
     }
 }
@@ -176,15 +176,15 @@ static void grammar(void **state)
         "",    "-",   "+1",  ".5",   "1.",   "01",    "-01", "1e", "1e+",  "e1",       "--1", "0x1",
         "inf", "nan", "Inf", "-NaN", "null", "\"1\"", "- 1", "00", "1.e1", "-Infinit", "true"};
     float got = 77;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         char array[128];
         int r = proto_json_float(bad[i], strlen(bad[i]), &got);
         if (r != -EINVAL && (r < 1 || (size_t)r >= strlen(bad[i])))
             fail_msg("'%s' was taken: %d", bad[i], r);
         for (int room = 0; room < 2; room++) {
             size_t n =
-                (size_t)snprintf(array, sizeof array, room ? "[%s%90s]" : "[%s%s]", bad[i], "");
-            r = proto_json_floats(array, n, &got, 1, NULL, err, sizeof err);
+                (size_t)snprintf(array, sizeof(array), room ? "[%s%90s]" : "[%s%s]", bad[i], "");
+            r = proto_json_floats(array, n, &got, 1, NULL, err, sizeof(err));
             if (r != -EINVAL)
                 fail_msg("%s was taken: %d", array, r);
         }
@@ -205,7 +205,7 @@ static int scan(const char *text, float *ret, size_t count, size_t *used)
     char *copy = malloc(len ? len : 1);
     assert_non_null(copy);
     memcpy(copy, text, len);
-    int r = proto_json_floats(copy, len, ret, count, used, err, sizeof err);
+    int r = proto_json_floats(copy, len, ret, count, used, err, sizeof(err));
     free(copy);
     return r;
 }
@@ -241,7 +241,7 @@ static void broken_arrays(void **state)
                                       "[,1]",   "[1 2]",  "[[1]",   "{}",   "[1}",   "[\"1\"]",
                                       "[null]", "[1,,2]", "[[1],]", "[1]]", "[1\0]", "[1:2]"};
     float v[4];
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         size_t used = 0;
         int r = scan(bad[i], v, 1, &used);
         if (r == 0 && used == strlen(bad[i]))
@@ -263,14 +263,14 @@ static void bytes(void **state)
                                       "[true]"};
     uint8_t v[4] = {9, 9, 9, 9};
     size_t used;
-    assert_int_equal(proto_json_bytes("[[0,255],[7 ,10]]", 17, v, 4, &used, err, sizeof err), 0);
+    assert_int_equal(proto_json_bytes("[[0,255],[7 ,10]]", 17, v, 4, &used, err, sizeof(err)), 0);
     assert_int_equal(used, 17);
     assert_memory_equal(v, "\x00\xff\x07\x0a", 4);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        if (proto_json_bytes(bad[i], strlen(bad[i]), v, 1, NULL, err, sizeof err) != -EINVAL)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        if (proto_json_bytes(bad[i], strlen(bad[i]), v, 1, NULL, err, sizeof(err)) != -EINVAL)
             fail_msg("%s was taken", bad[i]);
     }
-    assert_int_equal(proto_json_bytes("[1", 2, v, 1, NULL, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_json_bytes("[1", 2, v, 1, NULL, err, sizeof(err)), -EINVAL);
 }
 
 static void printed_floats_are_short_and_read_back(void **state)
@@ -301,7 +301,7 @@ static void printed_floats_are_short_and_read_back(void **state)
     };
     uint64_t seed = 4242;
     char buf[PROTO_FLOAT_MAX], nine[32];
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         int n = proto_json_print_float(buf, cases[i].value);
         assert_string_equal(buf, cases[i].text);
         assert_int_equal(n, strlen(buf));
@@ -318,7 +318,7 @@ static void printed_floats_are_short_and_read_back(void **state)
             int digits = 0;
             for (char *s = buf; *s && *s != 'e'; s++)
                 digits += (*s >= '1' && *s <= '9') || (*s == '0' && digits);
-            snprintf(nine, sizeof nine, "%.7g", (double)f);
+            snprintf(nine, sizeof(nine), "%.7g", (double)f);
             if (same(strtof(nine, NULL), f) && digits > 7 && fabsf(f) < 1e6f)
                 fail_msg("%s has more digits than %s", buf, nine);
         }
@@ -330,9 +330,9 @@ static void printed_arrays(void **state)
     (void)state;
     const float v[3] = {1, -0.5f, NAN};
     char buf[4 * (PROTO_FLOAT_MAX + 2)];
-    assert_int_equal(proto_json_print_floats(buf, sizeof buf, v, 3), 15);
+    assert_int_equal(proto_json_print_floats(buf, sizeof(buf), v, 3), 15);
     assert_string_equal(buf, "[1.0,-0.5,null]");
-    assert_int_equal(proto_json_print_floats(buf, sizeof buf, v, 0), 2);
+    assert_int_equal(proto_json_print_floats(buf, sizeof(buf), v, 0), 2);
     assert_string_equal(buf, "[]");
     assert_int_equal(proto_json_print_floats(buf, 34, v, 3), -ENOSPC);
     assert_int_equal(proto_json_print_floats(buf, 2, v, 0), -ENOSPC);

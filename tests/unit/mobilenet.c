@@ -15,7 +15,7 @@ static struct eng_graph *build(const struct eng_mobilenet_spec *spec, enum eng_p
 {
     char err[256] = "";
     struct eng_graph *g = NULL;
-    int rc = eng_mobilenet_build(&g, spec, precision, err, sizeof err);
+    int rc = eng_mobilenet_build(&g, spec, precision, err, sizeof(err));
     if (rc < 0)
         fail_msg("build: %d %s", rc, err);
     return g;
@@ -47,7 +47,7 @@ static void costs_are_the_papers(void **state)
         {1.0, 128, ENG_FORM_SEPARABLE, 186, 4.2}, {1.0, 224, ENG_FORM_FULL, 4866, 29.3},
         {1.0, 224, ENG_FORM_SHALLOW, 307, 2.9},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct eng_mobilenet_spec spec = {1, rows[i].alpha, rows[i].rho, 1000, rows[i].form, 1};
         struct eng_graph *g = build(&spec, ENG_PRECISION_INT8);
         struct eng_cost c = total(g);
@@ -147,10 +147,10 @@ static void refuses(void **state)
         {1, 1, 224, 0, ENG_FORM_SEPARABLE, 1},     {2, 1, 224, 10, ENG_FORM_FULL, 1},
         {1, 1, 224, 10, (enum eng_form)9, 1},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         char err[256] = "";
         struct eng_graph *g = NULL;
-        assert_int_equal(eng_mobilenet_build(&g, &bad[i], ENG_PRECISION_INT8, err, sizeof err),
+        assert_int_equal(eng_mobilenet_build(&g, &bad[i], ENG_PRECISION_INT8, err, sizeof(err)),
                          -22);
         assert_null(g);
         assert_true(strlen(err) > 10);
@@ -162,10 +162,10 @@ static void names(void **state)
     (void)state;
     char name[64];
     struct eng_mobilenet_spec spec = {1, 1.0, 224, 1000, ENG_FORM_SEPARABLE, 1};
-    eng_mobilenet_name(&spec, name, sizeof name);
+    eng_mobilenet_name(&spec, name, sizeof(name));
     assert_string_equal(name, "mobilenet_v1_1.0_224");
     spec = (struct eng_mobilenet_spec){1, 0.75, 192, 1000, ENG_FORM_FULL, 1};
-    eng_mobilenet_name(&spec, name, sizeof name);
+    eng_mobilenet_name(&spec, name, sizeof(name));
     assert_string_equal(name, "mobilenet_v1_0.75_192_full");
 }
 
@@ -174,10 +174,10 @@ static void same_shapes(const struct eng_graph *a, const struct eng_graph *b)
     assert_int_equal(a->n_nodes, b->n_nodes);
     assert_int_equal(a->n_tensors, b->n_tensors);
     for (int i = 0; i < a->n_nodes; i++)
-        assert_memory_equal(&a->nodes[i].win, &b->nodes[i].win, sizeof a->nodes[i].win);
+        assert_memory_equal(&a->nodes[i].win, &b->nodes[i].win, sizeof(a->nodes[i].win));
     for (int i = 0; i < a->n_tensors; i++) {
         assert_int_equal(a->tensors[i].rank, b->tensors[i].rank);
-        assert_memory_equal(a->tensors[i].dim, b->tensors[i].dim, sizeof a->tensors[i].dim);
+        assert_memory_equal(a->tensors[i].dim, b->tensors[i].dim, sizeof(a->tensors[i].dim));
     }
 }
 
@@ -191,7 +191,7 @@ static void other_resolutions(void **state)
         struct eng_mobilenet_spec spec = {1 + k % 2, 0.25, 224, 100, ENG_FORM_SEPARABLE, 1};
         enum eng_precision p = k % 4 < 2 ? ENG_PRECISION_FP32 : ENG_PRECISION_INT8;
         struct eng_graph *g = build(&spec, p);
-        if (eng_graph_resize(g, sides[k / 2], sides[k / 2], err, sizeof err) < 0)
+        if (eng_graph_resize(g, sides[k / 2], sides[k / 2], err, sizeof(err)) < 0)
             fail_msg("%s", err);
         spec.rho = sides[k / 2];
         struct eng_graph *want = build(&spec, p);
@@ -201,7 +201,7 @@ static void other_resolutions(void **state)
     }
     struct eng_mobilenet_spec spec = {1, 0.25, 224, 100, ENG_FORM_SEPARABLE, 1};
     struct eng_graph *g = build(&spec, ENG_PRECISION_FP32);
-    assert_int_equal(eng_graph_resize(g, 0, 224, err, sizeof err), ENG_E_DATA);
+    assert_int_equal(eng_graph_resize(g, 0, 224, err, sizeof(err)), ENG_E_DATA);
     eng_graph_destroy(g);
 }
 

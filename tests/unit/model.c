@@ -31,12 +31,12 @@ static _Alignas(64) uint8_t whole[TFW_BYTES];
 static int make_folder(void **state)
 {
     (void)state;
-    snprintf(root, sizeof root, "/tmp/mobilenetd-model-XXXXXX");
+    snprintf(root, sizeof(root), "/tmp/mobilenetd-model-XXXXXX");
     if (!mkdtemp(root))
         return -1;
-    snprintf(dir, sizeof dir, "%s/tiny", root);
+    snprintf(dir, sizeof(dir), "%s/tiny", root);
     mkdir(dir, 0700);
-    snprintf(dir, sizeof dir, "%s/tiny/3", root);
+    snprintf(dir, sizeof(dir), "%s/tiny/3", root);
     return mkdir(dir, 0700);
 }
 
@@ -44,7 +44,7 @@ static int drop_folder(void **state)
 {
     (void)state;
     char command[160];
-    snprintf(command, sizeof command, "rm -r '%s'", root);
+    snprintf(command, sizeof(command), "rm -r '%s'", root);
     return system(command);
 }
 
@@ -69,7 +69,7 @@ static struct eng_model *load(void)
 {
     struct eng_model *m = NULL;
     err[0] = '\0';
-    if (eng_model_load(&m, dir, NULL, err, sizeof err) < 0)
+    if (eng_model_load(&m, dir, NULL, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     assert_string_equal(err, "");
     return m;
@@ -79,7 +79,7 @@ static void refused(int code, const char *says)
 {
     struct eng_model *m = NULL;
     err[0] = '\0';
-    int rc = eng_model_load(&m, dir, NULL, err, sizeof err);
+    int rc = eng_model_load(&m, dir, NULL, err, sizeof(err));
     if (rc != code || m || !strstr(err, says))
         fail_msg("wanted %d '%s', got %d '%s'", code, says, rc, err);
 }
@@ -146,7 +146,7 @@ static void tfjs_folders(void **state)
     static const float weights[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     put_text("model.json", model);
     put("a.bin", weights, 10);
-    put("b.bin", (const char *)weights + 10, sizeof weights - 10);
+    put("b.bin", (const char *)weights + 10, sizeof(weights) - 10);
     struct eng_model *m = load();
     assert_string_equal(eng_model_info(m)->format, "tfjs");
     assert_int_equal(eng_model_info(m)->outputs, 2);
@@ -163,9 +163,9 @@ static void tfjs_folders(void **state)
     put_text("model.json", "{\"files\": [\"net.json\", \"a.bin\"], \"format\": \"tfjs\"}");
     refused(ENG_E_DATA, "net.json: a group of weights names 2 shards");
 
-    char open[sizeof model + 16];
+    char open[sizeof(model) + 16];
     const char *size = strstr(model, "4,4,3]");
-    snprintf(open, sizeof open, "%.*snull,null,3]%s", (int)(size - model), model,
+    snprintf(open, sizeof(open), "%.*snull,null,3]%s", (int)(size - model), model,
              size + strlen("4,4,3]"));
     put_text("net.json", open);
     put_text("model.json", "{\"files\": [\"net.json\", \"a.bin\", \"b.bin\"]}");
@@ -204,17 +204,17 @@ static void pixels_by_default(void **state)
     (void)state;
     uint8_t rgb[8 * 8 * 3], u8[8 * 8 * 3];
     float f32[8 * 8 * 3];
-    for (size_t i = 0; i < sizeof rgb; i++)
-        rgb[i] = (uint8_t)(i * 255 / (sizeof rgb - 1));
+    for (size_t i = 0; i < sizeof(rgb); i++)
+        rgb[i] = (uint8_t)(i * 255 / (sizeof(rgb) - 1));
     put_sample("a.tflite", tfw_sample);
     struct eng_model *m = load();
     eng_preprocess_pixels(&eng_model_info(m)->preprocess, rgb, u8);
-    assert_memory_equal(rgb, u8, sizeof rgb);
+    assert_memory_equal(rgb, u8, sizeof(rgb));
     eng_model_unref(m);
     put_sample("a.tflite", tfw_sample_float);
     m = load();
     eng_preprocess_pixels(&eng_model_info(m)->preprocess, rgb, f32);
-    assert_true(f32[0] == -1.0f && f32[sizeof rgb - 1] > 0.99999f);
+    assert_true(f32[0] == -1.0f && f32[sizeof(rgb) - 1] > 0.99999f);
     eng_model_unref(m);
 }
 
@@ -269,13 +269,13 @@ static void digest_of_the_file(void **state)
     tfw_sample(&tm);
     /* Long pieces may take the processor's instructions, short ones never do. */
     char again[65];
-    for (size_t i = 0; i < sizeof long_bytes; i++)
+    for (size_t i = 0; i < sizeof(long_bytes); i++)
         long_bytes[i] = (uint8_t)(i * 7 + i / 251);
-    eng_digest(long_bytes, sizeof long_bytes, hex);
+    eng_digest(long_bytes, sizeof(long_bytes), hex);
     eng_sha256_init(&sum);
-    for (size_t i = 0; i < sizeof long_bytes; i += 77)
+    for (size_t i = 0; i < sizeof(long_bytes); i += 77)
         eng_sha256_add(&sum, long_bytes + i,
-                       sizeof long_bytes - i < 77 ? sizeof long_bytes - i : 77);
+                       sizeof(long_bytes) - i < 77 ? sizeof(long_bytes) - i : 77);
     eng_sha256_hex(&sum, again);
     assert_string_equal(hex, again);
     eng_sha256_init(&sum);
@@ -297,7 +297,7 @@ static void runs_after_loading(void **state)
         struct eng_layer layer;
         put_sample("a.tflite", samples[i]);
         struct eng_model *m = load();
-        assert_int_equal(eng_context_create(&c, m, 2, 1, err, sizeof err), 0);
+        assert_int_equal(eng_context_create(&c, m, 2, 1, err, sizeof(err)), 0);
         memset(eng_context_input(c, 0), 0, 8 * 8 * 3);
         memset(eng_context_input(c, 1), 0, 8 * 8 * 3);
         assert_int_equal(eng_context_run(c, 2, NULL), 0);
@@ -325,8 +325,8 @@ static void constants_go_one_by_one(void **state)
     struct eng_file file;
     struct eng_graph *g;
     struct eng_release r;
-    snprintf(path, sizeof path, "%s/pages", dir);
-    assert_int_equal(eng_file_read(&file, path, SIZE_MAX, err, sizeof err), 0);
+    snprintf(path, sizeof(path), "%s/pages", dir);
+    assert_int_equal(eng_file_read(&file, path, SIZE_MAX, err, sizeof(err)), 0);
     assert_int_equal(eng_graph_create(&g), 0);
     const size_t starts[4] = {0, 0, 2, 0}, sizes[4] = {2 * page, 2 * page, page, 8};
     int in[4];
@@ -362,12 +362,12 @@ static void precision_as_asked(void **state)
     struct eng_model *m = NULL;
     struct eng_model_options o = {.precision = ENG_PRECISION_UINT8};
     put_sample("a.tflite", tfw_sample);
-    assert_int_equal(eng_model_load(&m, dir, &o, err, sizeof err), 0);
+    assert_int_equal(eng_model_load(&m, dir, &o, err, sizeof(err)), 0);
     eng_model_unref(m);
     o.precision = ENG_PRECISION_FP32;
-    assert_int_equal(eng_model_load(&m, dir, &o, err, sizeof err), ENG_E_UNSUPPORTED);
+    assert_int_equal(eng_model_load(&m, dir, &o, err, sizeof(err)), ENG_E_UNSUPPORTED);
     o = (struct eng_model_options){.max_file_bytes = 100};
-    assert_int_equal(eng_model_load(&m, dir, &o, err, sizeof err), ENG_E_LIMIT);
+    assert_int_equal(eng_model_load(&m, dir, &o, err, sizeof(err)), ENG_E_LIMIT);
 }
 
 /* ---- what is not ---- */
@@ -403,7 +403,7 @@ static void broken_folders(void **state)
     put("a.tflite", whole, 200);
     put_text("model.json", "{\"files\":[\"a.tflite\"]}");
     refused(ENG_E_DATA, "a.tflite: ");
-    strncat(dir, "/nowhere", sizeof dir - strlen(dir) - 1);
+    strncat(dir, "/nowhere", sizeof(dir) - strlen(dir) - 1);
     refused(-ENOENT, "nowhere");
 }
 
@@ -452,9 +452,9 @@ static void broken_manifests(void **state)
          "tolerance"},
         {"{", "line 1"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct eng_manifest m;
-        int rc = eng_manifest_parse(&m, rows[i].text, strlen(rows[i].text), err, sizeof err);
+        int rc = eng_manifest_parse(&m, rows[i].text, strlen(rows[i].text), err, sizeof(err));
         if (rc != ENG_E_DATA || !strstr(err, rows[i].says))
             fail_msg("%s: got %d '%s'", rows[i].text, rc, err);
     }
@@ -468,7 +468,7 @@ static void builder_models(void **state)
     for (enum eng_precision p = ENG_PRECISION_AUTO; p <= ENG_PRECISION_FP32; p++) {
         struct eng_model_options o = {.precision = p};
         static const char *const names[] = {"fp32", "int8", "uint8", "fp32"};
-        assert_int_equal(eng_model_build(&m, &spec, &o, err, sizeof err), 0);
+        assert_int_equal(eng_model_build(&m, &spec, &o, err, sizeof(err)), 0);
         assert_string_equal(eng_model_info(m)->precision, names[p]);
         assert_string_equal(eng_model_info(m)->name, "mobilenet_v1_0.25_32");
         assert_string_equal(eng_model_info(m)->variant, "0.25_32");
@@ -478,7 +478,7 @@ static void builder_models(void **state)
         eng_model_unref(m);
     }
     spec.rho = 5;
-    assert_int_equal(eng_model_build(&m, &spec, NULL, err, sizeof err), -EINVAL);
+    assert_int_equal(eng_model_build(&m, &spec, NULL, err, sizeof(err)), -EINVAL);
     eng_model_unref(NULL);
 }
 
@@ -492,8 +492,8 @@ static void builder_numbers_are_plausible(void **state)
         struct eng_model *m;
         struct eng_context *c;
         struct eng_model_options o = {.precision = all[i]};
-        assert_int_equal(eng_model_build(&m, &spec, &o, err, sizeof err), 0);
-        assert_int_equal(eng_context_create(&c, m, 1, 1, err, sizeof err), 0);
+        assert_int_equal(eng_model_build(&m, &spec, &o, err, sizeof(err)), 0);
+        assert_int_equal(eng_context_create(&c, m, 1, 1, err, sizeof(err)), 0);
         uint8_t *in = eng_context_input(c, 0);
         for (int k = 0; k < 128 * 128 * 3; k++)
             in[k] = (uint8_t)(k * 2654435761u >> 24);

@@ -25,7 +25,7 @@ static int split_n(const char *text, size_t len, const char *boundary, int max)
     assert_non_null(body);
     memcpy(body, text, len);
     err[0] = 0;
-    return proto_multipart_split(body, len, boundary, parts, max, err, sizeof err);
+    return proto_multipart_split(body, len, boundary, parts, max, err, sizeof(err));
 }
 
 static int split(const char *text)
@@ -79,9 +79,9 @@ static void boundaries(void **state)
          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
          NULL, -EINVAL},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         char buf[71] = "";
-        int r = proto_multipart_boundary(cases[i].type, buf, sizeof buf);
+        int r = proto_multipart_boundary(cases[i].type, buf, sizeof(buf));
         if (r != cases[i].code)
             fail_msg("%s: %d", cases[i].type, r);
         if (!r)
@@ -105,7 +105,7 @@ static void what_curl_sends(void **state)
         "Content-Type: image/png\r\n\r\n"
         "\r\n\r\n--\r\n\r\n"
         "--------------------------d74496d66958873e--\r\n";
-    assert_int_equal(split_n(text, sizeof text - 1, "------------------------d74496d66958873e", 8),
+    assert_int_equal(split_n(text, sizeof(text) - 1, "------------------------d74496d66958873e", 8),
                      2);
     assert_int_equal(parts[0].len, 6);
     assert_memory_equal(parts[0].data, "\xff\xd8\0\r\nx", 6);
@@ -160,7 +160,7 @@ static void boundary_tricks(void **state)
     assert_int_equal(split("--b\r\n" CD "\r\n\r\n1\r\n\r\n--b--"), 1);
     part_is(0, "a", "1\r\n");
     /* A boundary that begins with dashes. */
-    assert_int_equal(split_n("----\r\n" CD "\r\n\r\n1\r\n------", 6 + sizeof CD - 1 + 13, "--", 8),
+    assert_int_equal(split_n("----\r\n" CD "\r\n\r\n1\r\n------", 6 + sizeof(CD) - 1 + 13, "--", 8),
                      1);
     part_is(0, "a", "1");
 }
@@ -205,7 +205,7 @@ static void bodies_that_are_refused(void **state)
             "multipart body: part 1 has two Content-Type headers");
     static const char nul[] =
         "--b\r\nContent-Disposition: form-data; name=\"a\0b\"\r\n\r\nx\r\n--b--";
-    assert_int_equal(split_n(nul, sizeof nul - 1, "b", 8), -EINVAL);
+    assert_int_equal(split_n(nul, sizeof(nul) - 1, "b", 8), -EINVAL);
     assert_string_equal(err, "multipart body: part 1 has a NUL byte in a header");
     assert_int_equal(split_n("--b--", 5, "", 8), -EINVAL);
 }
@@ -215,9 +215,9 @@ static void limits(void **state)
     (void)state;
     static const char three[] =
         "--b\r\n" CD "\r\n\r\n1\r\n--b\r\n" CD "\r\n\r\n2\r\n--b\r\n" CD "\r\n\r\n3\r\n--b--";
-    assert_int_equal(split_n(three, sizeof three - 1, "b", 3), 3);
+    assert_int_equal(split_n(three, sizeof(three) - 1, "b", 3), 3);
     part_is(2, "a", "3");
-    assert_int_equal(split_n(three, sizeof three - 1, "b", 2), -E2BIG);
+    assert_int_equal(split_n(three, sizeof(three) - 1, "b", 2), -E2BIG);
     assert_string_equal(err, "multipart body: more than 2 parts");
     assert_int_equal(split_n("--b--", 5, "b", 0), 0);
 
@@ -237,17 +237,17 @@ static void every_cut_is_refused(void **state)
     (void)state;
     static const char text[] = "--b\r\n" CD "; filename*=UTF-8''x\r\n\r\nx\r\n--b\r\n" CD
                                "\r\nContent-Type: image/png\r\n\r\n\r\n--b--";
-    assert_int_equal(split_n(text, sizeof text - 1, "b", 8), 2);
-    for (size_t n = 0; n < sizeof text - 1; n++)
+    assert_int_equal(split_n(text, sizeof(text) - 1, "b", 8), 2);
+    for (size_t n = 0; n < sizeof(text) - 1; n++)
         assert_int_equal(split_n(text, n, "b", 8), -EINVAL);
 }
 
 static void file_name_is(const char *param, int code, const char *name)
 {
     char text[256], got[32] = "";
-    snprintf(text, sizeof text, "--b\r\n" CD "; %s\r\n\r\nx\r\n--b--", param);
+    snprintf(text, sizeof(text), "--b\r\n" CD "; %s\r\n\r\nx\r\n--b--", param);
     assert_int_equal(split(text), 1);
-    int r = proto_part_filename(&parts[0], got, sizeof got);
+    int r = proto_part_filename(&parts[0], got, sizeof(got));
     if (r != code)
         fail_msg("%s: %d", param, r);
     if (r >= 0)

@@ -24,7 +24,7 @@ static int import(struct eng_graph **ret, const void *bytes, size_t len)
 {
     err[0] = '\0';
     *ret = NULL;
-    int rc = eng_import_onnx(ret, bytes, len, (struct eng_open_size){0}, err, sizeof err);
+    int rc = eng_import_onnx(ret, bytes, len, (struct eng_open_size){0}, err, sizeof(err));
     if (rc < 0) {
         assert_null(*ret);
         assert_true(strlen(err) > 5);
@@ -58,7 +58,7 @@ static void open_sizes(void **state)
         {1, 1, {0, 8}, 0, 0, ENG_E_UNSUPPORTED},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct onw_model m;
         struct eng_graph *g;
         onw_begin(&m, 3, 8, 8);
@@ -66,7 +66,7 @@ static void open_sizes(void **state)
         m.output[0] = "y";
         m.input[2] = rows[i].h ? -1 : 8;
         m.input[3] = rows[i].w ? -1 : 8;
-        int rc = eng_import_onnx(&g, whole, onw_write(&m, whole), rows[i].size, err, sizeof err);
+        int rc = eng_import_onnx(&g, whole, onw_write(&m, whole), rows[i].size, err, sizeof(err));
         assert_int_equal(rc, rows[i].code);
         if (rc < 0)
             continue;
@@ -85,8 +85,8 @@ static int answers(const struct eng_graph *g, int reference, float *ret, int max
     struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .reference = reference};
     struct eng_plan *plan;
     struct eng_run *run;
-    if (eng_plan_create(&plan, g, &opts, err, sizeof err) < 0 ||
-        eng_run_create(&run, plan, 1, 1, err, sizeof err) < 0)
+    if (eng_plan_create(&plan, g, &opts, err, sizeof(err)) < 0 ||
+        eng_run_create(&run, plan, 1, 1, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     const struct eng_tensor *x = &g->tensors[g->input], *y = &g->tensors[g->output];
     float *in = eng_run_input(run, 0);
@@ -96,7 +96,7 @@ static int answers(const struct eng_graph *g, int reference, float *ret, int max
     assert_int_equal(eng_run_exec(run, 1, NULL), 0);
     assert_true(n <= max);
     assert_int_equal(y->type, ENG_F32);
-    memcpy(ret, eng_run_tensor(run, g->output, 0), (size_t)n * sizeof *ret);
+    memcpy(ret, eng_run_tensor(run, g->output, 0), (size_t)n * sizeof(*ret));
     eng_run_destroy(run);
     eng_plan_destroy(plan);
     return n;
@@ -121,7 +121,7 @@ static void both_plans(const char *name, const struct onw_model *m, const float 
 {
     struct eng_graph *g = import_model(m);
     check_answers(name, g, 1, want, elements, checked, most);
-    if (eng_graph_fold(g, err, sizeof err) < 0)
+    if (eng_graph_fold(g, err, sizeof(err)) < 0)
         fail_msg("%s: %s", name, err);
     check_answers(name, g, 0, want, elements, checked, most);
     eng_graph_destroy(g);
@@ -224,7 +224,7 @@ static void rounded_weights(void **state)
     m.output[0] = "y";
     struct eng_graph *g = import_model(&m);
     assert_int_equal(g->nodes[1].op, ENG_OP_CONV);
-    assert_memory_equal(g->tensors[g->nodes[1].in[1]].data, want, sizeof want);
+    assert_memory_equal(g->tensors[g->nodes[1].in[1]].data, want, sizeof(want));
     eng_graph_destroy(g);
     (void)state;
 }
@@ -239,7 +239,7 @@ static void channels_last(void **state)
     m.node[0].in[0] = "t";
     onw_ints(onw_add(&m, "Transpose", "t", "x", NULL, NULL), "perm", 4, (int64_t[]){0, 3, 1, 2});
     struct onw_node last = m.node[m.n_nodes - 1];
-    memmove(&m.node[1], &m.node[0], (size_t)(m.n_nodes - 1) * sizeof *m.node);
+    memmove(&m.node[1], &m.node[0], (size_t)(m.n_nodes - 1) * sizeof(*m.node));
     m.node[0] = last;
     both_plans("channels last", &m,
                (float[]){0.557515681f, 0.0224811062f, 0.191180676f, 0.228822619f}, 4, 4, 1e-6);
@@ -503,7 +503,7 @@ static void faults(void **state)
         {too_many_numbers, ENG_E_UNSUPPORTED, "dilations"},
         {no_inputs_at_all, ENG_E_UNSUPPORTED, "input is not one image"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         refused(onw_sample, &rows[i]);
     (void)state;
 }
@@ -576,7 +576,7 @@ static void quantised_faults(void **state)
         {overflowing_sum, ENG_E_UNSUPPORTED, "32 bits"},
         {far_bias, ENG_E_UNSUPPORTED, "32 bits"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         refused(onw_sample_qdq, &rows[i]);
     (void)state;
 }

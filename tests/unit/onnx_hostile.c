@@ -20,7 +20,7 @@ static int import(struct eng_graph **ret, const void *bytes, size_t len)
 {
     err[0] = '\0';
     *ret = NULL;
-    int rc = eng_import_onnx(ret, bytes, len, (struct eng_open_size){0}, err, sizeof err);
+    int rc = eng_import_onnx(ret, bytes, len, (struct eng_open_size){0}, err, sizeof(err));
     if (rc < 0) {
         assert_null(*ret);
         assert_true(strlen(err) > 5);
@@ -63,7 +63,7 @@ static void wild_bytes(void **state)
         size_t len = onw_write(&m, whole);
         uint8_t *copy = malloc(len);
         for (size_t at = 0; at < len; at++) {
-            for (size_t k = 0; k < sizeof wild; k++) {
+            for (size_t k = 0; k < sizeof(wild); k++) {
                 struct eng_graph *g;
                 memcpy(copy, whole, len);
                 copy[at] = wild[k];
@@ -137,9 +137,9 @@ static void nesting(void **state)
     enum { DEEP = 200000 };
     uint8_t *bytes = malloc(DEEP * 6 + 2);
     size_t len = nested(bytes, ENG_ONNX_MAX_NESTING - 1);
-    assert_int_equal(eng_onnx_scan(bytes, len, err, sizeof err), 0);
+    assert_int_equal(eng_onnx_scan(bytes, len, err, sizeof(err)), 0);
     len = nested(bytes, ENG_ONNX_MAX_NESTING);
-    assert_int_equal(eng_onnx_scan(bytes, len, err, sizeof err), ENG_E_LIMIT);
+    assert_int_equal(eng_onnx_scan(bytes, len, err, sizeof(err)), ENG_E_LIMIT);
     struct eng_graph *g;
     len = nested(bytes, DEEP);
     assert_int_equal(import(&g, bytes, len), ENG_E_LIMIT);
@@ -165,8 +165,8 @@ static void counts(void **state)
         bytes[1] = 7;
         for (size_t k = 0; k < n; k++)
             memcpy(bytes + 2 + 2 * k, rows[i].tag, 2);
-        assert_int_equal(eng_onnx_scan(bytes, 2 * n, err, sizeof err), 0);
-        assert_int_equal(eng_onnx_scan(bytes, 2 + 2 * n, err, sizeof err), ENG_E_LIMIT);
+        assert_int_equal(eng_onnx_scan(bytes, 2 * n, err, sizeof(err)), 0);
+        assert_int_equal(eng_onnx_scan(bytes, 2 + 2 * n, err, sizeof(err)), ENG_E_LIMIT);
         free(bytes);
     }
     (void)state;

@@ -520,4 +520,4 @@ const struct onn_net onn_nets[] = {
      {0.60000002f, 0.55000001f, 0.69999999f, -0.80000001f, 1.15f, 0.050000001f},
      1e-5f},
 };
-const int onn_n_nets = sizeof onn_nets / sizeof *onn_nets;
+const int onn_n_nets = sizeof(onn_nets) / sizeof(*onn_nets);

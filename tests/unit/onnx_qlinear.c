@@ -174,8 +174,8 @@ static int quanta(const struct eng_graph *g, int reference, double step, int64_t
     struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .reference = reference};
     struct eng_plan *plan;
     struct eng_run *run;
-    if (eng_plan_create(&plan, g, &opts, err, sizeof err) < 0 ||
-        eng_run_create(&run, plan, 1, 1, err, sizeof err) < 0)
+    if (eng_plan_create(&plan, g, &opts, err, sizeof(err)) < 0 ||
+        eng_run_create(&run, plan, 1, 1, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     const struct eng_tensor *y = &g->tensors[g->output];
     float *in = eng_run_input(run, 0);
@@ -210,12 +210,12 @@ static void answers(void **state)
 {
     (void)state;
     static struct onw_model m;
-    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
+    for (size_t i = 0; i < sizeof(nets) / sizeof(*nets); i++) {
         struct eng_graph *g;
         int seen = 0;
         nets[i].build(&m);
         if (eng_import_onnx(&g, whole, onw_write(&m, whole), (struct eng_open_size){0}, err,
-                            sizeof err) < 0)
+                            sizeof(err)) < 0)
             fail_msg("%s: %s", nets[i].name, err);
         for (int k = 0; k < g->n_nodes; k++)
             if (g->nodes[k].op == nets[i].op) {
@@ -224,7 +224,7 @@ static void answers(void **state)
             }
         assert_int_equal(seen, 1);
         check_answer(&nets[i], g, 1);
-        if (eng_graph_fold(g, err, sizeof err) < 0)
+        if (eng_graph_fold(g, err, sizeof(err)) < 0)
             fail_msg("%s: %s", nets[i].name, err);
         check_answer(&nets[i], g, 0);
         eng_graph_destroy(g);
@@ -236,8 +236,8 @@ static void answers(void **state)
 static void refused(const struct onw_model *m, const char *says)
 {
     struct eng_graph *g = NULL;
-    int rc =
-        eng_import_onnx(&g, whole, onw_write(m, whole), (struct eng_open_size){0}, err, sizeof err);
+    int rc = eng_import_onnx(&g, whole, onw_write(m, whole), (struct eng_open_size){0}, err,
+                             sizeof(err));
     if (rc >= 0 || !strstr(err, says))
         fail_msg("wanted '%s', got %d '%s'", says, rc, err);
 }

@@ -206,7 +206,7 @@ void onw_ints(struct onw_node *n, const char *name, int count, const int64_t *v)
 {
     struct onw_attribute *a = attribute(n, name, 'I');
     a->n = count;
-    memcpy(a->i, v, (size_t)count * sizeof *v);
+    memcpy(a->i, v, (size_t)count * sizeof(*v));
 }
 
 void onw_float(struct onw_node *n, const char *name, float v)

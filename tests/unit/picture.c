@@ -15,9 +15,9 @@ static char err[200];
 
 static int parse(const char *text)
 {
-    memset(&p, 0, sizeof p);
+    memset(&p, 0, sizeof(p));
     err[0] = 0;
-    return proto_pictures_parse(&p, text, strlen(text), items, 3, err, sizeof err);
+    return proto_pictures_parse(&p, text, strlen(text), items, 3, err, sizeof(err));
 }
 
 static void pictures(void **state)
@@ -60,15 +60,15 @@ static void damaged_pictures(void **state)
         "{\"image\":\"a\"}x",
         "{\"image\":\"a",
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(parse(bad[i]), -EINVAL);
         assert_true(err[0] != 0);
     }
     assert_int_equal(parse("{\"images\":[\"a\",\"b\",\"c\",\"d\"]}"), -E2BIG);
     char longest[400];
-    memset(longest, '1', sizeof longest);
+    memset(longest, '1', sizeof(longest));
     memcpy(longest, "{\"image\":\"a\",\"id\":", 18);
-    memcpy(longest + sizeof longest - 2, "}", 2);
+    memcpy(longest + sizeof(longest) - 2, "}", 2);
     assert_int_equal(parse(longest), -EINVAL);
 }
 
@@ -79,9 +79,9 @@ static void numpy_header(void **state)
     static const char want[] =
         "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 224, 224, 3), }";
     char buf[128];
-    assert_int_equal(proto_npy_header(buf, sizeof buf, "<f4", shape, 4), 128);
+    assert_int_equal(proto_npy_header(buf, sizeof(buf), "<f4", shape, 4), 128);
     assert_memory_equal(buf, "\x93NUMPY\x01\x00\x76\x00", 10);
-    assert_memory_equal(buf + 10, want, sizeof want - 1);
+    assert_memory_equal(buf + 10, want, sizeof(want) - 1);
     assert_int_equal(buf[127], '\n');
     assert_int_equal(proto_npy_header(buf, 127, "<f4", shape, 4), -ENOSPC);
 }
@@ -90,20 +90,20 @@ static void admin_requests(void **state)
 {
     (void)state;
     int yes = 7;
-    assert_int_equal(proto_index_parse(NULL, 0, &yes, err, sizeof err), 0);
+    assert_int_equal(proto_index_parse(NULL, 0, &yes, err, sizeof(err)), 0);
     assert_int_equal(yes, 0);
-    assert_int_equal(proto_index_parse("{\"ready\":true}", 14, &yes, err, sizeof err), 0);
+    assert_int_equal(proto_index_parse("{\"ready\":true}", 14, &yes, err, sizeof(err)), 0);
     assert_int_equal(yes, 1);
-    assert_int_equal(proto_index_parse("{\"ready\":2}", 11, &yes, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_index_parse("{\"ready\":2}", 11, &yes, err, sizeof(err)), -EINVAL);
     static const char load[] = "{\"parameters\":{\"file:1/model.x\":\"YQ==\"}}";
-    assert_int_equal(proto_load_parse(load, sizeof load - 1, &yes, err, sizeof err), 0);
+    assert_int_equal(proto_load_parse(load, sizeof(load) - 1, &yes, err, sizeof(err)), 0);
     assert_int_equal(yes, 1);
     struct proto_log_settings l = {1, 1, 1, 0};
     static const char quiet[] = "{\"log_info\":false,\"log_verbose_level\":0}";
-    assert_int_equal(proto_log_parse(quiet, sizeof quiet - 1, &l, err, sizeof err), 0);
+    assert_int_equal(proto_log_parse(quiet, sizeof(quiet) - 1, &l, err, sizeof(err)), 0);
     assert_int_equal(l.info, 0);
     static const char file[] = "{\"log_warning\":false,\"log_file\":\"x\"}";
-    assert_int_equal(proto_log_parse(file, sizeof file - 1, &l, err, sizeof err), -EINVAL);
+    assert_int_equal(proto_log_parse(file, sizeof(file) - 1, &l, err, sizeof(err)), -EINVAL);
     assert_int_equal(l.warning, 1); /* a failure changes nothing */
 }
 

@@ -61,8 +61,8 @@ static void open_plan(struct world *w, const struct eng_graph *g,
                       const struct eng_plan_options *opts)
 {
     char err[256] = "";
-    if (eng_plan_create(&w->plan, g, opts, err, sizeof err) < 0 ||
-        eng_run_create(&w->run, w->plan, MAX_BATCH, MAX_THREADS, err, sizeof err) < 0)
+    if (eng_plan_create(&w->plan, g, opts, err, sizeof(err)) < 0 ||
+        eng_run_create(&w->run, w->plan, MAX_BATCH, MAX_THREADS, err, sizeof(err)) < 0)
         fail_msg("%s", err);
 }
 
@@ -431,7 +431,7 @@ static void same_bits_everywhere(void **state)
         for (int threads = step; threads <= MAX_THREADS; threads += step) {
             struct world own = {.plan = w.plan}; /* bands for as many members */
             char err[256];
-            assert_int_equal(eng_run_create(&own.run, w.plan, MAX_BATCH, threads, err, sizeof err),
+            assert_int_equal(eng_run_create(&own.run, w.plan, MAX_BATCH, threads, err, sizeof(err)),
                              0);
             struct eng_team *empty;
             assert_int_equal(eng_team_create(&empty, threads), 0);
@@ -471,7 +471,7 @@ static void bands_change_no_bit(void **state)
             struct world w = {.plan = alone.plan};
             struct eng_team *team;
             assert_int_equal(eng_team_create(&team, members), 0);
-            assert_int_equal(eng_run_create(&w.run, w.plan, 1, members, err, sizeof err), 0);
+            assert_int_equal(eng_run_create(&w.run, w.plan, 1, members, err, sizeof(err)), 0);
             with_bands += w.run->bands != NULL;
             eng_team_begin(team);
             run_images(&w, 0, 1, team);
@@ -527,7 +527,7 @@ static void strips_change_no_bit(void **state)
             struct world w = {.plan = whole.plan};
             struct eng_team *team;
             assert_int_equal(eng_team_create(&team, members), 0);
-            assert_int_equal(eng_run_create(&w.run, w.plan, 1, members, err, sizeof err), 0);
+            assert_int_equal(eng_run_create(&w.run, w.plan, 1, members, err, sizeof(err)), 0);
             with_strips += (members == 1 ? w.run->strips_alone : w.run->strips_together) != NULL;
             eng_team_begin(team);
             run_images(&w, 0, 1, team);
@@ -558,8 +558,8 @@ static void refuses_and_reports(void **state)
     open_world(&w, t.g, 0, test_bits());
     assert_int_equal(eng_run_exec(w.run, 0, NULL), -EINVAL);
     assert_int_equal(eng_run_exec(w.run, MAX_BATCH + 1, NULL), -EINVAL);
-    assert_int_equal(eng_run_create(&run, w.plan, 0, 1, err, sizeof err), -EINVAL);
-    assert_int_equal(eng_run_create(&run, w.plan, 1, 0, err, sizeof err), -EINVAL);
+    assert_int_equal(eng_run_create(&run, w.plan, 0, 1, err, sizeof(err)), -EINVAL);
+    assert_int_equal(eng_run_create(&run, w.plan, 1, 0, err, sizeof(err)), -EINVAL);
     assert_null(run);
     assert_int_equal(eng_run_step_ns(w.run, 0, &ns), -ENODATA);
     eng_run_profile(w.run, 1);

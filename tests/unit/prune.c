@@ -93,7 +93,7 @@ static void inverts(void **state)
     double g[N * N], m[N * N];
     seed = 3;
     make_gram(g);
-    memcpy(m, g, sizeof m);
+    memcpy(m, g, sizeof(m));
     assert_int_equal(eng_prune_invert(m, N), 0);
     for (int r = 0; r < N; r++)
         for (int c = 0; c < N; c++) {
@@ -128,9 +128,9 @@ static void corrects_the_rest(void **state)
         uint32_t here = seed;
         make_gram(g);
         make_weights(w);
-        memcpy(inverse, g, sizeof g);
-        memcpy(v, w, sizeof v);
-        memset(errors, 0, sizeof errors);
+        memcpy(inverse, g, sizeof(g));
+        memcpy(v, w, sizeof(v));
+        memset(errors, 0, sizeof(errors));
         assert_int_equal(eng_prune_invert(inverse, N), 0);
         assert_int_equal(eng_prune_panel(v, inverse, N, GO, errors), 0);
         n = 0;
@@ -168,8 +168,8 @@ static void takes_the_cheapest(void **state)
         cheapest = cost < best ? gone : cheapest;
         best = cost < best ? cost : best;
     }
-    memcpy(inverse, g, sizeof g);
-    memcpy(v, w, sizeof v);
+    memcpy(inverse, g, sizeof(g));
+    memcpy(v, w, sizeof(v));
     assert_int_equal(eng_prune_invert(inverse, N), 0);
     assert_int_equal(eng_prune_panel(v, inverse, N, 1, NULL), 0);
     assert_true(is_gone(v, cheapest));
@@ -194,7 +194,7 @@ static void make_model(const char *dir)
     struct eng_model *m;
     void *bytes;
     size_t len;
-    if (eng_model_build(&m, &spec, &o, err, sizeof err) < 0)
+    if (eng_model_build(&m, &spec, &o, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     const struct eng_model_info *info = eng_model_info(m);
     struct eng_folder_manifest f = {.format = "onnx",
@@ -202,10 +202,10 @@ static void make_model(const char *dir)
                                     .source = "a test",
                                     .preprocess = &info->preprocess,
                                     .like = info};
-    if (eng_onnx_write(&bytes, &len, eng_plan_graph(eng_model_plan(m)), err, sizeof err) < 0)
+    if (eng_onnx_write(&bytes, &len, eng_plan_graph(eng_model_plan(m)), err, sizeof(err)) < 0)
         fail_msg("%s", err);
-    assert_int_equal(eng_folder_write(dir, f.file, bytes, len, err, sizeof err), 0);
-    assert_int_equal(eng_folder_manifest(dir, &f, err, sizeof err), 0);
+    assert_int_equal(eng_folder_write(dir, f.file, bytes, len, err, sizeof(err)), 0);
+    assert_int_equal(eng_folder_manifest(dir, &f, err, sizeof(err)), 0);
     free(bytes);
     eng_model_unref(m);
 }
@@ -260,9 +260,9 @@ static void check_saved(const char *to, const struct eng_pruner *p)
     struct eng_context *a, *b;
     struct eng_model_options o = {.reference = 1};
     int at = 0, sparse = 0;
-    if (eng_model_load(&fast, to, NULL, err, sizeof err) < 0)
+    if (eng_model_load(&fast, to, NULL, err, sizeof(err)) < 0)
         fail_msg("%s", err);
-    assert_int_equal(eng_model_load(&whole, to, &o, err, sizeof err), 0);
+    assert_int_equal(eng_model_load(&whole, to, &o, err, sizeof(err)), 0);
     const struct eng_graph *g = eng_plan_graph(eng_model_plan(whole));
     for (int i = 0; i < g->n_nodes; i++) {
         const struct eng_node *n = &g->nodes[i];
@@ -283,12 +283,12 @@ static void check_saved(const char *to, const struct eng_pruner *p)
     }
     assert_int_equal(at, eng_pruner_layers(p));
     assert_true(sparse >= 3);
-    assert_int_equal(eng_context_create(&a, fast, 1, 1, err, sizeof err), 0);
-    assert_int_equal(eng_context_create(&b, whole, 1, 1, err, sizeof err), 0);
+    assert_int_equal(eng_context_create(&a, fast, 1, 1, err, sizeof(err)), 0);
+    assert_int_equal(eng_context_create(&b, whole, 1, 1, err, sizeof(err)), 0);
     float *x = eng_context_input(a, 0);
     for (int k = 0; k < 64 * 64 * 3; k++)
         x[k] = (float)uniform();
-    memcpy(eng_context_input(b, 0), x, 64 * 64 * 3 * sizeof *x);
+    memcpy(eng_context_input(b, 0), x, 64 * 64 * 3 * sizeof(*x));
     assert_int_equal(eng_context_run(a, 1, NULL), 0);
     assert_int_equal(eng_context_run(b, 1, NULL), 0);
     for (int i = 0; i < 10; i++)
@@ -305,17 +305,17 @@ static void a_network(void **state)
     char from[128], to[128];
     struct eng_pruner *p;
     struct eng_compress_sizes sizes;
-    make_dir(from, sizeof from, "from");
-    make_dir(to, sizeof to, "to");
+    make_dir(from, sizeof(from), "from");
+    make_dir(to, sizeof(to), "to");
     make_model(from);
-    if (eng_pruner_create(&p, from, 0.4, 2, err, sizeof err) < 0)
+    if (eng_pruner_create(&p, from, 0.4, 2, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     assert_int_equal(eng_pruner_info(p)->preprocess.width, 64);
     feed(p, 8);
     for (int i = 0; i < eng_pruner_steps(p); i++)
-        if (eng_pruner_step(p, i, NULL, err, sizeof err) < 0)
+        if (eng_pruner_step(p, i, NULL, err, sizeof(err)) < 0)
             fail_msg("%s", err);
-    if (eng_pruner_save(&sizes, p, to, err, sizeof err) < 0)
+    if (eng_pruner_save(&sizes, p, to, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     assert_true(sizes.after > 0 && sizes.after < sizes.before);
     double all = 0, gone = 0;
@@ -339,11 +339,11 @@ static void refusals(void **state)
     (void)state;
     char from[128];
     struct eng_pruner *p;
-    make_dir(from, sizeof from, "empty");
+    make_dir(from, sizeof(from), "empty");
     make_model(from);
-    assert_int_equal(eng_pruner_create(&p, from, 0.4, 2, err, sizeof err), 0);
+    assert_int_equal(eng_pruner_create(&p, from, 0.4, 2, err, sizeof(err)), 0);
     assert_int_equal(eng_pruner_feed(p, 3, NULL), -EINVAL);
-    assert_int_equal(eng_pruner_step(p, 0, NULL, err, sizeof err), ENG_E_DATA);
+    assert_int_equal(eng_pruner_step(p, 0, NULL, err, sizeof(err)), ENG_E_DATA);
     assert_non_null(strstr(err, "no pictures"));
     eng_pruner_destroy(p);
 }
@@ -351,7 +351,7 @@ static void refusals(void **state)
 static int remove_manifest(const char *dir)
 {
     char path[160];
-    snprintf(path, sizeof path, "%s/model.json", dir);
+    snprintf(path, sizeof(path), "%s/model.json", dir);
     return unlink(path);
 }
 
@@ -365,11 +365,11 @@ static void manifest_of_a_new_folder(void **state)
         .family = "f", .variant = "v", .licence = "l", .embeds = 1, .shows_all = 1};
     const struct eng_folder_manifest want = {"onnx", "a.onnx", "s", 1, &p, &like};
     struct eng_manifest m;
-    make_dir(dir, sizeof dir, "manifest");
+    make_dir(dir, sizeof(dir), "manifest");
     for (int all = 1; all >= 0; all--) {
         like.shows_all = all;
-        assert_int_equal(eng_folder_manifest(dir, &want, err, sizeof err), 0);
-        assert_int_equal(eng_manifest_load(&m, dir, err, sizeof err), 0);
+        assert_int_equal(eng_folder_manifest(dir, &want, err, sizeof(err)), 0);
+        assert_int_equal(eng_manifest_load(&m, dir, err, sizeof(err)), 0);
         assert_string_equal(m.family, "f");
         assert_int_equal(m.embeds, 1);
         assert_int_equal(m.shows_all, all);
@@ -382,7 +382,7 @@ static void manifest_of_a_new_folder(void **state)
 static int make_root(void **state)
 {
     (void)state;
-    snprintf(root, sizeof root, "/tmp/mobilenetd-prune-XXXXXX");
+    snprintf(root, sizeof(root), "/tmp/mobilenetd-prune-XXXXXX");
     return mkdtemp(root) ? 0 : -1;
 }
 
@@ -390,7 +390,7 @@ static int drop_root(void **state)
 {
     (void)state;
     char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", root);
+    snprintf(command, sizeof(command), "rm -r '%s'", root);
     return system(command);
 }
 

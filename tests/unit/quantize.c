@@ -32,7 +32,7 @@ static float uniform(void)
 static void range(const float *v, size_t n, enum eng_quantize_method method, float *lo, float *hi)
 {
     struct eng_quantize_options o = {.method = method, .tail = 0.01};
-    struct eng_qstat *s = malloc(sizeof *s);
+    struct eng_qstat *s = malloc(sizeof(*s));
     assert_non_null(s);
     assert_int_equal(eng_qstat_init(s, 1), 0);
     for (size_t i = 0; i < n; i += 100) /* in pieces: the histogram widens on the way */
@@ -147,16 +147,16 @@ static int make_folders(void **state)
 {
     (void)state;
     static float w[N_WEIGHTS];
-    snprintf(root, sizeof root, "/tmp/mobilenetd-quantize-XXXXXX");
+    snprintf(root, sizeof(root), "/tmp/mobilenetd-quantize-XXXXXX");
     if (!mkdtemp(root))
         return -1;
-    snprintf(dir, sizeof dir, "%s/a", root);
+    snprintf(dir, sizeof(dir), "%s/a", root);
     mkdir(dir, 0700);
-    snprintf(dir, sizeof dir, "%s/a/1", root);
+    snprintf(dir, sizeof(dir), "%s/a/1", root);
     mkdir(dir, 0700);
-    snprintf(made, sizeof made, "%s/b", root);
+    snprintf(made, sizeof(made), "%s/b", root);
     mkdir(made, 0700);
-    snprintf(made, sizeof made, "%s/b/1", root);
+    snprintf(made, sizeof(made), "%s/b/1", root);
     mkdir(made, 0700);
     seed = 7;
     for (int i = 0; i < N_WEIGHTS; i++)
@@ -165,8 +165,8 @@ static int make_folders(void **state)
         w[432 + i] = powf(2, (float)(i % 8) - 5);
         w[VARIANCE + i] = 1;
     }
-    put("w.bin", w, sizeof w);
-    put("model.json", network, sizeof network - 1);
+    put("w.bin", w, sizeof(w));
+    put("model.json", network, sizeof(network) - 1);
     put("labels.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n", 20);
     return 0;
 }
@@ -175,7 +175,7 @@ static int drop_folders(void **state)
 {
     (void)state;
     char command[160];
-    snprintf(command, sizeof command, "rm -r '%s'", root);
+    snprintf(command, sizeof(command), "rm -r '%s'", root);
     return system(command);
 }
 
@@ -189,7 +189,7 @@ static void picture(float *to, int index)
 static struct eng_quantizer *quantised(const struct eng_quantize_options *o)
 {
     struct eng_quantizer *q;
-    if (eng_quantizer_create(&q, dir, o, 4, err, sizeof err) < 0)
+    if (eng_quantizer_create(&q, dir, o, 4, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     for (int pass = o->equalise ? 0 : 1; pass < ENG_QUANTIZE_PASSES; pass++) {
         for (int i = 0; i < 48; i += 4) {
@@ -197,7 +197,7 @@ static struct eng_quantizer *quantised(const struct eng_quantize_options *o)
                 picture(eng_quantizer_input(q, slot), i + slot);
             assert_int_equal(eng_quantizer_feed(q, 4, NULL), 0);
         }
-        if (eng_quantizer_next(q, err, sizeof err) < 0)
+        if (eng_quantizer_next(q, err, sizeof(err)) < 0)
             fail_msg("%s", err);
     }
     return q;
@@ -239,17 +239,17 @@ static void saved_model_answers_the_same(void **state)
     struct eng_quantizer *q = quantised(&o);
     struct eng_model *m, *f;
     struct eng_context *c, *d;
-    if (eng_quantizer_save(q, made, "a test", err, sizeof err) < 0)
+    if (eng_quantizer_save(q, made, "a test", err, sizeof(err)) < 0)
         fail_msg("%s", err);
-    if (eng_model_load(&m, made, NULL, err, sizeof err) < 0)
+    if (eng_model_load(&m, made, NULL, err, sizeof(err)) < 0)
         fail_msg("%s", err);
-    assert_int_equal(eng_model_load(&f, dir, NULL, err, sizeof err), 0);
+    assert_int_equal(eng_model_load(&f, dir, NULL, err, sizeof(err)), 0);
     assert_string_equal(eng_model_info(m)->format, "onnx");
     assert_string_equal(eng_model_info(m)->precision, "int8");
     assert_string_equal(eng_model_label(m, 9), "j");
     assert_true(eng_model_info(m)->preprocess.mean[0] == 128);
-    assert_int_equal(eng_context_create(&c, m, 1, 1, err, sizeof err), 0);
-    assert_int_equal(eng_context_create(&d, f, 1, 1, err, sizeof err), 0);
+    assert_int_equal(eng_context_create(&c, m, 1, 1, err, sizeof(err)), 0);
+    assert_int_equal(eng_context_create(&d, f, 1, 1, err, sizeof(err)), 0);
     double signal = 0, noise = 0;
     struct eng_preprocess p = eng_model_info(m)->preprocess;
     for (int i = 0; i < 20; i++) {
@@ -285,9 +285,9 @@ static void misuse(void **state)
     (void)state;
     struct eng_quantize_options o = {.equalise = 1};
     struct eng_quantizer *q;
-    assert_int_equal(eng_quantizer_create(&q, "/nowhere/1", &o, 1, err, sizeof err), -ENOENT);
-    assert_int_equal(eng_quantizer_create(&q, dir, &o, 1, err, sizeof err), 0);
-    assert_int_equal(eng_quantizer_next(q, err, sizeof err), ENG_E_DATA);
+    assert_int_equal(eng_quantizer_create(&q, "/nowhere/1", &o, 1, err, sizeof(err)), -ENOENT);
+    assert_int_equal(eng_quantizer_create(&q, dir, &o, 1, err, sizeof(err)), 0);
+    assert_int_equal(eng_quantizer_next(q, err, sizeof(err)), ENG_E_DATA);
     assert_non_null(strstr(err, "no pictures"));
     assert_int_equal(eng_quantizer_feed(q, 2, NULL), -EINVAL);
     eng_quantizer_destroy(q);

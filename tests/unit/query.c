@@ -20,13 +20,13 @@ static void escapes_decode(void **state)
 {
     (void)state;
     char out[64];
-    assert_int_equal(decode("a%20b+c%2Fd%2fe", out, sizeof out), 9);
+    assert_int_equal(decode("a%20b+c%2Fd%2fe", out, sizeof(out)), 9);
     assert_string_equal(out, "a b+c/d/e");
-    assert_int_equal(decode("%C3%A9", out, sizeof out), 2);
+    assert_int_equal(decode("%C3%A9", out, sizeof(out)), 2);
     assert_string_equal(out, "\xc3\xa9");
-    assert_int_equal(decode("", out, sizeof out), 0);
+    assert_int_equal(decode("", out, sizeof(out)), 0);
     assert_string_equal(out, "");
-    assert_int_equal(decode("%2500", out, sizeof out), 3);
+    assert_int_equal(decode("%2500", out, sizeof(out)), 3);
     assert_string_equal(out, "%00"); /* once, not twice */
 }
 
@@ -37,11 +37,11 @@ static void bad_escapes_are_refused(void **state)
                                       "%00",  "%ff",       "%C3",         "\xc3(", "%c0%80",
                                       "% 41", "%ed%a0%80", "%f4%90%80%80"};
     char out[64];
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        if (decode(bad[i], out, sizeof out) != -EINVAL)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        if (decode(bad[i], out, sizeof(out)) != -EINVAL)
             fail_msg("%s was taken", bad[i]);
     }
-    assert_int_equal(proto_percent_decode("a\0b", 3, out, sizeof out), -EINVAL);
+    assert_int_equal(proto_percent_decode("a\0b", 3, out, sizeof(out)), -EINVAL);
 }
 
 static void the_buffer_bounds(void **state)
@@ -75,11 +75,11 @@ static void targets(void **state)
         "http://#a", "http",      "file:/a",  "http://a b/c", "http://\xc3\xa9", "http//a/b",
     };
     const char *path;
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
         assert_int_equal(proto_target_path(good[i][0], &path), 0);
         assert_string_equal(path, good[i][1]);
     }
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
         if (proto_target_path(bad[i], &path) != -EINVAL)
             fail_msg("%s was taken", bad[i]);
 }
@@ -90,7 +90,7 @@ static void integers(void **state)
     static const char *const bad[] = {"",    "-",   "+1",  " 1",  "1 ",
                                       "1.0", "0x1", "1e3", "--1", "\xd9\xa3"};
     long long v = 77;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
         assert_int_equal(proto_parse_int(bad[i], LLONG_MIN, LLONG_MAX, &v), -EINVAL);
     assert_int_equal(proto_parse_int("5", 1, 4, &v), -ERANGE);
     assert_int_equal(proto_parse_int("0", 1, 4, &v), -ERANGE);
@@ -125,7 +125,7 @@ static void repair_keeps_what_is_valid(void **state)
         {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},
         {"", ""},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         char *got = proto_utf8_repair(cases[i].in, strlen(cases[i].in));
         assert_string_equal(got, cases[i].out);
         free(got);

@@ -19,7 +19,7 @@ static void run_last(struct tiny *t, const void *in, void *out)
     for (int i = 0; i < n->n_in; i++)
         data[i] = n->in[i] < 0 ? NULL : n->in[i] == t->g->input ? in : t->g->tensors[n->in[i]].data;
     char err[128] = "";
-    assert_int_equal(eng_ref_supports(t->g, n, err, sizeof err), 0);
+    assert_int_equal(eng_ref_supports(t->g, n, err, sizeof(err)), 0);
     eng_ref_run(&(struct eng_ref_call){.g = t->g, .n = n, .in = data, .out = out});
     eng_graph_destroy(t->g);
 }
@@ -39,8 +39,8 @@ static int quantised(struct tiny *t, enum eng_type type, int rank, const int *di
                      int n, int axis, const float *scale, int zero)
 {
     int w = tiny_constant(t, type, rank, dim, data);
-    float *s = eng_graph_alloc(t->g, (size_t)n, sizeof *s);
-    int32_t *z = eng_graph_alloc(t->g, (size_t)n, sizeof *z);
+    float *s = eng_graph_alloc(t->g, (size_t)n, sizeof(*s));
+    int32_t *z = eng_graph_alloc(t->g, (size_t)n, sizeof(*z));
     assert_non_null(s);
     assert_non_null(z);
     for (int i = 0; i < n; i++) {
@@ -349,7 +349,7 @@ static void moves(void **state)
     tiny_node(&t, n, &t.t, 1, tiny_tensor(&t, 0, 0));
     run_last(&t, in, out);
     static const float turned[6] = {1, 4, 2, 5, 3, 6};
-    assert_memory_equal(out, turned, sizeof turned);
+    assert_memory_equal(out, turned, sizeof(turned));
 
     static const uint8_t q[2] = {5, 6};
     uint8_t padded[12];
@@ -363,7 +363,7 @@ static void moves(void **state)
     tiny_concat(&t, t.t, 2);
     run_last(&t, in, out);
     static const float twice[12] = {1, 2, 1, 2, 3, 4, 3, 4, 5, 6, 5, 6};
-    assert_memory_equal(out, twice, sizeof twice);
+    assert_memory_equal(out, twice, sizeof(twice));
 }
 
 static void resizes(void **state)
@@ -379,7 +379,7 @@ static void resizes(void **state)
         {0, 1, 0, {0, 1, 3, 4}},
         {0, 0, 1, {0, 0, 4, 4}},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct tiny t;
         float out[4];
         struct eng_node n = tiny_op(ENG_OP_RESIZE);
@@ -475,7 +475,7 @@ static void activations(void **state)
         {ENG_UNARY_SWISH, {-0.0719448f, 0, 1}},
         {ENG_UNARY_TANH, {-0.9993293f, 0, 0.9640276f}},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct tiny t;
         float out[3];
         struct eng_node n = tiny_op(ENG_OP_UNARY);

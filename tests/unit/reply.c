@@ -125,11 +125,11 @@ static void scores_read_back_as_the_same_float(void **state)
         {INFINITY, "null"},
         {-0.25f, "-0.25"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct proto_prediction p = {1, NULL, cases[i].score};
         struct proto_result r = {.status = 200, .predictions = &p, .n_predictions = 1};
         char *got = proto_reply_one(&r, NULL), want[64];
-        snprintf(want, sizeof want, "\"label\":\"\",\"score\":%s}]", cases[i].text);
+        snprintf(want, sizeof(want), "\"label\":\"\",\"score\":%s}]", cases[i].text);
         if (!got || !strstr(got, want))
             fail_msg("%s is not in %s", want, got);
         free(got);
@@ -183,19 +183,19 @@ static void server_timing(void **state)
     (void)state;
     struct proto_result r = result();
     char buf[192], small[20];
-    int n = proto_server_timing(&r, buf, sizeof buf);
+    int n = proto_server_timing(&r, buf, sizeof(buf));
     assert_string_equal(buf, TIMES ", variant;desc=\"1.0_224\"");
     assert_int_equal(n, strlen(buf));
-    assert_int_equal(proto_server_timing(&r, small, sizeof small), -ENOSPC);
+    assert_int_equal(proto_server_timing(&r, small, sizeof(small)), -ENOSPC);
     r.degraded = 1;
-    proto_server_timing(&r, buf, sizeof buf);
+    proto_server_timing(&r, buf, sizeof(buf));
     assert_string_equal(buf, TIMES ", variant;desc=\"1.0_224\", degraded");
     r.variant = "no\"quoted\r\nstring"; /* a manifest must not write headers */
-    proto_server_timing(&r, buf, sizeof buf);
+    proto_server_timing(&r, buf, sizeof(buf));
     assert_string_equal(buf, TIMES ", degraded");
     r.variant = NULL;
     r.degraded = 0;
-    proto_server_timing(&r, buf, sizeof buf);
+    proto_server_timing(&r, buf, sizeof(buf));
     assert_string_equal(buf, TIMES);
 }
 

@@ -84,15 +84,15 @@ static void grpc_header_values(void **state)
     static const char *const bad[] = {"", "1", "S", "123456789S", "-1S", "1.5S", "1s", "1 S", "1h"};
     uint64_t us;
     char buf[64], small[6];
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
         assert_int_equal(proto_grpc_timeout(good[i].text, strlen(good[i].text), &us), 0);
         assert_true(us == good[i].us);
     }
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
         assert_int_equal(proto_grpc_timeout(bad[i], strlen(bad[i]), &us), -EINVAL);
-    assert_int_equal(proto_grpc_message("50% \xc3\xa9\n", buf, sizeof buf), 15);
+    assert_int_equal(proto_grpc_message("50% \xc3\xa9\n", buf, sizeof(buf)), 15);
     assert_string_equal(buf, "50%25 %C3%A9%0A");
-    assert_int_equal(proto_grpc_message("ab%%", small, sizeof small), 5);
+    assert_int_equal(proto_grpc_message("ab%%", small, sizeof(small)), 5);
     assert_string_equal(small, "ab%25");
 }
 
@@ -163,7 +163,7 @@ static void ndjson(void **state)
     (void)state;
     static const char text[] = "{\"a\":1}\r\n\n  \n {\"b\":2} \nlast";
     struct proto_span line;
-    size_t pos = 0, n = sizeof text - 1;
+    size_t pos = 0, n = sizeof(text) - 1;
     assert_int_equal(proto_ndjson_next(text, n, &pos, 0, 99, &line), 1);
     assert_true(proto_span_is(line, "{\"a\":1}"));
     assert_int_equal(proto_ndjson_next(text, n, &pos, 0, 99, &line), 1);

@@ -63,7 +63,7 @@ static void separable_classes(void **state)
         for (int c = 0; c < D; c++)
             assert_true(c >= CLASSES || (c == k) == (w[k * D + c] > 0));
     assert_int_equal(eng_teach_fit(&data, again, b), 0);
-    assert_memory_equal(w, again, sizeof w);
+    assert_memory_equal(w, again, sizeof(w));
     clouds(&data, x, label, 4); /* they overlap now: most, not all */
     assert_int_equal(eng_teach_fit(&data, w, b), 0);
     assert_in_range(right(&data, w, b), N * 6 / 10, N - 1);
@@ -139,17 +139,17 @@ static int make_folders(void **state)
     (void)state;
     static _Alignas(64) uint8_t bytes[TFW_BYTES];
     struct tfw_model m;
-    snprintf(root, sizeof root, "/tmp/mobilenetd-teach-XXXXXX");
+    snprintf(root, sizeof(root), "/tmp/mobilenetd-teach-XXXXXX");
     if (!mkdtemp(root))
         return -1;
-    snprintf(from, sizeof from, "%s/from", root);
-    snprintf(to, sizeof to, "%s/to", root);
+    snprintf(from, sizeof(from), "%s/from", root);
+    snprintf(to, sizeof(to), "%s/to", root);
     mkdir(from, 0700);
     mkdir(to, 0700);
     tfw_sample(&m);
     put_file(from, "net.tflite", bytes, tfw_write(&m, bytes));
     static const char manifest[] = "{\"shown_outputs\":\"all\"}";
-    put_file(from, "model.json", manifest, sizeof manifest - 1);
+    put_file(from, "model.json", manifest, sizeof(manifest) - 1);
     return 0;
 }
 
@@ -157,7 +157,7 @@ static int drop_folders(void **state)
 {
     (void)state;
     char command[160];
-    snprintf(command, sizeof command, "rm -r '%s'", root);
+    snprintf(command, sizeof(command), "rm -r '%s'", root);
     return system(command);
 }
 
@@ -166,8 +166,8 @@ static struct eng_context *context(const char *dir, int reference)
     struct eng_model *m;
     struct eng_context *c;
     struct eng_model_options o = {.reference = reference};
-    if (eng_model_load(&m, dir, &o, err, sizeof err) < 0 ||
-        eng_context_create(&c, m, 1, 1, err, sizeof err) < 0)
+    if (eng_model_load(&m, dir, &o, err, sizeof(err)) < 0 ||
+        eng_context_create(&c, m, 1, 1, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     eng_model_unref(m);
     return c;
@@ -181,9 +181,9 @@ static void head_reads_the_embedding(void **state)
 {
     (void)state;
     struct eng_model *m;
-    if (eng_teach_save(from, to, &head, err, sizeof err) < 0)
+    if (eng_teach_save(from, to, &head, err, sizeof(err)) < 0)
         fail_msg("%s", err);
-    assert_int_equal(eng_model_load(&m, to, NULL, err, sizeof err), 0);
+    assert_int_equal(eng_model_load(&m, to, NULL, err, sizeof(err)), 0);
     const struct eng_model_info *info = eng_model_info(m);
     assert_int_equal(info->outputs, 2);
     assert_int_equal(info->embedding, 4);
@@ -217,7 +217,7 @@ static void refused(const char *manifest, int code, const char *says)
 {
     struct eng_model *m = NULL;
     put_file(to, "model.json", manifest, strlen(manifest));
-    int rc = eng_model_load(&m, to, NULL, err, sizeof err);
+    int rc = eng_model_load(&m, to, NULL, err, sizeof(err));
     if (rc != code || !strstr(err, says))
         fail_msg("wanted %d '%s', got %d '%s'", code, says, rc, err);
 }
@@ -228,8 +228,8 @@ static void broken_heads(void **state)
     static const char small[] = "{\"modelTopology\":{\"class_name\":\"Sequential\",\"config\":[{"
                                 "\"class_name\":\"Flatten\",\"config\":{\"name\":\"f\","
                                 "\"batch_input_shape\":[null,1,1,9]}}]},\"weightsManifest\":[]}";
-    assert_int_equal(eng_teach_save(from, to, &head, err, sizeof err), 0);
-    put_file(to, "small.json", small, sizeof small - 1);
+    assert_int_equal(eng_teach_save(from, to, &head, err, sizeof(err)), 0);
+    put_file(to, "small.json", small, sizeof(small) - 1);
     refused("{\"files\":[\"net.tflite\"],\"head\":\"head.json\"}", ENG_E_DATA, "two names");
     refused("{\"files\":[\"net.tflite\"],\"head\":[\"../h\",\"b\"]}", ENG_E_DATA,
             "out of the folder");
@@ -241,9 +241,9 @@ static void broken_heads(void **state)
             "do not fit");
     struct eng_teach_head wide = head;
     wide.d = 2;
-    assert_int_equal(eng_teach_save(from, to, &wide, err, sizeof err), 0);
+    assert_int_equal(eng_teach_save(from, to, &wide, err, sizeof(err)), 0);
     struct eng_model *m;
-    assert_int_equal(eng_model_load(&m, to, NULL, err, sizeof err), ENG_E_DATA);
+    assert_int_equal(eng_model_load(&m, to, NULL, err, sizeof(err)), ENG_E_DATA);
     assert_non_null(strstr(err, "do not fit"));
 }
 

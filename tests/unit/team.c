@@ -64,7 +64,7 @@ static void alone(void **state)
     assert_int_equal(eng_team_create(&t, 4), 0);
     assert_int_equal(eng_team_capacity(t), 4);
     assert_int_equal(eng_team_help(t), -EAGAIN); /* no run is open */
-    memset(&c, 0, sizeof c);
+    memset(&c, 0, sizeof(c));
     c.capacity = 4;
     eng_team_begin(t);
     eng_team_for(t, MAX_UNITS, count_unit, &c);
@@ -128,13 +128,13 @@ static void hammer(void **state)
     assert_int_equal(eng_team_create(&t, MAX_HELPERS + 1), 0);
     start(h, MAX_HELPERS, t, &stop, pause);
     unsigned seed = 1;
-    struct count *c = calloc(1, sizeof *c);
+    struct count *c = calloc(1, sizeof(*c));
     assert_non_null(c);
     for (int run = 0; run < 300; run++) {
         eng_team_begin(t);
         for (int job = 0; job < 20; job++) {
             int units = 1 + rand_r(&seed) % MAX_UNITS;
-            memset(c, 0, sizeof *c);
+            memset(c, 0, sizeof(*c));
             c->capacity = MAX_HELPERS + 1;
             eng_team_for(t, units, count_unit, c);
             check_all_once(c, units);

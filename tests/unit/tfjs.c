@@ -136,17 +136,17 @@ static void parts_of(struct eng_part parts[PARTS], const char *text, size_t len)
     }
     const char *bytes = (const char *)values;
     parts[0] = (struct eng_part){"m.json", text, len};
-    parts[1] = (struct eng_part){"s3", bytes + 702, sizeof values - 702};
+    parts[1] = (struct eng_part){"s3", bytes + 702, sizeof(values) - 702};
     parts[2] = (struct eng_part){"s1", bytes, 7};
     parts[3] = (struct eng_part){"s2", bytes + 7, 695};
-    parts[4] = (struct eng_part){"ints", ints, sizeof ints};
+    parts[4] = (struct eng_part){"ints", ints, sizeof(ints)};
 }
 
 static int import(struct eng_graph **ret, const struct eng_part *parts, int n)
 {
     err[0] = '\0';
     *ret = NULL;
-    int rc = eng_import_tfjs(ret, parts, n, (struct eng_open_size){0}, err, sizeof err);
+    int rc = eng_import_tfjs(ret, parts, n, (struct eng_open_size){0}, err, sizeof(err));
     if (rc < 0) {
         assert_null(*ret);
         assert_true(strlen(err) > 5);
@@ -165,14 +165,14 @@ static void answer(const char *text, int reference, float ret[5])
     if (import(&g, parts, PARTS) < 0)
         fail_msg("%s", err);
     if (!reference)
-        assert_int_equal(eng_graph_fold(g, err, sizeof err), 0);
-    assert_int_equal(eng_plan_create(&plan, g, &o, err, sizeof err), 0);
-    assert_int_equal(eng_run_create(&run, plan, 1, 1, err, sizeof err), 0);
+        assert_int_equal(eng_graph_fold(g, err, sizeof(err)), 0);
+    assert_int_equal(eng_plan_create(&plan, g, &o, err, sizeof(err)), 0);
+    assert_int_equal(eng_run_create(&run, plan, 1, 1, err, sizeof(err)), 0);
     float *in = eng_run_input(run, 0);
     for (int i = 0; i < 7 * 6 * 3; i++)
         in[i] = sinf((float)i);
     assert_int_equal(eng_run_exec(run, 1, NULL), 0);
-    memcpy(ret, eng_run_tensor(run, g->output, 0), 5 * sizeof *ret);
+    memcpy(ret, eng_run_tensor(run, g->output, 0), 5 * sizeof(*ret));
     eng_run_destroy(run);
     eng_plan_destroy(plan);
     eng_graph_destroy(g);
@@ -275,17 +275,18 @@ static void storages(void **state)
     static const float plain[6] = {1, -2, 3.5f, 1e-30f, 7e20f, 0};
     static const float halves[6] = {1, -2, 0x1p-24f, 0.333251953125f, 65504, -0.0f};
     float want[6];
-    stored(TINY("float32", ""), plain, sizeof plain, plain);
-    stored(TINY("float16", ""), half, sizeof half, halves);
-    stored(TINY("float32", ",\"quantization\":{\"dtype\":\"float16\"}"), half, sizeof half, halves);
+    stored(TINY("float32", ""), plain, sizeof(plain), plain);
+    stored(TINY("float16", ""), half, sizeof(half), halves);
+    stored(TINY("float32", ",\"quantization\":{\"dtype\":\"float16\"}"), half, sizeof(half),
+           halves);
     for (int i = 0; i < 6; i++)
         want[i] = (float)(-0.5 + 0.01 * u8[i]);
     stored(TINY("float32", ",\"quantization\":{\"dtype\":\"uint8\",\"min\":-0.5,\"scale\":0.01}"),
-           u8, sizeof u8, want);
+           u8, sizeof(u8), want);
     for (int i = 0; i < 6; i++)
         want[i] = (float)(-3 + 0.0001 * u16[i]);
     stored(TINY("float32", ",\"quantization\":{\"dtype\":\"uint16\",\"min\":-3,\"scale\":0.0001}"),
-           u16, sizeof u16, want);
+           u16, sizeof(u16), want);
 }
 
 /* A backbone as a layer of a chain of chains, as training tools of the web write it. */
@@ -313,7 +314,7 @@ static void models_in_models(void **state)
                                                            ",\"weights\":[" WEIGHT("d/kernel",
                                                                                    "[3,2]") "]}]}";
     static const float w[6] = {1, 2, 3, 4, 5, 6};
-    const struct eng_part parts[2] = {{"m", text, sizeof text - 1}, {"w", w, sizeof w}};
+    const struct eng_part parts[2] = {{"m", text, sizeof(text) - 1}, {"w", w, sizeof(w)}};
     struct eng_graph *g;
     if (import(&g, parts, 2) < 0)
         fail_msg("%s", err);
@@ -396,7 +397,7 @@ static void hostile_layers(void **state)
         {"{\"format\"", "[\"format\"", ENG_E_FORMAT, "model.json"},
         {"\"axis\":-1,", "\"axis\":1,", ENG_E_UNSUPPORTED, "axis"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         damaged(layers_text, &rows[i]);
 }
 
@@ -426,7 +427,7 @@ static void hostile_graphs(void **state)
          "transposed"},
         {"\"soft:0\"", "\"axis:0\"", ENG_E_DATA, "does not depend"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         damaged(graph_text, &rows[i]);
 }
 
@@ -435,12 +436,12 @@ static void cut_files(void **state)
     (void)state;
     struct eng_part parts[PARTS];
     struct eng_graph *g;
-    for (size_t n = 0; n < sizeof layers_text - 1; n += 7) {
+    for (size_t n = 0; n < sizeof(layers_text) - 1; n += 7) {
         parts_of(parts, layers_text, n);
         assert_true(import(&g, parts, PARTS) < 0);
     }
     for (int shard = 1; shard < 4; shard++) {
-        parts_of(parts, layers_text, sizeof layers_text - 1);
+        parts_of(parts, layers_text, sizeof(layers_text) - 1);
         parts[shard].len--;
         assert_int_equal(import(&g, parts, PARTS), ENG_E_DATA);
     }

@@ -22,7 +22,7 @@ static int import(struct eng_graph **ret, const void *bytes, size_t len)
 {
     err[0] = '\0';
     *ret = NULL;
-    int rc = eng_import_tflite(ret, bytes, len, err, sizeof err);
+    int rc = eng_import_tflite(ret, bytes, len, err, sizeof(err));
     if (rc < 0) {
         assert_null(*ret);
         assert_true(strlen(err) > 5);
@@ -40,10 +40,10 @@ static struct eng_graph *import_shared(const char *name, struct eng_file *file)
     char path[1024];
     struct eng_graph *g;
     if (mirror && *mirror)
-        snprintf(path, sizeof path, "%s/%s", mirror, name);
+        snprintf(path, sizeof(path), "%s/%s", mirror, name);
     else
-        snprintf(path, sizeof path, "%s/models/%s", root && *root ? root : "../shared", name);
-    if (eng_file_read(file, path, SIZE_MAX, err, sizeof err) < 0)
+        snprintf(path, sizeof(path), "%s/models/%s", root && *root ? root : "../shared", name);
+    if (eng_file_read(file, path, SIZE_MAX, err, sizeof(err)) < 0)
         skip();
     if (import(&g, file->bytes, file->len) < 0)
         fail_msg("%s: %s", name, err);
@@ -77,7 +77,7 @@ static void real_files(void **state)
         {"vww/vww_96_float.tflite", 31, ENG_F32, 96, 2, 256, 7489664, 210850},
         {"vww/vww_96_int8.tflite", 31, ENG_I8, 96, 2, 256, 7489664, 210850},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct eng_file file = {0};
         struct eng_graph *g = import_shared(rows[i].name, &file);
         uint64_t mult_adds = 0, parameters = 0;
@@ -104,7 +104,7 @@ static void parts_join(void **state)
     struct eng_file fa = {0}, fb = {0};
     struct eng_graph *a = import_shared("imagenet/mobilenet_v1_1.0_224_quant.backbone.tflite", &fa);
     struct eng_graph *b = import_shared("imagenet/mobilenet_v1_1.0_224_quant.head.tflite", &fb);
-    int rc = eng_graph_join(a, b, err, sizeof err);
+    int rc = eng_graph_join(a, b, err, sizeof(err));
     if (rc < 0)
         fail_msg("%s", err);
     assert_int_equal(a->n_nodes, 31);
@@ -161,7 +161,7 @@ static void zoo(void **state)
     tfw_sample_zoo(&m);
     if (import(&g, whole, tfw_write(&m, whole)) < 0)
         fail_msg("%s", err);
-    assert_int_equal(g->n_nodes, sizeof ops / sizeof *ops);
+    assert_int_equal(g->n_nodes, sizeof(ops) / sizeof(*ops));
     for (int i = 0; i < g->n_nodes; i++)
         assert_int_equal(g->nodes[i].op, ops[i]);
     const float *half = g->tensors[g->nodes[6].in[1]].data;
@@ -231,7 +231,7 @@ static void wild_words(void **state)
     int refused = 0;
     uint8_t *copy = malloc(len);
     for (size_t at = 0; at + 4 <= len; at += 4) {
-        for (size_t k = 0; k < sizeof wild / sizeof *wild; k++) {
+        for (size_t k = 0; k < sizeof(wild) / sizeof(*wild); k++) {
             struct eng_graph *g;
             memcpy(copy, whole, len);
             memcpy(copy + at, &wild[k], 4);
@@ -363,7 +363,7 @@ static void bytes_as_weights(struct tfw_model *m, int at)
     struct tfw_tensor *w = &m->tensor[at];
     w->type = 9;
     w->data = bytes;
-    w->len = sizeof bytes;
+    w->len = sizeof(bytes);
     w->n_scale = 1;
     w->scale[0] = 1;
     w->zero[0] = INT32_MIN;
@@ -380,7 +380,7 @@ static void wild_dequantize(struct tfw_model *m)
     bytes_as_weights(m, at);
     m->tensor[TFW_CONV_W].data = NULL;
     m->tensor[TFW_CONV_W].len = 0;
-    memmove(&m->op[1], &m->op[0], (size_t)m->n_ops++ * sizeof m->op[0]);
+    memmove(&m->op[1], &m->op[0], (size_t)m->n_ops++ * sizeof(m->op[0]));
     m->op[0] = (struct tfw_op){.code = 6, .n_in = 1, .in = {at}, .out = TFW_CONV_W};
 }
 /* One scale has no axis: what stands there is nobody's, and must not be counted from. */
@@ -537,7 +537,7 @@ static void faults(void **state)
         {overflowing_sum, 0, ENG_E_UNSUPPORTED, "32 bits"},
         {wild_rescale, 0, ENG_E_UNSUPPORTED, "32 bits"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         refused(rows[i].broken, rows[i].as_float, rows[i].code, rows[i].says);
 }
 

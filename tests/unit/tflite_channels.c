@@ -19,7 +19,7 @@ static int import(struct eng_graph **ret, const struct tfw_model *m)
 {
     err[0] = '\0';
     *ret = NULL;
-    return eng_import_tflite(ret, whole, tfw_write(m, whole), err, sizeof err);
+    return eng_import_tflite(ret, whole, tfw_write(m, whole), err, sizeof(err));
 }
 
 /* Of every pixel, what the operators of tfw_sample_channels() make of its channels. */
@@ -29,8 +29,8 @@ static void check_answers(const struct eng_graph *g, int reference)
     struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(), .reference = reference};
     struct eng_plan *plan;
     struct eng_run *run;
-    if (eng_plan_create(&plan, g, &opts, err, sizeof err) < 0 ||
-        eng_run_create(&run, plan, 1, 1, err, sizeof err) < 0)
+    if (eng_plan_create(&plan, g, &opts, err, sizeof(err)) < 0 ||
+        eng_run_create(&run, plan, 1, 1, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     float *x = eng_run_input(run, 0);
     for (int i = 0; i < 128; i++)
@@ -53,7 +53,7 @@ static void chosen(void **state)
     if (import(&g, &m) < 0)
         fail_msg("%s", err);
     check_answers(g, 1);
-    assert_int_equal(eng_graph_fold(g, err, sizeof err), 0);
+    assert_int_equal(eng_graph_fold(g, err, sizeof(err)), 0);
     check_answers(g, 0);
     /* Five that are read (d is not), the joint, and the shuffle as one choice more. */
     const struct eng_node *last = &g->nodes[g->n_nodes - 1];
@@ -79,7 +79,7 @@ static void no_shuffle(void **state)
     struct eng_graph *g;
     tfw_sample_channels(&m);
     set(&m, "exchange", other);
-    if (import(&g, &m) < 0 || eng_graph_fold(g, err, sizeof err) < 0)
+    if (import(&g, &m) < 0 || eng_graph_fold(g, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     assert_int_equal(g->nodes[g->n_nodes - 2].op, ENG_OP_TRANSPOSE);
     eng_graph_destroy(g);
@@ -226,7 +226,7 @@ static void faults(void **state)
         {two_joints, ENG_E_UNSUPPORTED,
          "operator 5 (CONCATENATION joined): it has several outputs"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct tfw_model m;
         struct eng_graph *g;
         tfw_sample_channels(&m);

@@ -21,9 +21,9 @@ static int parse_n(const char *text, size_t len)
     body = malloc(len ? len : 1);
     assert_non_null(body);
     memcpy(body, text, len);
-    memset(&req, 0, sizeof req);
+    memset(&req, 0, sizeof(req));
     err[0] = 0;
-    return proto_tfs_parse(&req, body, len, items, 4, err, sizeof err);
+    return proto_tfs_parse(&req, body, len, items, 4, err, sizeof(err));
 }
 
 static int parse(const char *text)
@@ -112,7 +112,7 @@ static void refusals(void **state)
                                       "{\"inputs\":[[1]}",
                                       "{\"instances\":[[1]]} x",
                                       "{\"signature_name\":1,\"instances\":[[1]]}"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         int r = parse(bad[i]);
         if (r != -EINVAL || !err[0])
             fail_msg("%s: %d", bad[i], r);
@@ -120,7 +120,7 @@ static void refusals(void **state)
     assert_int_equal(parse("{\"instances\":[[1],[1],[1],[1],[1]]}"), -E2BIG);
     assert_string_equal(err, "request: more than 4 instances");
     static const char whole[] = "{\"instances\":[{\"i\":{\"b64\":\"aGk=\"}},{\"i\":[[1],[2]]}]}";
-    for (size_t n = 0; n < sizeof whole - 1; n++)
+    for (size_t n = 0; n < sizeof(whole) - 1; n++)
         assert_int_equal(parse_n(whole, n), -EINVAL);
 }
 

@@ -23,8 +23,8 @@ int tiny_typed(struct tiny *t, enum eng_type type, float scale, int zero_point)
 {
     struct eng_tensor e = {.name = "t", .type = type, .producer = -1};
     if (type != ENG_F32) {
-        float *s = eng_graph_alloc(t->g, 1, sizeof *s);
-        int32_t *z = eng_graph_alloc(t->g, 1, sizeof *z);
+        float *s = eng_graph_alloc(t->g, 1, sizeof(*s));
+        int32_t *z = eng_graph_alloc(t->g, 1, sizeof(*z));
         assert_non_null(s);
         assert_non_null(z);
         *s = scale;
@@ -43,7 +43,7 @@ int tiny_tensor(struct tiny *t, float scale, int zero_point)
 
 void tiny_begin(struct tiny *t, enum eng_type type, int h, int w, int c, unsigned seed)
 {
-    memset(t, 0, sizeof *t);
+    memset(t, 0, sizeof(*t));
     t->seed = seed;
     t->type = type;
     assert_int_equal(eng_graph_create(&t->g), 0);
@@ -73,9 +73,9 @@ struct eng_node tiny_op(enum eng_op op)
 
 int tiny_node(struct tiny *t, struct eng_node n, const int *in, int n_in, int out)
 {
-    n.in = eng_graph_alloc(t->g, (size_t)n_in, sizeof *n.in);
+    n.in = eng_graph_alloc(t->g, (size_t)n_in, sizeof(*n.in));
     assert_non_null(n.in);
-    memcpy(n.in, in, (size_t)n_in * sizeof *n.in);
+    memcpy(n.in, in, (size_t)n_in * sizeof(*n.in));
     n.n_in = n_in;
     n.out = out;
     assert_true(eng_graph_add_node(t->g, &n) >= 0);
@@ -119,7 +119,7 @@ static int weights(struct tiny *t, const int dim[4], int rank, int axis, float *
     if (t->type == ENG_F32) {
         float keep_size =
             1.7f / sqrtf((float)(n / (size_t)dim[axis])); /* activations stay near 1 */
-        float *w = malloc(n * sizeof *w);
+        float *w = malloc(n * sizeof(*w));
         assert_non_null(w);
         for (size_t i = 0; i < n; i++)
             w[i] = tiny_unit(t) * keep_size;
@@ -134,8 +134,8 @@ static int weights(struct tiny *t, const int dim[4], int rank, int axis, float *
     int index = tiny_constant(t, t->type, rank, dim, w);
     free(w);
     int q = t->type == ENG_I8 ? dim[axis] : 1;
-    float *scale = eng_graph_alloc(t->g, (size_t)q, sizeof *scale);
-    int32_t *zero = eng_graph_alloc(t->g, (size_t)q, sizeof *zero);
+    float *scale = eng_graph_alloc(t->g, (size_t)q, sizeof(*scale));
+    int32_t *zero = eng_graph_alloc(t->g, (size_t)q, sizeof(*zero));
     assert_non_null(scale);
     assert_non_null(zero);
     for (int i = 0; i < q; i++) {
@@ -151,8 +151,8 @@ static int weights(struct tiny *t, const int dim[4], int rank, int axis, float *
 
 static int bias(struct tiny *t, int n)
 {
-    int32_t *q = malloc((size_t)n * sizeof *q);
-    float *f = malloc((size_t)n * sizeof *f);
+    int32_t *q = malloc((size_t)n * sizeof(*q));
+    float *f = malloc((size_t)n * sizeof(*f));
     assert_non_null(q);
     assert_non_null(f);
     for (int i = 0; i < n; i++) {
@@ -354,7 +354,7 @@ int tiny_excite(struct tiny *t)
 
 int tiny_channels(struct tiny *t, enum eng_op op)
 {
-    float *v = eng_graph_alloc(t->g, (size_t)t->c * 2, sizeof *v);
+    float *v = eng_graph_alloc(t->g, (size_t)t->c * 2, sizeof(*v));
     int in[3] = {t->t, 0, 0}, dim[4] = {t->c};
     if (!v)
         fail_msg("out of memory");
@@ -367,7 +367,7 @@ int tiny_channels(struct tiny *t, enum eng_op op)
 
 int tiny_gather(struct tiny *t, int n)
 {
-    int32_t *which = eng_graph_alloc(t->g, (size_t)n, sizeof *which);
+    int32_t *which = eng_graph_alloc(t->g, (size_t)n, sizeof(*which));
     if (!which)
         fail_msg("out of memory");
     for (int i = 0; i < n; i++)
@@ -404,6 +404,6 @@ void tiny_end(struct tiny *t)
 {
     char err[256] = "";
     t->g->output = t->t;
-    if (eng_graph_check(t->g, err, sizeof err) < 0)
+    if (eng_graph_check(t->g, err, sizeof(err)) < 0)
         fail_msg("%s", err);
 }

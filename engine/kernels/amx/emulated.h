@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "engine/base/bf16.h"
-#include "engine/kernels/kernel.h"
 #include "engine/kernels/amx/config.h"
+#include "engine/kernels/kernel.h"
 
 #define INLINE static inline
 
@@ -21,7 +21,7 @@ static _Thread_local struct {
 INLINE void tiles_configure(const struct tile_config *c)
 {
     tile_state.config = *c;
-    memset(tile_state.at, 0, sizeof tile_state.at);
+    memset(tile_state.at, 0, sizeof(tile_state.at));
     for (int t = 0; t < 8; t++)
         if (c->palette != 1 || c->rows[t] > TILE_ROWS || c->row_bytes[t] > TILE_ROW)
             abort();
@@ -29,7 +29,7 @@ INLINE void tiles_configure(const struct tile_config *c)
 
 INLINE void tiles_release(void)
 {
-    memset(&tile_state, 0, sizeof tile_state);
+    memset(&tile_state, 0, sizeof(tile_state));
 }
 
 INLINE void tile_needs_config(int t)
@@ -42,7 +42,7 @@ INLINE void tile_needs_config(int t)
 INLINE void tile_load(int t, const void *from, long stride)
 {
     tile_needs_config(t);
-    memset(tile_state.at[t], 0, sizeof tile_state.at[t]);
+    memset(tile_state.at[t], 0, sizeof(tile_state.at[t]));
     for (int r = 0; r < tile_state.config.rows[t]; r++)
         memcpy(tile_state.at[t][r], (const char *)from + r * stride,
                tile_state.config.row_bytes[t]);
@@ -73,13 +73,13 @@ INLINE void tile_dot_u8(int c, int a, int b)
     tile_fits(c, a, b);
     for (int m = 0; m < tile_state.config.rows[a]; m++) {
         uint32_t sum[16];
-        memcpy(sum, tile_state.at[c][m], sizeof sum);
+        memcpy(sum, tile_state.at[c][m], sizeof(sum));
         for (int k = 0; k < tile_state.config.row_bytes[a]; k++) {
             int x = tile_state.at[a][m][k];
             for (int n = 0; n < 16; n++)
                 sum[n] += (uint32_t)(x * (int8_t)tile_state.at[b][k / 4][4 * n + k % 4]);
         }
-        memcpy(tile_state.at[c][m], sum, sizeof sum);
+        memcpy(tile_state.at[c][m], sum, sizeof(sum));
     }
 }
 
@@ -91,7 +91,7 @@ INLINE float flushed(float x)
 INLINE float bf16_at(const uint8_t *at)
 {
     uint16_t x;
-    memcpy(&x, at, sizeof x);
+    memcpy(&x, at, sizeof(x));
     return flushed(eng_bf16_to_f32(x));
 }
 
@@ -106,9 +106,9 @@ INLINE void tile_dot_bf16(int c, int a, int b)
                 part[k % 2] = flushed(fmaf(bf16_at(&tile_state.at[a][m][2 * k]),
                                            bf16_at(&tile_state.at[b][k / 2][4 * n + k % 2 * 2]),
                                            part[k % 2]));
-            memcpy(&sum, &tile_state.at[c][m][4 * n], sizeof sum);
+            memcpy(&sum, &tile_state.at[c][m][4 * n], sizeof(sum));
             sum = flushed(flushed(sum) + flushed(part[0] + part[1]));
-            memcpy(&tile_state.at[c][m][4 * n], &sum, sizeof sum);
+            memcpy(&tile_state.at[c][m][4 * n], &sum, sizeof(sum));
         }
 }
 
@@ -116,7 +116,7 @@ INLINE void tile_dot_bf16(int c, int a, int b)
 #define TILE_STORE(t, to, stride) tile_store(t, to, (long)(stride))
 #define TILE_DOT_U8(c, a, b) tile_dot_u8(c, a, b)
 #define TILE_DOT_BF16(c, a, b) tile_dot_bf16(c, a, b)
-#define TILE_ZERO(t) (tile_needs_config(t), memset(tile_state.at[t], 0, sizeof tile_state.at[t]))
+#define TILE_ZERO(t) (tile_needs_config(t), memset(tile_state.at[t], 0, sizeof(tile_state.at[t])))
 
 /* ---- vectors ---- */
 
@@ -130,14 +130,14 @@ typedef struct {
 INLINE vec vec_load(const void *from)
 {
     vec v;
-    memcpy(&v, __builtin_assume_aligned(from, 64), sizeof v);
+    memcpy(&v, __builtin_assume_aligned(from, 64), sizeof(v));
     return v;
 }
 
 INLINE floats floats_load(const float *from)
 {
     floats v;
-    memcpy(&v, from, sizeof v);
+    memcpy(&v, from, sizeof(v));
     return v;
 }
 
@@ -161,7 +161,7 @@ INLINE floats floats_clamp(floats x, floats lo, floats hi)
 
 INLINE void floats_store(float *to, floats x)
 {
-    memcpy(to, &x, sizeof x);
+    memcpy(to, &x, sizeof(x));
 }
 
 INLINE void bf16_store_one(uint16_t *to, floats x)
@@ -208,8 +208,8 @@ INLINE vec vec_dot_u8(vec sum, vec x, vec w)
 {
     uint8_t bytes[64];
     int8_t weights[64];
-    memcpy(bytes, &x, sizeof bytes);
-    memcpy(weights, &w, sizeof weights);
+    memcpy(bytes, &x, sizeof(bytes));
+    memcpy(weights, &w, sizeof(weights));
     for (int i = 0; i < 64; i++)
         sum.of[i / 4] = (int32_t)((uint32_t)sum.of[i / 4] + (uint32_t)(bytes[i] * weights[i]));
     return sum;
@@ -265,7 +265,7 @@ INLINE vec rq512_pack(vec a, vec b, vec c, vec d, const struct rq512 *q)
         bytes[i] = (uint8_t)(v < q->rq.lo ? q->rq.lo : v);
     }
     vec packed;
-    memcpy(&packed, bytes, sizeof packed);
+    memcpy(&packed, bytes, sizeof(packed));
     return packed;
 }
 

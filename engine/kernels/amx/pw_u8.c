@@ -150,7 +150,7 @@ static void sum_inputs(const struct eng_pw_u8_args *a, int rows, const uint8_t *
     int8_t ones[TILE_ROW] __attribute__((aligned(64)));
     const struct panel *p = a->panels;
     int steps = steps_of(a->k_blocks * ENG_BLOCK);
-    memset(ones, 1, sizeof ones);
+    memset(ones, 1, sizeof(ones));
     TILE_LOAD(6, ones, 0);
     for (int done = 0, m; done < pixels; done = m + rows) {
         m = pixels - done < rows ? pixels - rows : done;
@@ -239,11 +239,11 @@ static int32_t sum_of_pixel(const struct eng_pw_u8_args *a, int pixel, int steps
         const uint8_t *at = a->a + (size_t)k * a->a_stride + (size_t)pixel * TILE_ROW;
         for (int i = 0; i < TILE_ROW; i += 4) {
             int32_t word;
-            memcpy(&word, at + i, sizeof word);
+            memcpy(&word, at + i, sizeof(word));
             sum = vec_dot_u8(sum, vec_set1(word), ones);
         }
     }
-    memcpy(lanes, &sum, sizeof lanes);
+    memcpy(lanes, &sum, sizeof(lanes));
     return lanes[0];
 }
 
@@ -263,7 +263,7 @@ static void single_panel(const struct eng_pw_u8_args *a, const struct panel *p, 
 #pragma GCC unroll 16
         for (int i = 0; i < TILE_ROWS; i++) {
             int32_t word;
-            memcpy(&word, at + 4 * i, sizeof word);
+            memcpy(&word, at + 4 * i, sizeof(word));
             vec x = vec_set1(word);
 #pragma GCC unroll 2
             for (int v = 0; v < NR / 16; v++)

@@ -1,6 +1,7 @@
 /* Depthwise 3x3, float, AVX2 and FMA: half a block of channels at a time; sixteen registers hold
  * eight outputs and one row of weights. */
 #include <immintrin.h>
+
 #include "engine/kernels/f32_pack.h"
 
 #define INLINE static inline __attribute__((always_inline))

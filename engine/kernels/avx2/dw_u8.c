@@ -41,7 +41,7 @@ static void pack_block(const struct eng_dw_u8_weights *w, struct block *b, int c
 static void pack(const struct eng_dw_u8_weights *w, void *dst)
 {
     struct block *blocks = dst;
-    memset(blocks, 0, (size_t)((w->channels + ENG_BLOCK - 1) / ENG_BLOCK) * sizeof *blocks);
+    memset(blocks, 0, (size_t)((w->channels + ENG_BLOCK - 1) / ENG_BLOCK) * sizeof(*blocks));
     for (int c = 0; c < w->channels; c++)
         pack_block(w, &blocks[c / ENG_BLOCK], c);
 }

@@ -1,5 +1,6 @@
 /* Depthwise of any window, float, AVX2 and FMA: half a block at a time. */
 #include <immintrin.h>
+
 #include "engine/kernels/dwk_f32_pack.h"
 
 typedef float DWK_V __attribute__((vector_size(8 * sizeof(float))));

@@ -1,6 +1,7 @@
 /* Pointwise and first convolution, float, AVX2 and FMA: tiles of 6 pixels x 16 channels, twelve of
  * the sixteen registers accumulators. */
 #include <immintrin.h>
+
 #include "engine/kernels/f32_tile.h"
 
 #define TILE_V __m256

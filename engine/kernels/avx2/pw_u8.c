@@ -39,7 +39,7 @@ static void pack(const struct eng_pw_u8_weights *w, void *dst)
             *p = (struct panel){.zw = w->zw - 128, .few = w->k <= FEW};
         pack_channel(p, n % NR, &c);
         for (int k = 0; k < w->k; k++)
-            at[sizeof *p + (size_t)weight_at(n % NR, k)] = (char)(c.w[k] ^ 0x80);
+            at[sizeof(*p) + (size_t)weight_at(n % NR, k)] = (char)(c.w[k] ^ 0x80);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Depthwise 3x3, float, AVX-512: a block of channels is one vector, all nine weights stay in
  * registers. */
 #include <immintrin.h>
+
 #include "engine/kernels/f32_pack.h"
 
 #define INLINE static inline __attribute__((always_inline))

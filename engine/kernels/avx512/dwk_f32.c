@@ -1,5 +1,6 @@
 /* Depthwise of any window, float, AVX-512: a whole block at a time. */
 #include <immintrin.h>
+
 #include "engine/kernels/dwk_f32_pack.h"
 
 typedef float DWK_V __attribute__((vector_size(16 * sizeof(float))));

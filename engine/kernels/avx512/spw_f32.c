@@ -1,6 +1,7 @@
 /* Block-sparse pointwise, float, AVX-512: tiles of 12 pixels x 16 channels. One panel at a time, as
  * its neighbour has other taps: an embedded broadcast for each FMA, twelve of them in flight. */
 #include <immintrin.h>
+
 #include "engine/kernels/f32_tile.h"
 
 #define TILE_V __m512

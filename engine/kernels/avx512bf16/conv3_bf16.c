@@ -5,6 +5,7 @@
  * row of nine taps is then four and a half pairs at any offset that is even in bytes, the last half
  * without weight. */
 #include <immintrin.h>
+
 #include "engine/kernels/avx512bf16/tile.h"
 
 /* Pixels of the input that a tile can see at stride 2; elements of a row of the buffer, whole

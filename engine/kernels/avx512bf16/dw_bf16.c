@@ -1,5 +1,6 @@
 /* Depthwise 3x3 on bf16 activations, AVX512-BF16: fp32 inside, as avx512/dw_f32.c. */
 #include <immintrin.h>
+
 #include "engine/kernels/bf16_pack.h"
 
 #define INLINE static inline __attribute__((always_inline))

@@ -12,7 +12,7 @@ static void pixel(const struct eng_dwk_f32_args *g, int y, int x, float *out)
 {
     const float *w = g->block;
     float acc[ENG_BLOCK];
-    memcpy(acc, w, sizeof acc);
+    memcpy(acc, w, sizeof(acc));
     for (int ky = 0; ky < g->kh; ky++) {
         int iy = y * g->sh - g->top + ky * g->dh;
         for (int kx = 0; kx < g->kw && iy >= 0 && iy < g->in_h; kx++) {

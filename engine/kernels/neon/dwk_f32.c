@@ -1,5 +1,6 @@
 /* Depthwise of any window, float, NEON: a quarter of a block at a time. */
 #include <arm_neon.h>
+
 #include "engine/kernels/dwk_f32_pack.h"
 
 typedef float DWK_V __attribute__((vector_size(4 * sizeof(float))));

@@ -2,6 +2,7 @@
  * the 32 registers accumulators, one load-and-broadcast for four FMAs), a quarter of a block at a
  * time for depthwise with its nine weights in registers. */
 #include <arm_neon.h>
+
 #include "engine/kernels/f32_tile.h"
 
 #define INLINE static inline __attribute__((always_inline))

@@ -169,7 +169,7 @@ int main(int argc, char **argv)
 {
     if (argc != 4)
         return 2;
-    struct net *n = calloc(1, sizeof *n);
+    struct net *n = calloc(1, sizeof(*n));
     if (!n)
         return 1;
     n->data = n->weights = n->bias = dnnl_f32;

@@ -39,7 +39,7 @@ static inline uint32_t peer_random(void)
 
 static inline float *peer_floats(size_t n, float size)
 {
-    float *f = peer_alloc(n * sizeof *f);
+    float *f = peer_alloc(n * sizeof(*f));
     for (size_t i = 0; i < n; i++)
         f[i] = ((float)(peer_random() & 0xffff) / 32768.0f - 1.0f) * size;
     return f;
@@ -70,13 +70,13 @@ static int peer_compare(const void *a, const void *b)
 static inline int peer_serve(void (*run)(void *arg), void *arg)
 {
     enum { MAX = 100000 };
-    double *ms = peer_alloc(MAX * sizeof *ms);
+    double *ms = peer_alloc(MAX * sizeof(*ms));
     char line[64];
     run(arg);
     run(arg);
     puts("ready");
     fflush(stdout);
-    while (fgets(line, sizeof line, stdin)) {
+    while (fgets(line, sizeof(line), stdin)) {
         double end = peer_now() + strtod(line, NULL) * 1e3;
         int n = 0;
         do {
@@ -84,7 +84,7 @@ static inline int peer_serve(void (*run)(void *arg), void *arg)
             run(arg);
             ms[n++] = peer_now() - start;
         } while (n < MAX && (n < 3 || peer_now() < end));
-        qsort(ms, (size_t)n, sizeof *ms, peer_compare);
+        qsort(ms, (size_t)n, sizeof(*ms), peer_compare);
         printf("%.4f %.4f\n", ms[0], ms[n / 2]);
         fflush(stdout);
     }
