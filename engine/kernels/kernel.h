@@ -189,6 +189,73 @@ struct eng_add_u8_kernel {
     void (*run)(const struct eng_add_u8_args *a);
 };
 
+/* ---- product of two maps, u8: clamp(rint((a - za) * (b - zb) * scale) + zero_point, lo, hi), the
+ * product of quanta exact, that with the scale in fp32 (quant.h's eng_quant_round()). No over-read.
+ */
+struct eng_mul_u8_args {
+    const uint8_t *a, *b;
+    uint8_t *out;    /* overlaps neither */
+    int pixels;      /* of 16 channels */
+    int per_channel; /* b is one pixel, which meets all of a */
+    int32_t za, zb;
+    float scale;
+    int32_t zero_point, lo, hi;
+};
+struct eng_mul_u8_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    void (*run)(const struct eng_mul_u8_args *a);
+};
+
+/* ---- reals to quanta: clamp(rint(in / scale) + zero_point, lo, hi), the quotient rounded to fp32
+ * before rint() sees it, NaN as lo; i8 as two's complement. No over-read. */
+struct eng_quant_f32_args {
+    const float *in;
+    uint8_t *out;
+    size_t n;
+    float scale; /* > 0 */
+    int32_t zero_point, lo, hi;
+};
+struct eng_quant_f32_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    void (*run)(const struct eng_quant_f32_args *a);
+};
+
+/* ---- depthwise of any window, u8 ----
+ * One block of 16 channels, output rows y0 .. y1-1; pixels outside the image count as zx, and a
+ * window may lie outside of it whole. At most ENG_DWK_U8_TAPS taps: sums of so many products of 9
+ * bits are exact in fp32. Canonical weights as eng_dw_u8_weights. */
+enum { ENG_DWK_U8_TAPS = 256 };
+struct eng_dwk_u8_weights {
+    int channels, taps;  /* kh * kw */
+    const uint8_t *w;    /* [kh][kw][channels] */
+    const int32_t *zw;   /* [channels] */
+    const int32_t *bias; /* [channels] or NULL */
+    const float *scale;  /* [channels] */
+};
+struct eng_dwk_u8_args {
+    const uint8_t *in; /* pixel (y, x): in + y * in_row + x * 16, y and x in the whole image */
+    size_t in_row;
+    int in_h, in_w;
+    int kh, kw, sh, sw, dh, dw, top, left; /* window, stride, dilation, padding before */
+    int out_w, y0, y1;
+    const void *block;
+    uint8_t *out; /* row y0 */
+    size_t out_row;
+    uint8_t zx;
+    struct eng_requant rq;
+    void *scratch; /* of scratch_bytes() */
+};
+struct eng_dwk_u8_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    size_t (*block_bytes)(int taps);
+    void (*pack)(const struct eng_dwk_u8_weights *w, void *dst); /* ceil(channels / 16) blocks */
+    size_t (*scratch_bytes)(const struct eng_dwk_u8_args *a);    /* pointers are not looked at */
+    void (*run)(const struct eng_dwk_u8_args *a);
+};
+
 /* ---- float ---- y = clamp(sum x*w + bias, lo, hi). One order of summation per kernel: results do
  * not depend on where a tile starts or on how many pixels it has. Panels are one block wide (nr =
  * 16), but for bf16 on AMX; a kernel groups what one call gives it, so calls with an even number of
@@ -372,6 +439,9 @@ struct eng_conv3_bf16_kernel {
     X(conv3_u8)                                                                                    \
     X(gap_u8)                                                                                      \
     X(add_u8)                                                                                      \
+    X(mul_u8)                                                                                      \
+    X(dwk_u8)                                                                                      \
+    X(quant_f32)                                                                                   \
     X(pw_f32)                                                                                      \
     X(spw_f32)                                                                                     \
     X(dw_f32)                                                                                      \

@@ -1,8 +1,5 @@
 /* What goes element after element in the file's own order, whatever the shape: reals to quanta and
- * back, tables. The loops are plain C that a compiler turns into vectors of any instruction set,
- * and equal the reference operators in every bit. */
-#include <string.h>
-
+ * back, tables. Equal to the reference operators in every bit. */
 #include "engine/plan/steps.h"
 
 /* Elements of a unit's piece: small enough for the first cache, large enough to be worth a call. */
@@ -13,26 +10,15 @@ int eng_flat_pieces(size_t elements)
     return (int)((elements + PIECE - 1) / PIECE);
 }
 
-/* Half to even by an addition: a sum of 1.5 * 2^23 and a number below 2^22 has no bits left behind
- * the point. The bounds come first, so that this holds, and NaN is the lower one, as in
- * eng_quant_round(). */
 static void to_quanta(const struct eng_flat_params *p, const float *in, uint8_t *out, size_t n)
 {
-    const float magic = 12582912.0f;
-    const int32_t magic_bits = 0x4B400000;
-    float scale = p->scale;
-    float lo = (float)(p->range.lo - p->range.zero_point);
-    float hi = (float)(p->range.hi - p->range.zero_point);
-    int32_t zero_point = p->range.zero_point - magic_bits;
-    for (size_t i = 0; i < n; i++) {
-        float v = in[i] / scale;
-        v = v > lo ? v : lo;
-        v = v < hi ? v : hi;
-        v += magic;
-        int32_t bits;
-        memcpy(&bits, &v, sizeof(bits));
-        out[i] = (uint8_t)(bits + zero_point);
-    }
+    p->quant->run(&(struct eng_quant_f32_args){.in = in,
+                                               .out = out,
+                                               .n = n,
+                                               .scale = p->scale,
+                                               .zero_point = p->range.zero_point,
+                                               .lo = p->range.lo,
+                                               .hi = p->range.hi});
 }
 
 static void to_reals(const struct eng_flat_params *p, const uint8_t *in, float *out, size_t n)

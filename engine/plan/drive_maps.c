@@ -218,11 +218,17 @@ static void channels_f32(const struct eng_map_params *p, const float *a, const f
 static void product_u8(const struct eng_map_params *p, const uint8_t *a, const uint8_t *b,
                        uint8_t *out)
 {
-    for (int i = 0; i < p->b.pixels * ENG_BLOCK; i++) {
-        int32_t y = b[p->per_channel ? i % ENG_BLOCK : i] - p->zb;
-        int32_t acc = (a[i] - p->za) * y;
-        out[i] = (uint8_t)(eng_quant_round((float)acc * p->scale, &p->range));
-    }
+    p->u8->run(&(struct eng_mul_u8_args){.a = a,
+                                         .b = b,
+                                         .out = out,
+                                         .pixels = p->b.pixels,
+                                         .per_channel = p->per_channel,
+                                         .za = p->za,
+                                         .zb = p->zb,
+                                         .scale = p->scale,
+                                         .zero_point = p->range.zero_point,
+                                         .lo = p->range.lo,
+                                         .hi = p->range.hi});
 }
 
 static void map_quanta(const struct eng_call *c, const struct eng_map_params *p, int image, int b)

@@ -75,6 +75,10 @@ int eng_pack_shift(enum eng_type type);
 int eng_pack_gemm(struct eng_lower *l, const struct eng_node *n, int taps, int taps_c,
                   struct eng_pw *ret);
 int eng_pack_dw(struct eng_lower *l, const struct eng_node *n, struct eng_dw *ret);
+/* Any window. Sets zx and rq of *ret, too. */
+int eng_pack_dwk_u8(struct eng_lower *l, const struct eng_node *n,
+                    const struct eng_dwk_u8_kernel *kernel, const char **ret_packed,
+                    struct eng_dwk_u8_args *ret);
 int eng_pack_conv3(struct eng_lower *l, const struct eng_node *n, struct eng_conv3_params *ret);
 
 #endif

@@ -189,6 +189,7 @@ int eng_lower_product(struct eng_lower *l, int i)
     p->per_channel = pixel;
     if (type == ENG_U8) {
         int shift = eng_pack_shift(y->type);
+        p->u8 = l->p->kernels.mul_u8;
         p->za = eng_quant_zero(a, 0) + eng_pack_shift(a->type);
         p->zb = eng_quant_zero(b, 0) + eng_pack_shift(b->type);
         p->scale = eng_quant_multiplier(a, b, 0, y);
@@ -197,8 +198,7 @@ int eng_lower_product(struct eng_lower *l, int i)
         p->range.lo += shift;
         p->range.hi += shift;
     }
-    return eng_lower_c16_step(l, i, &eng_drive_map, p,
-                              type == ENG_U8 ? "product_u8" : "product_f32", 2);
+    return eng_lower_c16_step(l, i, &eng_drive_map, p, p->u8 ? p->u8->name : "product_f32", 2);
 }
 
 /* ---- depthwise of any window ---- */

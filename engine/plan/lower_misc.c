@@ -183,7 +183,7 @@ static void open_door(struct eng_lower *l, const struct eng_node *n, struct eng_
 
 int eng_lower_flat(struct eng_lower *l, int i)
 {
-    static const char *const names[] = {"quantize", "dequantize", "table_u8"};
+    static const char *const names[] = {NULL, "dequantize", "table_u8"};
     const struct eng_node *n = &l->g->nodes[i];
     if (n->op != ENG_OP_QUANTIZE && n->op != ENG_OP_DEQUANTIZE && n->op != ENG_OP_UNARY)
         return 0;
@@ -198,6 +198,7 @@ int eng_lower_flat(struct eng_lower *l, int i)
     const struct eng_tensor *quanta = kind == ENG_FLAT_TO_QUANTA ? y : x;
     p->kind = (enum eng_flat_kind)kind;
     p->elements = eng_tensor_elements(x);
+    p->quant = kind == ENG_FLAT_TO_QUANTA ? l->p->kernels.quant_f32 : NULL;
     p->is_signed = quanta->type == ENG_I8;
     p->scale = eng_quant_scale(quanta, 0);
     p->range = eng_quant_bounds(quanta, -INFINITY, INFINITY);
@@ -208,7 +209,7 @@ int eng_lower_flat(struct eng_lower *l, int i)
     p->b.block_bytes = bytes / (size_t)p->b.blocks + 1;
     struct eng_step s = {.driver = &eng_drive_flat, .node = i, .node2 = -1, .mid = -1};
     s.params = p;
-    s.kernel = names[kind];
+    s.kernel = p->quant ? p->quant->name : names[kind];
     s.out = eng_lower_make(l, n->out, ENG_REP_FILE);
     int rc = s.out < 0 ? s.out : eng_lower_step(l, &s, &in, 1);
     if (rc >= 0 && kind == ENG_FLAT_TO_QUANTA && n->in[0] == l->g->input &&

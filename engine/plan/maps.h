@@ -30,6 +30,7 @@ struct eng_map_params {
     const struct eng_tensor *x, *y;
     struct eng_quant_range range;
     int offset;
+    const struct eng_mul_u8_kernel *u8;
     int32_t za, zb; /* products: in u8 quanta, as their range is */
     float scale;
     uint8_t table[256]; /* maxima: what becomes of the largest */
@@ -48,13 +49,10 @@ struct eng_dwk_params {
 /* Quantised depthwise of any window: lower_dwk_u8.c, drive_dwk_u8.c. */
 struct eng_dwk_u8_params {
     struct eng_blocks_params b;
-    const int16_t *weights; /* [blocks][taps][16], less their zero points */
-    const int32_t *bias;    /* [blocks][16] */
-    const float *scale;     /* [blocks][16] */
-    int in_h, in_w, out_h, out_w;
-    struct eng_window win;
-    int zx;                       /* of the input as u8 */
-    struct eng_quant_range range; /* of the output as u8 */
+    const struct eng_dwk_u8_kernel *u8;
+    const char *packed;
+    size_t block_bytes;           /* packed */
+    struct eng_dwk_u8_args shape; /* without pointers: all rows of the map */
 };
 
 struct eng_concat_part {

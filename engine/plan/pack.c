@@ -254,6 +254,36 @@ int eng_pack_dw(struct eng_lower *l, const struct eng_node *n, struct eng_dw *re
     return 1;
 }
 
+/* ---- depthwise of any window, u8 ---- */
+
+int eng_pack_dwk_u8(struct eng_lower *l, const struct eng_node *n,
+                    const struct eng_dwk_u8_kernel *kernel, const char **ret_packed,
+                    struct eng_dwk_u8_args *ret)
+{
+    const struct eng_tensor *w = eng_lower_in(l, n, 1);
+    int channels = w->dim[3], taps = n->win.kh * n->win.kw;
+    size_t blocks = (size_t)eng_ceil_div(channels, ENG_BLOCK);
+    size_t weights = (size_t)taps * (size_t)channels;
+    void *packed = eng_plan_alloc_packed(l->p, kernel->block_bytes(taps) * blocks);
+    struct canonical c;
+    if (!packed || canonical_init(&c, l, n, channels, weights) < 0)
+        return eng_lower_no_memory(l);
+    for (size_t i = 0; i < weights; i++)
+        c.w[i] = quantum(w, i);
+    kernel->pack(&(struct eng_dwk_u8_weights){.channels = channels,
+                                              .taps = taps,
+                                              .w = c.w,
+                                              .zw = c.zw,
+                                              .bias = c.bias,
+                                              .scale = c.scale},
+                 packed);
+    ret->zx = (uint8_t)c.zx;
+    ret->rq = requant_of(&l->g->tensors[n->out], n->lo, n->hi);
+    *ret_packed = packed;
+    canonical_finish(&c);
+    return 1;
+}
+
 /* ---- first convolution ---- */
 
 static int pack_conv3_f32(struct eng_lower *l, const struct eng_node *n, int outputs,

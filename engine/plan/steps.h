@@ -322,8 +322,9 @@ struct eng_flat_params {
     struct eng_blocks_params b;
     size_t elements;
     enum eng_flat_kind kind;
-    int is_signed; /* the quanta are i8 */
-    int by_door;   /* what it makes is there where a picture came (eng_run_picture()) */
+    const struct eng_quant_f32_kernel *quant; /* TO_QUANTA */
+    int is_signed;                            /* the quanta are i8 */
+    int by_door; /* what it makes is there where a picture came (eng_run_picture()) */
     float scale;
     struct eng_quant_range range; /* of the quanta: their type's, and the zero point */
     uint8_t table[256];           /* by the bytes of the file */

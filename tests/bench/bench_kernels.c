@@ -113,6 +113,7 @@ static const struct shape dwk_shapes[] = {
 static const struct shape conv3_shapes[] = {{224, 3, 32, 2, 1}};
 static const struct shape sum_shapes[] = {{112, 32, 0, 1, 1}, {14, 512, 0, 1, 1}};
 static const struct shape gap_shapes[] = {{7, 1024, 1024, 1, 1}};
+static const struct shape quant_shapes[] = {{224, 3, 3, 1, 1}};
 
 /* Buffers of one shape; contents are arbitrary but fixed. */
 struct job {
@@ -311,6 +312,30 @@ static void run_add_u8(struct job *j)
                                      .hi = 255});
 }
 
+static void run_mul_u8(struct job *j)
+{
+    const struct eng_mul_u8_kernel *k = j->kernel;
+    k->run(&(struct eng_mul_u8_args){.a = (uint8_t *)j->in,
+                                     .b = (uint8_t *)j->in,
+                                     .out = (uint8_t *)j->out,
+                                     .pixels = j->s->hw * j->s->hw * ((j->s->c + 15) / 16),
+                                     .per_channel = 1,
+                                     .za = 128,
+                                     .scale = 0.01f,
+                                     .hi = 255});
+}
+
+static void run_quant_f32(struct job *j)
+{
+    const struct eng_quant_f32_kernel *k = j->kernel;
+    k->run(&(struct eng_quant_f32_args){.in = (float *)(void *)j->in,
+                                        .out = (uint8_t *)j->out,
+                                        .n = (size_t)(j->s->hw * j->s->hw * j->s->c),
+                                        .scale = 0.01f,
+                                        .zero_point = 128,
+                                        .hi = 255});
+}
+
 #define TYPE f32
 #define ELEM float
 #define IMAGE float
@@ -362,6 +387,50 @@ static void run_dwk_f32(struct job *j)
         a.block = (char *)j->packed + b * k->block_bytes(25);
         k->run(&a);
     }
+}
+
+static void pack_dwk_u8(struct job *j)
+{
+    const struct eng_dwk_u8_kernel *k = j->kernel;
+    struct eng_dwk_u8_weights w = {.channels = j->s->c,
+                                   .taps = 25,
+                                   .w = (uint8_t *)j->weights,
+                                   .zw = j->zw,
+                                   .bias = (int32_t *)j->bias,
+                                   .scale = j->scale};
+    j->packed = fresh(k->block_bytes(25) * (size_t)((j->s->c + 15) / 16), 0);
+    k->pack(&w, j->packed);
+}
+
+static void run_dwk_u8(struct job *j)
+{
+    const struct eng_dwk_u8_kernel *k = j->kernel;
+    size_t hw = (size_t)j->s->hw, out_hw = (size_t)j->out_hw;
+    struct eng_dwk_u8_args a = {.in_row = hw * 16,
+                                .in_h = j->s->hw,
+                                .in_w = j->s->hw,
+                                .kh = 5,
+                                .kw = 5,
+                                .sh = j->s->stride,
+                                .sw = j->s->stride,
+                                .dh = 1,
+                                .dw = 1,
+                                .top = 3 - j->s->stride,
+                                .left = 3 - j->s->stride,
+                                .out_w = j->out_hw,
+                                .y1 = j->out_hw,
+                                .out_row = out_hw * 16,
+                                .rq = {0, 0, 255}};
+    a.scratch = aligned_alloc(ENG_ALIGN, k->scratch_bytes(&a));
+    if (!a.scratch)
+        exit(1);
+    for (size_t b = 0; b < (size_t)(j->s->c + 15) / 16; b++) {
+        a.in = (uint8_t *)j->in + ENG_OVERREAD + b * hw * hw * 16;
+        a.out = (uint8_t *)j->out + b * out_hw * out_hw * 16;
+        a.block = (char *)j->packed + b * k->block_bytes(25);
+        k->run(&a);
+    }
+    free(a.scratch);
 }
 
 /* ---- block-sparse pointwise: every other input channel, in other places for each panel ---- */
@@ -417,6 +486,9 @@ static const struct op ops[] = {
     {"conv3_u8", SHAPES(conv3_shapes), 0, pack_conv3_u8, run_conv3_u8, 27},
     {"gap_u8", SHAPES(gap_shapes), 0, pack_nothing, run_gap_u8, 1},
     {"add_u8", SHAPES(gap_shapes), 0, pack_nothing, run_add_u8, 1},
+    {"mul_u8", SHAPES(gap_shapes), 0, pack_nothing, run_mul_u8, 1},
+    {"dwk_u8", SHAPES(dwk_shapes), 0, pack_dwk_u8, run_dwk_u8, 25},
+    {"quant_f32", SHAPES(quant_shapes), 1, pack_nothing, run_quant_f32, 1},
     {"pw_f32", SHAPES(pw_shapes), 1, pack_pw_f32, run_pw_f32, 0},
     {"spw_f32", SHAPES(pw_shapes), 1, pack_spw_f32, run_spw_f32, 0},
     {"dw_f32", SHAPES(dw_shapes), 1, pack_dw_f32, run_dw_f32, 9},

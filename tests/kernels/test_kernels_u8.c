@@ -493,6 +493,9 @@ static void check_picked(const void *unused)
 #define ROW_conv3_u8(isa, bits) {"conv3_u8 " #isa, bits, &eng_conv3_u8_##isa, check_conv3_u8},
 #define ROW_gap_u8(isa, bits) {"gap_u8 " #isa, bits, &eng_gap_u8_##isa, check_gap_u8},
 #define ROW_add_u8(isa, bits) {"add_u8 " #isa, bits, &eng_add_u8_##isa, check_add_u8},
+#define ROW_mul_u8(isa, bits)
+#define ROW_dwk_u8(isa, bits)
+#define ROW_quant_f32(isa, bits)
 #define ROW_pw_f32(isa, bits)
 #define ROW_spw_f32(isa, bits)
 #define ROW_dw_f32(isa, bits)

@@ -51,7 +51,7 @@ static void reals_to_quanta(void **state)
         tiny_begin(&t, ENG_F32, H, W, C, 1);
         tiny_quantize_to(&t, type, scales[k / 2], type == ENG_I8 ? -3 : 117);
         tiny_end(&t);
-        compare(t.g, scales[k / 2], "quantize");
+        compare(t.g, scales[k / 2], "quant_f32");
         eng_graph_destroy(t.g);
     }
 }

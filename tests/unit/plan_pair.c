@@ -33,7 +33,7 @@ static void close_world(struct world *w)
 static int runs_by(const struct eng_plan *p, const char *kernel)
 {
     for (int i = 0; i < eng_plan_graph(p)->n_nodes; i++)
-        if (strcmp(eng_plan_node_kernel(p, i), kernel) == 0)
+        if (strncmp(eng_plan_node_kernel(p, i), kernel, strlen(kernel)) == 0)
             return 1;
     return 0;
 }
