@@ -1,5 +1,7 @@
 /* What goes element after element in the file's own order, whatever the shape: reals to quanta and
- * back, tables. Equal to the reference operators in every bit. */
+ * back, tables; and concatenation along any axis. Equal to the reference operators in every bit. */
+#include <string.h>
+
 #include "engine/plan/steps.h"
 
 /* Elements of a unit's piece: small enough for the first cache, large enough to be worth a call. */
@@ -66,4 +68,45 @@ static void run_flat(void *arg, int begin, int end, int member)
 const struct eng_driver eng_drive_flat = {
     .split = eng_split_blocks,
     .phase = {run_flat},
+};
+
+/* ---- concatenation ---- */
+
+static void split_join(const struct eng_step *s, int batch, int members, struct eng_split *ret)
+{
+    (void)s;
+    (void)members;
+    eng_cost_images(batch, ret);
+}
+
+static void join_part(const struct eng_join_params *p, const struct eng_join_part *part,
+                      const char *in, char *out)
+{
+    for (size_t o = 0; o < p->outer; o++, in += part->bytes, out += p->row) {
+        if (!part->table) {
+            memcpy(out, in, part->bytes);
+            continue;
+        }
+        for (size_t i = 0; i < part->bytes; i++)
+            ((uint8_t *)out)[i] = part->table[(uint8_t)in[i]];
+    }
+}
+
+static void run_join(void *arg, int begin, int end, int member)
+{
+    const struct eng_call *c = arg;
+    const struct eng_join_params *p = c->step->params;
+    (void)member;
+    for (int image = begin; image < end; image++) {
+        char *out = eng_value_at(c, c->step->out, image);
+        for (int k = 0; k < c->step->n_in; k++) {
+            join_part(p, &p->parts[k], eng_value_at(c, c->step->in[k], image), out);
+            out += p->parts[k].bytes;
+        }
+    }
+}
+
+const struct eng_driver eng_drive_join = {
+    .split = split_join,
+    .phase = {run_join},
 };

@@ -53,6 +53,7 @@ int eng_lower_pool(struct eng_lower *l, int i);
 int eng_lower_add(struct eng_lower *l, int i);
 int eng_lower_lut(struct eng_lower *l, int i);
 int eng_lower_flat(struct eng_lower *l, int i);
+int eng_lower_join(struct eng_lower *l, int i);
 int eng_lower_softmax(struct eng_lower *l, int i);
 /* lower_maps.c */
 int eng_lower_window(struct eng_lower *l, int i);

@@ -329,6 +329,15 @@ struct eng_flat_params {
     struct eng_quant_range range; /* of the quanta: their type's, and the zero point */
     uint8_t table[256];           /* by the bytes of the file */
 };
+/* Inputs side by side along an axis: of each of `outer` rows, the parts of all of them. */
+struct eng_join_part {
+    size_t bytes;         /* of a row */
+    const uint8_t *table; /* to the output's quanta; NULL: they are the same */
+};
+struct eng_join_params {
+    size_t outer, row; /* row: bytes of all parts */
+    struct eng_join_part parts[];
+};
 struct eng_lut_params {
     struct eng_blocks_params b;
     uint8_t table[256];
@@ -353,6 +362,7 @@ extern const struct eng_driver eng_drive_gap;
 extern const struct eng_driver eng_drive_add;
 extern const struct eng_driver eng_drive_lut;
 extern const struct eng_driver eng_drive_flat;
+extern const struct eng_driver eng_drive_join;
 extern const struct eng_driver eng_drive_softmax;
 
 /* ---- units.c: all choices of size ---- */

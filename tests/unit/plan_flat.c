@@ -97,12 +97,39 @@ static void tables_of_any_shape(void **state)
     }
 }
 
+/* A map beside its sigmoid, whose quanta are others, as rows and as columns. */
+static void joins_along_any_axis(void **state)
+{
+    static const enum eng_type types[] = {ENG_F32, ENG_U8, ENG_I8};
+    (void)state;
+    for (unsigned k = 0; k < 6; k++) {
+        struct tiny t;
+        enum eng_type type = types[k / 2];
+        int axis = 1 + (int)k % 2;
+        tiny_begin(&t, type, H, W, C, k);
+        int map = t.t;
+        float scale = type == ENG_F32 ? 0 : t.g->tensors[map].quant.scale[0];
+        if (type != ENG_F32)
+            tiny_unary(&t, ENG_UNARY_SIGMOID);
+        int in[] = {map, t.t, map};
+        int out = tiny_typed(&t, type, scale * 1.25f, type == ENG_U8 ? 7 : 0);
+        t.g->tensors[out].dim[axis] *= 3;
+        struct eng_node n = tiny_op(ENG_OP_CONCAT);
+        n.axis = axis;
+        tiny_node(&t, n, in, 3, out);
+        tiny_end(&t);
+        compare(t.g, 1.0f, "join");
+        eng_graph_destroy(t.g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reals_to_quanta),
         cmocka_unit_test(quanta_to_reals),
         cmocka_unit_test(tables_of_any_shape),
+        cmocka_unit_test(joins_along_any_axis),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
