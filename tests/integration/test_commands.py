@@ -64,6 +64,12 @@ def test_the_image_listens_where_it_says():
     assert ports == ["0.0.0.0:" + port for port in said["EXPOSE"].split()]
 
 
+def test_the_image_runs_as_a_number():
+    """Kubernetes' runAsNonRoot looks at no name."""
+    user, group = dockerfile()["USER"].split(":")
+    assert user.isdigit() and group.isdigit() and int(user) > 0 and int(group) > 0
+
+
 def test_the_image_takes_its_address_from_the_environment(tiny_models, tmp_path):
     """Server and probe alike: docker run -e MOBILENETD_HTTP=… against what the image itself sets."""
     said, address = dockerfile(), f"unix:{tmp_path}/socket"

@@ -113,6 +113,49 @@ def test_what_npm_says_is_passed_on(tmp_path):
     assert not (tmp_path / "models").exists()
 
 
+@pytest.fixture
+def fake(tmp_path):
+    """Programs in front of the real ones; what tar gets is noted."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+
+    def make(name, script):
+        (folder / name).write_text("#!/bin/sh\n" + script)
+        (folder / name).chmod(0o755)
+        return {"PATH": f"{folder}:{os.environ['PATH']}"}
+    return make
+
+
+def test_an_archive_is_checked_before_it_is_unpacked(fake, tmp_path):
+    fake("tar", f"touch {tmp_path}/unpacked\n")
+    env = fake("npm", "echo rubbish >nsfwjs-4.4.0.tgz\n")
+    p = pull("moderation", "--to", tmp_path / "models", env=env)
+    assert p.returncode == 1 and "nsfwjs@4.4.0 does not have the expected sha256" in p.stderr
+    assert not (tmp_path / "unpacked").exists() and not (tmp_path / "models").exists()
+
+
+def test_a_package_without_end(fake, tmp_path):
+    env = fake("npm", f"cat /dev/zero >x.tgz; ls -s --block-size=1M x.tgz >{tmp_path}/size; exit 1\n")
+    p = pull("moderation", "--to", tmp_path / "models", env=env)
+    assert p.returncode == 1 and "nsfwjs@4.4.0 is larger than 64 MB" in p.stderr and p.stderr.count("\n") == 1
+    assert int((tmp_path / "size").read_text().split()[0]) <= 64 and not (tmp_path / "models").exists()
+
+
+def test_a_download_without_end(fake, tmp_path):
+    env = fake("curl", 'while [ "$1" != --output ]; do shift; done\ncat /dev/zero >"$2"\n')
+    p = pull(NAME, "--to", tmp_path / "models", env=env)
+    assert p.returncode == 1 and "is larger than 64 MB" in p.stderr and p.stderr.count("\n") == 1
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_mirror_with_a_giant(tmp_path):
+    (tmp_path / "mirror" / "imagenet").mkdir(parents=True)
+    with open(tmp_path / "mirror" / "imagenet" / "mobilenet_v1_0.25_128_quant.tflite", "wb") as f:
+        f.truncate(1 << 40)
+    p = pull(NAME, "--to", tmp_path / "models", mirror=tmp_path / "mirror")
+    assert p.returncode == 1 and "is larger than 64 MB" in p.stderr and not (tmp_path / "models").exists()
+
+
 def test_whole_catalogue_is_in_the_mirror(shared, tmp_path):
     p = pull("--list")
     names = {line.split()[0] for line in p.stdout.splitlines()}

@@ -81,6 +81,8 @@ def planted():
     yield "machine paths", text.machine({"a": "see /ro" "ot/x"})
     yield "hosts", text.machine({"a": "https://registry.npm" "js.org/x"})
     yield "packages", text.packages("build gcc\n", "nothing")
+    yield "a library without a review", text.reviewed("run libnew1\n", "| package | version | advisories |\n")
+    yield "a review without its library", text.reviewed("build gcc\n", "| `libold1` | 1.0-1 | none | all |\n")
     for row in ('SERVER(a_total, gauge, "", "A.", 1)', 'MODEL(a_seconds, gauge, "bytes", "A.", 1)', 'SERVER(a, gauge, "", f())'):
         yield f"metric {row}", metrics.faults(row, metrics.markdown(metrics.rows(row)))
     yield "document of metrics", metrics.faults('SERVER(a, gauge, "", "A.", 1)', "")
@@ -127,6 +129,7 @@ def checks(build):
     yield "shell scripts: bash -n, shellcheck", text.shell(ROOT, sources)
     yield "packages are explained", text.packages(sources.get("deploy/packages", ""),
                                                   sources.get("docs/DEPENDENCIES.md", ""))
+    yield "libraries are reviewed in SECURITY.md", text.reviewed(sources.get("deploy/packages", ""), sources.get("SECURITY.md", ""))
     yield "metrics are named by their kind and unit, and documented", metrics.faults(
         sources.get(metrics.LIST, ""), sources.get(metrics.DOCUMENT, ""))
     yield "libraries of the binary are run packages", objects.linked_packages(

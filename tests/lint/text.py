@@ -50,6 +50,14 @@ def shell(root, sources):
             yield (r.stdout + r.stderr).strip()
 
 
+def reviewed(listed, page):
+    """listed: text of deploy/packages; page: SECURITY.md, whose table says of each library that is linked what is known of it."""
+    want = {line.split()[1] for line in listed.splitlines() if line.startswith("run ")}
+    have = set(re.findall(r"^\| `([a-z0-9.+-]+)` \| [0-9]\S* \| (?:none|CVE-)", page, re.M))
+    for name in sorted(want ^ have):
+        yield f"{name} is {'linked, but not in the table of SECURITY.md' if name in want else 'in SECURITY.md, but not linked'}"
+
+
 def packages(listed, described):
     """listed: text of deploy/packages; described: docs/DEPENDENCIES.md, which names each in backticks."""
     want = {line.split()[1] for line in listed.splitlines() if line and line[0] != "#"}
