@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -43,9 +44,24 @@ int srv_address_resolve(struct addrinfo **ret, const char *address, int flags, c
     struct addrinfo hints = {.ai_flags = flags | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     if (split(address, host, port) < 0)
         return srv_address_fail(err, errlen, address, EINVAL);
+#ifdef MOBILENETD_STATIC
+    /* Names come from shared libraries of the very glibc it was linked with (NSS): not asked. */
+    hints.ai_flags |= AI_NUMERICHOST;
+    if (strcasecmp(host, "localhost") == 0)
+        snprintf(host, sizeof(host), "127.0.0.1");
+#endif
     int rc = getaddrinfo(host[0] ? host : NULL, port, &hints, ret);
     if (rc == 0)
         return 0;
+#ifdef MOBILENETD_STATIC
+    if (rc == EAI_NONAME) {
+        snprintf(err, errlen,
+                 "%s: the static program looks up no names: give a numeric address, or localhost "
+                 "for 127.0.0.1",
+                 address);
+        return -EADDRNOTAVAIL;
+    }
+#endif
     snprintf(err, errlen, "%s: %s", address, gai_strerror(rc));
     return -EADDRNOTAVAIL;
 }

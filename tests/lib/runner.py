@@ -148,6 +148,12 @@ def load():
     return out
 
 
+def ship():
+    out = pytest_part("build-test", "", [], "tests/ship")
+    out.add(script("startup", ["tests/ship/startup"], 600))
+    return out
+
+
 SUITES = {
     "lint": lambda: script("lint", ["/usr/bin/python3", "tests/lint/lint.py", "build-test"], 1200),
     "unit": lambda: programs("build-test", ["unit"]),
@@ -160,6 +166,7 @@ SUITES = {
     "docker": lambda: script("docker", ["tests/docker/run"], 3600),
     "load": load,
     "bare": lambda: script("bare", ["tests/bare/run"], 4 * 3600),
+    "ship": ship,
 }
 
 
@@ -179,7 +186,7 @@ def report(suite, out, seconds, verbose):
           flush=True)
     for line in sorted(set(out.skips)) if verbose or len(out.skips) <= 3 else []:
         print(f"             skipped {line}")
-    for line in out.notes if suite in ("bare", "lint", "docker", "load") or verbose else []:
+    for line in out.notes if suite in ("bare", "lint", "docker", "load", "ship") or verbose else []:
         print(f"             {line}")
 
 
