@@ -90,7 +90,7 @@ class Daemon:
             stdin=subprocess.DEVNULL)
         self.wait_ready()
 
-    def wait_ready(self, seconds=60):
+    def wait_ready(self, seconds=600):  # a large model under a sanitizer, beside other work
         waited, last = 0, time.monotonic()
         while waited < seconds:
             running = self.process.poll() is None
