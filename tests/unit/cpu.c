@@ -2,10 +2,69 @@
 #include "engine/kernels/kernel.h"
 
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
+
+/* What a child answers that has asked for nothing yet. */
+static int in_a_child(int (*f)(void))
+{
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        syscall(SYS_exit, f());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* Linux grants no tiles where a signal's frame with them would not fit the alternate stack. */
+static int tiles_with_a_small_stack(void)
+{
+    enum { BYTES = 8192 }; /* tiles alone are as large */
+    stack_t small = {.ss_sp = malloc(BYTES), .ss_size = BYTES};
+    if (!small.ss_sp || sigaltstack(&small, NULL) < 0)
+        return 2;
+    uint32_t bits = eng_cpu_detect();
+    return (bits & (ENG_CPU_AMXINT8 | ENG_CPU_AMXBF16)) != 0;
+}
+
+/* The first test: this process must not have asked before it forks. */
+static void refused_tiles_are_no_bits(void **state)
+{
+    (void)state;
+    int answer = in_a_child(tiles_with_a_small_stack);
+    if (answer == 2)
+        skip();
+    assert_int_equal(answer, 0);
+}
+
+/* In strict mode, any call but read, write and exit kills. */
+static int ask_behind_a_sandbox(void)
+{
+    uint32_t before = eng_cpu_detect();
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) < 0)
+        return 2;
+    return eng_cpu_detect() != before;
+}
+
+static void the_system_is_asked_once(void **state)
+{
+    (void)state;
+    int answer = in_a_child(ask_behind_a_sandbox);
+    if (answer == 2)
+        skip();
+    assert_int_equal(answer, 0);
+}
 
 static void names_round_trip(void **state)
 {
@@ -93,8 +152,9 @@ static void every_level_has_rates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_round_trip),      cmocka_unit_test(levels_contain_the_lower),
-        cmocka_unit_test(detect_is_consistent),  cmocka_unit_test(dispatch_fills_every_op),
+        cmocka_unit_test(refused_tiles_are_no_bits), cmocka_unit_test(the_system_is_asked_once),
+        cmocka_unit_test(names_round_trip),          cmocka_unit_test(levels_contain_the_lower),
+        cmocka_unit_test(detect_is_consistent),      cmocka_unit_test(dispatch_fills_every_op),
         cmocka_unit_test(every_level_has_rates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
