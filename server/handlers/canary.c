@@ -54,11 +54,11 @@ static int best_class(const struct srv_job *j)
 {
     const struct eng_model_info *i = j->model->info;
     if (j->n_predictions > 0)
-        return j->predictions[0].class_number;
-    if ((j->probabilities || j->logits) && !i->no_classes[0])
-        return best_of(j->probabilities ? j->probabilities : j->logits, i->class_offset,
-                       i->outputs);
-    return -1;
+        return ((const struct eng_prediction *)srv_job_row(j, SRV_ROW_CLASSES))->class_number;
+    const float *scores = srv_job_row(j, SRV_ROW_PROBABILITIES);
+    if (!scores)
+        scores = srv_job_row(j, SRV_ROW_LOGITS);
+    return scores && !i->no_classes[0] ? best_of(scores, i->class_offset, i->outputs) : -1;
 }
 
 static int can_take(const struct srv_model *m, const struct srv_job *j)
@@ -76,7 +76,7 @@ static void compared(struct srv_req *r, void *arg)
         const struct srv_job *j = &r->jobs[i];
         l->compared += j->status == 200;
         l->uncompared += j->status != 200;
-        l->disagreed += j->status == 200 && j->predictions[0].class_number != x->classes[i];
+        l->disagreed += j->status == 200 && best_class(j) != x->classes[i];
     }
     x->api->comparisons--;
     srv_req_destroy(r);

@@ -33,24 +33,26 @@ static struct tensor_type tensor_type(enum eng_type type)
 int srv_images_is_long(const struct srv_images *im)
 {
     const struct srv_req *r = im->req;
-    size_t floats = r->embeddings ? (size_t)r->n_jobs * (size_t)r->model->info->embedding : 0;
-    if (r->n_jobs > 0 && r->jobs[0].predictions)
+    size_t floats =
+        r->wants & SRV_WANT_EMBEDDING ? (size_t)r->n_jobs * (size_t)r->model->info->embedding : 0;
+    if (r->n_jobs > 0 && r->wants & SRV_WANT_CLASSES)
         floats = (size_t)r->n_jobs * (size_t)r->jobs[0].capacity * FLOATS_A_CLASS;
-    return r->tensors != NULL || floats > SRV_LOOP_FLOATS;
+    return r->wants & SRV_WANT_TENSOR || floats > SRV_LOOP_FLOATS;
 }
 
 /* ---- results ---- */
 
 static int put_predictions(struct proto_result *ret, struct srv_req *r, const struct srv_job *j)
 {
+    const struct eng_prediction *best = srv_job_row(j, SRV_ROW_CLASSES);
     struct proto_prediction *all =
         srv_arena_alloc(&r->arena, (size_t)j->n_predictions * sizeof(*all));
     for (int i = 0; all && i < j->n_predictions; i++) {
-        int number = j->predictions[i].class_number;
+        int number = best[i].class_number;
         all[i] = (struct proto_prediction){
             .class_number = number,
             .label = eng_model_label(j->model->eng, number),
-            .score = j->predictions[i].score,
+            .score = best[i].score,
         };
     }
     ret->predictions = all;
@@ -67,7 +69,7 @@ static int put_tensor(struct proto_result *ret, struct srv_req *r, const struct 
         return -1;
     srv_describe_preprocess(how, p);
     ret->preprocess = how;
-    eng_digest(j->tensor, srv_tensor_bytes(p), hex);
+    eng_digest(srv_job_row(j, SRV_ROW_TENSOR), srv_tensor_bytes(p), hex);
     ret->tensor_sha256 = hex;
     ret->tensor_type = tensor_type(p->type).name;
     ret->tensor_shape[0] = 1;
@@ -97,11 +99,11 @@ static int fill_result(struct proto_result *ret, struct srv_req *r, const struct
     };
     if (j->status != 200)
         return 0;
-    if (j->tensor)
+    if (r->wants & SRV_WANT_TENSOR)
         return put_tensor(ret, r, j);
-    ret->embedding = j->embedding;
+    ret->embedding = srv_job_row(j, SRV_ROW_EMBEDDING);
     ret->n_embedding = r->model->info->embedding;
-    return j->embedding ? 0 : put_predictions(ret, r, j);
+    return ret->embedding ? 0 : put_predictions(ret, r, j);
 }
 
 static int make_result(struct srv_images *im, int i, struct proto_result *ret)
@@ -141,7 +143,7 @@ static void write_tensor(struct srv_images *im)
     if (!im->body)
         return;
     memcpy(im->body, header, (size_t)n);
-    memcpy(im->body + n, r->tensors, len);
+    memcpy(im->body + n, srv_rows_of(r, SRV_ROW_TENSOR), len);
     im->body_len = (size_t)n + len;
     im->type = "application/octet-stream";
 }

@@ -16,11 +16,11 @@ static const char *const names[] = {
     [SRV_EMBEDDING] = "embedding",
 };
 
-static const unsigned wants[] = {
-    [SRV_LOGITS] = SRV_WANT_LOGITS,
-    [SRV_PROBABILITIES] = SRV_WANT_PROBABILITIES,
-    [SRV_CLASSIFICATION] = SRV_WANT_PROBABILITIES,
-    [SRV_EMBEDDING] = SRV_WANT_EMBEDDING,
+static const enum srv_row row_kinds[] = {
+    [SRV_LOGITS] = SRV_ROW_LOGITS,
+    [SRV_PROBABILITIES] = SRV_ROW_PROBABILITIES,
+    [SRV_CLASSIFICATION] = SRV_ROW_PROBABILITIES,
+    [SRV_EMBEDDING] = SRV_ROW_EMBEDDING,
 };
 
 enum proto_datatype srv_input_type(const struct srv_model *m)
@@ -132,7 +132,7 @@ int srv_infer_choose_outputs(struct srv_infer *i)
         if (check_classes(i, k) < 0)
             return -1;
         i->outputs[k].binary = o->binary >= 0 ? o->binary : i->in.binary_data_output;
-        i->req->wants |= wants[kind];
+        i->req->wants |= 1u << row_kinds[kind];
     }
     i->reply.n_outputs = i->in.n_outputs;
     return 0;
@@ -185,18 +185,11 @@ static const char **strings_of(struct srv_infer *i, enum srv_output kind, const 
 
 /* ---- tensors ---- */
 
-static const float *rows_of(const struct srv_req *r, enum srv_output kind)
-{
-    return kind == SRV_LOGITS      ? r->logits
-           : kind == SRV_EMBEDDING ? r->embeddings
-                                   : r->probabilities;
-}
-
 static int make_output(struct srv_infer *i, int at)
 {
     struct proto_tensor *t = &i->outputs[at];
     enum srv_output kind = i->kinds[at];
-    const float *rows = rows_of(i->req, kind);
+    const float *rows = srv_rows_of(i->req, row_kinds[kind]);
     int width = row_of(i->req->model, kind), k = classes_of(i, at);
     int most = width - first_of(i->req->model, kind);
     k = k < most ? k : most;
@@ -222,7 +215,7 @@ size_t srv_infer_cost(const struct srv_infer *i)
 {
     const struct srv_req *r = i->req;
     const struct srv_job *j = r->n_jobs > 0 ? &r->jobs[0] : NULL;
-    size_t n = j && j->predictions ? cost_of_classes(j->capacity, j->capacity) : 0;
+    size_t n = j && r->wants & SRV_WANT_CLASSES ? cost_of_classes(j->capacity, j->capacity) : 0;
     for (int k = 0; k < i->reply.n_outputs; k++) {
         int width = row_of(r->model, i->kinds[k]), classes = classes_of(i, k);
         if (classes > 0)

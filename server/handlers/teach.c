@@ -182,7 +182,8 @@ static void learn(struct srv_req *r, void *arg)
 {
     struct lesson *l = arg;
     size_t d = (size_t)r->model->info->embedding, k = (size_t)l->n_classes;
-    const struct eng_teach_data all = {l->n, (int)d, l->n_classes, r->embeddings, l->label};
+    const struct eng_teach_data all = {l->n, (int)d, l->n_classes,
+                                       srv_rows_of(r, SRV_ROW_EMBEDDING), l->label};
     float *w = calloc(k * d, sizeof(*w)), *b = calloc(k, sizeof(*b));
     int rc = w && b ? srv_teach_fit(&all, l->held, w, b, &l->tested, &l->right) : -ENOMEM;
     if (rc < 0)

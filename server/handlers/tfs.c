@@ -119,7 +119,8 @@ static char *write_classes(struct srv_infer *i, size_t *ret_len)
         srv_arena_alloc(&i->req->arena, (size_t)r->n_jobs * (size_t)k * sizeof(*all));
     for (int n = 0; all && n < r->n_jobs * k; n++) {
         const struct srv_job *j = &r->jobs[n / k];
-        const struct eng_prediction *p = &j->predictions[n % k];
+        const struct eng_prediction *p = srv_job_row(j, SRV_ROW_CLASSES);
+        p += n % k;
         all[n].label = eng_model_label(j->model->eng, p->class_number);
         all[n].score = p->score;
     }

@@ -107,7 +107,8 @@ static void decode_image(struct srv_job *j, const struct eng_preprocess *p, void
 static void decode_one(struct batch *b, int slot, struct eng_decoder *d)
 {
     struct srv_job *j = b->jobs[slot];
-    int pixels = j->input.kind != SRV_FLOATS && !j->tensor; /* whoever wants the tensor gets it */
+    void *tensor = srv_job_row(j, SRV_ROW_TENSOR);
+    int pixels = j->input.kind != SRV_FLOATS && !tensor; /* whoever wants the tensor gets it */
     const struct eng_preprocess *p =
         pixels ? &b->model->info->picture : &b->model->info->preprocess;
     void *to = pixels ? eng_context_picture(b->context->eng, slot)
@@ -125,9 +126,9 @@ static void decode_one(struct batch *b, int slot, struct eng_decoder *d)
     }
     if (srv_job_is_final(j))
         return;
-    if (j->tensor)
-        memcpy(j->tensor, to, srv_tensor_bytes(p));
-    if (j->req->wants == SRV_WANT_TENSOR)
+    if (tensor)
+        memcpy(tensor, to, srv_tensor_bytes(p));
+    if (!srv_rows_need_run(j->req))
         srv_job_move(j, SRV_JOB_DONE);
     else if (is_gone(j))
         srv_job_move(j, SRV_JOB_CANCELLED);
@@ -162,27 +163,12 @@ static void compact(struct batch *b)
     }
 }
 
-static void take_results(struct srv_job *j, const struct eng_model_info *info,
-                         struct eng_context *c, int slot)
-{
-    size_t outputs = (size_t)info->outputs * sizeof(float);
-    if (j->predictions)
-        j->n_predictions = eng_context_topk(c, slot, j->capacity, j->predictions);
-    if (j->logits)
-        memcpy(j->logits, eng_context_logits(c, slot), outputs);
-    if (j->probabilities)
-        memcpy(j->probabilities, eng_context_probabilities(c, slot), outputs);
-    if (j->embedding)
-        memcpy(j->embedding, eng_context_embedding(c, slot),
-               (size_t)info->embedding * sizeof(float));
-}
-
 static void infer(struct batch *b, struct eng_team *team)
 {
     uint64_t start = srv_now_ns();
     int rc = eng_context_run(b->context->eng, b->n, team);
     for (int i = 0; i < b->n && rc == 0; i++)
-        take_results(b->jobs[i], b->model->info, b->context->eng, i);
+        srv_rows_take(b->jobs[i], b->context->eng, i);
     uint64_t took = srv_now_ns() - start;
     int members = eng_team_members(team);
     for (int i = 0; i < b->n; i++) {

@@ -71,7 +71,7 @@ void srv_coalesce_digest(const struct srv_req *r, struct srv_input *inputs, int 
 struct question {
     char model[64]; /* identity */
     struct srv_hash image;
-    uint64_t kind, wants, capacity, ignore_exif, lenient, full_decode, floor, owner;
+    uint64_t kind, wants, outputs, capacity, ignore_exif, lenient, full_decode, floor, owner;
 };
 
 static struct srv_hash ask(const struct srv_req *r, const struct srv_input *input,
@@ -80,7 +80,8 @@ static struct srv_hash ask(const struct srv_req *r, const struct srv_input *inpu
     struct question q = {
         .image = input->digest,
         .kind = (uint64_t)input->kind,
-        .wants = r->wants ? r->wants : SRV_WANT_CLASSES,
+        .wants = r->wants || r->outputs ? r->wants : SRV_WANT_CLASSES,
+        .outputs = r->outputs,
         .capacity = (uint64_t)capacity,
         .ignore_exif = (uint64_t)r->image.ignore_exif,
         .lenient = (uint64_t)r->image.lenient,
@@ -88,7 +89,7 @@ static struct srv_hash ask(const struct srv_req *r, const struct srv_input *inpu
         .floor = (uint64_t)floor,
         .owner = (uint64_t)(uintptr_t)owner,
     };
-    _Static_assert(sizeof(q) == 64 + 16 + 8 * 8, "padding would be hashed");
+    _Static_assert(sizeof(q) == 64 + 16 + 8 * 9, "padding would be hashed");
     memcpy(q.model, m->identity, sizeof(q.model));
     return srv_siphash(r->sched->coalesce.key, &q, sizeof(q));
 }
@@ -123,49 +124,34 @@ static struct srv_model *variant(const struct srv_req *r, int v)
 
 /* ---- answers ---- */
 
-struct part {
-    void *at;
-    size_t len;
-};
-
-enum { PARTS = 4 };
-
-/* In front of the parts. */
+/* In front of the rows. */
 struct head {
     int n_predictions, orientation, truncated;
 };
 
-/* What an answer consists of besides its head. */
-static size_t parts_of(const struct srv_job *j, const struct srv_model *m, struct part ret[PARTS])
+/* Of the rows of one job. */
+static size_t rows_bytes(const struct srv_req *r)
 {
-    size_t outputs = (size_t)m->info->outputs * sizeof(float), sum = 0;
-    ret[0] = (struct part){j->predictions, (size_t)j->capacity * sizeof(*j->predictions)};
-    ret[1] = (struct part){j->logits, outputs};
-    ret[2] = (struct part){j->probabilities, outputs};
-    ret[3] = (struct part){j->embedding, (size_t)m->info->embedding * sizeof(float)};
-    for (int i = 0; i < PARTS; i++) {
-        if (!ret[i].at)
-            ret[i].len = 0;
-        sum += ret[i].len;
-    }
+    size_t sum = 0;
+    for (int i = 0; i < r->n_rows; i++)
+        sum += r->rows[i].bytes;
     return sum;
 }
 
 /* The answer of one job as bytes, malloc'ed; NULL: out of memory. */
 static unsigned char *pack(const struct srv_job *j, size_t *ret_len)
 {
-    struct part parts[PARTS];
+    const struct srv_req *r = j->req;
     struct head head = {j->n_predictions, j->orientation, j->truncated};
-    size_t len = sizeof(head) + parts_of(j, j->model, parts);
+    size_t len = sizeof(head) + rows_bytes(r);
     unsigned char *all = malloc(len), *to = all;
     if (!all)
         return NULL;
     memcpy(to, &head, sizeof(head));
     to += sizeof(head);
-    for (int i = 0; i < PARTS; i++) {
-        if (parts[i].len > 0)
-            memcpy(to, parts[i].at, parts[i].len);
-        to += parts[i].len;
+    for (int i = 0; i < r->n_rows; i++) {
+        memcpy(to, srv_job_row(j, r->rows[i].row), r->rows[i].bytes);
+        to += r->rows[i].bytes;
     }
     *ret_len = len;
     return all;
@@ -174,19 +160,18 @@ static unsigned char *pack(const struct srv_job *j, size_t *ret_len)
 /* Gives a waiting job the answer that this model gave. 0: it does not fit. */
 static int unpack(struct srv_job *j, struct srv_model *m, const unsigned char *from, size_t len)
 {
-    struct part parts[PARTS];
+    const struct srv_req *r = j->req;
     struct head head;
-    if (len != sizeof(head) + parts_of(j, m, parts))
+    if (len != sizeof(head) + rows_bytes(r))
         return 0;
     memcpy(&head, from, sizeof(head));
     from += sizeof(head);
     j->n_predictions = head.n_predictions;
     j->orientation = head.orientation;
     j->truncated = head.truncated;
-    for (int i = 0; i < PARTS; i++) {
-        if (parts[i].len > 0)
-            memcpy(parts[i].at, from, parts[i].len);
-        from += parts[i].len;
+    for (int i = 0; i < r->n_rows; i++) {
+        memcpy(srv_job_row(j, r->rows[i].row), from, r->rows[i].bytes);
+        from += r->rows[i].bytes;
     }
     j->model = m;
     srv_job_move(j, SRV_JOB_DONE);
@@ -428,9 +413,8 @@ int srv_coalesce_is_known(struct srv_req *r, const struct srv_input *input,
                           const char *if_none_match, char ret[SRV_ETAG_MAX])
 {
     int classes = r->model->info->outputs - r->model->info->class_offset;
-    int capacity = r->wants && !(r->wants & SRV_WANT_CLASSES) ? 0
-                   : r->top_k < classes                       ? r->top_k
-                                                              : classes;
+    int ranks = r->wants & SRV_WANT_CLASSES || (!r->wants && !r->outputs);
+    int capacity = !ranks ? 0 : r->top_k < classes ? r->top_k : classes;
     for (int v = 0; v < variants(r); v++) {
         print_tag(ask(r, input, variant(r, v), capacity, -1, NULL), ret);
         if (strstr(if_none_match, ret + 2)) /* weak comparison: without W/ */

@@ -9,6 +9,7 @@
 #include "engine/context.h"
 #include "engine/image.h"
 #include "server/base/siphash.h"
+#include "server/scheduler/rows.h"
 
 struct srv_flight;
 struct srv_model;
@@ -18,7 +19,7 @@ enum srv_job_state {
     SRV_JOB_NEW,       /* also: waits for the answer of another one (coalesce.h) */
     SRV_JOB_QUEUED,    /* in a model's queue */
     SRV_JOB_RUNNING,   /* on a worker */
-    SRV_JOB_DONE,      /* has predictions */
+    SRV_JOB_DONE,      /* its rows are filled */
     SRV_JOB_EXPIRED,   /* its deadline passed before a worker took it (504) */
     SRV_JOB_CANCELLED, /* its client left, or the server stops: nobody reads the answer */
     SRV_JOB_FAILED,    /* status and error say why */
@@ -38,15 +39,6 @@ struct srv_input {
     size_t len;
     struct srv_hash digest; /* srv_coalesce_digest(), if `digested` */
     int digested;
-};
-
-/* What a job is to bring back. */
-enum {
-    SRV_WANT_CLASSES = 1 << 0,
-    SRV_WANT_LOGITS = 1 << 1,
-    SRV_WANT_PROBABILITIES = 1 << 2,
-    SRV_WANT_EMBEDDING = 1 << 3,
-    SRV_WANT_TENSOR = 1 << 4, /* what the network would see; alone: it is not run */
 };
 
 struct srv_job {
@@ -75,15 +67,12 @@ struct srv_job {
     int status;              /* HTTP's numbers, on every transport */
     struct srv_model *model; /* ran it, or would have; alive as long as the request */
     char error[160];
-    struct eng_prediction *predictions; /* room for `capacity`, in the request's arena */
-    int capacity, n_predictions;
-    float *logits, *probabilities, *embedding; /* NULL: not wanted. In the request's arena */
-    void *tensor;
-    int orientation; /* of EXIF, that was applied: 1..8; 0: no picture */
-    int truncated;   /* lenient: there was less than the whole picture */
-    int batch;       /* images of the run that it was part of */
-    int members;     /* threads of that run */
-    int leads_batch; /* the first of its run: counts the run once */
+    int capacity, n_predictions; /* of SRV_ROW_CLASSES; the rows are the request's (rows.h) */
+    int orientation;             /* of EXIF, that was applied: 1..8; 0: no picture */
+    int truncated;               /* lenient: there was less than the whole picture */
+    int batch;                   /* images of the run that it was part of */
+    int members;                 /* threads of that run */
+    int leads_batch;             /* the first of its run: counts the run once */
     uint64_t queued_at_ns, queue_ns, decode_ns, preprocess_ns, inference_ns;
 };
 

@@ -14,7 +14,6 @@
 #include "server/scheduler/brownout.h"
 #include "server/scheduler/coalesce.h"
 #include "server/scheduler/counters.h"
-#include "server/scheduler/fill.h"
 #include "server/scheduler/pool.h"
 #include "server/scheduler/scheduler.h"
 
@@ -86,7 +85,7 @@ int srv_req_check_top_k(const struct srv_req *r, long long k, long long classes,
 int srv_req_set_top_k(struct srv_req *r, long long k, char *err, size_t errlen)
 {
     long long classes = r->model->info->outputs - r->model->info->class_offset;
-    int ranks = !r->wants || r->wants & SRV_WANT_CLASSES;
+    int ranks = (!r->wants && !r->outputs) || r->wants & SRV_WANT_CLASSES;
     if (ranks && srv_req_check_top_k(r, k, classes, err, errlen) < 0)
         return -EINVAL;
     r->top_k = k > classes ? (int)classes : (int)k;
@@ -194,55 +193,16 @@ void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref)
     r->floor = f_ref->n - 1;
 }
 
-/* Rows for n jobs, all in one block, so that a batch's answer is one tensor. */
-static int make_rows(struct srv_req *r, void *ret, unsigned want, size_t n, size_t bytes)
-{
-    void *rows = NULL;
-    if (!(r->wants & want))
-        return 0;
-    rows = srv_arena_alloc(&r->arena, n * bytes);
-    if (!rows)
-        return -ENOMEM;
-    memcpy(ret, &rows, sizeof(rows));
-    return 0;
-}
-
-static int make_results(struct srv_req *r, struct eng_prediction **ret, size_t n, size_t capacity)
-{
-    const struct eng_model_info *i = r->model->info;
-    size_t outputs = (size_t)i->outputs * sizeof(float);
-    if (make_rows(r, ret, SRV_WANT_CLASSES, n, capacity * sizeof(**ret)) < 0 ||
-        make_rows(r, &r->logits, SRV_WANT_LOGITS, n, outputs) < 0 ||
-        make_rows(r, &r->probabilities, SRV_WANT_PROBABILITIES, n, outputs) < 0 ||
-        make_rows(r, &r->embeddings, SRV_WANT_EMBEDDING, n, (size_t)i->embedding * sizeof(float)) <
-            0 ||
-        make_rows(r, &r->tensors, SRV_WANT_TENSOR, n, srv_tensor_bytes(&i->preprocess)) < 0)
-        return -ENOMEM;
-    return 0;
-}
-
-static void point_at_rows(struct srv_req *r, struct srv_job *j, size_t row)
-{
-    const struct eng_model_info *i = r->model->info;
-    if (r->logits)
-        j->logits = r->logits + row * (size_t)i->outputs;
-    if (r->probabilities)
-        j->probabilities = r->probabilities + row * (size_t)i->outputs;
-    if (r->embeddings)
-        j->embedding = r->embeddings + row * (size_t)i->embedding;
-    if (r->tensors)
-        j->tensor = r->tensors + row * srv_tensor_bytes(&i->preprocess);
-}
-
 static int make_jobs(struct srv_req *r, const struct srv_input *inputs, int n)
 {
     int classes = r->model->info->outputs - r->model->info->class_offset;
     int capacity = r->top_k < classes ? r->top_k : classes;
-    struct eng_prediction *room = NULL;
-    if (!r->wants)
+    if (!r->wants && !r->outputs)
         r->wants = SRV_WANT_CLASSES;
+    if (!(r->wants & SRV_WANT_CLASSES))
+        capacity = 0;
     struct srv_job *jobs = srv_arena_alloc(&r->arena, (size_t)n * sizeof(*jobs));
-    if (!jobs || make_results(r, &room, (size_t)n, (size_t)capacity) < 0)
+    if (!jobs || srv_rows_make(r, (size_t)n, (size_t)capacity) < 0)
         return -ENOMEM;
     for (int i = 0; i < n; i++) {
         struct srv_job *j = &jobs[i];
@@ -251,9 +211,7 @@ static int make_jobs(struct srv_req *r, const struct srv_input *inputs, int n)
         j->model = r->model;
         j->priority = r->priority;
         j->deadline_ns = r->deadline_ns;
-        j->capacity = room ? capacity : 0;
-        j->predictions = room ? room + (size_t)i * (size_t)capacity : NULL;
-        point_at_rows(r, j, (size_t)i);
+        j->capacity = capacity;
     }
     r->jobs = jobs;
     r->n_jobs = n;
@@ -350,7 +308,7 @@ static int admit_jobs(struct srv_req *r)
 /* Tensors have one variant's size, and vectors its outputs: only pictures and classes go down. */
 static void pin_tensors(struct srv_req *r, const struct srv_input *inputs, int n)
 {
-    int pinned = (r->wants & ~(unsigned)SRV_WANT_CLASSES) != 0;
+    int pinned = !srv_rows_exchange(r);
     for (int i = 0; i < n; i++)
         pinned |= inputs[i].kind != SRV_IMAGE;
     if (pinned)

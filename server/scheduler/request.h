@@ -61,7 +61,8 @@ struct srv_req {
     const char *model_name;    /* what answers call it; lives as long as the model */
     int top_k, priority;
     int max_top_k;                  /* as configured when it came */
-    unsigned wants;                 /* SRV_WANT_*; classes if nothing is set */
+    unsigned wants;                 /* SRV_WANT_*; classes if nothing is wanted */
+    uint64_t outputs;               /* bit i: output i of the model's files */
     struct eng_image_options image; /* limits are those of the configuration */
     uint64_t begun_ns;              /* srv_req_create() */
     uint64_t deadline_ns;
@@ -70,11 +71,9 @@ struct srv_req {
     enum srv_half_close half_close;
 
     struct srv_job *jobs;
-    int n_jobs, pending; /* pending: jobs or the work item that are out */
-    /* What jobs brought back, n_jobs rows each; NULL: not wanted. */
-    float *logits, *probabilities; /* rows of info->outputs */
-    float *embeddings;             /* rows of info->embedding */
-    unsigned char *tensors;        /* rows of srv_tensor_bytes() */
+    int n_jobs, pending;   /* pending: jobs or the work item that are out */
+    struct srv_rows *rows; /* what jobs brought back: rows.h */
+    int n_rows;
     struct srv_work_item item;
     void *owned_body; /* malloc'ed; in place of one in the arena */
     size_t owned_len;

@@ -31,7 +31,7 @@ struct bench {
     int pipe[2];
     struct srv_pool *pool;
     struct srv_model *model;
-    struct srv_req req;
+    int client_fd; /* of the requests that come */
 };
 
 static void wake(void *arg)
@@ -53,8 +53,7 @@ static void set_up(struct bench *b, int workers, int max_batch)
     assert_int_equal(eng_model_build(&eng, &spec, &mo, err, sizeof(err)), 0);
     assert_int_equal(srv_model_create(&b->model, eng, 0), 0);
     assert_int_equal(srv_pool_create(&b->pool, &po, err, sizeof(err)), 0);
-    b->req.client_fd = -1;
-    atomic_init(&b->req.gone, 0);
+    b->client_fd = -1;
 }
 
 static void tear_down(struct bench *b)
@@ -69,13 +68,20 @@ static struct srv_job *make_jobs(struct bench *b, int n, uint64_t deadline)
 {
     struct srv_job *jobs = calloc((size_t)n, sizeof(*jobs));
     struct eng_prediction *p = calloc((size_t)n * TOP, sizeof(*p));
-    assert_true(jobs && p);
+    struct srv_req *r = calloc(1, sizeof(*r));
+    struct srv_rows *rows = calloc(1, sizeof(*rows));
+    assert_true(jobs && p && r && rows);
+    *rows = (struct srv_rows){SRV_ROW_CLASSES, TOP * sizeof(*p), (unsigned char *)p};
+    r->client_fd = b->client_fd;
+    r->jobs = jobs;
+    r->rows = rows;
+    r->n_rows = 1;
+    atomic_init(&r->gone, 0);
     for (int i = 0; i < n; i++)
         jobs[i] = (struct srv_job){
-            .req = &b->req,
+            .req = r,
             .input = {SRV_IMAGE, png, sizeof(png)},
             .deadline_ns = deadline,
-            .predictions = p + i * TOP,
             .capacity = TOP,
         };
     return jobs;
@@ -83,7 +89,9 @@ static struct srv_job *make_jobs(struct bench *b, int n, uint64_t deadline)
 
 static void free_jobs(struct srv_job *jobs)
 {
-    free(jobs[0].predictions);
+    free(jobs[0].req->rows[0].all);
+    free(jobs[0].req->rows);
+    free(jobs[0].req);
     free(jobs);
 }
 
@@ -118,17 +126,17 @@ static void all_come_back(void **state)
         collect(&b, n, got);
         assert_int_equal(got[SRV_JOB_FAILED], n / 3);
         assert_int_equal(got[SRV_JOB_DONE], n - n / 3);
-        const struct srv_job *first = &jobs[1];
+        const struct eng_prediction *first = srv_job_row(&jobs[1], SRV_ROW_CLASSES);
         for (int i = 0; i < n; i++) {
             assert_int_equal(jobs[i].status, i % 3 ? 200 : 422);
             if (i % 3 == 0)
                 continue;
             assert_true(jobs[i].batch >= 1 && jobs[i].batch <= 8);
             assert_int_equal(jobs[i].n_predictions, TOP);
+            const struct eng_prediction *row = srv_job_row(&jobs[i], SRV_ROW_CLASSES);
             for (int k = 0; k < TOP; k++) /* the same picture: the same bits, in any batch */
-                assert_true(jobs[i].predictions[k].class_number ==
-                                first->predictions[k].class_number &&
-                            jobs[i].predictions[k].score == first->predictions[k].score);
+                assert_true(row[k].class_number == first[k].class_number &&
+                            row[k].score == first[k].score);
         }
         free_jobs(jobs);
         tear_down(&b);
@@ -149,7 +157,7 @@ static void nothing_for_the_late_and_the_gone(void **state)
     assert_int_equal(late[0].inference_ns, 0);
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    b.req.client_fd = pair[0];
+    b.client_fd = pair[0];
     struct srv_job *here = make_jobs(&b, 4, SRV_NEVER);
     assert_int_equal(srv_pool_submit(b.pool, b.model, here, 4, LIMIT), 0);
     collect(&b, 4, got);
@@ -218,7 +226,7 @@ static int they_leave(unsigned char *slow, size_t len, useconds_t pause_us, int 
     while (srv_pool_state(b.pool).running < 8)
         usleep(100);
     usleep(pause_us);
-    atomic_store(&b.req.gone, 1);
+    atomic_store(&jobs[0].req->gone, 1);
     collect(&b, 8, got);
     int in_time = got[SRV_JOB_CANCELLED] == 8 && jobs[0].decode_ns > 0;
     for (int i = 0; i < 8 && in_time; i++) {
