@@ -12,8 +12,8 @@ static const char *text_of(const struct cfg *c, int row)
 
 static int is_wildcard(const char *address, size_t len)
 {
-    static const char *const all[] = {"0.0.0.0", "[::]", "*"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const all[] = {"", "0.0.0.0", "[::]", "*"};
+    for (int i = 0; i < 4; i++) {
         if (strlen(all[i]) == len && !memcmp(address, all[i], len))
             return 1;
     }

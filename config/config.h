@@ -26,10 +26,14 @@ enum {
 };
 
 /* Field types by kind of the row:
- *   FLAG -> int (0/1)            STRING, ENUM -> const char *      REAL -> double
- *   ADDRESS -> const char *      HOST:PORT, [IPv6]:PORT or unix:PATH, "" = off; checked in form
- * only INT -> int64_t               BYTES -> int64_t ("64K", "20M", "1G"; plain = bytes) MS, US ->
- * int64_t ("250ms", "2s", "500us", "1m"; plain = the unit of the row) */
+ *   FLAG          int            0 or 1
+ *   STRING, ENUM  const char *
+ *   REAL          double
+ *   ADDRESS       const char *   HOST:PORT, [IPv6]:PORT, :PORT (every IPv4 address) or unix:PATH;
+ *                                "" = off; checked in form only
+ *   INT           int64_t
+ *   BYTES         int64_t        "64K", "20M", "1G"; plain = bytes
+ *   MS, US        int64_t        "250ms", "2s", "500us", "1m"; plain = the unit of the row */
 #define CFG_FIELD_FLAG int
 #define CFG_FIELD_STRING const char *
 #define CFG_FIELD_ADDRESS const char *

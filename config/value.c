@@ -226,7 +226,7 @@ static int valid_port(const char *s)
     return n >= 1 && n <= 5 && !s[n] && strtol(s, NULL, 10) <= 65535;
 }
 
-/* HOST:PORT, [IPv6]:PORT, unix:PATH; min != 0 means that empty (off) is refused. */
+/* HOST:PORT, [IPv6]:PORT, :PORT, unix:PATH; min != 0 means that empty (off) is refused. */
 static int set_address(struct cfg *c, int row, const char *text, char *err, size_t errlen)
 {
     const char *colon = strrchr(text, ':');
@@ -234,13 +234,13 @@ static int set_address(struct cfg *c, int row, const char *text, char *err, size
         return set_text(c, row, text, err, errlen);
     if (!strncmp(text, "unix:", 5) && text[5])
         return set_text(c, row, text, err, errlen);
-    if (!colon || colon == text) {
+    if (!colon) {
         return fail(err, errlen, text,
                     "is not an address; write HOST:PORT, for example 127.0.0.1:8080");
     }
     if (!valid_port(colon + 1))
         return fail(err, errlen, text, "has no port between 0 and 65535 after its last ':'");
-    int bracketed = text[0] == '[' && colon[-1] == ']';
+    int bracketed = colon > text && text[0] == '[' && colon[-1] == ']';
     if (!bracketed && memchr(text, ':', (size_t)(colon - text)))
         return fail(err, errlen, text, "is an IPv6 address without brackets; write [ADDRESS]:PORT");
     if (strpbrk(text, " \t/"))

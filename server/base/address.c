@@ -50,6 +50,8 @@ int srv_address_resolve(struct addrinfo **ret, const char *address, int flags, c
     if (strcasecmp(host, "localhost") == 0)
         snprintf(host, sizeof(host), "127.0.0.1");
 #endif
+    if (!host[0] && flags & AI_PASSIVE)
+        hints.ai_family = AF_INET; /* else the system's order decides which one is taken */
     int rc = getaddrinfo(host[0] ? host : NULL, port, &hints, ret);
     if (rc == 0)
         return 0;

@@ -1,5 +1,6 @@
-/* Addresses: "HOST:PORT", "[IPv6]:PORT", ":PORT" (every address) or "unix:PATH". Any thread; what
- * looks names up may take long. A static program knows no names but localhost, which is 127.0.0.1.
+/* Addresses: "HOST:PORT", "[IPv6]:PORT", ":PORT" or "unix:PATH". ":PORT" is every
+ * IPv4 address to listen at, and this host to connect to. Any thread; what looks names up may take
+ * long. A static program knows no names but localhost, which is 127.0.0.1.
  */
 #ifndef SRV_ADDRESS_H
 #define SRV_ADDRESS_H

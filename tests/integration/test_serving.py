@@ -3,6 +3,7 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -302,6 +303,17 @@ def test_request_id_is_echoed_if_it_is_harmless(tiny):
     for bad in ("a b", "x" * 129, "caf\u00e9"):
         r = tiny.classify(RED, headers={"X-Request-Id": bad})
         assert r.status == 200 and r.headers["X-Request-Id"] != bad
+
+
+def test_a_port_without_a_host_is_every_ipv4_address(start):
+    d = start(http=":0", grpc=":0")
+    assert re.findall(r"ready: http (\S+), grpc ([^\s,]+)", d.log()) == [(f"0.0.0.0:{d.port}", f"0.0.0.0:{d.grpc_port}")]
+    for host in ("127.0.0.1", "127.0.0.2"):
+        with socket.create_connection((host, d.port), 20) as s:
+            s.sendall(put_head(len(RED)) + RED)
+            assert read_response(s.makefile("rb"))[0] == 200
+    p = subprocess.run([BINARY, "health", "--http", f":{d.port}"], capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr
 
 
 def test_unix_socket(tiny_models, start, tmp_path):

@@ -179,9 +179,9 @@ static void bad_values_are_refused_in_words(void **state)
 static void addresses_are_checked_in_form(void **state)
 {
     (void)state;
-    static const char *const good[] = {"0.0.0.0:80", "[::1]:9000", "localhost:0",
+    static const char *const good[] = {"0.0.0.0:80", "[::1]:9000", "localhost:0", ":8080",
                                        "unix:/run/m.sock"};
-    static const char *const bad[] = {"localhost", ":8080",       "1.2.3.4:",       "1.2.3.4:70000",
+    static const char *const bad[] = {"localhost", ":",           "1.2.3.4:",       "1.2.3.4:70000",
                                       "::1:80",    "http://a:80", "1.2.3.4:80x",    "a:99999999999",
                                       "unix:",     "a b:80",      "1.2.3.4:8080/v1"};
     char flags[64];
@@ -262,6 +262,8 @@ static void contradictions_are_named(void **state)
             "http 127.0.0.1:8081 and grpc 127.0.0.1:8081 cannot be bound together");
     refused(-EINVAL, CFG_SERVE, "--grpc 0.0.0.0:8080", NULL,
             "http 127.0.0.1:8080 and grpc 0.0.0.0:8080 cannot be bound together");
+    refused(-EINVAL, CFG_SERVE, "--grpc :8080", NULL,
+            "http 127.0.0.1:8080 and grpc :8080 cannot be bound together");
     refused(-EINVAL, CFG_SERVE, "--max-images 64 --queue-limit 8", NULL,
             "max_images 64 is more than queue_limit 8: such a request could never be admitted");
     /* `health` binds nothing; port 0 is any free port; one limit alone is no contradiction. */
