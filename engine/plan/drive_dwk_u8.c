@@ -11,9 +11,8 @@ static void run_dwk_u8(void *arg, int begin, int end, int member)
     for (int u = begin; u < end; u++) {
         int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++) {
-            size_t in = (size_t)b * eng_value_of(c, from)->stride;
-            a.in = (const uint8_t *)eng_value_at(c, from, image) + in;
-            a.out = (uint8_t *)eng_value_at(c, to, image) + (size_t)b * eng_value_of(c, to)->stride;
+            a.in = (const uint8_t *)eng_block_at(c, from, image, b);
+            a.out = (uint8_t *)eng_block_at(c, to, image, b);
             a.block = p->packed + (size_t)b * p->block_bytes;
             p->u8->run(&a);
         }

@@ -8,11 +8,6 @@
 
 #include "engine/plan/floats.h"
 
-static char *block_at(const struct eng_call *c, int value, int image, int b)
-{
-    return eng_value_at(c, value, image) + (size_t)b * eng_value_of(c, value)->stride;
-}
-
 static inline float clamp(float v, float lo, float hi)
 {
     v = v > lo ? v : lo;
@@ -233,12 +228,12 @@ static void product_u8(const struct eng_map_params *p, const uint8_t *a, const u
 
 static void map_quanta(const struct eng_call *c, const struct eng_map_params *p, int image, int b)
 {
-    const uint8_t *in = (const uint8_t *)block_at(c, c->step->in[0], image, b);
-    uint8_t *out = (uint8_t *)block_at(c, c->step->out, image, b);
+    const uint8_t *in = (const uint8_t *)eng_block_at(c, c->step->in[0], image, b);
+    uint8_t *out = (uint8_t *)eng_block_at(c, c->step->out, image, b);
     if (p->kind == ENG_MAP_MAX || p->kind == ENG_MAP_AVERAGE)
         pool_block(p, (const char *)in, (char *)out);
     else
-        product_u8(p, in, (const uint8_t *)block_at(c, c->step->in[1], image, b), out);
+        product_u8(p, in, (const uint8_t *)eng_block_at(c, c->step->in[1], image, b), out);
 }
 
 static void map_floats(const struct eng_call *c, const struct eng_map_params *p, int image, int b,
@@ -365,7 +360,7 @@ static void concat_block(const struct eng_call *c, const struct eng_concat_param
                          int b)
 {
     int first = b * ENG_BLOCK, last = first + ENG_BLOCK;
-    char *out = block_at(c, c->step->out, image, b);
+    char *out = eng_block_at(c, c->step->out, image, b);
     if (last > p->channels) /* lanes that pad it are finite */
         memset(out, 0, (size_t)p->b.pixels * ENG_BLOCK * p->element);
     for (int k = 0; k < c->step->n_in; k++) {
@@ -400,13 +395,13 @@ static void gather_block(const struct eng_call *c, const struct eng_gather_param
                          int b)
 {
     size_t lane = ENG_BLOCK * p->element;
-    char *out = block_at(c, c->step->out, image, b);
+    char *out = eng_block_at(c, c->step->out, image, b);
     int n = eng_min(p->channels - b * ENG_BLOCK, ENG_BLOCK);
     if (n < ENG_BLOCK) /* lanes that pad it are finite */
         memset(out, 0, (size_t)p->b.pixels * lane);
     for (int i = 0; i < n; i++) {
         int from = p->which[b * ENG_BLOCK + i];
-        const char *x = block_at(c, c->step->in[0], image, from / ENG_BLOCK) +
+        const char *x = eng_block_at(c, c->step->in[0], image, from / ENG_BLOCK) +
                         (size_t)(from % ENG_BLOCK) * p->element;
         char *y = out + (size_t)i * p->element;
         if (p->element == sizeof(float))

@@ -72,14 +72,12 @@ static void run_gap(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
     const struct eng_gap_params *p = c->step->params;
-    const struct eng_value *x = eng_value_of(c, c->step->in[0]);
-    const struct eng_value *y = eng_value_of(c, c->step->out);
     (void)member;
     for (int u = begin; u < end; u++) {
         int b0, b1, image = eng_blocks_of(c, u, &b0, &b1);
         for (int b = b0; b < b1; b++) {
-            const char *in = eng_value_at(c, c->step->in[0], image) + (size_t)b * x->stride;
-            char *out = eng_value_at(c, c->step->out, image) + (size_t)b * y->stride;
+            const char *in = eng_block_at(c, c->step->in[0], image, b);
+            char *out = eng_block_at(c, c->step->out, image, b);
             if (p->u8)
                 gap_block_u8(p, in, out);
             else if (p->type == ENG_BF16)

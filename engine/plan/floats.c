@@ -3,11 +3,6 @@
 
 #include "engine/base/bf16.h"
 
-static char *block_at(const struct eng_call *c, int value, int image, int b)
-{
-    return eng_value_at(c, value, image) + (size_t)b * eng_value_of(c, value)->stride;
-}
-
 static size_t elements_of(const struct eng_value *v)
 {
     return (size_t)v->h * (size_t)v->w * ENG_BLOCK;
@@ -28,7 +23,7 @@ size_t eng_floats_bytes(int pixels)
 const float *eng_floats_in(const struct eng_call *c, int value, int image, int b, char **scratch)
 {
     const struct eng_value *v = eng_value_of(c, value);
-    const void *at = block_at(c, value, image, b);
+    const void *at = eng_block_at(c, value, image, b);
     if (v->type != ENG_BF16)
         return at;
     const uint16_t *from = at;
@@ -42,7 +37,7 @@ float *eng_floats_out(const struct eng_call *c, int value, int image, int b, cha
 {
     const struct eng_value *v = eng_value_of(c, value);
     if (v->type != ENG_BF16)
-        return (float *)(void *)block_at(c, value, image, b);
+        return (float *)(void *)eng_block_at(c, value, image, b);
     return take(scratch, v);
 }
 
@@ -51,7 +46,7 @@ void eng_floats_done(const struct eng_call *c, int value, int image, int b, cons
     const struct eng_value *v = eng_value_of(c, value);
     if (v->type != ENG_BF16)
         return;
-    uint16_t *to = (uint16_t *)(void *)block_at(c, value, image, b);
+    uint16_t *to = (uint16_t *)(void *)eng_block_at(c, value, image, b);
     for (size_t i = 0; i < elements_of(v); i++)
         to[i] = eng_bf16_from_f32(made[i]);
 }

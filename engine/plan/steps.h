@@ -192,6 +192,11 @@ static inline const struct eng_value *eng_value_of(const struct eng_call *c, int
 {
     return &c->run->plan->values[value];
 }
+/* Channel block b of it. */
+static inline char *eng_block_at(const struct eng_call *c, int value, int image, int b)
+{
+    return eng_value_at(c, value, image) + (size_t)b * eng_value_of(c, value)->stride;
+}
 static inline void *eng_scratch(const struct eng_call *c, int member)
 {
     return c->run->scratch + c->run->scratch_bytes * (size_t)(c->member0 + member);
