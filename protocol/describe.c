@@ -79,6 +79,14 @@ static const char *triton_type(enum proto_datatype type)
         return "TYPE_FP32";
     case PROTO_UINT8:
         return "TYPE_UINT8";
+    case PROTO_INT8:
+        return "TYPE_INT8";
+    case PROTO_INT32:
+        return "TYPE_INT32";
+    case PROTO_INT64:
+        return "TYPE_INT64";
+    case PROTO_BOOL:
+        return "TYPE_BOOL";
     case PROTO_BYTES:
         return "TYPE_STRING";
     default:
@@ -86,9 +94,14 @@ static const char *triton_type(enum proto_datatype type)
     }
 }
 
-/* Without the batch, which max_batch_size implies. */
+/* Without the batch, which max_batch_size implies. Triton allows no empty dims: a number for each
+ * image is [1], reshaped (docs/user_guide/model_configuration.md, "Reshape"). */
 static void put_dims(struct proto_buf *b, const struct proto_tensor *t)
 {
+    if (t->n_dims == 1) {
+        proto_buf_text(b, ",\"dims\":[1],\"reshape\":{\"shape\":[]}");
+        return;
+    }
     proto_buf_text(b, ",\"dims\":[");
     for (int d = 1; d < t->n_dims; d++)
         put_number(b, d > 1 ? "," : "", t->shape[d]);

@@ -100,11 +100,31 @@ static Inference__DataType triton_type(enum proto_datatype type)
         return INFERENCE__DATA_TYPE__TYPE_FP32;
     case PROTO_UINT8:
         return INFERENCE__DATA_TYPE__TYPE_UINT8;
+    case PROTO_INT8:
+        return INFERENCE__DATA_TYPE__TYPE_INT8;
+    case PROTO_INT32:
+        return INFERENCE__DATA_TYPE__TYPE_INT32;
+    case PROTO_INT64:
+        return INFERENCE__DATA_TYPE__TYPE_INT64;
+    case PROTO_BOOL:
+        return INFERENCE__DATA_TYPE__TYPE_BOOL;
     case PROTO_BYTES:
         return INFERENCE__DATA_TYPE__TYPE_STRING;
     default:
         return INFERENCE__DATA_TYPE__TYPE_INVALID;
     }
+}
+
+/* Without the batch, which max_batch_size implies; a number for each image is [1], reshaped. */
+static void add_dims(struct proto_unpacked *u, const struct proto_tensor *t, size_t *ret_n,
+                     int64_t **ret_dims, Inference__ModelTensorReshape **ret_reshape)
+{
+    static const int64_t one[] = {1};
+    int scalar = t->n_dims == 1;
+    *ret_n = scalar ? 1 : (size_t)t->n_dims - 1;
+    *ret_dims = (int64_t *)(uintptr_t)(scalar ? one : t->shape + 1);
+    if (scalar)
+        *ret_reshape = new_one(u, &inference__model_tensor_reshape__descriptor);
 }
 
 static void add_config_tensors(struct proto_unpacked *u, Inference__ModelConfig *c,
@@ -126,8 +146,7 @@ static void add_config_tensors(struct proto_unpacked *u, Inference__ModelConfig 
         const struct proto_tensor *t = &from->outputs[i];
         c->output[i]->name = text(t->name);
         c->output[i]->data_type = triton_type(t->datatype);
-        c->output[i]->n_dims = (size_t)t->n_dims - 1;
-        c->output[i]->dims = (int64_t *)(uintptr_t)(t->shape + 1);
+        add_dims(u, t, &c->output[i]->n_dims, &c->output[i]->dims, &c->output[i]->reshape);
     }
 }
 

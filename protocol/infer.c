@@ -41,6 +41,27 @@ enum proto_datatype proto_datatype_parse(struct proto_span name)
     return PROTO_NO_TYPE;
 }
 
+int64_t proto_tensor_integer(const struct proto_tensor *t, size_t i)
+{
+    switch (t->datatype) {
+    case PROTO_INT8:
+        return ((const int8_t *)t->data)[i];
+    case PROTO_INT16:
+        return ((const int16_t *)t->data)[i];
+    case PROTO_UINT16:
+        return ((const uint16_t *)t->data)[i];
+    case PROTO_INT32:
+        return ((const int32_t *)t->data)[i];
+    case PROTO_UINT32:
+        return ((const uint32_t *)t->data)[i];
+    case PROTO_INT64:
+    case PROTO_UINT64:
+        return ((const int64_t *)t->data)[i];
+    default:
+        return ((const uint8_t *)t->data)[i];
+    }
+}
+
 void proto_infer_finish(struct proto_infer_request *r)
 {
     free(r->strings);

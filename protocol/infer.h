@@ -35,7 +35,7 @@ enum proto_datatype proto_datatype_parse(struct proto_span name); /* NO_TYPE: un
 enum {
     PROTO_DIMS_MAX = 8,
     PROTO_INPUTS_MAX = 16,
-    PROTO_OUTPUTS_MAX = 16,
+    PROTO_OUTPUTS_MAX = 80,       /* 64 of a model's file, and what a server makes of them */
     PROTO_ELEMENTS_MAX = 1 << 28, /* product of a shape */
 };
 
@@ -102,7 +102,7 @@ int proto_input_items(const struct proto_input *in, struct proto_item *items, in
 
 struct proto_tensor {
     const char *name;
-    enum proto_datatype datatype; /* FP32, UINT8, INT32, INT64, or BYTES */
+    enum proto_datatype datatype; /* any but FP16, FP64 and BF16 */
     int n_dims;
     int64_t shape[PROTO_DIMS_MAX];
     size_t elements;
@@ -110,6 +110,9 @@ struct proto_tensor {
     const char *const *strings; /* BYTES: NUL-terminated, `elements` of them */
     int binary;
 };
+
+/* Element i of a tensor of whole numbers, or of BOOL: 0 or 1. UINT64 beyond INT64_MAX wraps. */
+int64_t proto_tensor_integer(const struct proto_tensor *t, size_t i);
 
 struct proto_infer_reply {
     const char *model_name, *model_version;

@@ -28,18 +28,6 @@ static void put_shape(struct proto_buf *b, const struct proto_tensor *t)
     proto_buf_text(b, "]");
 }
 
-static int64_t integer(const struct proto_tensor *t, size_t i)
-{
-    switch (t->datatype) {
-    case PROTO_INT64:
-        return ((const int64_t *)t->data)[i];
-    case PROTO_INT32:
-        return ((const int32_t *)t->data)[i];
-    default:
-        return ((const uint8_t *)t->data)[i];
-    }
-}
-
 static void put_floats(struct proto_buf *b, const struct proto_tensor *t)
 {
     size_t most = (t->elements + 1) * (PROTO_FLOAT_MAX + 2);
@@ -63,8 +51,10 @@ static void put_data(struct proto_buf *b, const struct proto_tensor *t)
             proto_buf_text(b, ",");
         if (t->datatype == PROTO_BYTES)
             proto_buf_string(b, of(t->strings[i]));
+        else if (t->datatype == PROTO_BOOL)
+            proto_buf_text(b, proto_tensor_integer(t, i) ? "true" : "false");
         else
-            proto_buf_int(b, integer(t, i));
+            proto_buf_int(b, proto_tensor_integer(t, i));
     }
     proto_buf_text(b, "]");
 }

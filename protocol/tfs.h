@@ -32,7 +32,7 @@ int proto_tfs_parse(struct proto_tfs_request *ret, const void *body, size_t len,
                     struct proto_instance *items, int max, char *err, size_t errlen);
 
 /* Answers: malloc'ed, NUL-terminated; NULL: out of memory. The first dimension of every output is
- * the batch, and two dimensions are the most: one bare list for one output, objects or lists by
+ * the batch, the others are lists in lists: one bare list for one output, objects or lists by
  * name for several. NaN and infinities become null. */
 char *proto_tfs_predictions(enum proto_tfs_form form, const struct proto_tensor *outputs, int n,
                             size_t *ret_len);

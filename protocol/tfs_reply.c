@@ -29,33 +29,35 @@ static void put_element(struct proto_buf *b, const struct proto_tensor *t, size_
     case PROTO_BYTES:
         put_text(b, t->strings[i]);
         break;
-    case PROTO_INT64:
-        proto_buf_int(b, ((const int64_t *)t->data)[i]);
-        break;
-    case PROTO_INT32:
-        proto_buf_int(b, ((const int32_t *)t->data)[i]);
+    case PROTO_BOOL:
+        proto_buf_text(b, proto_tensor_integer(t, i) ? "true" : "false");
         break;
     default:
-        proto_buf_int(b, ((const uint8_t *)t->data)[i]);
+        proto_buf_int(b, proto_tensor_integer(t, i));
         break;
     }
 }
 
-/* Row i of the batch: a scalar if the tensor has no other dimension. */
+/* Row i of the batch, a list in a list for each dimension; a scalar if the tensor has no other. A
+ * bracket opens or closes wherever the count of elements is a multiple of a dimension's size. */
 static void put_row(struct proto_buf *b, const struct proto_tensor *t, int64_t i)
 {
-    if (t->n_dims < 2) {
-        put_element(b, t, (size_t)i);
-        return;
-    }
-    size_t width = t->elements / (size_t)t->shape[0];
-    proto_buf_text(b, "[");
+    size_t size[PROTO_DIMS_MAX + 1], width;
+    size[t->n_dims] = 1;
+    for (int d = t->n_dims - 1; d > 0; d--)
+        size[d] = size[d + 1] * (size_t)t->shape[d];
+    width = size[1];
+    if (width == 0)
+        proto_buf_text(b, "[]");
     for (size_t k = 0; k < width; k++) {
         if (k)
             proto_buf_text(b, ",");
+        for (int d = 1; d < t->n_dims; d++)
+            proto_buf_text(b, k % size[d] == 0 ? "[" : "");
         put_element(b, t, (size_t)i * width + k);
+        for (int d = 1; d < t->n_dims; d++)
+            proto_buf_text(b, (k + 1) % size[d] == 0 ? "]" : "");
     }
-    proto_buf_text(b, "]");
 }
 
 static void put_all_rows(struct proto_buf *b, const struct proto_tensor *t)
@@ -152,6 +154,10 @@ static const char *tensorflow_type(enum proto_datatype type)
         return "DT_FLOAT";
     case PROTO_UINT8:
         return "DT_UINT8";
+    case PROTO_INT8:
+        return "DT_INT8";
+    case PROTO_BOOL:
+        return "DT_BOOL";
     case PROTO_INT32:
         return "DT_INT32";
     case PROTO_INT64:

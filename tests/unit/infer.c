@@ -241,7 +241,7 @@ static void too_many_of_anything(void **state)
     snprintf(text + n, sizeof(text) - (size_t)n, "]}");
     refused(text, "inputs: too many of them");
     n = snprintf(text, sizeof(text), "{\"outputs\":[");
-    for (int i = 0; i < 17; i++)
+    for (int i = 0; i <= PROTO_OUTPUTS_MAX; i++)
         n += snprintf(text + n, sizeof(text) - (size_t)n, "%s{\"name\":\"o%d\"}", i ? "," : "", i);
     snprintf(text + n, sizeof(text) - (size_t)n, "]}");
     refused(text, "outputs: too many of them");
@@ -293,6 +293,30 @@ static void answer_to_the_letter(void **state)
     assert_non_null(tree);
     json_decref(tree);
     free(got);
+}
+
+/* Whole numbers keep their signs, whatever their type. */
+static void whole_numbers(void **state)
+{
+    (void)state;
+    const int8_t i8[2] = {-128, 127};
+    const uint8_t u8[2] = {255, 0};
+    const int16_t i16[1] = {-300};
+    const int32_t i32[1] = {-70000};
+    const struct proto_tensor outputs[5] = {{"a", PROTO_INT8, 1, {2}, 2, i8, NULL, 0},
+                                            {"b", PROTO_UINT8, 1, {2}, 2, u8, NULL, 0},
+                                            {"c", PROTO_INT16, 1, {1}, 1, i16, NULL, 0},
+                                            {"d", PROTO_INT32, 1, {1}, 1, i32, NULL, 0},
+                                            {"e", PROTO_BOOL, 1, {2}, 2, u8, NULL, 0}};
+    static const char *const want[5] = {"[-128,127]", "[255,0]", "[-300]", "[-70000]",
+                                        "[true,false]"};
+    for (int i = 0; i < 5; i++) {
+        struct proto_infer_reply r = {"m", "1", {NULL, 0}, &outputs[i], 1};
+        size_t len, header;
+        char *got = proto_infer_reply_json(&r, &len, &header);
+        assert_non_null(strstr(got, want[i]));
+        free(got);
+    }
 }
 
 static void binary_answer(void **state)
@@ -347,6 +371,7 @@ int main(void)
         cmocka_unit_test(too_many_of_anything),
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(answer_to_the_letter),
+        cmocka_unit_test(whole_numbers),
         cmocka_unit_test(binary_answer),
         cmocka_unit_test(classification_text),
     };

@@ -152,6 +152,27 @@ static void predictions(void **state)
     is(got, len, "{\"outputs\":{\"p\":[[0.5,0.25],[null,1.0]],\"k\":[7,-1]}}");
 }
 
+/* Lists in lists as deep as the tensor, and whole numbers of every type with their signs. */
+static void predictions_of_any_shape(void **state)
+{
+    (void)state;
+    const int8_t deep[12] = {-128, 127, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8};
+    const uint8_t yes[2] = {1, 0};
+    const int32_t whole[2] = {-70000, 70000};
+    const struct proto_tensor out[3] = {
+        {"deep", PROTO_INT8, 4, {2, 1, 2, 3}, 12, deep, NULL, 0},
+        {"yes", PROTO_BOOL, 2, {2, 1}, 2, yes, NULL, 0},
+        {"whole", PROTO_INT32, 1, {2}, 2, whole, NULL, 0},
+    };
+    size_t len;
+    char *got = proto_tfs_predictions(PROTO_TFS_ROW, out, 1, &len);
+    is(got, len, "{\"predictions\":[[[[-128,127,-1],[0,1,2]]],[[[3,4,5],[6,7,8]]]]}");
+    got = proto_tfs_predictions(PROTO_TFS_ROW, out, 3, &len);
+    is(got, len,
+       "{\"predictions\":[{\"deep\":[[[-128,127,-1],[0,1,2]]],\"yes\":[true],\"whole\":-70000},"
+       "{\"deep\":[[[3,4,5],[6,7,8]]],\"yes\":[false],\"whole\":70000}]}");
+}
+
 static void results_status_metadata(void **state)
 {
     (void)state;
@@ -188,9 +209,13 @@ static int release(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows),        cmocka_unit_test(columns),
-        cmocka_unit_test(examples),    cmocka_unit_test(refusals),
-        cmocka_unit_test(predictions), cmocka_unit_test(results_status_metadata),
+        cmocka_unit_test(rows),
+        cmocka_unit_test(columns),
+        cmocka_unit_test(examples),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(predictions),
+        cmocka_unit_test(predictions_of_any_shape),
+        cmocka_unit_test(results_status_metadata),
     };
     return cmocka_run_group_tests(tests, NULL, release);
 }
