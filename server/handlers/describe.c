@@ -91,25 +91,24 @@ static void add_properties(struct srv_description *d, const struct eng_model_inf
     add_property(d, "sha256", "%s", i->digest ? i->digest : "");
 }
 
-static void add_tensors(struct srv_description *d, const struct srv_model *m, int all)
+static void add_tensors(struct srv_description *d, const struct srv_model *m,
+                        const struct srv_output *outputs, int n)
 {
     const struct eng_preprocess *p = &m->info->preprocess;
-    enum srv_output kind;
-    struct proto_tensor t = {.n_dims = 2, .shape = {-1}};
     d->input = (struct proto_tensor){
         .name = "input",
         .datatype = srv_input_type(m),
         .n_dims = 4,
         .shape = {-1, p->height, p->width, 3},
     };
-    for (int k = 0, row; srv_output_at(m, all, k, &kind, &t.name, &t.datatype, &row); k++) {
-        t.shape[1] = row;
-        d->outputs[d->metadata.n_outputs++] = t;
-    }
+    for (int k = 0; k < n; k++)
+        d->outputs[k] = srv_outputs_described(&outputs[k]);
+    d->metadata.n_outputs = n;
 }
 
 void srv_describe_model(struct srv_description *ret, const struct srv_env *env,
-                        const struct srv_model *m, const char *name, int all)
+                        const struct srv_model *m, const char *name,
+                        const struct srv_output *outputs, int n)
 {
     const struct cfg *cfg = env->cfg;
     *ret = (struct srv_description){
@@ -132,7 +131,7 @@ void srv_describe_model(struct srv_description *ret, const struct srv_env *env,
             },
     };
     snprintf(ret->platform, sizeof(ret->platform), "mobilenetd_%s", m->info->format);
-    add_tensors(ret, m, all);
+    add_tensors(ret, m, outputs, n);
     add_properties(ret, m->info);
 }
 

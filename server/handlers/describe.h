@@ -11,16 +11,17 @@ struct srv_env;
 /* Points into itself and into the model: neither may move or go while it is read. */
 struct srv_description {
     struct proto_model_metadata metadata;
-    struct proto_tensor input, outputs[SRV_OUTPUTS];
+    struct proto_tensor input, outputs[PROTO_OUTPUTS_MAX];
     struct proto_property properties[16];
     char platform[64];
 };
 
 extern const struct proto_server_metadata srv_server_metadata;
 
-/* name: what the client called it. all: every output, whatever the model shows by itself. */
+/* name: what the client called it. With n outputs. */
 void srv_describe_model(struct srv_description *ret, const struct srv_env *env,
-                        const struct srv_model *m, const char *name, int all);
+                        const struct srv_model *m, const char *name,
+                        const struct srv_output *outputs, int n);
 
 /* Points to constants alone. */
 void srv_describe_preprocess(struct proto_preprocess *ret, const struct eng_preprocess *p);

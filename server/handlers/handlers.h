@@ -47,7 +47,8 @@ int srv_oip_failed(const struct srv_infer *i, struct srv_call *c);
  */
 struct srv_choice;
 int srv_oip_model(struct srv_call *c, struct srv_choice *ret);
-/* `outputs` of the query: *ret_all 1 for "all", 0 if it is not there. -1: answered. */
-int srv_oip_outputs(struct srv_call *c, int *ret_all);
+/* `outputs` of the query: in the arena of the call's request, NULL if it is not there; the model
+ * has all that it names. -1: answered. */
+int srv_oip_outputs(struct srv_call *c, const char **ret);
 
 #endif

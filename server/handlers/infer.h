@@ -3,12 +3,13 @@
  * read on a worker, and so are long answers written.
  *
  * Input `input`: FP32 [n,h,w,3] or [n,3,h,w] (normalised, as the network's own input), UINT8
- * pixels (RGB) of the same shapes, BYTES [n] or [n,1] (encoded pictures). Outputs: see
- * srv_output_at(). Loop thread only, but for the codec's functions. */
+ * pixels (RGB) of the same shapes, BYTES [n] or [n,1] (encoded pictures). Outputs: see outputs.h.
+ * Loop thread only, but for the codec's functions. */
 #ifndef SRV_INFER_H
 #define SRV_INFER_H
 
 #include "protocol/infer.h"
+#include "server/handlers/outputs.h"
 #include "server/repository/registry.h"
 #include "server/scheduler/request.h"
 
@@ -26,8 +27,12 @@ struct srv_infer_codec {
     char *(*write)(struct srv_infer *i, size_t *ret_len);
 };
 
-/* What a model gives, in the order of metadata. */
-enum srv_output { SRV_LOGITS, SRV_PROBABILITIES, SRV_CLASSIFICATION, SRV_EMBEDDING, SRV_OUTPUTS };
+/* An output of the answer. */
+struct srv_chosen {
+    struct srv_output output;
+    int classes; /* wanted of it: the classification extension; 0: the tensor itself */
+    int binary;
+};
 
 struct srv_infer {
     struct srv_api *api; /* the loop's */
@@ -35,22 +40,22 @@ struct srv_infer {
     const struct srv_infer_codec *codec;
     void (*done)(struct srv_infer *i, void *arg);
     void *arg;
-    long header_len; /* for the codec: Inference-Header-Content-Length, -1 if it is absent */
-    int shows_all;   /* no output is named: all of the model's, not those alone that it shows */
-    void *more;      /* the codec's own */
+    long header_len;    /* for the codec: Inference-Header-Content-Length, -1 if it is absent */
+    const char *listed; /* where the message names no output: srv_outputs_choose() */
+    void *more;         /* the codec's own */
 
     struct proto_infer_request in;
     int max_images;           /* as configured when the request came */
     struct srv_input *inputs; /* of the jobs */
     int n_inputs;
-    enum srv_output kinds[PROTO_OUTPUTS_MAX]; /* of the outputs of the answer */
+    struct srv_chosen *chosen; /* [reply.n_outputs] */
 
     /* The answer. 200: text; else error, in HTTP's numbers and in Triton's words. */
     int status;
     char error[256];
     struct proto_infer_reply reply;
-    struct proto_tensor outputs[PROTO_OUTPUTS_MAX];
-    char *text; /* may be taken (and set NULL) */
+    struct proto_tensor *outputs; /* the same as tensors */
+    char *text;                   /* may be taken (and set NULL) */
     size_t text_len, text_header_len;
 };
 
@@ -72,17 +77,8 @@ int srv_infer_find(const struct srv_registry *r, struct proto_span name, struct 
 int srv_infer_choose(struct srv_req *r, struct proto_span name, struct proto_span version,
                      char *err, size_t errlen);
 
-/* Of a model: how its input is best sent, and the outputs that it shows, in order: all that it has
- * if it is asked or made to, else the usual one alone. *ret_row: elements of one image. 0 behind
- * the last. */
+/* How the input of a model is best sent. */
 enum proto_datatype srv_input_type(const struct srv_model *m);
-int srv_output_at(const struct srv_model *m, int all, int index, enum srv_output *ret_kind,
-                  const char **ret_name, enum proto_datatype *ret_type, int *ret_row);
-
-/* What is meant where none is named: the probabilities of a classifier, else the embedding of a
- * network that makes one, else the numbers as they are. */
-enum srv_output srv_usual_output(const struct srv_model *m);
-const char *srv_output_name(enum srv_output kind);
 
 enum { SRV_CLASSIFICATION_DEFAULT = 5 }; /* classes of output `classification` */
 

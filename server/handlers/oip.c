@@ -40,29 +40,36 @@ int srv_oip_model(struct srv_call *c, struct srv_choice *ret)
     return rc;
 }
 
-int srv_oip_outputs(struct srv_call *c, int *ret_all)
+int srv_oip_outputs(struct srv_call *c, const char **ret)
 {
-    char word[8] = "";
-    int there = srv_call_query(c, "outputs", word, sizeof(word));
-    if (there < 0)
-        return -1;
-    if (there && strcmp(word, "all") != 0) {
-        srv_call_error(c, 400, "outputs in the query can be \"all\" and nothing else");
+    struct srv_output all[PROTO_OUTPUTS_MAX];
+    char list[SRV_OUTPUTS_LIST], err[160];
+    int there = srv_call_query(c, "outputs", list, sizeof(list));
+    *ret = NULL;
+    if (there <= 0)
+        return there;
+    if (srv_outputs_choose(c->req->model, c->req->model_name, list, all, err, sizeof(err)) < 0) {
+        srv_call_error(c, 400, "outputs: %s", err);
         return -1;
     }
-    *ret_all = there;
+    size_t len = strlen(list) + 1;
+    char *copy = srv_arena_alloc(&c->req->arena, len);
+    if (!copy) {
+        srv_call_reply(c, 503, "application/json", NULL, 0);
+        return -1;
+    }
+    memcpy(copy, list, len);
+    *ret = copy;
     return 0;
 }
 
 void srv_oip_infer_begin(struct srv_call *c)
 {
+    const char *listed;
     char err[256];
-    int all;
-    if (srv_oip_outputs(c, &all) < 0)
-        return;
     if (srv_infer_choose(c->req, span(c->params[0]), span(c->params[1]), err, sizeof(err)) < 0)
         srv_call_error(c, 404, "%s", err);
-    else
+    else if (srv_oip_outputs(c, &listed) == 0)
         srv_api_admit(c);
 }
 
@@ -105,8 +112,8 @@ static int read_header_len(struct srv_call *c, long *ret)
 void srv_oip_infer_finish(struct srv_call *c)
 {
     long header_len;
-    int all;
-    if (read_header_len(c, &header_len) < 0 || srv_oip_outputs(c, &all) < 0)
+    const char *listed;
+    if (read_header_len(c, &header_len) < 0 || srv_oip_outputs(c, &listed) < 0)
         return;
     struct srv_infer *i = srv_infer_create(c->api, c->req, &codec, srv_oip_answer, c);
     if (!i) {
@@ -114,6 +121,6 @@ void srv_oip_infer_finish(struct srv_call *c)
         return;
     }
     i->header_len = header_len;
-    i->shows_all = all;
+    i->listed = listed;
     srv_infer_run(i);
 }

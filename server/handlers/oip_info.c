@@ -23,13 +23,23 @@ void srv_oip_server_finish(struct srv_call *c)
 static void describe(struct srv_call *c,
                      char *(*writer)(const struct proto_model_metadata *m, size_t *ret_len))
 {
+    struct srv_output outputs[PROTO_OUTPUTS_MAX];
     struct srv_description d;
     struct srv_choice chosen;
+    char list[SRV_OUTPUTS_LIST], err[160];
     size_t len = 0;
-    int all;
-    if (srv_oip_model(c, &chosen) < 0 || srv_oip_outputs(c, &all) < 0)
+    if (srv_oip_model(c, &chosen) < 0)
         return;
-    srv_describe_model(&d, c->api->env, chosen.model, chosen.called, all);
+    int listed = srv_call_query(c, "outputs", list, sizeof(list));
+    if (listed < 0)
+        return;
+    int n = srv_outputs_choose(chosen.model, chosen.called, listed ? list : NULL, outputs, err,
+                               sizeof(err));
+    if (n < 0) {
+        srv_call_error(c, 400, "outputs: %s", err);
+        return;
+    }
+    srv_describe_model(&d, c->api->env, chosen.model, chosen.called, outputs, n);
     char *body = writer(&d.metadata, &len);
     reply_json(c, 200, body, len);
 }

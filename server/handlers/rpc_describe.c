@@ -61,12 +61,14 @@ static void describe(struct srv_call *c,
                      char *(*writer)(const struct proto_model_metadata *m, size_t *ret_len))
 {
     struct proto_rpc_model asked;
+    struct srv_output outputs[PROTO_OUTPUTS_MAX];
     struct srv_description d;
     struct srv_choice chosen;
     size_t len = 0;
     if (find_model(c, &asked, &chosen) < 0)
         return;
-    srv_describe_model(&d, c->api->env, chosen.model, chosen.called, 0);
+    int n = srv_outputs_choose(chosen.model, chosen.called, NULL, outputs, NULL, 0);
+    srv_describe_model(&d, c->api->env, chosen.model, chosen.called, outputs, n);
     char *message = writer(&d.metadata, &len);
     srv_rpc_reply(c, message, len);
 }

@@ -1,7 +1,7 @@
 /* TensorFlow Serving's REST API: predict, classify, status, metadata.
  *
- * Numbers are what the metadata says of the input. The signature chooses the output: that of
- * serving_default is the usual one (a classifier's `probabilities`), and each other output has a
+ * Numbers are what the metadata says of the input. The signature chooses the output: those of
+ * serving_default are the usual ones (a classifier's `probabilities`), and each output has a
  * signature of its name. */
 #include <errno.h>
 #include <stdio.h>
@@ -59,13 +59,20 @@ static int parse(struct srv_infer *i, struct proto_tfs_request *ret, char *err, 
     return 0;
 }
 
-static struct proto_span chosen_output(const struct srv_model *m, const struct proto_tfs_request *t)
+static void name_output(struct srv_infer *i, struct proto_span name)
 {
-    const char *usual = srv_output_name(srv_usual_output(m));
-    if (!t->signature_name.s || t->signature_name.len == 0 ||
-        proto_span_is(t->signature_name, "serving_default"))
-        return (struct proto_span){usual, strlen(usual)};
-    return t->signature_name;
+    i->in.outputs[i->in.n_outputs++] = (struct proto_output){.name = name};
+}
+
+static void choose_outputs(struct srv_infer *i, const struct proto_tfs_request *t)
+{
+    const struct srv_model *m = i->req->model;
+    struct srv_output o;
+    if (t->signature_name.len > 0 && !proto_span_is(t->signature_name, "serving_default"))
+        name_output(i, t->signature_name);
+    else if (!i->listed)
+        while (srv_outputs_at(m, SRV_OUTPUTS_USUAL, i->in.n_outputs, &o))
+            name_output(i, (struct proto_span){o.name, strlen(o.name)});
 }
 
 static int parse_predict(struct srv_infer *i, char *err, size_t errlen)
@@ -81,8 +88,7 @@ static int parse_predict(struct srv_infer *i, char *err, size_t errlen)
         return -EINVAL;
     }
     i->more = t;
-    i->in.n_outputs = 1;
-    i->in.outputs[0] = (struct proto_output){.name = chosen_output(i->req->model, t), .binary = 0};
+    choose_outputs(i, t);
     return 0;
 }
 
@@ -167,23 +173,27 @@ void srv_tfs_begin(struct srv_call *c)
         srv_api_admit(c);
 }
 
-static void run(struct srv_call *c, const struct srv_infer_codec *codec)
+static void run(struct srv_call *c, const struct srv_infer_codec *codec, const char *listed)
 {
     struct srv_infer *i = srv_infer_create(c->api, c->req, codec, srv_oip_answer, c);
-    if (i)
-        srv_infer_run(i);
-    else
+    if (!i) {
         srv_call_reply(c, 503, "application/json", NULL, 0);
+        return;
+    }
+    i->listed = listed;
+    srv_infer_run(i);
 }
 
 void srv_tfs_predict_finish(struct srv_call *c)
 {
-    run(c, &predict_codec);
+    const char *listed;
+    if (srv_oip_outputs(c, &listed) == 0)
+        run(c, &predict_codec, listed);
 }
 
 void srv_tfs_classify_finish(struct srv_call *c)
 {
-    run(c, &classify_codec);
+    run(c, &classify_codec, NULL);
 }
 
 void srv_tfs_regress_finish(struct srv_call *c)
@@ -247,25 +257,19 @@ void srv_tfs_status_finish(struct srv_call *c)
     srv_call_reply(c, 200, "application/json", body, len);
 }
 
-static const struct proto_tensor *usual_output(const struct srv_description *d,
-                                               const struct srv_model *m)
-{
-    const char *name = srv_output_name(srv_usual_output(m));
-    int k = 0;
-    while (k + 1 < d->metadata.n_outputs && strcmp(d->outputs[k].name, name) != 0)
-        k++;
-    return &d->outputs[k];
-}
-
 void srv_tfs_metadata_finish(struct srv_call *c)
 {
+    struct srv_output outputs[PROTO_OUTPUTS_MAX];
     struct srv_description d;
     struct srv_choice chosen;
     size_t len = 0;
+    int n = 0;
     if (find(c, &chosen) < 0)
         return;
-    srv_describe_model(&d, c->api->env, chosen.model, chosen.called, 0);
-    char *body = proto_tfs_metadata(chosen.called, chosen.model->info->version, &d.input,
-                                    usual_output(&d, chosen.model), 1, &len);
+    while (n < PROTO_OUTPUTS_MAX && srv_outputs_at(chosen.model, SRV_OUTPUTS_USUAL, n, &outputs[n]))
+        n++;
+    srv_describe_model(&d, c->api->env, chosen.model, chosen.called, outputs, n);
+    char *body = proto_tfs_metadata(chosen.called, chosen.model->info->version, &d.input, d.outputs,
+                                    n, &len);
     srv_call_reply(c, 200, "application/json", body, len);
 }

@@ -76,7 +76,7 @@ def operator(b, opcode, inputs, outputs, options_type, options):
 def colour_model(side, weights=WEIGHTS, embeds=False, end="softmax"):
     """The bytes of the model for pictures of side x side pixels. With `embeds` it pools before it multiplies, so
     that there is a vector in front of the classes: the mean colour. end: what stands behind the logits, "none", or
-    "map" for no logits but the features of every pixel."""
+    "map" for no logits but the features of every pixel, "two" for these and the picture's mean as two outputs."""
     b = flatbuffers.Builder(4096)
     n = len(weights)
     weights = np.clip(np.rint(weights / W_SCALE) + W_ZERO, 0, 255).astype(np.uint8)
@@ -96,7 +96,7 @@ def colour_model(side, weights=WEIGHTS, embeds=False, end="softmax"):
         tensor(b, "shape", [2], I32, 3, 0, 0),
         tensor(b, "logits", [1, n], U8, 0, OUT_SCALE, OUT_ZERO),
         tensor(b, "scores", [1, n], U8, 0, 1 / 256, 0),
-    ]
+    ] + [tensor(b, "average", [1, 1, 1, 3], U8, 0, IN_SCALE, IN_ZERO)] * (end == "two")
     conv = Table(b, 6).i8(0, 1).i32(1, 1).i32(2, 1).end()
     pool = Table(b, 6).i8(0, 1).i32(1, side).i32(2, side).i32(3, side).i32(4, side).end()
     new_shape = numbers(b, [1, n], np.int32)
@@ -106,11 +106,13 @@ def colour_model(side, weights=WEIGHTS, embeds=False, end="softmax"):
         operator(b, 0, [0, 1, 2], [3], 1, conv), operator(b, 1, [3], [4], 5, pool)]
     last = operator(b, 3, [6], [7], 9, softmax) if end == "softmax" else operator(b, 3, [6], [7], 0, 0)
     operators = first + [operator(b, 2, [4, 5], [6], 17, reshape), last]
-    output = {"none": 6, "map": 3}.get(end, 7)
-    operators = operators[:{"none": 3, "map": 1}.get(end, 4)]
+    outputs = {"none": [6], "map": [3], "two": [3, 8]}.get(end, [7])
+    operators = operators[:{"none": 3, "map": 1, "two": 1}.get(end, 4)]
+    if end == "two":
+        operators.append(operator(b, 1, [0], [8], 5, pool))
     codes = [Table(b, 4).i8(0, min(c, 127)).i32(2, 1).i32(3, c).end()
              for c in (CONV_2D, AVERAGE_POOL_2D, RESHAPE, ENDS.get(end, SOFTMAX))]
-    lists = offsets(b, tensors), numbers(b, [0], np.int32), numbers(b, [output], np.int32), offsets(b, operators)
+    lists = offsets(b, tensors), numbers(b, [0], np.int32), numbers(b, outputs, np.int32), offsets(b, operators)
     graph = Table(b, 5)
     for slot, item in enumerate(lists):
         graph.ref(slot, item)
