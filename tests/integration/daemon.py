@@ -69,9 +69,14 @@ def untuned(flags):
     return [] if any(f in ("--tune", "--no-tune") for f in flags) else ["--no-tune"]
 
 
+PATIENT = {"--max-decode-ms": "60000", "--default-timeout-ms": "600000"}
+
+
 def slower(flags):
-    """Under a sanitizer, pictures take ten times as long; few tests are about that limit."""
-    return ["--max-decode-ms", "60000"] if SANITIZED and "--max-decode-ms" not in flags else []
+    """Under a sanitizer, pictures take ten times as long; few tests are about these limits."""
+    if not SANITIZED:
+        return []
+    return [word for flag, value in PATIENT.items() if flag not in flags for word in (flag, value)]
 
 
 class Daemon:
