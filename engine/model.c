@@ -14,10 +14,10 @@
 #include "engine/base/sha256.h"
 #include "engine/graph/mobilenet.h"
 #include "engine/inside.h"
-#include "engine/kernels/kernel.h"
 #include "engine/loading.h"
 #include "engine/plan/plan.h"
 #include "engine/plan/release.h"
+#include "engine/precision.h"
 #include "engine/scores.h"
 
 static struct eng_model *new_model(void)
@@ -73,40 +73,14 @@ const char *eng_model_label(const struct eng_model *m, int c)
     return line < m->labels.n ? m->labels.line[line] : "";
 }
 
-/* On a processor without bf16 it would only be slower and less exact than fp32. Plain C alone,
- * asked for as such, takes it: to compare with. */
-static int check_bf16(uint32_t cpu_bits, char *err, size_t errlen)
-{
-    struct eng_kernels kernels;
-    eng_kernels_choose(&kernels, cpu_bits);
-    if (kernels.pw_bf16->cpu_bits || !(cpu_bits & ~ENG_CPU_C))
-        return 0;
-    return eng_fail(err, errlen, ENG_E_UNSUPPORTED,
-                    "this processor, or the option isa, has no instructions for bf16");
-}
-
-static int check_precision(const struct eng_model *m, const struct eng_model_options *opts,
-                           uint32_t cpu_bits, char *err, size_t errlen)
-{
-    enum eng_precision want = opts->precision;
-    static const char *const names[] = {"", "int8", "uint8", "fp32", "bf16"};
-    if (want == ENG_PRECISION_AUTO || strcmp(names[want], m->info.precision) == 0)
-        return 0;
-    if (want == ENG_PRECISION_BF16 && strcmp(m->info.precision, "fp32") == 0)
-        return opts->reference
-                   ? eng_fail(err, errlen, ENG_E_UNSUPPORTED, "reference kernels know no bf16")
-                   : check_bf16(cpu_bits, err, errlen);
-    return eng_fail(err, errlen, ENG_E_UNSUPPORTED, "the model is %s and cannot run as %s",
-                    m->info.precision, names[want]);
-}
-
 /* Graph -> plan; then the weights' first copy may go. */
 static int make_plan(struct eng_model *m, const struct eng_model_options *opts, char *err,
                      size_t errlen)
 {
     struct eng_plan_options po = {.cpu_bits = opts->cpu_bits ? opts->cpu_bits : eng_cpu_detect(),
                                   .reference = opts->reference,
-                                  .bf16 = opts->precision == ENG_PRECISION_BF16};
+                                  .bf16 = opts->precision == ENG_PRECISION_BF16,
+                                  .f32x = opts->precision == ENG_PRECISION_FP32X};
     struct eng_release release = {0};
     int rc = eng_scores_outputs(m->g, &m->info, err, errlen);
     if (rc == 0 && !opts->reference)
@@ -114,11 +88,11 @@ static int make_plan(struct eng_model *m, const struct eng_model_options *opts, 
     if (rc == 0)
         rc = eng_describe_graph(m, err, errlen);
     if (rc == 0)
-        rc = check_precision(m, opts, po.cpu_bits, err, errlen);
+        rc = eng_precision_check(opts, m->info.precision, po.cpu_bits, err, errlen);
     if (rc < 0)
         return rc;
-    if (po.bf16)
-        m->info.precision = eng_type_name(ENG_BF16);
+    if (eng_precision_of_fp32(opts->precision))
+        m->info.precision = eng_precision_name(opts->precision);
     if (!opts->reference) {
         if (eng_release_init(&release, m->g, m->files, m->n_files) < 0)
             return eng_no_memory(err, errlen);
@@ -138,6 +112,12 @@ static int make_plan(struct eng_model *m, const struct eng_model_options *opts, 
     return 0;
 }
 
+static int plan_as_wished(struct eng_loading *l)
+{
+    eng_precision_wish(&l->opts, l->manifest.precision);
+    return make_plan(l->m, &l->opts, l->err, l->errlen);
+}
+
 static int load(struct eng_loading *l)
 {
     struct eng_model *m = l->m;
@@ -148,7 +128,7 @@ static int load(struct eng_loading *l)
     if (rc == 0)
         rc = eng_parts_load(l, &sum);
     if (rc == 0)
-        rc = make_plan(m, &l->opts, l->err, l->errlen);
+        rc = plan_as_wished(l);
     if (rc == 0)
         rc = eng_describe_files(l);
     if (rc < 0)
@@ -183,8 +163,8 @@ static int build(struct eng_model *m, const struct eng_mobilenet_spec *spec,
     struct eng_sha256 sum;
     enum eng_precision precision =
         opts->precision == ENG_PRECISION_AUTO ? ENG_PRECISION_FP32 : opts->precision;
-    if (precision == ENG_PRECISION_BF16)
-        precision = ENG_PRECISION_FP32; /* the plan rounds */
+    if (eng_precision_of_fp32(precision))
+        precision = ENG_PRECISION_FP32; /* the rest is the plan's */
     int rc = eng_mobilenet_build(&m->g, spec, precision, err, errlen);
     if (rc == 0)
         rc = make_plan(m, opts, err, errlen);

@@ -16,8 +16,9 @@ enum eng_precision {
     ENG_PRECISION_INT8,  /* per-channel (builder) */
     ENG_PRECISION_UINT8, /* per-tensor with weight zero points, the 2018 scheme (builder) */
     ENG_PRECISION_FP32,
-    ENG_PRECISION_BF16, /* fp32 weights rounded at load; fast with AMX-BF16, AVX512-BF16, NEON-BF16
-                         */
+    ENG_PRECISION_BF16,  /* fp32 weights rounded at load; fast with AMX-BF16, AVX512-BF16, NEON-BF16
+                          */
+    ENG_PRECISION_FP32X, /* fp32 whose products are made of bf16 parts; fast with AMX-BF16 */
 };
 
 enum eng_form {
@@ -28,7 +29,7 @@ enum eng_form {
 
 struct eng_model_options {
     uint32_t cpu_bits;            /* kernels may use these; 0 = eng_cpu_detect() */
-    enum eng_precision precision; /* AUTO, or FP32/BF16 of a float model */
+    enum eng_precision precision; /* AUTO, or FP32/BF16/FP32X of a float model */
     int reference;         /* 1: strict C kernels, NHWC, one step a node, every tensor kept */
     size_t max_file_bytes; /* also of a compressed file when it is expanded; 0 = 1 GiB */
 };
@@ -61,7 +62,7 @@ struct eng_model_info {
     const char *variant;             /* manifest, e.g. "1.0_224"; "" if none */
     const char *licence;             /* manifest; "" if none */
     const char *format;              /* "tflite", "onnx", "tfjs", "builtin" */
-    const char *precision;           /* "uint8", "int8", "fp32", "bf16" */
+    const char *precision;           /* "uint8", "int8", "fp32", "bf16", "fp32x" */
     const char *isa;                 /* highest ISA level of the kernels that were chosen */
     int n_outputs;                   /* at least 1 */
     const struct eng_output *output; /* [n_outputs], in the files' order */

@@ -65,12 +65,21 @@ static const struct eng_peak_kernel *best(enum eng_type type, uint32_t bits)
     return found;
 }
 
-/* Where bf16 has no arithmetic of its own, it is done in floats. */
-static const struct eng_peak_kernel *choose(enum eng_precision precision, uint32_t bits)
+/* Where bf16 has no arithmetic of its own, it is done in floats; fp32x is six products of bf16. */
+static const struct eng_peak_kernel *choose(enum eng_precision precision, uint32_t bits,
+                                            int *ret_products)
 {
+    enum { PRODUCTS = 6 };
+    const struct eng_peak_kernel *k = NULL;
+    *ret_products = 1;
     if (precision == ENG_PRECISION_INT8 || precision == ENG_PRECISION_UINT8)
         return best(ENG_I8, bits);
-    const struct eng_peak_kernel *k = precision == ENG_PRECISION_BF16 ? best(ENG_BF16, bits) : NULL;
+    if (precision == ENG_PRECISION_BF16)
+        k = best(ENG_BF16, bits);
+    if (precision == ENG_PRECISION_FP32X && bits & ENG_CPU_AMXBF16) {
+        *ret_products = PRODUCTS;
+        return best(ENG_BF16, bits);
+    }
     return k ? k : best(ENG_F32, bits);
 }
 
@@ -95,7 +104,8 @@ static void run_slice(void *arg, int begin, int end, int member)
 double eng_peak_measure(enum eng_precision precision, uint32_t cpu_bits, struct eng_team *team,
                         double seconds, const char **ret_name)
 {
-    struct slice s = {choose(precision, cpu_bits), 1000};
+    int products;
+    struct slice s = {choose(precision, cpu_bits, &products), 1000};
     double start = now(), took = 0;
     run_slice(&s, 0, 1, 0); /* warm */
     for (;;) {
@@ -113,5 +123,22 @@ double eng_peak_measure(enum eng_precision precision, uint32_t cpu_bits, struct 
     took = now() - start;
     if (ret_name)
         *ret_name = s.kernel->name;
-    return (double)s.iterations * s.kernel->ops * members / took;
+    return (double)s.iterations * s.kernel->ops * members / took / products;
+}
+
+int eng_peak_pays(enum eng_precision precision, uint32_t cpu_bits, double *ret_ops,
+                  double *ret_fp32_ops)
+{
+    enum { TURNS = 4 };
+    const enum eng_precision of[2] = {precision, ENG_PRECISION_FP32};
+    double most[2] = {0};
+    for (int i = 0; i < 2 * TURNS; i++) {
+        double ops = eng_peak_measure(of[i % 2], cpu_bits, NULL, 0.001, NULL);
+        most[i % 2] = ops > most[i % 2] ? ops : most[i % 2];
+    }
+    if (ret_ops)
+        *ret_ops = most[0];
+    if (ret_fp32_ops)
+        *ret_fp32_ops = most[1];
+    return most[0] > 1.1 * most[1];
 }

@@ -14,4 +14,10 @@
 double eng_peak_measure(enum eng_precision precision, uint32_t cpu_bits, struct eng_team *team,
                         double seconds, const char **ret_name);
 
+/* Whether bf16 or fp32x multiplies faster than fp32 does here, measured in a few slices of a
+ * millisecond each in turns: AVX512-BF16 has half the rate of FMAs on processors that have AMX.
+ * ret_ops, ret_fp32_ops (may be NULL): best operations a second of a thread, of either. */
+int eng_peak_pays(enum eng_precision precision, uint32_t cpu_bits, double *ret_ops,
+                  double *ret_fp32_ops);
+
 #endif

@@ -228,6 +228,17 @@ static int read_golden(struct reader *r, json_t *v)
                   : read_answer(r, json_object_get(v, "classes"), json_object_get(v, "scores"));
 }
 
+static int read_precision(struct reader *r, const json_t *v, const char *key)
+{
+    static const char *const names[] = {"fp32", "bf16", "fp32x", NULL};
+    static const enum eng_precision of[] = {ENG_PRECISION_FP32, ENG_PRECISION_BF16,
+                                            ENG_PRECISION_FP32X};
+    int word, rc = read_word(r, v, key, names, &word);
+    if (rc == 0)
+        r->m->precision = of[word];
+    return rc;
+}
+
 static int read_key(struct reader *r, const char *key, json_t *v)
 {
     static const char *const tasks[] = {"classification", "embedding", NULL};
@@ -256,6 +267,8 @@ static int read_key(struct reader *r, const char *key, json_t *v)
         return read_word(r, v, key, activations, &m->activation);
     if (strcmp(key, "shown_outputs") == 0)
         return read_word(r, v, key, shown, &m->shows_all);
+    if (strcmp(key, "precision") == 0)
+        return read_precision(r, v, key);
     if (strcmp(key, "class_offset") == 0)
         return read_integer(r, v, key, 0, 1 << 20, &m->class_offset);
     if (strcmp(key, "input") == 0)

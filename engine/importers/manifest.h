@@ -13,6 +13,9 @@
  * `output`: which of several outputs the scores, or the embedding, are; `shown_outputs`:
  * "usual|all", what the metadata of protocols that name tensors list.
  *
+ * `precision`: "fp32|bf16|fp32x", which arithmetic an fp32 model may run in: taken where the
+ * processor is faster in it than in fp32.
+ *
  * `golden`: {"image": "cat.jpg", "classes": [281, 282], "scores": [0.7, 0.1], "tolerance": 0.02}.
  *
  * `head`: ["head.json", "head.bin"], a TF.js layers model that takes the place of everything behind
@@ -40,6 +43,7 @@ struct eng_manifest {
     int class_offset;                          /* -1: 1 for 1001 outputs, else 0 */
     int activation;                            /* enum eng_activation; -1: not stated */
     char *output;                              /* NULL: the main one */
+    enum eng_precision precision;              /* AUTO: not stated */
     int embeds;                                /* task "embedding": the files' output is one */
     int shows_all;                             /* shown_outputs "all" */
     char *family, *variant, *licence, *source; /* NULL: not stated */

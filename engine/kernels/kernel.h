@@ -430,6 +430,37 @@ struct eng_conv3_bf16_kernel {
     void (*run)(const struct eng_conv3_bf16_args *a);
 };
 
+/* ---- fp32 by bf16 parts: fp32 in, fp32 out, products of bf16 in between ---- A float is the sum
+ * of three bf16, its parts: each the nearest (half away from zero) to what those before it leave.
+ * Of the nine products of the parts of x and w the three smallest, under 2^-24 of x*w, are left
+ * out; the others are exact. Off by at most (k / 4 + 48) units of 2^-24 of the magnitudes: less
+ * than a sum of k FMAs where k is large. Parts under 2^-126 are 0; an infinity, or what rounds to
+ * one (3.39e38 and more), becomes no number.
+ *
+ * The A-panel is in groups of two channel blocks, a group part by part: pixel p of part i of blocks
+ * 2g and 2g + 1 at a + g * a_stride + i * a_part + p * 32. */
+enum { ENG_PARTS = 3, ENG_PART_GROUP = 2 };
+struct eng_pw_f32x_args {
+    const uint16_t *a;
+    size_t a_stride, a_part; /* elements; a_part at least pixels * 32 */
+    int pixels, k_blocks;
+    const void *panels;
+    int n_panels, n_blocks; /* as in eng_pw_u8_args */
+    float *out;
+    size_t out_stride;
+    float lo, hi;
+};
+struct eng_pw_f32x_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    int mr, nr, macs;
+    size_t (*panel_bytes)(int k);
+    void (*pack)(const struct eng_pw_f32_weights *w, void *dst);
+    /* A group of the A-panel, of `pixels` of two blocks of floats; second NULL: zeroes. */
+    void (*parts)(const float *first, const float *second, int pixels, uint16_t *to, size_t a_part);
+    void (*run)(const struct eng_pw_f32x_args *a);
+};
+
 /* The dispatch table of one set of CPU bits: the last row of kernels.def per op whose bits are all
  * there (the C row needs none, so no entry is ever NULL). */
 #define ENG_KERNEL_OPS(X)                                                                          \
@@ -447,6 +478,7 @@ struct eng_conv3_bf16_kernel {
     X(dw_f32)                                                                                      \
     X(dwk_f32)                                                                                     \
     X(conv3_f32)                                                                                   \
+    X(pw_f32x)                                                                                     \
     X(pw_bf16)                                                                                     \
     X(dw_bf16)                                                                                     \
     X(conv3_bf16)

@@ -49,22 +49,71 @@ static size_t pixel_bytes(const struct eng_gemm_params *p)
     return (size_t)p->pw.together * lane_bytes(p);
 }
 
+/* Channel blocks of a group of the A-panel, and bytes of a pixel of them, parts and all. */
+static int group_blocks(const struct eng_gemm_params *p)
+{
+    return p->pw.f32x ? ENG_PART_GROUP : p->pw.together;
+}
+
+static size_t group_bytes(const struct eng_gemm_params *p)
+{
+    return p->pw.f32x ? ENG_PART_GROUP * ENG_BLOCK * ENG_PARTS * sizeof(uint16_t) : pixel_bytes(p);
+}
+
 /* Odd multiples of 64 bytes: blocks of a panel do not fall into one set of the cache. */
 static size_t scratch_stride(const struct eng_gemm_params *p, int pixels)
 {
-    return eng_round_up((size_t)pixels * pixel_bytes(p), ENG_ALIGN) | ENG_ALIGN;
+    return eng_round_up((size_t)pixels * group_bytes(p), ENG_ALIGN) | ENG_ALIGN;
 }
 
 static size_t scratch_panel(const struct eng_gemm_params *p, int pixels)
 {
-    int groups = eng_ceil_div(p->pw.k_blocks, p->pw.together);
+    int groups = eng_ceil_div(p->pw.k_blocks, group_blocks(p));
     return eng_round_up(scratch_stride(p, pixels) * (size_t)groups + ENG_OVERREAD, ENG_ALIGN);
+}
+
+/* Floats of a group of which parts are to be made. */
+static size_t scratch_floats(const struct eng_gemm_params *p, int pixels)
+{
+    return p->pw.f32x ? (size_t)pixels * ENG_PART_GROUP * lane_bytes(p) + ENG_OVERREAD : 0;
 }
 
 /* Pixel 0 of block b of an A-panel in scratch. */
 static char *block_at(const struct eng_gemm_params *p, char *a, size_t stride, int b)
 {
     return a + (size_t)(b / p->pw.together) * stride + (size_t)(b % p->pw.together) * lane_bytes(p);
+}
+
+/* An A-panel that is being made: block after block, each written where it is to be, or, if the
+ * panel is in parts, into `floats`, of which block_done() makes them. */
+struct making {
+    const struct eng_gemm_params *p;
+    char *a, *floats;
+    size_t stride;
+    int pixels;
+};
+
+static char *block_in_making(const struct making *m, int b)
+{
+    if (!m->p->pw.f32x)
+        return block_at(m->p, m->a, m->stride, b);
+    return m->floats + (size_t)(b % ENG_PART_GROUP * m->pixels) * lane_bytes(m->p);
+}
+
+/* `from`: the first block of the group, the other one `apart` bytes behind. */
+static void make_parts(const struct making *m, int b, const char *from, size_t apart)
+{
+    const char *second = b % ENG_PART_GROUP ? from + apart : NULL;
+    m->p->pw.f32x->parts((const float *)(const void *)from, (const float *)(const void *)second,
+                         m->pixels,
+                         (uint16_t *)(void *)(m->a + (size_t)(b / ENG_PART_GROUP) * m->stride),
+                         (size_t)m->pixels * ENG_PART_GROUP * ENG_BLOCK);
+}
+
+static void block_done(const struct making *m, int b)
+{
+    if (m->p->pw.f32x && (b % ENG_PART_GROUP || b + 1 == m->p->pw.k_blocks))
+        make_parts(m, b, m->floats, (size_t)m->pixels * lane_bytes(m->p));
 }
 
 static size_t scratch_out_stride(const struct eng_gemm_params *p, int pixels)
@@ -84,12 +133,35 @@ static size_t scratch_gemm(const struct eng_step *s, int max_batch)
     int hw = p->out_h * p->out_w, pixels = eng_cost_panel_pixels(p, max_batch);
     int sums = hw > pixels ? hw : pixels;
     size_t out = hw == 1 ? scratch_out_stride(p, pixels) * (size_t)p->pw.n_blocks : 0;
-    return sum_bytes(sums) + scratch_panel(p, pixels) + out + ENG_OVERREAD;
+    if (p->pw.f32x && hw > pixels)
+        pixels = hw; /* of `mid`, units may take any number */
+    return sum_bytes(sums) + scratch_panel(p, pixels) + scratch_floats(p, pixels) + out +
+           ENG_OVERREAD;
 }
 
 static void split_gemm(const struct eng_step *s, int batch, int members, struct eng_split *ret)
 {
     eng_cost_gemm(s->params, batch, members, ret->choice, ret);
+}
+
+/* Of a panel in parts; `out`: of block 0 of panel q0. */
+static void run_panels_f32x(const struct eng_pw *pw, const struct panel *a, int q0, int q1,
+                            float *out, size_t out_stride)
+{
+    int per_panel = pw->nr / ENG_BLOCK;
+    pw->f32x->run(&(struct eng_pw_f32x_args){
+        .a = (const uint16_t *)(const void *)a->a,
+        .a_stride = a->stride / sizeof(uint16_t),
+        .a_part = (size_t)a->pixels * ENG_PART_GROUP * ENG_BLOCK,
+        .pixels = a->pixels,
+        .k_blocks = pw->k_blocks,
+        .panels = pw->packed + (size_t)q0 * pw->panel_bytes,
+        .n_panels = q1 - q0,
+        .n_blocks = eng_min(q1 * per_panel, pw->n_blocks) - q0 * per_panel,
+        .out = out,
+        .out_stride = out_stride / sizeof(float),
+        .lo = pw->lo,
+        .hi = pw->hi});
 }
 
 /* Panels q0 .. q1-1; `out` is block 0 of the first pixel. */
@@ -128,6 +200,10 @@ static void run_panels(const struct eng_pw *pw, const struct panel *a, int q0, i
             .out_stride = out_stride / (pw->out_f32 ? sizeof(float) : sizeof(uint16_t)),
             .lo = pw->lo,
             .hi = pw->hi});
+        return;
+    }
+    if (pw->f32x) {
+        run_panels_f32x(pw, a, q0, q1, (float *)(void *)out, out_stride);
         return;
     }
     (pw->spw ? pw->spw->run
@@ -175,9 +251,10 @@ static void prefetch_rows(const struct eng_dw *dw, const char *block, int y0, in
 
 /* `panel`: the first that the pointwise will ask for. Nothing else brings it closer, so that its
  * first tile would wait for L3. */
-static void fill_dw(const struct eng_gemm_params *p, const char *in, size_t in_stride, int y0,
-                    int y1, char *a, size_t stride, int panel)
+static void fill_dw(const struct making *m, const char *in, size_t in_stride, int y0, int y1,
+                    int panel)
 {
+    const struct eng_gemm_params *p = m->p;
     const struct eng_dw *dw = &p->dw;
     int first = y0 * dw->geo.stride - dw->geo.top,
         last = (y1 - 1) * dw->geo.stride - dw->geo.top + 2;
@@ -192,7 +269,8 @@ static void fill_dw(const struct eng_gemm_params *p, const char *in, size_t in_s
             prefetch_rows(dw, next, last, last + 1);
             prefetch_lines(dw->packed + (size_t)(b + AHEAD) * dw->block_bytes, dw->block_bytes);
         }
-        eng_dw_rows(dw, in, in_stride, b, y0, y1, block_at(p, a, stride, b), p->pw.together);
+        eng_dw_rows(dw, in, in_stride, b, y0, y1, block_in_making(m, b), p->pw.together);
+        block_done(m, b);
     }
 }
 
@@ -209,55 +287,62 @@ static void gather_row(const struct eng_gemm_params *p, const char *block, int i
     }
 }
 
-static void fill_im2col(const struct eng_gemm_params *p, const char *in, size_t in_stride, int y0,
-                        int y1, char *a, size_t stride)
+static void fill_im2col(const struct making *m, const char *in, size_t in_stride, int y0, int y1)
 {
+    const struct eng_gemm_params *p = m->p;
     size_t row = (size_t)p->out_w * pixel_bytes(p);
     for (int t = 0; t < p->win.kh * p->win.kw; t++) {
         int ky = t / p->win.kw, kx = t % p->win.kw;
         for (int b = 0; b < p->in_blocks; b++) {
-            char *to = block_at(p, a, stride, t * p->in_blocks + b);
+            char *to = block_in_making(m, t * p->in_blocks + b);
             for (int y = y0; y < y1; y++)
                 gather_row(p, in + (size_t)b * in_stride,
                            y * p->win.sh - p->win.top + ky * p->win.dh, kx,
                            to + (size_t)(y - y0) * row);
+            block_done(m, t * p->in_blocks + b);
         }
     }
 }
 
-/* Pixels of a tensor, its blocks side by side; `in`: of block 0. */
-static void fill_together(const struct eng_gemm_params *p, const char *in, size_t in_stride,
-                          int pixels, char *a, size_t stride)
+/* Pixels of a tensor, its blocks side by side or in parts; `in`: of block 0. */
+static void fill_from_tensor(const struct making *m, const char *in, size_t in_stride)
 {
     enum { LANE = 16 }; /* bytes; together > 1 */
+    const struct eng_gemm_params *p = m->p;
     size_t pixel = pixel_bytes(p), lane = lane_bytes(p);
-    for (int b = 0; b < p->pw.k_blocks; b++, in += in_stride) {
-        char *to = block_at(p, a, stride, b);
-        for (int i = 0; i < pixels; i++)
+    for (int b = 0; p->pw.f32x && b < p->pw.k_blocks; b += ENG_PART_GROUP)
+        make_parts(m, eng_min(b + 1, p->pw.k_blocks - 1), in + (size_t)b * in_stride, in_stride);
+    for (int b = 0; !p->pw.f32x && b < p->pw.k_blocks; b++, in += in_stride) {
+        char *to = block_at(p, m->a, m->stride, b);
+        for (int i = 0; i < m->pixels; i++)
             for (size_t j = 0; j < lane; j += LANE)
                 memcpy(to + (size_t)i * pixel + j, in + (size_t)i * lane + j, LANE);
     }
 }
 
-static void run_made(const struct eng_call *c, const struct unit *u, char *scratch)
+/* `in`: the step's, or `mid`, which holds what a depthwise made of it. */
+static void run_made(const struct eng_call *c, const struct unit *u, int in, char *scratch)
 {
     const struct eng_gemm_params *p = c->step->params;
-    int y0 = u->p0 / p->out_w, y1 = u->p1 / p->out_w;
-    char *made = scratch + sum_bytes(u->p1 - u->p0);
-    struct panel a = {
-        .a = made, .stride = scratch_stride(p, u->p1 - u->p0), .pixels = u->p1 - u->p0};
+    int y0 = u->p0 / p->out_w, y1 = u->p1 / p->out_w, pixels = u->p1 - u->p0;
+    const struct making m = {.p = p,
+                             .a = scratch + sum_bytes(pixels),
+                             .floats = scratch + sum_bytes(pixels) + scratch_panel(p, pixels),
+                             .stride = scratch_stride(p, pixels),
+                             .pixels = pixels};
+    struct panel a = {.a = m.a, .stride = m.stride, .pixels = pixels};
     for (int image = u->image0; image < u->image1; image++) {
-        struct eng_view from = eng_view_of(c, c->step->in[0], image, u->band);
+        struct eng_view from = eng_view_of(c, in, image, u->band);
         struct eng_view to = eng_view_of(c, c->step->out, image, u->band);
-        if (p->source == ENG_SOURCE_DW)
-            fill_dw(p, from.at, from.stride, y0, y1, made, a.stride, u->q0);
+        char *out = to.at + (size_t)u->p0 * out_lane_bytes(p);
+        if (p->source == ENG_SOURCE_DW && in != c->step->mid)
+            fill_dw(&m, from.at, from.stride, y0, y1, u->q0);
         else if (p->source == ENG_SOURCE_IM2COL)
-            fill_im2col(p, from.at, from.stride, y0, y1, made, a.stride);
+            fill_im2col(&m, from.at, from.stride, y0, y1);
         else
-            fill_together(p, from.at + (size_t)u->p0 * lane_bytes(p), from.stride, a.pixels, made,
-                          a.stride);
+            fill_from_tensor(&m, from.at + (size_t)u->p0 * lane_bytes(p), from.stride);
         add_sums(&p->pw, &a, (int32_t *)(void *)scratch);
-        run_panels(&p->pw, &a, u->q0, u->q1, to.at + (size_t)u->p0 * out_lane_bytes(p), to.stride);
+        run_panels(&p->pw, &a, u->q0, u->q1, out, to.stride);
     }
 }
 
@@ -339,8 +424,8 @@ static void run_units(const struct eng_call *c, int begin, int end, int member, 
     char *scratch = eng_scratch(c, member);
     for (int i = begin; i < end; i++) {
         struct unit u = unit_of(c, i);
-        if (!from_tensor)
-            run_made(c, &u, scratch);
+        if (!from_tensor || p->pw.f32x)
+            run_made(c, &u, in, scratch);
         else if (p->out_h * p->out_w == 1 && u.image1 - u.image0 > 1)
             run_side_by_side(c, &u, in, scratch);
         else
@@ -363,7 +448,7 @@ static void run_bands(const struct eng_call *c, int begin, int end, int member)
             continue;
         eng_band_claim(c, c->step->out, band, y0, y1);
         if (eng_gemm_is_made(p))
-            run_made(c, &u, scratch);
+            run_made(c, &u, c->step->in[0], scratch);
         else
             run_direct(c, &u, c->step->in[0], scratch);
         eng_band_push(c, c->step->out, band, y0, y1);

@@ -69,6 +69,8 @@ static const char *pw_name(const struct eng_pw *pw)
 {
     if (pw->u8)
         return pw->u8->name;
+    if (pw->f32x)
+        return pw->f32x->name;
     return pw->bf16 ? pw->bf16->name : pw->spw ? pw->spw->name : pw->f32->name;
 }
 

@@ -135,7 +135,8 @@ static int is_sparse(int taps, int k)
     return 8 * taps <= 7 * k;
 }
 
-static void choose_float(struct eng_pw *pw, const struct eng_pw_f32_weights *w,
+/* `parts`: of bf16. A pixel alone waits for its weights, which parts make half as long again. */
+static void choose_float(struct eng_pw *pw, const struct eng_pw_f32_weights *w, int parts,
                          const struct eng_kernels *kernels)
 {
     if (pw->type == ENG_BF16) {
@@ -143,6 +144,12 @@ static void choose_float(struct eng_pw *pw, const struct eng_pw_f32_weights *w,
         pw_shape(pw, w->k, w->n, pw->bf16->mr, pw->bf16->nr, pw->bf16->macs,
                  pw->bf16->panel_bytes(w->k));
         pw->together = pw->bf16->together;
+        return;
+    }
+    if (parts) {
+        pw->f32x = kernels->pw_f32x;
+        pw_shape(pw, w->k, w->n, pw->f32x->mr, pw->f32x->nr, pw->f32x->macs,
+                 pw->f32x->panel_bytes(w->k));
         return;
     }
     pw->taps = kernels->spw_f32->taps(w);
@@ -178,14 +185,16 @@ static int pack_gemm_f32(struct eng_lower *l, const struct eng_node *n, int taps
     }
     struct eng_pw_f32_weights canon = {
         .k = k, .n = outputs, .w = padded ? padded : from, .bias = b ? b->data : NULL};
-    choose_float(pw, &canon, kernels);
+    const struct eng_tensor *y = &l->g->tensors[n->out];
+    int map = n->op == ENG_OP_CONV && y->dim[1] * y->dim[2] > 1;
+    choose_float(pw, &canon, l->p->f32x && map, kernels);
     pw->lo = n->lo;
     pw->hi = n->hi;
     void *packed = eng_plan_alloc_packed(l->p, pw->panel_bytes * (size_t)pw->n_panels);
     if (packed && pw->spw)
         pw->spw->pack(&canon, pw->taps, packed);
     else if (packed)
-        (pw->bf16 ? pw->bf16->pack : pw->f32->pack)(&canon, packed);
+        (pw->bf16 ? pw->bf16->pack : pw->f32x ? pw->f32x->pack : pw->f32->pack)(&canon, packed);
     pw->packed = packed;
     free(padded);
     return packed ? 1 : eng_lower_no_memory(l);

@@ -140,6 +140,7 @@ int eng_plan_create(struct eng_plan **ret, const struct eng_graph *g,
     p->cpu_bits = opts->reference ? 0 : opts->cpu_bits;
     p->reference = opts->reference;
     p->bf16 = opts->bf16 && !opts->reference;
+    p->f32x = opts->f32x && !opts->reference;
     eng_kernels_choose(&p->kernels, p->cpu_bits);
     int rc = allocate(p);
     if (rc == 0)

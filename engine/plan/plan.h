@@ -22,6 +22,7 @@ struct eng_plan_options {
     uint32_t cpu_bits; /* kernels may use these */
     int reference;
     int bf16;        /* fast plan: float activations in blocks and pointwise weights are bf16 */
+    int f32x;        /* fast plan: products of float pointwise are made of bf16 parts */
     const int *keep; /* computed tensors that a fast plan keeps beside its results */
     int n_keep;
     /* Called (unless NULL) when nodes 0 .. node are packed: constants that no later node reads may

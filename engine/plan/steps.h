@@ -109,7 +109,7 @@ struct eng_plan {
     struct eng_tuning *tuning;
     struct eng_kernels kernels;
     uint32_t cpu_bits;
-    int reference, bf16;
+    int reference, bf16, f32x;
     int door, door_value; /* tensor and value that eng_run_picture() gives; -1: none */
     int n_values, cap_values;
     struct eng_value *values;
@@ -240,6 +240,7 @@ struct eng_pw {
     const struct eng_pw_f32_kernel *f32;
     const struct eng_spw_f32_kernel *spw; /* block-sparse weights; f32 is NULL then */
     const struct eng_pw_bf16_kernel *bf16;
+    const struct eng_pw_f32x_kernel *f32x; /* f32: the A-panel is in bf16 parts (kernel.h) */
     struct eng_requant rq;
     float lo, hi;
 };
@@ -273,11 +274,12 @@ struct eng_gemm_params {
     uint8_t zx;
     int out_h, out_w;
 };
-/* The A-panel is made in scratch. A tensor is one where no blocks stand together, and so is a
- * vector always. */
+/* The A-panel is made in scratch. A tensor is one where no blocks stand together, or in parts, and
+ * so is a vector always. */
 static inline int eng_gemm_is_made(const struct eng_gemm_params *p)
 {
-    return p->source != ENG_SOURCE_DIRECT || (p->pw.together > 1 && p->out_h * p->out_w > 1);
+    int alike = p->pw.together == 1 && !p->pw.f32x;
+    return p->source != ENG_SOURCE_DIRECT || (!alike && p->out_h * p->out_w > 1);
 }
 struct eng_conv3_params {
     enum eng_type type;

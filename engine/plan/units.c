@@ -89,9 +89,10 @@ static double dw_pixel(const struct eng_gemm_params *p)
                       : dw->f32->pixel_cycles;
 }
 
+/* Bytes of an input in the A-panel. */
 static size_t element(const struct eng_gemm_params *p)
 {
-    return eng_type_size(p->pw.type);
+    return p->pw.f32x ? ENG_PARTS * sizeof(uint16_t) : eng_type_size(p->pw.type);
 }
 
 /* Cycles of the pointwise of one unit: `pixels` of each of `images`, `panels`. */

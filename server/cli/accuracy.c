@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/context.h"
+#include "engine/peak.h"
 #include "server/cli/chosen_model.h"
 
 enum { IMAGES = 16 };
@@ -85,13 +86,19 @@ int srv_accuracy_run(struct srv_accuracy *ret, struct eng_model *m, const struct
     struct cfg exact_cfg = *cfg;
     struct eng_model *exact = NULL;
     *ret = (struct srv_accuracy){0};
-    if (srv_precision(eng_model_info(m)->precision) != ENG_PRECISION_BF16)
+    enum eng_precision precision = srv_precision(eng_model_info(m)->precision);
+    if (precision != ENG_PRECISION_BF16 && precision != ENG_PRECISION_FP32X)
         return 0;
     exact_cfg.precision = "fp32";
     int rc = srv_chosen_model(&exact, &exact_cfg, err, errlen);
     if (rc == 0)
         rc = compare_all(ret, m, exact, err, errlen);
     eng_model_unref(exact);
+    if (rc == 0 && precision == ENG_PRECISION_FP32X &&
+        (rc = eng_exactness_measure(&ret->sums, srv_allowed_cpu(cfg))) < 0)
+        snprintf(err, errlen, "not enough memory");
+    if (rc == 0 && eng_peak_pays(precision, srv_allowed_cpu(cfg), &ret->ops, &ret->fp32_ops))
+        ret->ops = ret->fp32_ops = 0;
     return rc;
 }
 
@@ -99,10 +106,23 @@ void srv_accuracy_print(const struct srv_accuracy *a, int json, FILE *out)
 {
     if (a->images == 0)
         return;
+    const struct eng_exactness *s = &a->sums;
     fprintf(out,
             json ? ",\"fp32_images\":%d,\"fp32_same_top\":%d,\"fp32_logit_error\":%.6f,"
                    "\"fp32_max_probability_error\":%.6f"
-                 : "  against fp32, on %d pictures: same best class on %d, logits off by %.5f of "
+                 : "  against fp32, on %d pictures: same best class on %d, logits off by %.2g of "
                    "their size, probabilities by at most %.5f\n",
             a->images, a->same_top, a->logit_error, a->max_probability);
+    if (s->products)
+        fprintf(out,
+                json ? ",\"double_products\":%d,\"double_error\":%.3g,\"double_error_fma\":%.3g"
+                     : "  against double: sums of %d products off by at most %.2g, by FMAs %.2g\n",
+                s->products, s->fp32x, s->fma);
+    if (json)
+        fprintf(out, ",\"auto\":%s", a->ops > 0 ? "false" : "true");
+    else if (a->ops > 0)
+        fprintf(out,
+                "  slower than fp32 here: multiply-adds at %.0f GOP/s a thread, in fp32 %.0f; "
+                "where a manifest wishes it, fp32 is taken\n",
+                a->ops / 1e9, a->fp32_ops / 1e9);
 }

@@ -1,20 +1,24 @@
-/* What rounding to bf16 costs: a network against itself in fp32, on the same pictures. */
+/* What bf16 and fp32x cost and gain: a network against itself in fp32, on the same pictures. */
 #ifndef SRV_ACCURACY_H
 #define SRV_ACCURACY_H
 
 #include <stdio.h>
 
 #include "config/config.h"
+#include "engine/exactness.h"
 #include "engine/model.h"
 
 struct srv_accuracy {
-    int images;             /* pictures; 0: not measured, the network does not run in bf16 */
-    int same_top;           /* with the same best class */
-    double logit_error;     /* root mean square of the difference, over that of the logits */
-    double max_probability; /* largest difference of a probability */
+    int images;                /* pictures; 0: not measured, the network runs in neither */
+    int same_top;              /* with the same best class */
+    double logit_error;        /* root mean square of the difference, over that of the logits */
+    double max_probability;    /* largest difference of a probability */
+    struct eng_exactness sums; /* fp32x; products 0: else */
+    double ops, fp32_ops; /* a second, of a thread: where fp32 multiplies as fast; 0: elsewhere */
 };
 
-/* Opens what `cfg` means once more, in fp32, if `m` is in bf16. One thread, a few runs of each. */
+/* Opens what `cfg` means once more, in fp32, if `m` is in bf16 or fp32x. One thread, a few runs of
+ * each. */
 int srv_accuracy_run(struct srv_accuracy *ret, struct eng_model *m, const struct cfg *cfg,
                      char *err, size_t errlen);
 

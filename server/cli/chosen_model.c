@@ -13,10 +13,8 @@ enum eng_precision srv_precision(const char *name)
         const char *name;
         enum eng_precision precision;
     } names[] = {
-        {"int8", ENG_PRECISION_INT8},
-        {"uint8", ENG_PRECISION_UINT8},
-        {"fp32", ENG_PRECISION_FP32},
-        {"bf16", ENG_PRECISION_BF16},
+        {"int8", ENG_PRECISION_INT8}, {"uint8", ENG_PRECISION_UINT8}, {"fp32", ENG_PRECISION_FP32},
+        {"bf16", ENG_PRECISION_BF16}, {"fp32x", ENG_PRECISION_FP32X},
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(name, names[i].name) == 0)

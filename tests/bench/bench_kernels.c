@@ -467,6 +467,8 @@ static void run_spw_f32(struct job *j)
     k->run(&a);
 }
 
+#include "tests/bench/f32x_jobs.inc"
+
 /* ---- tables ---- */
 
 struct op {
@@ -491,6 +493,7 @@ static const struct op ops[] = {
     {"quant_f32", SHAPES(quant_shapes), 1, pack_nothing, run_quant_f32, 1},
     {"pw_f32", SHAPES(pw_shapes), 1, pack_pw_f32, run_pw_f32, 0},
     {"spw_f32", SHAPES(pw_shapes), 1, pack_spw_f32, run_spw_f32, 0},
+    {"pw_f32x", SHAPES(pw_shapes), 1, pack_pw_f32x, run_pw_f32x, 0},
     {"dw_f32", SHAPES(dw_shapes), 1, pack_dw_f32, run_dw_f32, 9},
     {"dwk_f32", SHAPES(dwk_shapes), 1, pack_dwk_f32, run_dwk_f32, 25},
     {"conv3_f32", SHAPES(conv3_shapes), 1, pack_conv3_f32, run_conv3_f32, 27},

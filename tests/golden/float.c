@@ -88,6 +88,15 @@ static void fast_answers(void **state)
     (void)state;
 }
 
+/* Products of bf16 parts, on plain C where the processor has no tiles: fp32's own bounds. */
+static void fp32x_answers(void **state)
+{
+    golden_need_shared();
+    for (int i = 0; i < N_CASES; i++)
+        check(&cases[i], GOLDEN_FP32X);
+    (void)state;
+}
+
 static void reference_answers(void **state)
 {
     golden_need_shared();
@@ -102,6 +111,7 @@ int main(void)
         cmocka_unit_test(fast_answers),
         cmocka_unit_test(reference_answers),
         cmocka_unit_test(bf16_answers),
+        cmocka_unit_test(fp32x_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

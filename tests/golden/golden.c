@@ -105,7 +105,8 @@ void golden_load(struct golden_model *m, const struct golden_case *c, enum golde
     char err[256] = "";
     struct eng_plan_options opts = {.cpu_bits = eng_cpu_detect(),
                                     .reference = plan == GOLDEN_REFERENCE,
-                                    .bf16 = plan == GOLDEN_BF16};
+                                    .bf16 = plan == GOLDEN_BF16,
+                                    .f32x = plan == GOLDEN_FP32X};
     memset(m, 0, sizeof(*m));
     m->g = import(m, c, 0);
     if (c->files[1]) {

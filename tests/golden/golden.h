@@ -13,7 +13,7 @@ struct golden_case {
     int i8_logits, i8_out, i8_in;
 };
 
-enum golden_plan { GOLDEN_FAST, GOLDEN_REFERENCE, GOLDEN_BF16 };
+enum golden_plan { GOLDEN_FAST, GOLDEN_REFERENCE, GOLDEN_BF16, GOLDEN_FP32X };
 
 struct golden_model {
     struct eng_graph *g;

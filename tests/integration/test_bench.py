@@ -1,5 +1,7 @@
 """bench and describe: the figures that scripts read, the paper's tables, pictures, and wrong use."""
 import json
+import os
+import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 
@@ -173,3 +175,36 @@ def test_bf16_prints_its_accuracy():
     assert p.returncode == 0 and "against fp32" in p.stdout
     exact = read("bench", "--precision", "fp32", "--alpha", 0.25, "--rho", 32, "--seconds", 0.1)
     assert "fp32_images" not in exact
+
+
+def test_fp32x_prints_its_error_against_double():
+    c = read("bench", "--precision", "fp32x", "--isa", "c", "--alpha", 0.25, "--rho", 32, "--seconds", 0.1)
+    assert c["precision"] == "fp32x" and c["fp32_same_top"] == c["fp32_images"] >= 8
+    assert c["fp32_logit_error"] < 1e-6 and c["fp32_max_probability_error"] < 1e-5
+    assert 0 < c["double_error"] < c["double_error_fma"] < 2e-4 and c["double_products"] == 512
+    p = run("bench", "--precision", "fp32x", "--alpha", 0.25, "--rho", 32, "--seconds", 0.1)
+    assert ("against double" in p.stdout) if p.returncode == 0 else ("no instructions for fp32x" in p.stderr)
+    p = run("bench", "--precision", "bf16", "--isa", "c", "--alpha", 0.25, "--rho", 32, "--seconds", 0.1)
+    assert "slower than fp32 here" in p.stdout  # plain C has no bf16 of its own
+
+
+def test_manifest_wishes_a_precision(shared, tmp_path):
+    """Taken where it is faster than fp32; elsewhere, as in plain C, fp32, and never a failure."""
+    for wish in ["fp32x", "bf16", "fp32", "fp64"]:
+        folder = tmp_path / wish / "1"
+        folder.mkdir(parents=True)
+        shutil.copyfile(os.path.join(shared, "models", "onnx", "mobilenet_v1_0.25_224.onnx"), folder / "net.onnx")
+        (folder / "model.json").write_text(json.dumps({"files": ["net.onnx"], "precision": wish}))
+
+    def precision(wish, *more):
+        return read("describe", tmp_path / wish / "1", *more)["precision"]
+
+    assert precision("fp32") == precision("fp32x", "--isa", "c") == precision("bf16", "--isa", "c") == "fp32"
+    assert precision("fp32x", "--precision", "fp32") == "fp32" and precision("fp32", "--precision", "fp32x", "--isa", "c")
+    native = read("describe", "--alpha", 0.25, "--rho", 32)["isa"]
+    assert precision("fp32x") == ("fp32x" if native == "amx" else "fp32")
+    if native == "amx":  # whose AVX512-BF16 has half the rate of FMAs
+        assert precision("bf16") == "bf16" and precision("bf16", "--isa", "avx512bf16") == "fp32"
+    p = run("describe", tmp_path / "fp64" / "1")
+    assert p.returncode and '"precision" is none of: fp32, bf16, fp32x' in p.stderr
+

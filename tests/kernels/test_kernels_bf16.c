@@ -48,6 +48,7 @@ static inline float weight_round(float x)
 #define ROW_dw_f32(isa, bits)
 #define ROW_dwk_f32(isa, bits)
 #define ROW_conv3_f32(isa, bits)
+#define ROW_pw_f32x(isa, bits)
 #define ROW_pw_bf16(isa, bits) {"pw_bf16 " #isa, bits, &eng_pw_bf16_##isa, check_pw},
 #define ROW_dw_bf16(isa, bits) {"dw_bf16 " #isa, bits, &eng_dw_bf16_##isa, check_dw},
 #define ROW_conv3_bf16(isa, bits) {"conv3_bf16 " #isa, bits, &eng_conv3_bf16_##isa, check_conv3},

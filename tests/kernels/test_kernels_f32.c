@@ -238,6 +238,7 @@ static void check_dwk(const void *row)
 #define ROW_dw_f32(isa, bits) {"dw_f32 " #isa, bits, &eng_dw_f32_##isa, check_dw},
 #define ROW_dwk_f32(isa, bits) {"dwk_f32 " #isa, bits, &eng_dwk_f32_##isa, check_dwk},
 #define ROW_conv3_f32(isa, bits) {"conv3_f32 " #isa, bits, &eng_conv3_f32_##isa, check_conv3},
+#define ROW_pw_f32x(isa, bits)
 #define ROW_pw_bf16(isa, bits)
 #define ROW_dw_bf16(isa, bits)
 #define ROW_conv3_bf16(isa, bits)

@@ -143,7 +143,7 @@ static void every_level_has_rates(void **state)
         assert_int_equal(eng_cpu_parse(&bits, names[i]), 0);
         eng_kernels_choose(&k, bits);
         assert_true(k.pw_u8->macs > 0 && k.pw_f32->macs > 0 && k.spw_f32->macs > 0 &&
-                    k.pw_bf16->macs > 0);
+                    k.pw_bf16->macs > 0 && k.pw_f32x->macs > 0);
         assert_true(k.dw_u8->pixel_cycles > 0 && k.dw_f32->pixel_cycles > 0 &&
                     k.dw_bf16->pixel_cycles > 0);
     }

@@ -262,30 +262,33 @@ static void f32_is_close_to_reference(void **state)
     agree_on(ENG_F32);
 }
 
-/* bf16 has 8 bits: each of a few layers adds half a unit in the last place to what it is given. */
+/* bf16 has 8 bits: each of a few layers adds half a unit in its last place. fp32x is as fp32. */
 static void bf16_is_near_reference(void **state)
 {
     (void)state;
-    const uint32_t bits[] = {ENG_CPU_C, test_bits()};
+    unsigned in_parts = 0;
     for (unsigned seed = 1; seed <= some_of(150); seed++) {
         struct tiny t;
-        struct world ref;
+        struct world ref, w;
         random_graph(&t, ENG_F32, seed);
         open_world(&ref, t.g, 1, 0);
         run_images(&ref, 0, MAX_BATCH, NULL);
-        for (int k = 0; k < 2; k++) {
-            struct world w;
-            open_plan(&w, t.g, &(struct eng_plan_options){.cpu_bits = bits[k], .bf16 = 1});
+        for (int k = 0; k < 4; k++) {
+            struct eng_plan_options opts = {.bf16 = k < 2, .f32x = k >= 2};
+            opts.cpu_bits = k % 2 ? test_bits() : ENG_CPU_C;
+            open_plan(&w, t.g, &opts);
+            in_parts += strstr(eng_plan_node_kernel(w.plan, 1), "f32x") != NULL;
             run_images(&w, 0, MAX_BATCH, NULL);
             for (int i = 0; i < MAX_BATCH; i++)
                 assert_close(eng_run_tensor(w.run, t.g->output, i),
                              eng_run_tensor(ref.run, t.g->output, i),
-                             output_bytes(t.g) / sizeof(float), 0.03f, seed);
+                             output_bytes(t.g) / sizeof(float), k < 2 ? 0.03f : 2e-5f, seed);
             close_world(&w);
         }
         close_world(&ref);
         eng_graph_destroy(t.g);
     }
+    assert_true(in_parts > 0);
 }
 
 /* What the post-training quantiser puts at both ends: u8 pixels, int8 inside, u8 out. */
@@ -410,17 +413,21 @@ static void check_choices(const struct world *w, struct eng_team *team, unsigned
     eng_run_try(w->run, -1, 0);
 }
 
+/* The last two in bf16 and in fp32x. */
+static const enum eng_type types[] = {ENG_U8, ENG_I8, ENG_F32, ENG_F32, ENG_F32};
+
 static void same_bits_everywhere(void **state)
 {
     (void)state;
-    static const enum eng_type types[] = {ENG_U8, ENG_I8, ENG_F32, ENG_F32};
     const int step = is_quick() ? 2 : 1;
-    for (int k = 0; k < 4; k++) { /* the last one in bf16 */
+    for (int k = 0; k < 5; k++) {
         struct tiny t;
         struct world w;
         unsigned char *want[MAX_BATCH];
         small_net(&t, types[k]);
-        open_plan(&w, t.g, &(struct eng_plan_options){.cpu_bits = test_bits(), .bf16 = k == 3});
+        open_plan(
+            &w, t.g,
+            &(struct eng_plan_options){.cpu_bits = test_bits(), .bf16 = k == 3, .f32x = k == 4});
         size_t bytes = output_bytes(t.g);
         for (int i = 0; i < MAX_BATCH; i++) { /* each image alone, in slot 0 */
             run_images(&w, i, 1, NULL);
@@ -457,14 +464,14 @@ static void same_bits_everywhere(void **state)
 static void bands_change_no_bit(void **state)
 {
     (void)state;
-    static const enum eng_type types[] = {ENG_U8, ENG_I8, ENG_F32, ENG_F32};
     unsigned with_bands = 0, seeds = some_of(200);
     for (unsigned seed = 1; seed <= seeds; seed++) {
         struct tiny t;
         struct world alone;
         char err[256];
-        struct eng_plan_options opts = {.cpu_bits = test_bits(), .bf16 = seed % 4 == 3};
-        random_graph(&t, types[seed % 4], seed);
+        struct eng_plan_options opts = {
+            .cpu_bits = test_bits(), .bf16 = seed % 5 == 3, .f32x = seed % 5 == 4};
+        random_graph(&t, types[seed % 5], seed);
         open_plan(&alone, t.g, &opts);
         run_images(&alone, 0, 1, NULL);
         for (int members = 2; members <= 11; members += 3) {
@@ -516,7 +523,8 @@ static void strips_change_no_bit(void **state)
         struct tiny t;
         struct world whole;
         char err[256];
-        struct eng_plan_options opts = {.cpu_bits = test_bits(), .bf16 = seed % 2 == 1};
+        struct eng_plan_options opts = {
+            .cpu_bits = test_bits(), .bf16 = seed % 3 == 1, .f32x = seed % 3 == 2};
         struct eng_team *three;
         large_net(&t, seed);
         open_plan(&whole, t.g, &opts);

@@ -10,6 +10,7 @@
 #include "engine/base/bf16.h"
 #include "engine/kernels/amx/config.h"
 #include "engine/kernels/kernel.h"
+#include "engine/kernels/parts.h"
 
 #define INLINE static inline
 
@@ -162,6 +163,29 @@ INLINE floats floats_clamp(floats x, floats lo, floats hi)
 INLINE void floats_store(float *to, floats x)
 {
     memcpy(to, &x, sizeof(x));
+}
+
+INLINE floats floats_sub(floats a, floats b)
+{
+    for (int i = 0; i < 16; i++)
+        a.of[i] -= b.of[i];
+    return a;
+}
+
+INLINE floats floats_part(floats x)
+{
+    for (int i = 0; i < 16; i++)
+        x.of[i] = eng_bf16_to_f32(part_of(x.of[i]));
+    return x;
+}
+
+INLINE void parts_store(uint16_t *to, floats a, floats b)
+{
+    for (int i = 0; i < 32; i++) {
+        uint32_t bits;
+        memcpy(&bits, i < 16 ? &a.of[i] : &b.of[i - 16], sizeof(bits));
+        to[i] = (uint16_t)(bits >> 16);
+    }
 }
 
 INLINE void bf16_store_one(uint16_t *to, floats x)

@@ -90,6 +90,28 @@ INLINE void bf16_store_one(uint16_t *to, floats x)
     _mm256_storeu_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(x));
 }
 
+INLINE floats floats_sub(floats a, floats b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+/* As part_of() of parts.h, as floats. */
+INLINE floats floats_part(floats x)
+{
+    __m512i bits = _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000));
+    return _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(-0x10000)));
+}
+
+/* Upper halves: of `a`, then of `b`. */
+INLINE void parts_store(uint16_t *to, floats a, floats b)
+{
+    const __m512i odd =
+        _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
+                         25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    __m512i both = _mm512_permutex2var_epi16(_mm512_castps_si512(a), odd, _mm512_castps_si512(b));
+    _mm512_storeu_si512(to, both);
+}
+
 /* The floats of the lowest 16 bits that are set, 0 for the others, which are not read. */
 INLINE void bf16_put(uint16_t *to, const float *from, uint32_t bits)
 {
