@@ -58,6 +58,9 @@ enum eng_resize {
     ENG_RESIZE_LETTERBOX,    /* whole picture inside size, rest filled with mid-grey 128 */
 };
 
+const char *eng_filter_name(enum eng_filter filter); /* as the manifest has it: "bilinear", … */
+const char *eng_resize_name(enum eng_resize resize); /* "short_side", … */
+
 /* What the network wants to see; comes from the model's manifest. */
 struct eng_preprocess {
     int height, width;
@@ -74,6 +77,16 @@ struct eng_preprocess {
     int q_fp32; /* 1: the division is in fp32 and its quotient rounded before rint() sees it, as a
                    network's own QUANTIZE has it; 0: in double */
 };
+
+/* Where a tensor's pixels come from: its column u (0: the left edge of the first) lies at x0 + u *
+ * dx of the upright picture, its row v at y0 + v * dy. With a crop no tensor reaches the picture's
+ * edges; with a letterbox the filler lies beyond them. */
+struct eng_placement {
+    double x0, dx, y0, dy;
+};
+/* width, height: of the upright picture, not 0. -EINVAL if p's size is not within 1 .. 16384. */
+int eng_image_place(struct eng_placement *ret, const struct eng_preprocess *p, uint32_t width,
+                    uint32_t height);
 
 struct eng_image_options {
     struct eng_image_limits limits;

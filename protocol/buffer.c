@@ -1,10 +1,12 @@
 /* The growing text behind the JSON writers that jansson would be too slow for. */
 #include "protocol/buffer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/json_tensor.h"
 #include "protocol/utf8.h"
 
 char *proto_buf_room(struct proto_buf *b, size_t n)
@@ -84,6 +86,53 @@ void proto_buf_string(struct proto_buf *b, struct proto_span text)
     for (size_t i = 0; i < text.len; i += used)
         put_char(b, text.s + i, text.len - i, &used);
     proto_buf_put(b, "\"", 1);
+}
+
+void proto_buf_quoted(struct proto_buf *b, const char *text)
+{
+    if (text)
+        proto_buf_string(b, (struct proto_span){text, strlen(text)});
+    else
+        proto_buf_text(b, "null");
+}
+
+void proto_buf_float(struct proto_buf *b, float value)
+{
+    char digits[PROTO_FLOAT_MAX];
+    if (isfinite(value))
+        proto_buf_put(b, digits, (size_t)proto_json_print_float(digits, value));
+    else
+        proto_buf_text(b, "null");
+}
+
+void proto_buf_floats(struct proto_buf *b, const float *values, size_t n)
+{
+    size_t most = (n + 1) * (PROTO_FLOAT_MAX + 2);
+    char *to = proto_buf_room(b, most);
+    long len = to ? proto_json_print_floats(to, most, values, n) : 0;
+    if (len > 0)
+        proto_buf_grow(b, (size_t)len);
+    else
+        b->failed = 1;
+}
+
+void proto_buf_next(struct proto_buf *b)
+{
+    if (b->len > 0 && !strchr("[{:", b->data[b->len - 1]))
+        proto_buf_put(b, ",", 1);
+}
+
+void proto_buf_key(struct proto_buf *b, const char *key)
+{
+    proto_buf_next(b);
+    proto_buf_quoted(b, key);
+    proto_buf_put(b, ":", 1);
+}
+
+void proto_buf_finish(struct proto_buf *b)
+{
+    free(b->data);
+    *b = (struct proto_buf){0};
 }
 
 char *proto_buf_take(struct proto_buf *b, size_t *ret_len)

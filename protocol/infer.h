@@ -127,6 +127,10 @@ struct proto_infer_reply {
 char *proto_infer_reply_json(const struct proto_infer_reply *r, size_t *ret_len,
                              size_t *ret_header_len);
 
+/* One of these outputs: {"name":…,"datatype":…,"shape":[…],"data":[…]}. */
+struct proto_buf;
+void proto_infer_put_tensor(struct proto_buf *b, const struct proto_tensor *t);
+
 /* A malloc'ed ModelInferResponse, its tensors in raw_output_contents. NULL: out of memory. */
 char *proto_infer_reply_grpc(const struct proto_infer_reply *r, size_t *ret_len);
 /* ModelStreamInferResponse around such a message, or around a failure. Both say that nothing more

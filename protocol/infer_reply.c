@@ -4,7 +4,6 @@
 
 #include "protocol/buffer.h"
 #include "protocol/infer.h"
-#include "protocol/json_tensor.h"
 
 static struct proto_span of(const char *text)
 {
@@ -28,21 +27,10 @@ static void put_shape(struct proto_buf *b, const struct proto_tensor *t)
     proto_buf_text(b, "]");
 }
 
-static void put_floats(struct proto_buf *b, const struct proto_tensor *t)
-{
-    size_t most = (t->elements + 1) * (PROTO_FLOAT_MAX + 2);
-    char *to = proto_buf_room(b, most);
-    long n = to ? proto_json_print_floats(to, most, t->data, t->elements) : 0;
-    if (n > 0)
-        proto_buf_grow(b, (size_t)n);
-    else
-        b->failed = 1;
-}
-
 static void put_data(struct proto_buf *b, const struct proto_tensor *t)
 {
     if (t->datatype == PROTO_FP32) {
-        put_floats(b, t);
+        proto_buf_floats(b, t->data, t->elements);
         return;
     }
     proto_buf_text(b, "[");
@@ -82,7 +70,7 @@ static void put_binary(struct proto_buf *b, const struct proto_tensor *t)
     }
 }
 
-static void put_output(struct proto_buf *b, const struct proto_tensor *t)
+void proto_infer_put_tensor(struct proto_buf *b, const struct proto_tensor *t)
 {
     put_member(b, "{\"name\":", of(t->name));
     put_member(b, ",\"datatype\":", of(proto_datatype_name(t->datatype)));
@@ -114,7 +102,7 @@ char *proto_infer_reply_json(const struct proto_infer_reply *r, size_t *ret_len,
     for (int i = 0; i < r->n_outputs; i++) {
         if (i)
             proto_buf_text(&b, ",");
-        put_output(&b, &r->outputs[i]);
+        proto_infer_put_tensor(&b, &r->outputs[i]);
         any_binary |= r->outputs[i].binary;
     }
     proto_buf_text(&b, "]}");

@@ -1,15 +1,10 @@
-/* jansson prints every real of a document with one precision. 15 significant digits give back any
- * decimal number of 15 digits as it was, so numbers are rounded to their own digits first. */
+/* Documents of whole numbers and texts, on top of jansson. */
 #include "protocol/json.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/json_tensor.h"
 #include "protocol/utf8.h"
-
-#define REAL_DIGITS 15
 
 json_t *proto_json_object(struct proto_json *w)
 {
@@ -49,31 +44,14 @@ void proto_json_int(struct proto_json *w, json_t *to, const char *key, uint64_t 
     proto_json_add(w, to, key, json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
 }
 
-void proto_json_float_member(struct proto_json *w, json_t *to, const char *key, float value)
-{
-    char digits[PROTO_FLOAT_MAX];
-    if (!isfinite(value)) {
-        proto_json_add(w, to, key, json_null());
-        return;
-    }
-    /* The double nearest to the float's shortest decimal prints as that decimal. */
-    proto_json_print_float(digits, value);
-    proto_json_add(w, to, key, json_real(strtod(digits, NULL)));
-}
-
 double proto_json_round_ms(uint64_t ns)
 {
     return (double)(ns / 1000 + (ns % 1000 >= 500)) / 1000.0;
 }
 
-void proto_json_ms(struct proto_json *w, json_t *to, const char *key, uint64_t ns)
-{
-    proto_json_add(w, to, key, json_real(proto_json_round_ms(ns)));
-}
-
 char *proto_json_dump(struct proto_json *w, json_t *root_take, size_t *ret_len)
 {
-    size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS);
+    size_t flags = JSON_COMPACT;
     size_t len = w->failed ? 0 : json_dumpb(root_take, NULL, 0, flags);
     char *ret = len ? malloc(len + 2) : NULL;
     if (ret && json_dumpb(root_take, ret, len, flags) != len) {

@@ -20,12 +20,8 @@ void proto_json_add(struct proto_json *w, json_t *to, const char *key, json_t *v
 /* NULL becomes null; invalid UTF-8 is repaired. */
 void proto_json_text(struct proto_json *w, json_t *to, const char *key, const char *text);
 void proto_json_int(struct proto_json *w, json_t *to, const char *key, uint64_t value);
-/* The fewest digits that read back as the same float, the digits that every other writer of floats
- * prints; NaN and infinities, which JSON lacks, become null. */
-void proto_json_float_member(struct proto_json *w, json_t *to, const char *key, float value);
 /* Nanoseconds as milliseconds with 3 decimals. */
 double proto_json_round_ms(uint64_t ns);
-void proto_json_ms(struct proto_json *w, json_t *to, const char *key, uint64_t ns);
 /* Compact text and a line feed, malloc'ed; releases root. NULL: out of memory. */
 char *proto_json_dump(struct proto_json *w, json_t *root_take, size_t *ret_len);
 

@@ -1,5 +1,5 @@
-/* Replies of our own image API. Built with jansson: a reply is a few hundred bytes and its cost is
- * nothing beside an inference. */
+/* Replies of our own image API. Results are written as text; what is asked now and then is built
+ * with jansson. */
 #include "protocol/reply.h"
 
 #include <errno.h>
@@ -9,143 +9,129 @@
 #include "protocol/buffer.h"
 #include "protocol/json.h"
 
-static void add_predictions(struct proto_json *w, json_t *to, const struct proto_result *r)
+/* ---- results ---- */
+
+void proto_reply_put_prediction(struct proto_buf *b, const struct proto_prediction *p)
 {
-    json_t *list = proto_json_array(w);
-    for (int i = 0; i < r->n_predictions && !w->failed; i++) {
-        const struct proto_prediction *p = &r->predictions[i];
-        json_t *one = proto_json_object(w);
-        proto_json_add(w, one, "class", json_integer(p->class_number));
-        proto_json_text(w, one, "label", p->label ? p->label : "");
-        proto_json_float_member(w, one, "score", p->score);
-        proto_json_add(w, list, NULL, one);
-    }
-    proto_json_add(w, to, "predictions", list);
+    proto_buf_next(b);
+    proto_buf_text(b, "{\"class\":");
+    proto_buf_int(b, p->class_number);
+    proto_buf_text(b, ",\"label\":");
+    proto_buf_quoted(b, p->label ? p->label : "");
+    proto_buf_text(b, ",\"score\":");
+    proto_buf_float(b, p->score);
+    proto_buf_text(b, "}");
 }
 
-static void add_embedding(struct proto_json *w, json_t *to, const struct proto_result *r)
+/* Milliseconds with up to three decimals, one at least. */
+static void put_ms(struct proto_buf *b, const char *key, uint64_t ns)
 {
-    json_t *list = proto_json_array(w);
-    for (int i = 0; i < r->n_embedding && !w->failed; i++)
-        proto_json_float_member(w, list, NULL, r->embedding[i]);
-    proto_json_add(w, to, "embedding", list);
+    char digits[32];
+    uint64_t us = ns / 1000 + (ns % 1000 >= 500);
+    int n = snprintf(digits, sizeof(digits), "%llu.%03llu", (unsigned long long)us / 1000,
+                     (unsigned long long)us % 1000);
+    while (digits[n - 1] == '0' && digits[n - 2] != '.')
+        n--;
+    proto_buf_key(b, key);
+    proto_buf_put(b, digits, (size_t)n);
 }
 
-static void add_tensor(struct proto_json *w, json_t *to, const struct proto_result *r)
+static void put_text(struct proto_buf *b, const char *key, const char *value)
 {
-    json_t *tensor = proto_json_object(w), *shape = proto_json_array(w);
-    proto_json_text(w, tensor, "datatype", r->tensor_type);
-    for (int i = 0; i < 4; i++)
-        proto_json_add(w, shape, NULL, json_integer(r->tensor_shape[i]));
-    proto_json_add(w, tensor, "shape", shape);
-    proto_json_text(w, tensor, "sha256", r->tensor_sha256);
-    proto_json_add(w, to, "tensor", tensor);
+    proto_buf_key(b, key);
+    proto_buf_quoted(b, value);
 }
 
-static void add_three(struct proto_json *w, json_t *to, const char *key, const float v[3])
+static void put_int(struct proto_buf *b, const char *key, int64_t value)
 {
-    json_t *list = proto_json_array(w);
-    for (int i = 0; i < 3; i++)
-        proto_json_float_member(w, list, NULL, v[i]);
-    proto_json_add(w, to, key, list);
+    proto_buf_key(b, key);
+    proto_buf_int(b, value);
 }
 
-static void add_preprocess(struct proto_json *w, json_t *to, const struct proto_preprocess *p)
+static void put_flag(struct proto_buf *b, const char *key)
 {
-    json_t *one = proto_json_object(w);
-    proto_json_text(w, one, "resize", p->resize);
-    proto_json_text(w, one, "filter", p->filter);
-    proto_json_text(w, one, "channels", p->channels);
-    add_three(w, one, "mean", p->mean);
-    add_three(w, one, "scale", p->scale);
-    proto_json_add(w, to, "preprocess", one);
+    proto_buf_key(b, key);
+    proto_buf_text(b, "true");
 }
 
-static void add_timing(struct proto_json *w, json_t *to, const struct proto_result *r)
+static void put_timing(struct proto_buf *b, const struct proto_result *r)
 {
-    json_t *timing = proto_json_object(w);
-    proto_json_ms(w, timing, "queue", r->queue_ns);
-    proto_json_ms(w, timing, "decode", r->decode_ns);
-    proto_json_ms(w, timing, "preprocess", r->preprocess_ns);
-    proto_json_ms(w, timing, "inference", r->inference_ns);
-    proto_json_ms(w, timing, "total", r->total_ns);
-    proto_json_add(w, to, "timing_ms", timing);
+    proto_buf_key(b, "timing_ms");
+    proto_buf_text(b, "{");
+    put_ms(b, "queue", r->queue_ns);
+    put_ms(b, "decode", r->decode_ns);
+    put_ms(b, "preprocess", r->preprocess_ns);
+    put_ms(b, "inference", r->inference_ns);
+    put_ms(b, "total", r->total_ns);
+    proto_buf_text(b, "}");
 }
 
-static void add_result(struct proto_json *w, json_t *to, const struct proto_result *r)
+/* The members of a result's object. */
+static void put_result(struct proto_buf *b, const struct proto_result *r)
 {
     if (r->status != 200) {
-        proto_json_text(w, to, "error", r->error ? r->error : "");
+        put_text(b, "error", r->error ? r->error : "");
         return;
     }
-    proto_json_text(w, to, "model", r->model);
-    proto_json_text(w, to, "version", r->version);
-    proto_json_text(w, to, "variant", r->variant);
+    put_text(b, "model", r->model);
+    put_text(b, "version", r->version);
+    put_text(b, "variant", r->variant);
     if (r->degraded)
-        proto_json_add(w, to, "degraded", json_true());
+        put_flag(b, "degraded");
     if (r->orientation > 1)
-        proto_json_add(w, to, "orientation", json_integer(r->orientation));
+        put_int(b, "orientation", r->orientation);
     if (r->truncated)
-        proto_json_add(w, to, "truncated", json_true());
-    if (r->embedding)
-        add_embedding(w, to, r);
-    else if (r->tensor_type)
-        add_tensor(w, to, r);
-    else
-        add_predictions(w, to, r);
-    if (r->preprocess)
-        add_preprocess(w, to, r->preprocess);
-    add_timing(w, to, r);
+        put_flag(b, "truncated");
+    if (r->members.len > 0) {
+        proto_buf_next(b);
+        proto_buf_put(b, r->members.s, r->members.len);
+    }
+    put_timing(b, r);
     if (r->batch > 0)
-        proto_json_add(w, to, "batch", json_integer(r->batch));
+        put_int(b, "batch", r->batch);
 }
 
 char *proto_reply_one(const struct proto_result *r, size_t *ret_len)
 {
-    struct proto_json w = {0};
-    json_t *root = proto_json_object(&w);
-    add_result(&w, root, r);
-    return proto_json_dump(&w, root, ret_len);
+    struct proto_buf b = {0};
+    proto_buf_text(&b, "{");
+    put_result(&b, r);
+    proto_buf_text(&b, "}\n");
+    return proto_buf_take(&b, ret_len);
 }
 
 char *proto_reply_many(const struct proto_result *r, int n, size_t *ret_len)
 {
-    struct proto_json w = {0};
-    json_t *root = proto_json_object(&w), *list = proto_json_array(&w);
-    for (int i = 0; i < n && !w.failed; i++) {
-        json_t *one = proto_json_object(&w);
-        add_result(&w, one, &r[i]);
-        proto_json_add(&w, one, "status", json_integer(r[i].status));
-        proto_json_add(&w, list, NULL, one);
+    struct proto_buf b = {0};
+    proto_buf_text(&b, "{\"results\":[");
+    for (int i = 0; i < n; i++) {
+        proto_buf_next(&b);
+        proto_buf_text(&b, "{");
+        put_result(&b, &r[i]);
+        put_int(&b, "status", r[i].status);
+        proto_buf_text(&b, "}");
     }
-    proto_json_add(&w, root, "results", list);
-    return proto_json_dump(&w, root, ret_len);
+    proto_buf_text(&b, "]}\n");
+    return proto_buf_take(&b, ret_len);
 }
 
 char *proto_reply_lines(const struct proto_result *r, int n, size_t *ret_len)
 {
     struct proto_buf b = {0};
-    for (int i = 0; i < n && !b.failed; i++) {
-        struct proto_json w = {0};
-        json_t *one = proto_json_object(&w);
-        size_t len = 0;
-        add_result(&w, one, &r[i]);
-        proto_json_add(&w, one, "status", json_integer(r[i].status));
-        char *line = proto_json_dump(&w, one, &len);
-        if (line && r[i].id.s) { /* as it stood: a number keeps its digits */
-            proto_buf_text(&b, "{\"id\":");
+    for (int i = 0; i < n; i++) {
+        proto_buf_text(&b, "{");
+        if (r[i].id.s) { /* as it stood: a number keeps its digits */
+            proto_buf_key(&b, "id");
             proto_buf_put(&b, r[i].id.s, r[i].id.len);
-            proto_buf_text(&b, ",");
-            proto_buf_put(&b, line + 1, len - 1);
-        } else if (line) {
-            proto_buf_put(&b, line, len);
-        } else {
-            b.failed = 1;
         }
-        free(line);
+        put_result(&b, &r[i]);
+        put_int(&b, "status", r[i].status);
+        proto_buf_text(&b, "}\n");
     }
     return proto_buf_take(&b, ret_len);
 }
+
+/* ---- the others ---- */
 
 char *proto_reply_error(const char *sentence, size_t *ret_len)
 {

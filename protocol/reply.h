@@ -1,5 +1,6 @@
-/* Replies of our own image API as JSON text. The only place that knows their field names.
- * Strings are UTF-8; invalid bytes become U+FFFD, a NULL string null. Scores have the
+/* Replies of our own image API as JSON text. What a task makes of an image is printed by the task;
+ * the field names around it are here. Strings are UTF-8; invalid bytes become U+FFFD, a NULL string
+ * null. Scores have the
  * fewest digits that read back as the same float, times 3 decimals. Results are one line ending in
  * a line feed, malloc'ed, NUL-terminated, owned by the caller; ret_len (may be NULL) counts without
  * the NUL. NULL: out of memory. */
@@ -13,41 +14,29 @@
 
 struct proto_prediction {
     int class_number;
-    const char *label; /* "" if unknown */
+    const char *label; /* NULL or "": unknown */
     float score;
 };
-
-/* How a picture becomes a tensor, in the words of the manifest. */
-struct proto_preprocess {
-    const char *resize, *filter, *channels;
-    float mean[3], scale[3]; /* by channel of the tensor */
-};
+/* An element of "predictions": {"class":…,"label":…,"score":…}. */
+struct proto_buf;
+void proto_reply_put_prediction(struct proto_buf *b, const struct proto_prediction *p);
 
 /* One image's answer, or its error (status != 200: only `error` is read). Times in nanoseconds. */
 struct proto_result {
     int status;
     const char *error;
     const char *model, *version, *variant; /* model = the name that was asked for or the family */
-    const struct proto_prediction *predictions;
-    int n_predictions;
+    struct proto_span members; /* what the task made of it, as text: "predictions":[…] */
     uint64_t queue_ns, decode_ns, preprocess_ns, inference_ns, total_ns;
     int batch;            /* images in the batch that it ran in */
     int degraded;         /* a lower variant than the best of its family ran it */
     int orientation;      /* of EXIF, that was applied: shown from 2 to 8 */
     int truncated;        /* less than the whole picture was there: shown if so */
     struct proto_span id; /* of a line: text of a JSON string or number; s NULL: none */
-    /* In place of predictions: */
-    const float *embedding;
-    int n_embedding;
-    const char *tensor_type, *tensor_sha256; /* what the network saw: its type, digest, shape */
-    int tensor_shape[4];
-    const struct proto_preprocess *preprocess; /* how it was made; with a tensor alone */
 };
 
-/* {"model":…,"version":…,"variant":…,"predictions":[…],"timing_ms":{…},"batch":n},
- * behind the variant "degraded":true, "orientation":n and "truncated":true where they apply. In
- * place of the predictions "embedding":[…], or "tensor":{"datatype":…,"shape":[…],"sha256":…} and
- * "preprocess":{"resize":…,"filter":…,"channels":…,"mean":[…],"scale":[…]}. */
+/* {"model":…,"version":…,"variant":…,MEMBERS,"timing_ms":{…},"batch":n},
+ * behind the variant "degraded":true, "orientation":n and "truncated":true where they apply. */
 char *proto_reply_one(const struct proto_result *r, size_t *ret_len);
 /* {"results":[…]} in order, each as above plus "status", a failed one {"error":…,"status":…}. */
 char *proto_reply_many(const struct proto_result *r, int n, size_t *ret_len);

@@ -1,9 +1,7 @@
 /* Answers of TensorFlow Serving. */
-#include <math.h>
 #include <string.h>
 
 #include "protocol/buffer.h"
-#include "protocol/json_tensor.h"
 #include "protocol/tfs.h"
 
 static void put_text(struct proto_buf *b, const char *text)
@@ -11,20 +9,11 @@ static void put_text(struct proto_buf *b, const char *text)
     proto_buf_string(b, (struct proto_span){text, strlen(text)});
 }
 
-static void put_float(struct proto_buf *b, float value)
-{
-    char digits[PROTO_FLOAT_MAX];
-    if (isfinite(value))
-        proto_buf_put(b, digits, (size_t)proto_json_print_float(digits, value));
-    else
-        proto_buf_text(b, "null");
-}
-
 static void put_element(struct proto_buf *b, const struct proto_tensor *t, size_t i)
 {
     switch (t->datatype) {
     case PROTO_FP32:
-        put_float(b, ((const float *)t->data)[i]);
+        proto_buf_float(b, ((const float *)t->data)[i]);
         break;
     case PROTO_BYTES:
         put_text(b, t->strings[i]);
@@ -119,7 +108,7 @@ char *proto_tfs_result(const struct proto_tfs_class *classes, int n, int k, size
             proto_buf_text(&b, j ? ",[" : "[");
             put_text(&b, c->label);
             proto_buf_text(&b, ",");
-            put_float(&b, c->score);
+            proto_buf_float(&b, c->score);
             proto_buf_text(&b, "]");
         }
         proto_buf_text(&b, "]");

@@ -80,3 +80,42 @@ int eng_geometry_plan(struct eng_geometry *ret, uint32_t w, uint32_t h,
     }
     return -EINVAL;
 }
+
+static void place(const struct eng_span *s, double *ret_0, double *ret_d)
+{
+    *ret_d = (double)(s->in1 - s->in0) / (double)s->full;
+    *ret_0 = (double)s->in0 + ((double)s->first - (double)s->place) * *ret_d;
+}
+
+int eng_image_place(struct eng_placement *ret, const struct eng_preprocess *p, uint32_t width,
+                    uint32_t height)
+{
+    struct eng_geometry g;
+    int rc = eng_geometry_plan(&g, width, height, p);
+    if (rc < 0)
+        return rc;
+    place(&g.x, &ret->x0, &ret->dx);
+    place(&g.y, &ret->y0, &ret->dy);
+    return 0;
+}
+
+const char *eng_resize_name(enum eng_resize resize)
+{
+    static const char *const names[] = {
+        [ENG_RESIZE_SHORT_SIDE] = "short_side",
+        [ENG_RESIZE_SQUASH] = "squash",
+        [ENG_RESIZE_CENTRAL_CROP] = "central_crop",
+        [ENG_RESIZE_LETTERBOX] = "letterbox",
+    };
+    return names[resize];
+}
+
+const char *eng_filter_name(enum eng_filter filter)
+{
+    static const char *const names[] = {
+        [ENG_FILTER_BILINEAR] = "bilinear",       [ENG_FILTER_BICUBIC] = "bicubic",
+        [ENG_FILTER_NEAREST] = "nearest",         [ENG_FILTER_AREA] = "area",
+        [ENG_FILTER_TF_BILINEAR] = "tf_bilinear",
+    };
+    return names[filter];
+}

@@ -6,6 +6,7 @@
 
 #include "engine/context.h"
 #include "engine/image.h"
+#include "protocol/buffer.h"
 #include "protocol/reply.h"
 #include "server/base/clock.h"
 #include "server/base/quota.h"
@@ -23,9 +24,8 @@ struct session {
     struct srv_context *context;
     struct eng_decoder *decoder;
     struct srv_team_threads *crew;
-    struct eng_prediction *best;
-    struct proto_prediction *rows;
-    int k;
+    struct eng_prediction *best; /* [k], n of them of the last picture */
+    int k, n;
 };
 
 static int classify(struct session *s, const char *path, struct proto_result *ret, char *err,
@@ -56,12 +56,8 @@ static int classify(struct session *s, const char *path, struct proto_result *re
         rc = srv_team_threads_run(s->crew, s->context->eng, 1);
     if (rc < 0)
         return rc;
-    int n = eng_context_topk(s->context->eng, 0, s->k, s->best);
+    s->n = eng_context_topk(s->context->eng, 0, s->k, s->best);
     uint64_t end = srv_now_ns();
-    for (int i = 0; i < n; i++)
-        s->rows[i] = (struct proto_prediction){
-            s->best[i].class_number, eng_model_label(s->model->eng, s->best[i].class_number),
-            s->best[i].score};
     *ret = (struct proto_result){
         .status = 200,
         .model = s->name,
@@ -69,8 +65,6 @@ static int classify(struct session *s, const char *path, struct proto_result *re
         .variant = s->model->info->variant,
         .orientation = report.applied_orientation,
         .truncated = report.truncated,
-        .predictions = s->rows,
-        .n_predictions = n,
         .decode_ns = report.decode_ns,
         .preprocess_ns = report.preprocess_ns,
         .inference_ns = end - decoded,
@@ -80,14 +74,33 @@ static int classify(struct session *s, const char *path, struct proto_result *re
     return 0;
 }
 
-static void print_text(FILE *out, const char *path, const struct proto_result *r)
+static void print_text(const struct session *s, const char *path, const struct proto_result *r)
 {
-    fprintf(out, "%s: %s %s, %.2f ms (decode %.2f, preprocess %.2f, inference %.2f)\n", path,
+    fprintf(s->out, "%s: %s %s, %.2f ms (decode %.2f, preprocess %.2f, inference %.2f)\n", path,
             r->model, r->variant, (double)r->total_ns / 1e6, (double)r->decode_ns / 1e6,
             (double)r->preprocess_ns / 1e6, (double)r->inference_ns / 1e6);
-    for (int i = 0; i < r->n_predictions; i++)
-        fprintf(out, "  %6.2f %%  %4d  %s\n", (double)r->predictions[i].score * 100,
-                r->predictions[i].class_number, r->predictions[i].label);
+    for (int i = 0; i < s->n; i++)
+        fprintf(s->out, "  %6.2f %%  %4d  %s\n", (double)s->best[i].score * 100,
+                s->best[i].class_number, eng_model_label(s->model->eng, s->best[i].class_number));
+}
+
+/* The daemon's answer. NULL: out of memory. */
+static char *json_of(const struct session *s, struct proto_result *r)
+{
+    struct proto_buf b = {0};
+    proto_buf_key(&b, "predictions");
+    proto_buf_text(&b, "[");
+    for (int i = 0; i < s->n; i++) {
+        int number = s->best[i].class_number;
+        proto_reply_put_prediction(
+            &b, &(struct proto_prediction){number, eng_model_label(s->model->eng, number),
+                                           s->best[i].score});
+    }
+    proto_buf_text(&b, "]");
+    r->members = (struct proto_span){b.data, b.len};
+    char *text = b.failed ? NULL : proto_reply_one(r, NULL);
+    proto_buf_finish(&b);
+    return text;
 }
 
 /* One line (JSON) or one paragraph a file, errors among them. */
@@ -101,14 +114,14 @@ static int one_file(struct session *s, const char *path)
         return 1;
     }
     if (rc == 0 && s->cfg->golden) {
-        srv_golden_print(s->out, path, s->best, result.n_predictions);
+        srv_golden_print(s->out, path, s->best, s->n);
         return 0;
     }
     if (rc == 0 && !s->cfg->json) {
-        print_text(s->out, path, &result);
+        print_text(s, path, &result);
         return 0;
     }
-    char *text = rc < 0 ? proto_reply_error(err, NULL) : proto_reply_one(&result, NULL);
+    char *text = rc < 0 ? proto_reply_error(err, NULL) : json_of(s, &result);
     if (text)
         fputs(text, s->out);
     free(text);
@@ -131,8 +144,7 @@ static int prepare(struct session *s, struct srv_registry *registry, int threads
     int classes = s->model->info->outputs - s->model->info->class_offset;
     s->k = s->cfg->top_k < classes ? (int)s->cfg->top_k : classes;
     s->best = calloc((size_t)s->k, sizeof(*s->best));
-    s->rows = calloc((size_t)s->k, sizeof(*s->rows));
-    int rc = s->best && s->rows ? 0 : -ENOMEM;
+    int rc = s->best ? 0 : -ENOMEM;
     if (rc == 0)
         rc = srv_context_create(&s->context, s->model, 1, threads, err, errlen);
     if (rc == 0)
@@ -173,7 +185,6 @@ int srv_cmd_classify(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
     eng_decoder_destroy(s.decoder);
     srv_context_destroy(s.context);
     free(s.best);
-    free(s.rows);
     srv_registry_destroy(registry);
     return rc;
 }

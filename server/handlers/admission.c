@@ -8,6 +8,8 @@
 #include "protocol/query.h"
 #include "server/base/clock.h"
 #include "server/handlers/api.h"
+#include "server/handlers/outputs.h"
+#include "server/handlers/parameters.h"
 
 static int read_deadline(struct srv_call *c)
 {
@@ -22,18 +24,6 @@ static int read_deadline(struct srv_call *c)
     return 0;
 }
 
-int srv_api_top_k(struct srv_call *c)
-{
-    char err[160];
-    long long top_k;
-    int there = srv_call_query_int(c, "top_k", 1, LLONG_MAX, &top_k);
-    if (there > 0 && srv_req_set_top_k(c->req, top_k, err, sizeof(err)) < 0) {
-        srv_call_error(c, 400, "top_k: %s", err);
-        return -1;
-    }
-    return there < 0 ? -1 : 0;
-}
-
 void srv_api_refuse(struct srv_call *c, int rc)
 {
     const char *sentence;
@@ -41,6 +31,35 @@ void srv_api_refuse(struct srv_call *c, int rc)
     if (status == 429)
         srv_call_header(c, "Retry-After", "%d", c->req->retry_after_s);
     srv_call_error(c, status, "%s", sentence);
+}
+
+/* One parameter of the task's list; 0: it is not in the query, or taken. */
+static int read_field(struct srv_call *c, const struct srv_task *t, const char *name)
+{
+    char value[SRV_OUTPUTS_LIST], err[200];
+    int there = srv_call_query(c, name, value, sizeof(value));
+    if (there <= 0)
+        return there;
+    if (t->set(c->req, name, value, err, sizeof(err)) == 0)
+        return 0;
+    srv_call_error(c, 400, "%s", err);
+    return -1;
+}
+
+int srv_api_fields(struct srv_call *c, const struct srv_task *t)
+{
+    char name[SRV_FIELD_MAX];
+    c->req->task = t;
+    if (!t)
+        return 0;
+    if (t->begin && t->begin(c->req) < 0) {
+        srv_api_refuse(c, -ENOMEM);
+        return -1;
+    }
+    for (const char *at = t->fields; srv_parameters_next(&at, name, sizeof(name));)
+        if (read_field(c, t, name) < 0)
+            return -1;
+    return 0;
 }
 
 int srv_api_admit(struct srv_call *c)

@@ -15,7 +15,7 @@ enum { OPEN_MAX = 4, IMAGES_MAX = 64 };
 struct comparison {
     struct srv_api *api;
     char name[256], label[SRV_LABEL_MAX]; /* the label may be gone when it is over */
-    int classes[IMAGES_MAX];              /* what the label said */
+    int verdicts[IMAGES_MAX];             /* what the label said */
 };
 
 static void choose_comparison(struct srv_req *r, struct srv_label *l)
@@ -40,31 +40,28 @@ void srv_canary_choose(struct srv_req *r, struct srv_choice *c)
         srv_req_set_model(r, c->model, c->called);
 }
 
-static int best_of(const float *scores, int from, int outputs)
+/* The first row that two versions can be compared by; NULL: there is none. */
+static const struct srv_rows *compared_rows(const struct srv_req *r)
 {
-    int best = from;
-    for (int i = from + 1; i < outputs; i++)
-        if (scores[i] > scores[best])
-            best = i;
-    return best - from;
+    for (int i = 0; i < r->n_rows; i++)
+        if (r->rows[i].kind->verdict)
+            return &r->rows[i];
+    return NULL;
 }
 
-/* -1: the answer has no classes. */
-static int best_class(const struct srv_job *j)
+/* -1: the answer says nothing to compare. */
+static int verdict(const struct srv_job *j)
 {
-    const struct eng_model_info *i = j->model->info;
-    if (j->n_predictions > 0)
-        return ((const struct eng_prediction *)srv_job_row(j, SRV_ROW_CLASSES))->class_number;
-    const float *scores = srv_job_row(j, SRV_ROW_PROBABILITIES);
-    if (!scores)
-        scores = srv_job_row(j, SRV_ROW_LOGITS);
-    return scores && !i->no_classes[0] ? best_of(scores, i->class_offset, i->outputs) : -1;
+    const struct srv_rows *rows = compared_rows(j->req);
+    return rows ? rows->kind->verdict(j, srv_job_row(j, (int)(rows - j->req->rows))) : -1;
 }
 
 static int can_take(const struct srv_model *m, const struct srv_job *j)
 {
     const struct eng_preprocess *a = &m->info->preprocess, *b = &j->model->info->preprocess;
-    return j->status == 200 && j->batch > 0 && best_class(j) >= 0 && !m->info->no_classes[0] &&
+    const struct srv_rows *rows = compared_rows(j->req);
+    return j->status == 200 && j->batch > 0 && rows && rows->kind->bytes(rows, m->info) > 0 &&
+           verdict(j) >= 0 &&
            (j->input.kind == SRV_IMAGE || (a->height == b->height && a->width == b->width));
 }
 
@@ -76,7 +73,7 @@ static void compared(struct srv_req *r, void *arg)
         const struct srv_job *j = &r->jobs[i];
         l->compared += j->status == 200;
         l->uncompared += j->status != 200;
-        l->disagreed += j->status == 200 && best_class(j) != x->classes[i];
+        l->disagreed += j->status == 200 && verdict(j) != x->verdicts[i];
     }
     x->api->comparisons--;
     srv_req_destroy(r);
@@ -98,7 +95,7 @@ static int copy_inputs(struct srv_req *to, const struct srv_req *from, struct co
         if (!copy)
             return -1;
         memcpy(copy, j->input.data, j->input.len);
-        x->classes[n] = best_class(j);
+        x->verdicts[n] = verdict(j);
         inputs[n++] = (struct srv_input){j->input.kind, copy, j->input.len};
     }
     return n;
@@ -110,7 +107,10 @@ static int submit(struct srv_api *api, struct srv_req *r, const struct srv_req *
 {
     struct comparison *x = srv_arena_alloc(&r->arena, sizeof(*x));
     struct srv_input *inputs = srv_arena_alloc(&r->arena, IMAGES_MAX * sizeof(*inputs));
+    const struct srv_rows *rows = compared_rows(from);
     int n = x && inputs ? copy_inputs(r, from, x, inputs) : -1;
+    if (n > 0 && srv_rows_want(r, rows->kind, rows->a, rows->b) < 0)
+        n = -1;
     if (n <= 0) {
         srv_req_destroy(r);
         return n;
@@ -120,7 +120,6 @@ static int submit(struct srv_api *api, struct srv_req *r, const struct srv_req *
     snprintf(x->label, sizeof(x->label), "%s", from->compare);
     r->arg = x;
     r->shadow = 1;
-    r->top_k = 1;
     r->priority = SRV_PRIORITY_LAST + 1;
     r->image.ignore_exif = from->image.ignore_exif;
     r->image.lenient = from->image.lenient;

@@ -36,38 +36,6 @@ static void add_property(struct srv_description *d, const char *key, const char 
     va_end(ap);
 }
 
-static const char *resize_name(enum eng_resize resize)
-{
-    static const char *const names[] = {
-        [ENG_RESIZE_SHORT_SIDE] = "short_side",
-        [ENG_RESIZE_SQUASH] = "squash",
-        [ENG_RESIZE_CENTRAL_CROP] = "central_crop",
-        [ENG_RESIZE_LETTERBOX] = "letterbox",
-    };
-    return names[resize];
-}
-
-static const char *filter_name(enum eng_filter filter)
-{
-    static const char *const names[] = {
-        [ENG_FILTER_BILINEAR] = "bilinear",       [ENG_FILTER_BICUBIC] = "bicubic",
-        [ENG_FILTER_NEAREST] = "nearest",         [ENG_FILTER_AREA] = "area",
-        [ENG_FILTER_TF_BILINEAR] = "tf_bilinear",
-    };
-    return names[filter];
-}
-
-void srv_describe_preprocess(struct proto_preprocess *ret, const struct eng_preprocess *p)
-{
-    *ret = (struct proto_preprocess){
-        .resize = resize_name(p->resize),
-        .filter = filter_name(p->filter),
-        .channels = p->bgr ? "bgr" : "rgb",
-    };
-    memcpy(ret->mean, p->mean, sizeof(ret->mean));
-    memcpy(ret->scale, p->scale, sizeof(ret->scale));
-}
-
 static void add_properties(struct srv_description *d, const struct eng_model_info *i)
 {
     const struct eng_preprocess *p = &i->preprocess;
@@ -82,8 +50,8 @@ static void add_properties(struct srv_description *d, const struct eng_model_inf
     add_property(d, "class_offset", "%d", i->class_offset);
     if (!i->no_classes[0])
         add_property(d, "activation", "%s", eng_activation_name(i->activation));
-    add_property(d, "resize", "%s", resize_name(p->resize));
-    add_property(d, "filter", "%s", filter_name(p->filter));
+    add_property(d, "resize", "%s", eng_resize_name(p->resize));
+    add_property(d, "filter", "%s", eng_filter_name(p->filter));
     add_property(d, "channels", "%s", p->bgr ? "bgr" : "rgb");
     add_property(d, "mean", "%g %g %g", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2]);
     add_property(d, "scale", "%g %g %g", (double)p->scale[0], (double)p->scale[1],

@@ -3,7 +3,6 @@
 #define SRV_DESCRIBE_H
 
 #include "protocol/describe.h"
-#include "protocol/reply.h"
 #include "server/handlers/infer.h"
 
 struct srv_env;
@@ -22,9 +21,6 @@ extern const struct proto_server_metadata srv_server_metadata;
 void srv_describe_model(struct srv_description *ret, const struct srv_env *env,
                         const struct srv_model *m, const char *name,
                         const struct srv_output *outputs, int n);
-
-/* Points to constants alone. */
-void srv_describe_preprocess(struct proto_preprocess *ret, const struct eng_preprocess *p);
 
 /* batches: room for SRV_BATCH_MAX. */
 void srv_describe_statistics(struct proto_model_statistics *ret,

@@ -4,10 +4,10 @@
 
 struct srv_call;
 
-void srv_classify_begin(struct srv_call *c);
-void srv_embed_begin(struct srv_call *c);
-void srv_preprocess_begin(struct srv_call *c);
-void srv_images_finish(struct srv_call *c); /* of the three */
+/* srv_classify_begin() and so on; every task's finish is srv_images_finish(). */
+#define TASK(name) void srv_##name##_begin(struct srv_call *c);
+#include "server/handlers/tasks/tasks.def"
+void srv_images_finish(struct srv_call *c);
 void srv_teach_begin(struct srv_call *c);
 void srv_teach_finish(struct srv_call *c);
 void srv_models_finish(struct srv_call *c);

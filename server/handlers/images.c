@@ -9,6 +9,7 @@
 #include "server/handlers/api.h"
 #include "server/handlers/canary.h"
 #include "server/handlers/handlers.h"
+#include "server/handlers/tasks/task.h"
 #include "server/scheduler/coalesce.h"
 
 enum { BOUNDARY_MAX = 128 };
@@ -59,7 +60,7 @@ static int reply_known(struct srv_images *im)
     struct srv_call *c = im->call;
     const char *given = c->ops->header(c, "If-None-Match");
     char tag[SRV_ETAG_MAX];
-    if (!given || im->form != SRV_ONE || im->req->wants & SRV_WANT_TENSOR ||
+    if (!given || im->form != SRV_ONE || !srv_rows_kept(im->req) ||
         !srv_coalesce_is_known(im->req, &im->inputs[0], given, tag))
         return 0;
     srv_call_header(c, "ETag", "%s", tag);
@@ -73,6 +74,10 @@ static void submit(struct srv_req *r, void *arg)
     if (im->status || im->n_inputs == 0) {
         srv_images_write(im);
         srv_images_reply(im);
+        return;
+    }
+    if (r->task->want(r) < 0) {
+        srv_api_refuse(im->call, -ENOMEM);
         return;
     }
     if (r->sharing && reply_known(im))
@@ -95,22 +100,6 @@ static void read_body(struct srv_req *r, void *arg)
         srv_coalesce_digest(r, g->images.inputs, g->images.n_inputs);
 }
 
-static int read_tensor_form(struct srv_call *c, enum srv_tensor_form *ret)
-{
-    char as[16] = "digest";
-    if (!(c->req->wants & SRV_WANT_TENSOR))
-        return 0;
-    if (srv_call_query(c, "as", as, sizeof(as)) < 0)
-        return -1;
-    if (strcmp(as, "npy") == 0)
-        *ret = SRV_AS_NPY;
-    else if (strcmp(as, "raw") == 0)
-        *ret = SRV_AS_RAW;
-    else if (strcmp(as, "digest") != 0)
-        srv_call_error(c, 400, "as must be digest, npy or raw");
-    return c->reply.status ? -1 : 0;
-}
-
 void srv_images_finish(struct srv_call *c)
 {
     struct srv_req *r = c->req;
@@ -122,8 +111,6 @@ void srv_images_finish(struct srv_call *c)
     g->images.call = c;
     g->images.req = r;
     g->images.limit = (int)c->api->env->cfg->max_images;
-    if (read_tensor_form(c, &g->images.tensor_form) < 0)
-        return;
     if (srv_images_kind(c, &g->kind, g->boundary, sizeof(g->boundary)) < 0)
         return;
     r->release = release;

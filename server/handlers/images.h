@@ -18,14 +18,10 @@ struct srv_image {
     char error[96]; /* then this says why */
 };
 
-/* What preprocess hands back. */
-enum srv_tensor_form { SRV_AS_DIGEST, SRV_AS_NPY, SRV_AS_RAW };
-
 struct srv_images {
     struct srv_req *req;
     struct srv_call *call; /* loop only: on a worker it may be gone */
     int limit;             /* of images */
-    enum srv_tensor_form tensor_form;
     enum srv_images_form form;
     struct srv_image *all;
     int n;

@@ -1,85 +1,26 @@
-/* One writer for classify, embed and preprocess: they differ in what a result holds. */
+/* One writer for all tasks: they differ in what a result holds. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/picture.h"
 #include "server/handlers/admission.h"
 #include "server/handlers/api.h"
-#include "server/handlers/describe.h"
 #include "server/handlers/images.h"
+#include "server/handlers/tasks/task.h"
 #include "server/scheduler/coalesce.h"
-#include "server/scheduler/fill.h"
 
-enum { LINE_FLOATS_MAX = 2048, FLOATS_A_CLASS = 2, DIGEST = 65, NPY_MAX = 128 };
-
-struct tensor_type {
-    const char *name, *descr; /* ours, NumPy's */
-};
-
-static struct tensor_type tensor_type(enum eng_type type)
-{
-    switch (type) {
-    case ENG_U8:
-        return (struct tensor_type){"UINT8", "|u1"};
-    case ENG_I8:
-        return (struct tensor_type){"INT8", "|i1"};
-    default:
-        return (struct tensor_type){"FP32", "<f4"};
-    }
-}
+enum { LINE_FLOATS_MAX = 2048 };
 
 int srv_images_is_long(const struct srv_images *im)
 {
     const struct srv_req *r = im->req;
-    size_t floats =
-        r->wants & SRV_WANT_EMBEDDING ? (size_t)r->n_jobs * (size_t)r->model->info->embedding : 0;
-    if (r->n_jobs > 0 && r->wants & SRV_WANT_CLASSES)
-        floats = (size_t)r->n_jobs * (size_t)r->jobs[0].capacity * FLOATS_A_CLASS;
-    return r->wants & SRV_WANT_TENSOR || floats > SRV_LOOP_FLOATS;
+    return (size_t)r->n_jobs * r->task->cost(r) > SRV_LOOP_FLOATS;
 }
 
 /* ---- results ---- */
 
-static int put_predictions(struct proto_result *ret, struct srv_req *r, const struct srv_job *j)
-{
-    const struct eng_prediction *best = srv_job_row(j, SRV_ROW_CLASSES);
-    struct proto_prediction *all =
-        srv_arena_alloc(&r->arena, (size_t)j->n_predictions * sizeof(*all));
-    for (int i = 0; all && i < j->n_predictions; i++) {
-        int number = best[i].class_number;
-        all[i] = (struct proto_prediction){
-            .class_number = number,
-            .label = eng_model_label(j->model->eng, number),
-            .score = best[i].score,
-        };
-    }
-    ret->predictions = all;
-    ret->n_predictions = j->n_predictions;
-    return all ? 0 : -1;
-}
-
-static int put_tensor(struct proto_result *ret, struct srv_req *r, const struct srv_job *j)
-{
-    const struct eng_preprocess *p = &r->model->info->preprocess;
-    char *hex = srv_arena_alloc(&r->arena, DIGEST);
-    struct proto_preprocess *how = srv_arena_alloc(&r->arena, sizeof(*how));
-    if (!hex || !how)
-        return -1;
-    srv_describe_preprocess(how, p);
-    ret->preprocess = how;
-    eng_digest(srv_job_row(j, SRV_ROW_TENSOR), srv_tensor_bytes(p), hex);
-    ret->tensor_sha256 = hex;
-    ret->tensor_type = tensor_type(p->type).name;
-    ret->tensor_shape[0] = 1;
-    ret->tensor_shape[1] = p->height;
-    ret->tensor_shape[2] = p->width;
-    ret->tensor_shape[3] = 3;
-    return 0;
-}
-
-static int fill_result(struct proto_result *ret, struct srv_req *r, const struct srv_job *j)
+static void fill_result(struct proto_result *ret, const struct srv_req *r, const struct srv_job *j)
 {
     *ret = (struct proto_result){
         .status = j->status,
@@ -88,8 +29,8 @@ static int fill_result(struct proto_result *ret, struct srv_req *r, const struct
         .version = j->model->info->version,
         .variant = j->model->info->variant,
         .degraded = j->model != r->model,
-        .orientation = j->orientation,
-        .truncated = j->truncated,
+        .orientation = j->picture.orientation,
+        .truncated = j->picture.truncated,
         .queue_ns = j->queue_ns,
         .decode_ns = j->decode_ns,
         .preprocess_ns = j->preprocess_ns,
@@ -97,55 +38,50 @@ static int fill_result(struct proto_result *ret, struct srv_req *r, const struct
         .total_ns = r->done_ns - r->submitted_ns,
         .batch = j->batch,
     };
-    if (j->status != 200)
-        return 0;
-    if (r->wants & SRV_WANT_TENSOR)
-        return put_tensor(ret, r, j);
-    ret->embedding = srv_job_row(j, SRV_ROW_EMBEDDING);
-    ret->n_embedding = r->model->info->embedding;
-    return ret->embedding ? 0 : put_predictions(ret, r, j);
 }
 
-static int make_result(struct srv_images *im, int i, struct proto_result *ret)
+/* The members go behind what stands in `text`; where it lies is known when it grows no more. */
+static void make_result(const struct srv_images *im, int i, struct proto_result *ret,
+                        struct proto_buf *text)
 {
     const struct srv_image *image = &im->all[i];
-    int rc = 0;
-    if (image->input < 0)
-        *ret = (struct proto_result){.status = 400, .error = image->error};
-    else
-        rc = fill_result(ret, im->req, &im->req->jobs[image->input]);
+    const struct srv_req *r = im->req;
+    if (image->input < 0) {
+        *ret = (struct proto_result){.status = 400, .error = image->error, .id = image->id};
+        return;
+    }
+    const struct srv_job *j = &r->jobs[image->input];
+    fill_result(ret, r, j);
     ret->id = image->id;
-    return rc;
+    if (j->status != 200)
+        return;
+    proto_buf_put(text, "{", 1); /* what follows a bracket has no comma in front */
+    size_t from = text->len;
+    r->task->print(text, r, j);
+    ret->members.len = text->len - from;
 }
 
-static struct proto_result *make_results(struct srv_images *im)
+static void point_at_members(struct proto_result *all, int n, const struct proto_buf *text)
+{
+    size_t at = 0;
+    for (int i = 0; i < n; i++) {
+        if (all[i].members.len == 0)
+            continue;
+        all[i].members.s = text->data + at + 1;
+        at += all[i].members.len + 1;
+    }
+}
+
+/* Their text is the caller's to throw away. */
+static struct proto_result *make_results(const struct srv_images *im, struct proto_buf *text)
 {
     struct proto_result *all = srv_arena_alloc(&im->req->arena, (size_t)im->n * sizeof(*all));
     for (int i = 0; all && i < im->n; i++)
-        if (make_result(im, i, &all[i]) < 0)
-            return NULL;
+        make_result(im, i, &all[i], text);
+    if (!all || text->failed)
+        return NULL;
+    point_at_members(all, im->n, text);
     return all;
-}
-
-/* ---- tensors ---- */
-
-static void write_tensor(struct srv_images *im)
-{
-    const struct srv_req *r = im->req;
-    const struct eng_preprocess *p = &r->model->info->preprocess;
-    const int64_t shape[] = {r->n_jobs, p->height, p->width, 3};
-    size_t len = (size_t)r->n_jobs * srv_tensor_bytes(p);
-    char header[NPY_MAX];
-    int n = im->tensor_form == SRV_AS_NPY
-                ? proto_npy_header(header, sizeof(header), tensor_type(p->type).descr, shape, 4)
-                : 0;
-    im->body = n < 0 ? NULL : malloc((size_t)n + len);
-    if (!im->body)
-        return;
-    memcpy(im->body, header, (size_t)n);
-    memcpy(im->body + n, srv_rows_of(r, SRV_ROW_TENSOR), len);
-    im->body_len = (size_t)n + len;
-    im->type = "application/octet-stream";
 }
 
 /* ---- the answer ---- */
@@ -174,7 +110,7 @@ static void add_sharing(struct srv_call *c, const struct srv_images *im)
     for (int i = 0; i < r->n_jobs; i++)
         computed += !r->jobs[i].elsewhere;
     srv_call_header(c, "X-Cache", "%s", computed ? "miss" : "hit");
-    if (im->form != SRV_ONE || r->wants & SRV_WANT_TENSOR)
+    if (im->form != SRV_ONE || !srv_rows_kept(r))
         return;
     char tag[SRV_ETAG_MAX];
     srv_coalesce_etag(&r->jobs[0], tag);
@@ -190,30 +126,42 @@ static const struct proto_result *first_error(const struct proto_result *results
     return NULL;
 }
 
-void srv_images_write(struct srv_images *im)
+static void write_json(struct srv_images *im, const struct proto_result *results)
 {
-    if (im->status)
-        return;
-    struct proto_result *results = im->results = make_results(im);
-    if (!results) {
-        fail(im, 503, "out of memory for the answer");
-        return;
-    }
-    int whole = im->form == SRV_ONE || im->tensor_form != SRV_AS_DIGEST;
-    const struct proto_result *error = whole ? first_error(results, im->n) : NULL;
-    if (error) {
-        fail(im, error->status, error->error);
-        return;
-    }
     im->type = im->form == SRV_LINES ? "application/x-ndjson" : "application/json";
-    if (im->tensor_form != SRV_AS_DIGEST)
-        write_tensor(im);
-    else if (im->form == SRV_ONE)
+    if (im->form == SRV_ONE)
         im->body = proto_reply_one(results, &im->body_len);
     else if (im->form == SRV_MANY)
         im->body = proto_reply_many(results, im->n, &im->body_len);
     else
         im->body = proto_reply_lines(results, im->n, &im->body_len);
+}
+
+static void write_results(struct srv_images *im, struct proto_buf *text)
+{
+    const struct srv_req *r = im->req;
+    const struct proto_result *results = im->results = make_results(im, text);
+    if (!results) {
+        fail(im, 503, "out of memory for the answer");
+        return;
+    }
+    int is_json = !r->task->body || !r->task->body(r, NULL, NULL);
+    const struct proto_result *error =
+        im->form == SRV_ONE || !is_json ? first_error(results, im->n) : NULL;
+    if (error)
+        fail(im, error->status, error->error);
+    else if (is_json)
+        write_json(im, results);
+    else
+        im->type = r->task->body(r, &im->body, &im->body_len);
+}
+
+void srv_images_write(struct srv_images *im)
+{
+    struct proto_buf text = {0};
+    if (!im->status)
+        write_results(im, &text);
+    proto_buf_finish(&text);
 }
 
 void srv_images_reply(struct srv_images *im)
@@ -238,8 +186,7 @@ void srv_images_reply(struct srv_images *im)
 int srv_images_stream(struct srv_images *im)
 {
     const struct srv_req *r = im->req;
-    int floats = r->wants & SRV_WANT_EMBEDDING ? r->model->info->embedding : 0;
-    if (im->form != SRV_LINES || r->wants & SRV_WANT_TENSOR || floats > LINE_FLOATS_MAX)
+    if (im->form != SRV_LINES || r->task->cost(r) > LINE_FLOATS_MAX)
         return 0;
     im->back = srv_arena_alloc(&im->req->arena, (size_t)im->n_inputs);
     if (im->back)
@@ -251,9 +198,12 @@ static void tell(struct srv_images *im)
 {
     static const char no_memory[] = "{\"error\":\"out of memory\",\"status\":503}\n";
     struct proto_result result;
+    struct proto_buf text = {0};
     size_t len = sizeof(no_memory) - 1;
-    char *line =
-        make_result(im, im->told, &result) == 0 ? proto_reply_lines(&result, 1, &len) : NULL;
+    make_result(im, im->told, &result, &text);
+    point_at_members(&result, 1, &text);
+    char *line = text.failed ? NULL : proto_reply_lines(&result, 1, &len);
+    proto_buf_finish(&text);
     srv_call_append(im->call, line ? line : strdup(no_memory), len);
 }
 

@@ -13,7 +13,9 @@
 #include "protocol/picture.h"
 #include "protocol/query.h"
 #include "server/handlers/images.h"
+#include "server/handlers/outputs.h"
 #include "server/handlers/parameters.h"
+#include "server/handlers/tasks/task.h"
 
 enum { FIELDS_MAX = 16 };
 
@@ -122,73 +124,79 @@ static int is_image_part(const struct proto_part *p)
     return 0;
 }
 
-static void set_top_k(struct srv_images *im, int64_t top_k)
-{
-    if (top_k > 0 && srv_req_set_top_k(im->req, top_k, im->error, sizeof(im->error)) < 0)
-        im->status = 400;
-}
-
 /* What the query says, too, and can be said this late: the model was chosen at the headers. */
-enum field { EXIF, LENIENT, TOP_K, FIELDS };
 
-static const char *const fields[FIELDS] = {"exif", "lenient", "top_k"};
-
-/* FIELDS: refused. */
-static enum field find_field(struct srv_images *im, const struct proto_part *p)
+static void unknown_field(struct srv_images *im, const struct proto_part *p)
 {
-    int n = im->req->wants & (SRV_WANT_EMBEDDING | SRV_WANT_TENSOR) ? TOP_K : FIELDS;
-    char sentence[sizeof(im->error) - 8];
-    for (int i = 0; i < n; i++)
-        if (is_named(p, fields[i]))
-            return (enum field)i;
+    char sentence[sizeof(im->error) - 8], known[128];
     if (srv_parameters_has("model version degrade min_variant as", p->name, p->name_len)) {
         refuse(im, 400, "form: %.*s belongs in the query of the URL", (int)p->name_len, p->name);
-        return FIELDS;
+        return;
     }
-    srv_parameters_unknown(n == FIELDS ? "image top_k exif lenient" : "image exif lenient", p->name,
-                           p->name_len, sentence, sizeof(sentence));
+    snprintf(known, sizeof(known), "image %s exif lenient", im->req->task->fields);
+    srv_parameters_unknown(known, p->name, p->name_len, sentence, sizeof(sentence));
     refuse(im, 400, "form: %s", sentence);
-    return FIELDS;
 }
 
-static int read_number(struct srv_images *im, const struct proto_part *p, enum field f,
-                       long long *ret)
+static void set_switch(struct srv_images *im, const char *name, const char *value)
 {
-    char text[32] = "";
-    if (p->len < sizeof(text))
-        memcpy(text, p->data, p->len);
-    int least = f == TOP_K;
-    if (strlen(text) == p->len && proto_parse_int(text, least, least ? LLONG_MAX : 1, ret) == 0)
-        return 0;
-    refuse(im, 400, "form: %s must be a whole number%s", fields[f],
-           least ? ", at least 1" : " from 0 to 1");
-    return -1;
+    long long yes;
+    if (proto_parse_int(value, 0, 1, &yes) < 0)
+        refuse(im, 400, "form: %s must be a whole number from 0 to 1", name);
+    else if (strcmp(name, "exif") == 0)
+        im->req->image.ignore_exif = !yes;
+    else
+        im->req->image.lenient = (int)yes;
 }
 
-static void take_field(struct srv_images *im, const struct proto_part *p, unsigned *seen)
+/* Copies a part's value; one that is too long, or holds a NUL, is like none that could be valid. */
+static void copy_value(const struct proto_part *p, char *ret, size_t len)
 {
-    long long value;
+    int fits = p->len < len && !memchr(p->data, 0, p->len);
+    snprintf(ret, len, "%.*s", fits ? (int)p->len : 0, (const char *)p->data);
+}
+
+static int is_given_before(const struct proto_part *parts, int at)
+{
+    for (int i = 0; i < at; i++)
+        if (parts[i].name_len == parts[at].name_len && !is_image_part(&parts[i]) &&
+            memcmp(parts[i].name, parts[at].name, parts[at].name_len) == 0)
+            return 1;
+    return 0;
+}
+
+static void set_field(struct srv_images *im, const char *name, const char *value)
+{
+    char sentence[sizeof(im->error) - 8];
+    if (im->req->task->set(im->req, name, value, sentence, sizeof(sentence)) < 0)
+        refuse(im, 400, "form: %s", sentence);
+}
+
+static void take_field(struct srv_images *im, const struct proto_part *parts, int at)
+{
+    const struct proto_part *p = &parts[at];
+    char name[SRV_FIELD_MAX], value[SRV_OUTPUTS_LIST];
+    int is_switch = is_named(p, "exif") || is_named(p, "lenient");
     if (is_named(p, "_charset_")) /* RFC 7578 4.6: browsers send it unasked */
         return;
-    enum field f = find_field(im, p);
-    if (f == FIELDS || read_number(im, p, f, &value) < 0)
+    if (!is_switch && !srv_parameters_has(im->req->task->fields, p->name, p->name_len)) {
+        unknown_field(im, p);
         return;
-    if (*seen & 1u << f)
-        refuse(im, 400, "form: %s is given twice", fields[f]);
-    *seen |= 1u << f;
-    if (f == EXIF)
-        im->req->image.ignore_exif = !value;
-    else if (f == LENIENT)
-        im->req->image.lenient = (int)value;
+    }
+    snprintf(name, sizeof(name), "%.*s", (int)p->name_len, p->name);
+    copy_value(p, value, sizeof(value));
+    if (is_given_before(parts, at))
+        refuse(im, 400, "form: %s is given twice", name);
+    else if (is_switch)
+        set_switch(im, name, value);
     else
-        set_top_k(im, value);
+        set_field(im, name, value);
 }
 
 static void read_multipart(struct srv_images *im, const char *boundary)
 {
     const struct srv_req *r = im->req;
     int limit = im->limit, room = limit + FIELDS_MAX;
-    unsigned seen = 0;
     char err[160] = "";
     struct proto_part *parts = allocate(im, (size_t)room, sizeof(*parts));
     if (!parts || make_room(im, room) < 0)
@@ -199,7 +207,7 @@ static void read_multipart(struct srv_images *im, const char *boundary)
         if (is_image_part(&parts[i]))
             add_image(im, parts[i].data, parts[i].len);
         else
-            take_field(im, &parts[i], &seen);
+            take_field(im, parts, i);
     im->form = im->n > 1 ? SRV_MANY : SRV_ONE;
     if (im->status)
         return;
@@ -239,6 +247,17 @@ static void add_text(struct srv_images *im, struct proto_span text)
         snprintf(image->error, sizeof(image->error), "the image is not valid base64");
     else if (rc < 0)
         refuse(im, 503, "out of memory for the images");
+}
+
+/* A member that only one task reads; the others pass over it, as over any that they do not know. */
+static void set_top_k(struct srv_images *im, int64_t top_k)
+{
+    const struct srv_task *t = im->req->task;
+    char value[24];
+    snprintf(value, sizeof(value), "%lld", (long long)top_k);
+    if (top_k > 0 && srv_parameters_has(t->fields, "top_k", strlen("top_k")) &&
+        t->set(im->req, "top_k", value, im->error, sizeof(im->error)) < 0)
+        im->status = 400;
 }
 
 static void read_json(struct srv_images *im)

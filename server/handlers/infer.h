@@ -21,7 +21,7 @@ struct srv_infer;
 struct srv_infer_codec {
     /* req->body to i->in. 0; -EINVAL with a sentence (400); -ENOMEM (503). With the model known it
      * may fill i->inputs itself, by srv_infer_make_inputs() and _put_*(), and, for answers that are
-     * no tensors, set req->wants in place of i->in.outputs. */
+     * no tensors, set req->task and want its rows in place of i->in.outputs. */
     int (*parse)(struct srv_infer *i, char *err, size_t errlen);
     /* i->reply, or what the jobs brought back, as malloc'ed bytes; NULL: out of memory. */
     char *(*write)(struct srv_infer *i, size_t *ret_len);
@@ -30,6 +30,7 @@ struct srv_infer_codec {
 /* An output of the answer. */
 struct srv_chosen {
     struct srv_output output;
+    int row;     /* index of what it is made of */
     int classes; /* wanted of it: the classification extension; 0: the tensor itself */
     int binary;
 };
@@ -45,8 +46,8 @@ struct srv_infer {
     void *more;         /* the codec's own */
 
     struct proto_infer_request in;
-    int max_images;           /* as configured when the request came */
-    struct srv_input *inputs; /* of the jobs */
+    int max_images, max_top_k; /* as configured when the request came */
+    struct srv_input *inputs;  /* of the jobs */
     int n_inputs;
     struct srv_chosen *chosen; /* [reply.n_outputs] */
 
@@ -79,8 +80,6 @@ int srv_infer_choose(struct srv_req *r, struct proto_span name, struct proto_spa
 
 /* How the input of a model is best sent. */
 enum proto_datatype srv_input_type(const struct srv_model *m);
-
-enum { SRV_CLASSIFICATION_DEFAULT = 5 }; /* classes of output `classification` */
 
 /* For codecs; both fail the exchange where they return -1. Room for n jobs of this kind, and the
  * contents of job k: a JSON string of base64 or a data: URL, or a JSON array of the numbers of one

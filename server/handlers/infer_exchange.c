@@ -27,6 +27,7 @@ struct srv_infer *srv_infer_create(struct srv_api *api, struct srv_req *r,
     i->arg = arg;
     i->header_len = -1;
     i->max_images = (int)api->env->cfg->max_images;
+    i->max_top_k = (int)api->env->cfg->max_top_k;
     r->release = release;
     r->release_arg = i;
     return i;

@@ -19,16 +19,22 @@ enum proto_datatype srv_input_type(const struct srv_model *m)
 /* Classes that are wanted of it, 0: the tensor itself. */
 static int classes_of(const struct srv_chosen *c)
 {
-    return c->classes == 0 && c->output.ranked ? SRV_CLASSIFICATION_DEFAULT : c->classes;
+    return c->classes == 0 && c->output.ranked ? (int)c->output.shape[0] : c->classes;
 }
 
 static int check_classes(struct srv_infer *i, const struct srv_chosen *c)
 {
     char err[sizeof(i->error)];
     long long most = (long long)c->output.elements - c->output.first;
-    if (srv_req_check_top_k(i->req, classes_of(c), most, err, sizeof(err)) == 0)
+    if (srv_task_check_top_k(i->max_top_k, classes_of(c), most, err, sizeof(err)) == 0)
         return 0;
     srv_infer_fail(i, 400, "output '%s': %s", c->output.name, err);
+    return -1;
+}
+
+static int no_room(struct srv_infer *i)
+{
+    srv_infer_fail(i, 503, "out of memory for the answer");
     return -1;
 }
 
@@ -42,21 +48,15 @@ static int choose(struct srv_infer *i, struct srv_chosen *ret, const struct srv_
     };
     if (check_classes(i, ret) < 0)
         return -1;
-    if (o->row < SRV_ROW_OUTPUT)
-        i->req->wants |= 1u << o->row;
-    else
-        i->req->outputs |= (uint64_t)1 << (o->row - SRV_ROW_OUTPUT);
-    return 0;
+    ret->row = srv_rows_want(i->req, o->kind, o->a, o->b);
+    return ret->row < 0 ? no_room(i) : 0;
 }
 
 static int make_room(struct srv_infer *i, int n)
 {
     i->chosen = srv_arena_alloc(&i->req->arena, (size_t)n * sizeof(*i->chosen));
     i->outputs = srv_arena_alloc(&i->req->arena, (size_t)n * sizeof(*i->outputs));
-    if (i->chosen && i->outputs)
-        return 0;
-    srv_infer_fail(i, 503, "out of memory for the answer");
-    return -1;
+    return i->chosen && i->outputs ? 0 : no_room(i);
 }
 
 /* None is named in the message: those of the query, or what the metadata show. */
@@ -101,7 +101,7 @@ int srv_infer_choose_outputs(struct srv_infer *i)
 {
     if (i->in.n_outputs > 0)
         return choose_named(i);
-    return i->req->wants == 0 ? choose_listed(i) : 0;
+    return i->req->n_rows == 0 ? choose_listed(i) : 0;
 }
 
 /* ---- classification ---- */
@@ -111,7 +111,7 @@ static const char *label_of(const struct srv_model *m, const struct srv_output *
     int c = index - m->info->class_offset;
     if (!o->scores)
         return NULL;
-    return c < 0 ? "background" : eng_model_label(m->eng, c);
+    return c < 0 ? "background" : srv_task_label(m, c);
 }
 
 static char *copy_text(struct srv_arena *a, float value, int index, const char *label)
@@ -169,14 +169,30 @@ static const char **strings_of(struct srv_infer *i, const struct srv_output *o, 
 
 /* ---- tensors ---- */
 
+/* Its rows as they lie, or made of them. NULL: out of memory. */
+static const void *rows_of(struct srv_infer *i, const struct srv_chosen *c)
+{
+    const struct srv_output *o = &c->output;
+    size_t one = o->elements * proto_datatype_size(o->datatype);
+    if (!o->convert)
+        return srv_rows_all(i->req, c->row);
+    char *all = srv_arena_alloc(&i->req->arena, (size_t)i->n_inputs * one);
+    for (int k = 0; all && k < i->n_inputs; k++)
+        o->convert(o, &i->req->jobs[k], srv_job_row(&i->req->jobs[k], c->row),
+                   all + (size_t)k * one);
+    return all;
+}
+
 static int make_output(struct srv_infer *i, int at)
 {
     const struct srv_chosen *c = &i->chosen[at];
     const struct srv_output *o = &c->output;
     struct proto_tensor *t = &i->outputs[at];
-    const void *rows = srv_rows_of(i->req, o->row);
+    const void *rows = rows_of(i, c);
     int k = classes_of(c), most = (int)o->elements - o->first;
     k = k < most ? k : most;
+    if (!rows)
+        return -1;
     *t = srv_outputs_described(o);
     t->binary = c->binary;
     t->shape[0] = i->n_inputs;
@@ -203,8 +219,8 @@ size_t srv_infer_cost(const struct srv_infer *i)
 {
     const struct srv_req *r = i->req;
     size_t n = 0;
-    if (r->n_jobs > 0 && r->wants & SRV_WANT_CLASSES)
-        n = cost_of_classes((size_t)r->jobs[0].capacity, (size_t)r->jobs[0].capacity);
+    if (r->task)
+        n = r->task->cost(r);
     for (int k = 0; k < i->reply.n_outputs; k++) {
         const struct srv_chosen *c = &i->chosen[k];
         if (classes_of(c) > 0)

@@ -16,6 +16,15 @@ static const char *next_name(const char **at, size_t *ret_len)
     return *ret_len ? name : NULL;
 }
 
+int srv_parameters_next(const char **at, char *ret, size_t len)
+{
+    size_t n;
+    const char *one = next_name(at, &n);
+    if (one)
+        snprintf(ret, len, "%.*s", (int)n, one);
+    return one != NULL;
+}
+
 int srv_parameters_has(const char *known, const char *name, size_t len)
 {
     const char *one;

@@ -13,6 +13,10 @@ struct srv_call;
 void srv_parameters_check(struct srv_call *c);
 
 /* Is the name one of `known`, names with blanks between them? */
+/* The next name of a list, copied, cut if it is longer than that; *at: where to go on. 0: there is
+ * none. */
+enum { SRV_FIELD_MAX = 32 };
+int srv_parameters_next(const char **at, char *ret, size_t len);
 int srv_parameters_has(const char *known, const char *name, size_t len);
 /* The sentence for one that is not: with a guess, or with all of them. Any thread. */
 void srv_parameters_unknown(const char *known, const char *name, size_t len, char *ret,

@@ -15,6 +15,7 @@
 #include "server/handlers/api.h"
 #include "server/handlers/call.h"
 #include "server/handlers/handlers.h"
+#include "server/handlers/tasks/task.h"
 #include "server/repository/new_version.h"
 #include "server/repository/orders.h"
 #include "server/repository/registry.h"
@@ -183,7 +184,8 @@ static void learn(struct srv_req *r, void *arg)
     struct lesson *l = arg;
     size_t d = (size_t)r->model->info->embedding, k = (size_t)l->n_classes;
     const struct eng_teach_data all = {l->n, (int)d, l->n_classes,
-                                       srv_rows_of(r, SRV_ROW_EMBEDDING), l->label};
+                                       srv_rows_all(r, srv_rows_find(r, &srv_row_embedding)),
+                                       l->label};
     float *w = calloc(k * d, sizeof(*w)), *b = calloc(k, sizeof(*b));
     int rc = w && b ? srv_teach_fit(&all, l->held, w, b, &l->tested, &l->right) : -ENOMEM;
     if (rc < 0)
@@ -260,7 +262,9 @@ static void submit(struct srv_req *r, void *arg)
     }
     r->done = embedded;
     r->arg = l;
-    int rc = srv_req_submit(r, l->inputs, l->n);
+    int rc = r->task->want(r);
+    if (rc == 0)
+        rc = srv_req_submit(r, l->inputs, l->n);
     if (rc < 0)
         srv_api_refuse(l->call, rc);
 }

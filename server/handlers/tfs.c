@@ -101,9 +101,9 @@ static char *write_predictions(struct srv_infer *i, size_t *ret_len)
 static int parse_classify(struct srv_infer *i, char *err, size_t errlen)
 {
     struct proto_tfs_request t;
-    const char *why = i->req->model->info->no_classes;
-    if (why[0]) {
-        snprintf(err, errlen, "the model \"%s\" is no classifier: %s", i->req->model_name, why);
+    char why[300];
+    if (srv_task_classify.check(i->req->model, why, sizeof(why)) < 0) {
+        snprintf(err, errlen, "the model \"%s\" %s", i->req->model_name, why);
         return -EINVAL;
     }
     int rc = parse(i, &t, err, errlen);
@@ -113,22 +113,21 @@ static int parse_classify(struct srv_infer *i, char *err, size_t errlen)
         snprintf(err, errlen, "request: classify takes \"examples\"");
         return -EINVAL;
     }
-    i->req->wants = SRV_WANT_CLASSES;
-    return 0;
+    return i->req->task->want(i->req);
 }
 
 static char *write_classes(struct srv_infer *i, size_t *ret_len)
 {
     const struct srv_req *r = i->req;
-    int k = r->jobs[0].n_predictions;
+    int row = srv_rows_find(r, &srv_row_classes);
+    int k = ((const struct srv_classes *)srv_job_row(&r->jobs[0], row))->n;
     struct proto_tfs_class *all =
         srv_arena_alloc(&i->req->arena, (size_t)r->n_jobs * (size_t)k * sizeof(*all));
     for (int n = 0; all && n < r->n_jobs * k; n++) {
         const struct srv_job *j = &r->jobs[n / k];
-        const struct eng_prediction *p = srv_job_row(j, SRV_ROW_CLASSES);
-        p += n % k;
-        all[n].label = eng_model_label(j->model->eng, p->class_number);
-        all[n].score = p->score;
+        const struct srv_classes *c = srv_job_row(j, row);
+        all[n].label = srv_task_label(j->model, c->best[n % k].class_number);
+        all[n].score = c->best[n % k].score;
     }
     return all ? proto_tfs_result(all, r->n_jobs, k, ret_len) : NULL;
 }
@@ -169,7 +168,8 @@ void srv_tfs_begin(struct srv_call *c)
         return;
     chosen.family = NULL; /* tensors are of one variant: the best */
     srv_canary_choose(c->req, &chosen);
-    if (srv_api_top_k(c) == 0)
+    if (srv_api_fields(c, c->route->finish == srv_tfs_classify_finish ? &srv_task_classify
+                                                                      : NULL) == 0)
         srv_api_admit(c);
 }
 

@@ -89,6 +89,18 @@ static int drop_unwanted(struct srv_job **jobs, int n, uint64_t now, int crowded
     return drop_final(jobs, n);
 }
 
+/* Orientations from 5 on lie on their side (EXIF 2.3, tag 0x0112). */
+static struct srv_picture picture_of(const struct eng_image_report *r)
+{
+    int turned = r->applied_orientation >= 5;
+    return (struct srv_picture){
+        .orientation = r->applied_orientation,
+        .truncated = r->truncated,
+        .width = turned ? r->info.height : r->info.width,
+        .height = turned ? r->info.width : r->info.height,
+    };
+}
+
 static void decode_image(struct srv_job *j, const struct eng_preprocess *p, void *to,
                          struct eng_decoder *d)
 {
@@ -98,8 +110,7 @@ static void decode_image(struct srv_job *j, const struct eng_preprocess *p, void
                              sizeof(err));
     j->decode_ns = report.decode_ns;
     j->preprocess_ns = report.preprocess_ns;
-    j->orientation = report.applied_orientation;
-    j->truncated = report.truncated;
+    j->picture = picture_of(&report);
     if (rc < 0)
         srv_job_fail(j, engine_status(rc), "%s", err[0] ? err : "the image cannot be read");
 }
@@ -107,7 +118,7 @@ static void decode_image(struct srv_job *j, const struct eng_preprocess *p, void
 static void decode_one(struct batch *b, int slot, struct eng_decoder *d)
 {
     struct srv_job *j = b->jobs[slot];
-    void *tensor = srv_job_row(j, SRV_ROW_TENSOR);
+    void *tensor = srv_job_row(j, srv_rows_find(j->req, &srv_row_input));
     int pixels = j->input.kind != SRV_FLOATS && !tensor; /* whoever wants the tensor gets it */
     const struct eng_preprocess *p =
         pixels ? &b->model->info->picture : &b->model->info->preprocess;

@@ -70,26 +70,37 @@ void srv_coalesce_digest(const struct srv_req *r, struct srv_input *inputs, int 
 /* All that an answer depends on. No padding: it is hashed as it lies there. */
 struct question {
     char model[64]; /* identity */
-    struct srv_hash image;
-    uint64_t kind, wants, outputs, capacity, ignore_exif, lenient, full_decode, floor, owner;
+    struct srv_hash image, rows;
+    uint64_t kind, ignore_exif, lenient, full_decode, floor, owner;
 };
 
+/* Each hash goes into the next, so that any number of rows makes one. */
+static struct srv_hash hash_rows(const struct srv_req *r)
+{
+    struct srv_hash h = {0, 0};
+    for (int i = 0; i < r->n_rows; i++) {
+        const struct srv_rows *rows = &r->rows[i];
+        const uint64_t link[] = {h.a, h.b, (uint64_t)(uintptr_t)rows->kind, (uint64_t)rows->a,
+                                 (uint64_t)rows->b};
+        h = srv_siphash(r->sched->coalesce.key, link, sizeof(link));
+    }
+    return h;
+}
+
 static struct srv_hash ask(const struct srv_req *r, const struct srv_input *input,
-                           const struct srv_model *m, int capacity, int floor, const void *owner)
+                           const struct srv_model *m, int floor, const void *owner)
 {
     struct question q = {
         .image = input->digest,
+        .rows = hash_rows(r),
         .kind = (uint64_t)input->kind,
-        .wants = r->wants || r->outputs ? r->wants : SRV_WANT_CLASSES,
-        .outputs = r->outputs,
-        .capacity = (uint64_t)capacity,
         .ignore_exif = (uint64_t)r->image.ignore_exif,
         .lenient = (uint64_t)r->image.lenient,
         .full_decode = (uint64_t)r->image.full_decode,
         .floor = (uint64_t)floor,
         .owner = (uint64_t)(uintptr_t)owner,
     };
-    _Static_assert(sizeof(q) == 64 + 16 + 8 * 9, "padding would be hashed");
+    _Static_assert(sizeof(q) == 64 + 16 * 2 + 8 * 6, "padding would be hashed");
     memcpy(q.model, m->identity, sizeof(q.model));
     return srv_siphash(r->sched->coalesce.key, &q, sizeof(q));
 }
@@ -97,7 +108,7 @@ static struct srv_hash ask(const struct srv_req *r, const struct srv_input *inpu
 /* Of an answer that this model gave. */
 static struct srv_hash answer_key(const struct srv_job *j, const struct srv_model *m)
 {
-    return ask(j->req, &j->input, m, j->capacity, -1, NULL);
+    return ask(j->req, &j->input, m, -1, NULL);
 }
 
 /* Of what may share one run: the same models may answer it, and whoever waits for one of them holds
@@ -105,7 +116,7 @@ static struct srv_hash answer_key(const struct srv_job *j, const struct srv_mode
 static struct srv_hash flight_key(const struct srv_job *j)
 {
     const struct srv_req *r = j->req;
-    return ask(r, &j->input, r->model, j->capacity, r->family ? r->floor : 0,
+    return ask(r, &j->input, r->model, r->family ? r->floor : 0,
                r->family ? (const void *)r->family : r->model);
 }
 
@@ -124,11 +135,6 @@ static struct srv_model *variant(const struct srv_req *r, int v)
 
 /* ---- answers ---- */
 
-/* In front of the rows. */
-struct head {
-    int n_predictions, orientation, truncated;
-};
-
 /* Of the rows of one job. */
 static size_t rows_bytes(const struct srv_req *r)
 {
@@ -138,19 +144,19 @@ static size_t rows_bytes(const struct srv_req *r)
     return sum;
 }
 
-/* The answer of one job as bytes, malloc'ed; NULL: out of memory. */
+/* The answer of one job as bytes, the picture in front of the rows, malloc'ed; NULL: out of memory.
+ */
 static unsigned char *pack(const struct srv_job *j, size_t *ret_len)
 {
     const struct srv_req *r = j->req;
-    struct head head = {j->n_predictions, j->orientation, j->truncated};
-    size_t len = sizeof(head) + rows_bytes(r);
+    size_t len = sizeof(j->picture) + rows_bytes(r);
     unsigned char *all = malloc(len), *to = all;
     if (!all)
         return NULL;
-    memcpy(to, &head, sizeof(head));
-    to += sizeof(head);
+    memcpy(to, &j->picture, sizeof(j->picture));
+    to += sizeof(j->picture);
     for (int i = 0; i < r->n_rows; i++) {
-        memcpy(to, srv_job_row(j, r->rows[i].row), r->rows[i].bytes);
+        memcpy(to, srv_job_row(j, i), r->rows[i].bytes);
         to += r->rows[i].bytes;
     }
     *ret_len = len;
@@ -161,16 +167,12 @@ static unsigned char *pack(const struct srv_job *j, size_t *ret_len)
 static int unpack(struct srv_job *j, struct srv_model *m, const unsigned char *from, size_t len)
 {
     const struct srv_req *r = j->req;
-    struct head head;
-    if (len != sizeof(head) + rows_bytes(r))
+    if (len != sizeof(j->picture) + rows_bytes(r))
         return 0;
-    memcpy(&head, from, sizeof(head));
-    from += sizeof(head);
-    j->n_predictions = head.n_predictions;
-    j->orientation = head.orientation;
-    j->truncated = head.truncated;
+    memcpy(&j->picture, from, sizeof(j->picture));
+    from += sizeof(j->picture);
     for (int i = 0; i < r->n_rows; i++) {
-        memcpy(srv_job_row(j, r->rows[i].row), from, r->rows[i].bytes);
+        memcpy(srv_job_row(j, i), from, r->rows[i].bytes);
         from += r->rows[i].bytes;
     }
     j->model = m;
@@ -277,7 +279,7 @@ static int take_from_cache(struct srv_req *r, struct srv_job *j)
 int srv_coalesce_look(struct srv_req *r)
 {
     int left = 0;
-    if (r->wants & SRV_WANT_TENSOR)
+    if (!srv_rows_kept(r))
         return r->n_jobs;
     for (int i = 0; i < r->n_jobs; i++) {
         struct srv_job *j = &r->jobs[i];
@@ -291,7 +293,7 @@ int srv_coalesce_look(struct srv_req *r)
 void srv_coalesce_begin(struct srv_req *r)
 {
     struct srv_coalesce *h = &r->sched->coalesce;
-    if (r->wants & SRV_WANT_TENSOR)
+    if (!srv_rows_kept(r))
         return;
     for (int i = 0; i < r->n_jobs; i++) {
         struct srv_job *j = &r->jobs[i];
@@ -360,7 +362,7 @@ void srv_coalesce_settle(struct srv_job *j)
     struct srv_flight *f = j->flight;
     size_t len = 0;
     unsigned char *answer = NULL;
-    if (j->elsewhere || (j->req->wants & SRV_WANT_TENSOR))
+    if (j->elsewhere || !srv_rows_kept(j->req))
         return;
     j->flight = NULL;
     if (j->state == SRV_JOB_DONE)
@@ -412,11 +414,8 @@ void srv_coalesce_etag(const struct srv_job *j, char ret[SRV_ETAG_MAX])
 int srv_coalesce_is_known(struct srv_req *r, const struct srv_input *input,
                           const char *if_none_match, char ret[SRV_ETAG_MAX])
 {
-    int classes = r->model->info->outputs - r->model->info->class_offset;
-    int ranks = r->wants & SRV_WANT_CLASSES || (!r->wants && !r->outputs);
-    int capacity = !ranks ? 0 : r->top_k < classes ? r->top_k : classes;
     for (int v = 0; v < variants(r); v++) {
-        print_tag(ask(r, input, variant(r, v), capacity, -1, NULL), ret);
+        print_tag(ask(r, input, variant(r, v), -1, NULL), ret);
         if (strstr(if_none_match, ret + 2)) /* weak comparison: without W/ */
             return 1;
     }

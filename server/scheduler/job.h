@@ -41,6 +41,13 @@ struct srv_input {
     int digested;
 };
 
+/* The picture that was read; all 0: the input was a tensor. */
+struct srv_picture {
+    int orientation;        /* of EXIF, that was applied: 1..8 */
+    int truncated;          /* lenient: there was less than the whole picture */
+    uint32_t width, height; /* upright, in pixels, as it was sent */
+};
+
 struct srv_job {
     struct srv_req *req;
     struct srv_input input;
@@ -67,12 +74,10 @@ struct srv_job {
     int status;              /* HTTP's numbers, on every transport */
     struct srv_model *model; /* ran it, or would have; alive as long as the request */
     char error[160];
-    int capacity, n_predictions; /* of SRV_ROW_CLASSES; the rows are the request's (rows.h) */
-    int orientation;             /* of EXIF, that was applied: 1..8; 0: no picture */
-    int truncated;               /* lenient: there was less than the whole picture */
-    int batch;                   /* images of the run that it was part of */
-    int members;                 /* threads of that run */
-    int leads_batch;             /* the first of its run: counts the run once */
+    struct srv_picture picture; /* the rows are the request's (rows.h) */
+    int batch;                  /* images of the run that it was part of */
+    int members;                /* threads of that run */
+    int leads_batch;            /* the first of its run: counts the run once */
     uint64_t queued_at_ns, queue_ns, decode_ns, preprocess_ns, inference_ns;
 };
 

@@ -18,7 +18,7 @@
 #include "server/scheduler/scheduler.h"
 
 /* Beside the body: jobs and predictions of the most images that one request may hold. */
-enum { TOP_K = 5, ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };
+enum { ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };
 /* Beyond, room is made for what has come and not for what was announced: an announcement is free,
  * and would use up the budget of those who send. */
 enum { FIRST_ROOM = 256 << 10 };
@@ -55,8 +55,6 @@ int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_f
     r->begun_ns = srv_now_ns();
     r->deadline_ns = SRV_NEVER;
     r->priority = SRV_PRIORITY_DEFAULT;
-    r->top_k = TOP_K;
-    r->max_top_k = (int)s->env->cfg->max_top_k;
     r->sharing = srv_coalesce_is_on(s);
     r->image.limits = image_limits(s->env->cfg);
     r->image.full_decode = s->env->cfg->full_decode;
@@ -69,26 +67,6 @@ int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_f
         r->next->prev = r;
     s->requests = r;
     *ret = r;
-    return 0;
-}
-
-int srv_req_check_top_k(const struct srv_req *r, long long k, long long classes, char *err,
-                        size_t errlen)
-{
-    if (k <= r->max_top_k || classes <= r->max_top_k)
-        return 0;
-    snprintf(err, errlen, "of %lld classes at most %d can be asked for (option max_top_k)", classes,
-             r->max_top_k);
-    return -EINVAL;
-}
-
-int srv_req_set_top_k(struct srv_req *r, long long k, char *err, size_t errlen)
-{
-    long long classes = r->model->info->outputs - r->model->info->class_offset;
-    int ranks = (!r->wants && !r->outputs) || r->wants & SRV_WANT_CLASSES;
-    if (ranks && srv_req_check_top_k(r, k, classes, err, errlen) < 0)
-        return -EINVAL;
-    r->top_k = k > classes ? (int)classes : (int)k;
     return 0;
 }
 
@@ -195,14 +173,8 @@ void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref)
 
 static int make_jobs(struct srv_req *r, const struct srv_input *inputs, int n)
 {
-    int classes = r->model->info->outputs - r->model->info->class_offset;
-    int capacity = r->top_k < classes ? r->top_k : classes;
-    if (!r->wants && !r->outputs)
-        r->wants = SRV_WANT_CLASSES;
-    if (!(r->wants & SRV_WANT_CLASSES))
-        capacity = 0;
     struct srv_job *jobs = srv_arena_alloc(&r->arena, (size_t)n * sizeof(*jobs));
-    if (!jobs || srv_rows_make(r, (size_t)n, (size_t)capacity) < 0)
+    if (!jobs || srv_rows_make(r, (size_t)n) < 0)
         return -ENOMEM;
     for (int i = 0; i < n; i++) {
         struct srv_job *j = &jobs[i];
@@ -211,7 +183,6 @@ static int make_jobs(struct srv_req *r, const struct srv_input *inputs, int n)
         j->model = r->model;
         j->priority = r->priority;
         j->deadline_ns = r->deadline_ns;
-        j->capacity = capacity;
     }
     r->jobs = jobs;
     r->n_jobs = n;
@@ -305,7 +276,8 @@ static int admit_jobs(struct srv_req *r)
     return admit_cost(r, total, piece);
 }
 
-/* Tensors have one variant's size, and vectors its outputs: only pictures and classes go down. */
+/* Tensors have one variant's size, and so have rows of numbers: a request with them stays with the
+ * best variant. */
 static void pin_tensors(struct srv_req *r, const struct srv_input *inputs, int n)
 {
     int pinned = !srv_rows_exchange(r);
@@ -317,7 +289,7 @@ static void pin_tensors(struct srv_req *r, const struct srv_input *inputs, int n
 
 int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
 {
-    assert(r->model && n > 0 && r->pending == 0);
+    assert(r->model && r->n_rows > 0 && n > 0 && r->pending == 0);
     struct srv_scheduler *s = r->sched;
     int rc = make_jobs(r, inputs, n), here = n;
     pin_tensors(r, inputs, n);

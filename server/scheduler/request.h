@@ -46,6 +46,8 @@ enum srv_half_close {
     SRV_HALF_CLOSE_CANCEL,
 };
 
+struct srv_task;
+
 struct srv_req {
     struct srv_scheduler *sched;
     struct srv_req *next, *prev; /* all live requests */
@@ -59,10 +61,7 @@ struct srv_req {
     struct srv_family *family; /* any variant of it may run them; NULL: the model alone */
     int floor;                 /* the lowest of its variants that will do; 0: the best alone */
     const char *model_name;    /* what answers call it; lives as long as the model */
-    int top_k, priority;
-    int max_top_k;                  /* as configured when it came */
-    unsigned wants;                 /* SRV_WANT_*; classes if nothing is wanted */
-    uint64_t outputs;               /* bit i: output i of the model's files */
+    int priority;
     struct eng_image_options image; /* limits are those of the configuration */
     uint64_t begun_ns;              /* srv_req_create() */
     uint64_t deadline_ns;
@@ -72,8 +71,10 @@ struct srv_req {
 
     struct srv_job *jobs;
     int n_jobs, pending;   /* pending: jobs or the work item that are out */
-    struct srv_rows *rows; /* what jobs brought back: rows.h */
-    int n_rows;
+    struct srv_rows *rows; /* what jobs are to bring back, and then did: rows.h */
+    int n_rows, rows_room;
+    const struct srv_task *task; /* the handlers': what is made of the rows; NULL: as it is named */
+    void *options;               /* the task's */
     struct srv_work_item item;
     void *owned_body; /* malloc'ed; in place of one in the arena */
     size_t owned_len;
@@ -100,12 +101,6 @@ struct srv_req {
 int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_fn *done, void *arg);
 void srv_req_destroy(struct srv_req *r); /* no job may be out */
 
-/* The classes that a client asks for, of those that the model has; the model is set. -EINVAL with a
- * sentence: more than max_top_k. Any thread. */
-int srv_req_check_top_k(const struct srv_req *r, long long k, long long classes, char *err,
-                        size_t errlen);
-int srv_req_set_top_k(struct srv_req *r, long long k, char *err, size_t errlen);
-
 /* The body: its declared size, then pieces. -EFBIG over max_body or over all of
  * max_inflight_bytes; -EDQUOT: others use so much of it that there is no room now (retry_after_s is
  * set); -ENOMEM. */
@@ -124,9 +119,9 @@ void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref);
  * Both set retry_after_s. A server that has nothing to do refuses nothing. */
 int srv_req_admit(struct srv_req *r, size_t bytes);
 
-/* One job an input. 0: `done` will be called, later and never from here. -EAGAIN: the queue is
- * full; -ETIME as above; -ENOMEM. On failure the request is as before. Every input's length is that
- * of its kind. */
+/* One job an input, with the rows that were wanted. 0: `done` will be called, later and never from
+ * here. -EAGAIN: the queue is full; -ETIME as above; -ENOMEM. On failure the request is as before.
+ * Every input's length is that of its kind. */
 int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n);
 
 /* Lends the request to a worker: `run` there, then `back` on the loop, later and never from here.

@@ -7,107 +7,104 @@
 #include "server/scheduler/fill.h"
 #include "server/scheduler/request.h"
 
-static size_t row_bytes(const struct eng_model_info *i, int row, size_t k)
+enum { FIRST_ROWS = 4 };
+
+static size_t input_bytes(const struct srv_rows *rows, const struct eng_model_info *info)
 {
-    switch (row) {
-    case SRV_ROW_CLASSES:
-        return k * sizeof(struct eng_prediction);
-    case SRV_ROW_LOGITS:
-    case SRV_ROW_PROBABILITIES:
-        return (size_t)i->outputs * sizeof(float);
-    case SRV_ROW_EMBEDDING:
-        return (size_t)i->embedding * sizeof(float);
-    case SRV_ROW_TENSOR:
-        return srv_tensor_bytes(&i->preprocess);
-    default:
-        return i->output[row - SRV_ROW_OUTPUT].bytes;
-    }
+    (void)rows;
+    return srv_tensor_bytes(&info->preprocess);
 }
 
-static int is_wanted(const struct srv_req *r, int row)
-{
-    return row < SRV_ROW_OUTPUT ? r->wants >> row & 1 : r->outputs >> (row - SRV_ROW_OUTPUT) & 1;
-}
+const struct srv_row_kind srv_row_input = {.bytes = input_bytes};
 
-int srv_rows_make(struct srv_req *r, size_t n, size_t k)
+/* ---- the question ---- */
+
+static int make_room(struct srv_req *r)
 {
-    const struct eng_model_info *i = r->model->info;
-    int wanted = __builtin_popcount(r->wants) + __builtin_popcountll(r->outputs), made = 0;
-    struct srv_rows *rows = srv_arena_alloc(&r->arena, (size_t)wanted * sizeof(*rows));
+    int room = r->rows_room ? r->rows_room * 2 : FIRST_ROWS;
+    void *rows = srv_arena_grow(&r->arena, r->rows, (size_t)room * sizeof(*r->rows));
     if (!rows)
         return -ENOMEM;
-    for (int row = 0; made < wanted; row++) {
-        if (!is_wanted(r, row))
-            continue;
-        struct srv_rows *to = &rows[made++];
-        to->row = row;
-        to->bytes = row_bytes(i, row, k);
-        to->all = srv_arena_alloc(&r->arena, n * to->bytes);
-        if (!to->all)
-            return -ENOMEM;
-    }
     r->rows = rows;
-    r->n_rows = made;
+    r->rows_room = room;
     return 0;
 }
 
-static const struct srv_rows *find(const struct srv_req *r, int row)
+int srv_rows_want(struct srv_req *r, const struct srv_row_kind *kind, int64_t a, int64_t b)
 {
     for (int i = 0; i < r->n_rows; i++)
-        if (r->rows[i].row == row)
-            return &r->rows[i];
-    return NULL;
+        if (r->rows[i].kind == kind && r->rows[i].a == a && r->rows[i].b == b)
+            return i;
+    if (r->n_rows == r->rows_room && make_room(r) < 0)
+        return -ENOMEM;
+    r->rows[r->n_rows] = (struct srv_rows){.kind = kind, .a = a, .b = b};
+    return r->n_rows++;
 }
 
-static unsigned char *row_at(const struct srv_rows *rows, const struct srv_job *j)
+int srv_rows_find(const struct srv_req *r, const struct srv_row_kind *kind)
 {
-    return rows->all + (size_t)(j - j->req->jobs) * rows->bytes;
+    for (int i = 0; i < r->n_rows; i++)
+        if (r->rows[i].kind == kind)
+            return i;
+    return -1;
 }
 
-void *srv_rows_of(const struct srv_req *r, int row)
+int srv_rows_make(struct srv_req *r, size_t n)
 {
-    const struct srv_rows *rows = find(r, row);
-    return rows ? rows->all : NULL;
-}
-
-void *srv_job_row(const struct srv_job *j, int row)
-{
-    const struct srv_rows *rows = find(j->req, row);
-    return rows ? row_at(rows, j) : NULL;
-}
-
-static const void *result_of(struct eng_context *c, int slot, int row)
-{
-    switch (row) {
-    case SRV_ROW_LOGITS:
-        return eng_context_logits(c, slot);
-    case SRV_ROW_PROBABILITIES:
-        return eng_context_probabilities(c, slot);
-    case SRV_ROW_EMBEDDING:
-        return eng_context_embedding(c, slot);
-    default:
-        return eng_context_output(c, slot, row - SRV_ROW_OUTPUT);
+    for (int i = 0; i < r->n_rows; i++) {
+        struct srv_rows *rows = &r->rows[i];
+        rows->bytes = rows->kind->bytes(rows, r->model->info);
+        rows->all = srv_arena_alloc(&r->arena, n * rows->bytes);
+        if (!rows->all)
+            return -ENOMEM;
     }
+    return 0;
+}
+
+/* ---- the answer ---- */
+
+void *srv_rows_all(const struct srv_req *r, int index)
+{
+    return index < 0 ? NULL : r->rows[index].all;
+}
+
+void *srv_job_row(const struct srv_job *j, int index)
+{
+    if (index < 0)
+        return NULL;
+    const struct srv_rows *rows = &j->req->rows[index];
+    return rows->all + (size_t)(j - j->req->jobs) * rows->bytes;
 }
 
 void srv_rows_take(struct srv_job *j, struct eng_context *c, int slot)
 {
     for (int i = 0; i < j->req->n_rows; i++) {
         const struct srv_rows *rows = &j->req->rows[i];
-        void *to = row_at(rows, j);
-        if (rows->row == SRV_ROW_CLASSES)
-            j->n_predictions = eng_context_topk(c, slot, j->capacity, to);
-        else if (rows->row != SRV_ROW_TENSOR)
-            memcpy(to, result_of(c, slot, rows->row), rows->bytes);
+        if (rows->kind->take)
+            rows->kind->take(rows, j, c, slot, srv_job_row(j, i));
     }
 }
 
 int srv_rows_need_run(const struct srv_req *r)
 {
-    return r->wants != SRV_WANT_TENSOR || r->outputs != 0;
+    for (int i = 0; i < r->n_rows; i++)
+        if (r->rows[i].kind->take)
+            return 1;
+    return 0;
 }
 
 int srv_rows_exchange(const struct srv_req *r)
 {
-    return (r->wants & ~(unsigned)SRV_WANT_CLASSES) == 0 && r->outputs == 0;
+    for (int i = 0; i < r->n_rows; i++)
+        if (!r->rows[i].kind->any_variant)
+            return 0;
+    return 1;
+}
+
+int srv_rows_kept(const struct srv_req *r)
+{
+    for (int i = 0; i < r->n_rows; i++)
+        if (!r->rows[i].kind->kept)
+            return 0;
+    return 1;
 }

@@ -1,6 +1,9 @@
-/* What a run brings back for the images of a request: one block for each output that is wanted, a
- * row an image, so that a batch's answer is one tensor. The blocks lie in the request's arena; a
- * worker writes the rows of its jobs, the loop reads them when the jobs are back. */
+/* What a run brings back for the images of a request: one block for each kind of row that is
+ * wanted, a row an image, so that a batch's answer is one tensor. The blocks lie in the request's
+ * arena; a worker writes the rows of its jobs, the loop reads them when the jobs are back.
+ *
+ * The scheduler knows no task: it fills, keeps and hands out rows, and what is in them is the
+ * business of their kind, which a handler hands down. */
 #ifndef SRV_ROWS_H
 #define SRV_ROWS_H
 
@@ -11,44 +14,54 @@
 
 struct srv_job;
 struct srv_req;
+struct srv_rows;
 
-/* A row, and as a bit of srv_req.wants what is wanted; SRV_ROW_OUTPUT + i is output i of the
- * model's files, wanted by bit i of srv_req.outputs. */
-enum srv_row {
-    SRV_ROW_CLASSES,       /* struct eng_prediction, job->capacity of them */
-    SRV_ROW_LOGITS,        /* float, info->outputs of them */
-    SRV_ROW_PROBABILITIES, /* the same */
-    SRV_ROW_EMBEDDING,     /* float, info->embedding of them */
-    SRV_ROW_TENSOR,        /* what the network sees: srv_tensor_bytes() */
-    SRV_ROW_OUTPUT,        /* info->output[i].bytes, as the file has them */
-};
-
-enum {
-    SRV_WANT_CLASSES = 1 << SRV_ROW_CLASSES,
-    SRV_WANT_LOGITS = 1 << SRV_ROW_LOGITS,
-    SRV_WANT_PROBABILITIES = 1 << SRV_ROW_PROBABILITIES,
-    SRV_WANT_EMBEDDING = 1 << SRV_ROW_EMBEDDING,
-    SRV_WANT_TENSOR = 1 << SRV_ROW_TENSOR,
+/* One kind of row; a constant. The functions but `verdict` are called on any thread. */
+struct srv_row_kind {
+    /* Of one image, a multiple of the alignment of what is in it; 0: the model does not have it. */
+    size_t (*bytes)(const struct srv_rows *rows, const struct eng_model_info *info);
+    /* The row of image `slot` of the last run. NULL: srv_row_input. */
+    void (*take)(const struct srv_rows *rows, const struct srv_job *j, struct eng_context *c,
+                 int slot, void *row);
+    /* Loop, for the canary: by what number two versions agree or not; -1: this row does not say.
+     * NULL: rows of this kind are not compared. */
+    int (*verdict)(const struct srv_job *j, const void *row);
+    /* A family may answer with any of its variants. Else the best one does: rows of numbers are of
+     * one variant's size and meaning. */
+    int any_variant;
+    /* The cache keeps it, and equal questions in flight share a run. Its key holds the kind and
+     * both arguments, the picture and the model: a row may depend on nothing else. */
+    int kept;
 };
 
 struct srv_rows {
-    int row;
+    const struct srv_row_kind *kind;
+    int64_t a, b; /* what the kind makes of them: how many, which one, a threshold's bits */
     size_t bytes; /* of one image */
     unsigned char *all;
 };
 
-/* Room for what r wants, n images, k classes each. -ENOMEM. */
-int srv_rows_make(struct srv_req *r, size_t n, size_t k);
-/* The whole block; NULL: it was not wanted. */
-void *srv_rows_of(const struct srv_req *r, int row);
-/* The row of one job; NULL: it was not wanted. */
-void *srv_job_row(const struct srv_job *j, int row);
-/* Worker: everything but SRV_ROW_TENSOR from the run into the job's rows. */
-void srv_rows_take(struct srv_job *j, struct eng_context *c, int slot);
+/* What the network sees, height x width x 3 of info->preprocess.type. Where nothing else is wanted,
+ * nothing is run. */
+extern const struct srv_row_kind srv_row_input;
 
-/* Does an answer need the network at all? */
+/* Asks for a row of each image, before the request is submitted, by whoever holds it. Its index;
+ * the same question has the same. -ENOMEM. */
+int srv_rows_want(struct srv_req *r, const struct srv_row_kind *kind, int64_t a, int64_t b);
+/* The first of a kind; -1: none is wanted. */
+int srv_rows_find(const struct srv_req *r, const struct srv_row_kind *kind);
+
+/* The whole block, and the row of one job; NULL: index is -1. */
+void *srv_rows_all(const struct srv_req *r, int index);
+void *srv_job_row(const struct srv_job *j, int index);
+
+/* For the scheduler. Room for n images; -ENOMEM. */
+int srv_rows_make(struct srv_req *r, size_t n);
+/* Worker: what comes of a run into the rows of a job. */
+void srv_rows_take(struct srv_job *j, struct eng_context *c, int slot);
+/* Does an answer need the network at all? May any variant of a family give it? May the cache? */
 int srv_rows_need_run(const struct srv_req *r);
-/* May any variant of a family give it? Rows of numbers are of one variant's size and meaning. */
 int srv_rows_exchange(const struct srv_req *r);
+int srv_rows_kept(const struct srv_req *r);
 
 #endif

@@ -1,6 +1,7 @@
-"""Adds an invented operator, instruction set, picture format, endpoint and metric to a copy of the tree, each where
+"""Adds an invented operator, instruction set, picture format, task, endpoint and metric to a copy of the tree, each where
 docs/CONTRIBUTING.md says, by inserting at the anchors of the lists; one build from where the last one ended makes all
-five work. The lists themselves are held so: a slot that is missing or empty does not compile."""
+six work. The lists themselves are held so: a slot that is missing or empty does not compile."""
+import json
 import os
 import re
 import shutil
@@ -140,6 +141,132 @@ void srv_invented_finish(struct srv_call *c)
 """),
     ("server/handlers/meson.build", "  'load_model.c',", "  'invented.c',\n"),
 ]
+TASK = [
+    ("server/handlers/tasks/tasks.def", "/* The next task goes above this line. */", "TASK(count)\n"),
+    ("server/handlers/meson.build", "  'tasks/embed.c',", "  'tasks/count.c',\n"),
+    ("server/handlers/routes.def", 'ROUTE("/v1/models/{}/teach"', """\
+ROUTE("/v1/models/{}/count", SEND, 1, srv_count_begin, srv_images_finish, SRV_SCOPE_INFER,
+      "above version " PICTURE, "How many outputs exceed a number")
+"""),
+    ("server/handlers/tasks/count.c", None, """\
+/* A task that does not exist: how many numbers of the first output are above `above` hundredths, and where the network
+ * looked on the picture. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "protocol/query.h"
+#include "server/handlers/tasks/task.h"
+#include "server/scheduler/request.h"
+
+static int is_for(const struct srv_model *m)
+{
+    (void)m;
+    return 0;
+}
+
+static int check(const struct srv_model *m, char *why, size_t len)
+{
+    int rc = m->info->n_outputs == 1 ? 0 : -1;
+    snprintf(why, len, "cannot be counted");
+    return rc;
+}
+
+static size_t bytes(const struct srv_rows *rows, const struct eng_model_info *info)
+{
+    (void)rows;
+    (void)info;
+    return 2 * sizeof(float);
+}
+
+static void take(const struct srv_rows *rows, const struct srv_job *j, struct eng_context *c, int slot, void *row)
+{
+    size_t n = j->model->info->output[0].elements;
+    float *to = row, *all = malloc(n * sizeof(*all));
+    to[0] = to[1] = 0;
+    if (all && eng_context_output_floats(c, slot, 0, all) == 0)
+        for (size_t i = 0; i < n; i++)
+            to[all[i] * 100 <= (float)rows->a] += 1;
+    free(all);
+}
+
+static const struct srv_row_kind row = {.bytes = bytes, .take = take, .kept = 1};
+
+static int begin(struct srv_req *r)
+{
+    int64_t *above = srv_arena_alloc(&r->arena, sizeof(*above));
+    r->options = above;
+    return above ? 0 : -ENOMEM;
+}
+
+static int set(struct srv_req *r, const char *name, const char *value, char *err, size_t errlen)
+{
+    long long above;
+    if (proto_parse_int(value, 0, 100, &above) < 0) {
+        snprintf(err, errlen, "%s must be a whole number from 0 to 100", name);
+        return -EINVAL;
+    }
+    *(int64_t *)r->options = above;
+    return 0;
+}
+
+static int want(struct srv_req *r)
+{
+    return srv_rows_want(r, &row, *(int64_t *)r->options, 0);
+}
+
+static void print(struct proto_buf *to, const struct srv_req *r, const struct srv_job *j)
+{
+    const float *counted = srv_job_row(j, srv_rows_find(r, &row));
+    const struct eng_preprocess *p = &r->model->info->preprocess;
+    struct eng_placement at;
+    if (eng_image_place(&at, p, j->picture.width, j->picture.height) < 0)
+        return;
+    proto_buf_key(to, "above");
+    proto_buf_int(to, (int64_t)counted[0]);
+    proto_buf_key(to, "seen");
+    proto_buf_floats(to, (const float[]){(float)at.x0, (float)at.y0, (float)(at.x0 + p->width * at.dx),
+                                         (float)(at.y0 + p->height * at.dy)}, 4);
+}
+
+static size_t cost(const struct srv_req *r)
+{
+    (void)r;
+    return 5;
+}
+
+static void convert(const struct srv_output *o, const struct srv_job *j, const void *from, void *to)
+{
+    const float *counted = from;
+    (void)o;
+    (void)j;
+    ((int32_t *)to)[0] = (int32_t)counted[0];
+    ((int32_t *)to)[1] = (int32_t)counted[1];
+}
+
+static int output(const struct srv_model *m, int index, struct srv_output *ret)
+{
+    if (index > 0 || m->info->n_outputs > 1)
+        return 0;
+    *ret = (struct srv_output){.name = "counts", .datatype = PROTO_INT32, .n_dims = 1, .shape = {2}, .elements = 2,
+                               .kind = &row, .a = 50, .convert = convert, .listed = 1};
+    return 1;
+}
+
+const struct srv_task srv_task_count = {
+    .name = "count",
+    .is_for = is_for,
+    .check = check,
+    .fields = "above",
+    .begin = begin,
+    .set = set,
+    .want = want,
+    .print = print,
+    .cost = cost,
+    .output = output,
+};
+"""),
+]
 METRIC = [
     ("server/handlers/metrics.def", "\n#undef METRIC", 'SERVER(invented_total, counter, "things", "Things invented.", 42)\n'),
 ]
@@ -190,7 +317,7 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module")
 def grown(tree):
     """The tree with one more of each, after one build; and how many steps that took of how many."""
-    for rows in (OPERATOR, INSTRUCTION_SET, FORMAT, ENDPOINT, METRIC):
+    for rows in (OPERATOR, INSTRUCTION_SET, FORMAT, TASK, ENDPOINT, METRIC):
         add(tree, rows)
     status, said = build(tree, *TARGETS)
     assert status == 0, said[-6000:]
@@ -207,7 +334,7 @@ def served(grown, tmp_path_factory):
         patch.setitem(tinymodel.ENDS, "invented", 150)
         for end in ("clamp", "invented"):
             tinymodel.write(models, end, 16, end=end)
-        d = Daemon(models, "--isa", "invented")
+        d = Daemon(models, "--isa", "invented", "--cache-bytes", "1000000")
     yield d
     d.stop()
 
@@ -262,6 +389,35 @@ def test_format(served):
     assert r.status == 200 and r.json["predictions"] == same.json["predictions"]
     assert served.request("PUT", "/v1/models/clamp/classify", mine[:12]).status == 422
     assert "Invented" in served.request("PUT", "/v1/models/clamp/classify", b"no picture").json["error"]
+
+
+def test_task(served):
+    """Our own JSON in each of its forms, named tensors through both protocols, parameters and the cache."""
+    red = pictures.plain((200, 30, 30), (32, 64))
+    path = "/v1/models/clamp/count"
+    first = served.request("PUT", path + "?above=50", red)
+    a = first.json
+    assert a["above"] == 1 and a["seen"] == pytest.approx([2, 18, 30, 46], abs=0.5) and a["model"] == "clamp"
+    again = served.request("PUT", path + "?above=50", red)
+    assert (again.json["above"], again.json["seen"]) == (1, a["seen"])
+    assert (first.headers["X-Cache"], again.headers["X-Cache"]) == ("miss", "hit")
+    assert served.request("PUT", path + "?above=50", red, {"If-None-Match": first.headers["ETag"]}).status == 304
+    other = served.request("PUT", path + "?above=100", red)
+    assert other.json["above"] == 0 and other.headers["X-Cache"] == "miss"
+    for query, says in (("above=x", "above must be a whole number"), ("top_k=1", "top_k")):
+        r = served.request("PUT", f"{path}?{query}", red)
+        assert r.status == 400 and says in r.json["error"]
+    form = (b'--b\r\nContent-Disposition: form-data; name="above"\r\n\r\n100\r\n--b\r\nContent-Disposition: form-data; '
+            b'name="image"\r\n\r\n' + red + b"\r\n--b--\r\n")
+    assert served.request("POST", path, form, {"Content-Type": "multipart/form-data; boundary=b"}).json["above"] == 0
+    body = {"inputs": [{"name": "input", "shape": [1, 16, 16, 3], "datatype": "UINT8", "data": [200, 30, 30] * 256}],
+            "outputs": [{"name": "counts"}]}
+    o, = served.request("POST", "/v2/models/clamp/infer", json.dumps(body)).json["outputs"]
+    assert (o["datatype"], o["shape"], o["data"]) == ("INT32", [1, 2], [1, 3])
+    rows = {"instances": [[[[200, 30, 30]] * 16] * 16] * 2, "signature_name": "counts"}
+    assert served.request("POST", "/v1/models/clamp:predict", json.dumps(rows)).json == {"predictions": [[1, 3]] * 2}
+    assert "counts" in [o["name"] for o in served.request("GET", "/v2/models/clamp?outputs=all").json["outputs"]]
+    assert any(p.endswith("/count") for p in served.request("GET", "/openapi.json").json["paths"])
 
 
 def test_endpoint(served):

@@ -111,6 +111,29 @@ def test_quanta_have_both_signs():
     assert WANT["quanta"].min() < 0 < WANT["quanta"].max() and (WANT["quanta"][0] != WANT["quanta"][1]).any()
 
 
+# ---- our own route ----
+
+def tensors(served, image, query="", model="two"):
+    r = served.request("PUT", f"/v1/models/{model}/tensors{query}", image)
+    return r.json["outputs"] if r.status == 200 else r
+
+
+def test_tensors_of_a_picture(served):
+    rgb = (200, 30, 90)
+    quanta, mean = two(rgb)
+    image = pictures.plain(rgb, (40, 30))
+    features, average = tensors(served, image)
+    assert (features["name"], features["datatype"], features["shape"]) == ("features", "UINT8", [16, 16, 4])
+    assert features["data"] == quanta.tolist() * 256
+    assert average == {"name": "average", "datatype": "UINT8", "shape": [1, 1, 3], "data": mean.tolist()}
+    assert tensors(served, image, "?outputs=average") == [average]
+    assert tensors(served, image, "?outputs=average,features") == [features, average]
+    for names in ("no", "", "average,", "averag"):
+        refused(tensors(served, image, "?outputs=" + names), 'the model "two" has no output')
+    scores, = tensors(served, image, model="colours")
+    assert scores["name"] == "scores" and scores["shape"] == [4]
+
+
 # ---- what they are ----
 
 def described(served, path="", model="toy"):

@@ -12,8 +12,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const struct proto_prediction cats[] = {{285, "Egyptian cat", 0.7310000061988831f},
-                                               {281, "tabby, tabby cat", 1.5e-7f}};
+#include "protocol/buffer.h"
+
+static const char cats[] =
+    "\"predictions\":[{\"class\":285,\"label\":\"Egyptian cat\",\"score\":0.731},"
+    "{\"class\":281,\"label\":\"tabby, tabby cat\",\"score\":1.5e-7}]";
 
 static struct proto_result result(void)
 {
@@ -21,8 +24,7 @@ static struct proto_result result(void)
                                  .model = "mobilenet_v1",
                                  .version = "1",
                                  .variant = "1.0_224",
-                                 .predictions = cats,
-                                 .n_predictions = 2,
+                                 .members = {cats, sizeof(cats) - 1},
                                  .queue_ns = 12499,
                                  .decode_ns = 1500500,
                                  .preprocess_ns = 999999500,
@@ -62,18 +64,11 @@ static void what_was_done_to_the_picture(void **state)
     (void)state;
     size_t len;
     struct proto_result r = {.status = 200, .model = "m", .version = "1", .variant = ""};
-    struct proto_preprocess how = {"squash", "area", "bgr", {1, 2.5f, 3}, {0.5f, 0.25f, 1}};
     r.orientation = 6;
     r.truncated = 1;
-    r.tensor_type = "UINT8";
-    r.tensor_sha256 = "ab";
-    r.preprocess = &how;
     char *got = proto_reply_one(&r, &len);
     is(got, len,
        "{\"model\":\"m\",\"version\":\"1\",\"variant\":\"\",\"orientation\":6,\"truncated\":true,"
-       "\"tensor\":{\"datatype\":\"UINT8\",\"shape\":[0,0,0,0],\"sha256\":\"ab\"},"
-       "\"preprocess\":{\"resize\":\"squash\",\"filter\":\"area\",\"channels\":\"bgr\","
-       "\"mean\":[1.0,2.5,3.0],\"scale\":[0.5,0.25,1.0]},"
        "\"timing_ms\":{\"queue\":0.0,\"decode\":0.0,\"preprocess\":0.0,\"inference\":0.0,"
        "\"total\":0.0}}\n");
     r = (struct proto_result){.status = 200, .model = "m", .version = "1", .orientation = 1};
@@ -127,9 +122,10 @@ static void scores_read_back_as_the_same_float(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct proto_prediction p = {1, NULL, cases[i].score};
-        struct proto_result r = {.status = 200, .predictions = &p, .n_predictions = 1};
-        char *got = proto_reply_one(&r, NULL), want[64];
-        snprintf(want, sizeof(want), "\"label\":\"\",\"score\":%s}]", cases[i].text);
+        struct proto_buf b = {0};
+        proto_reply_put_prediction(&b, &p);
+        char *got = proto_buf_take(&b, NULL), want[64];
+        snprintf(want, sizeof(want), "{\"class\":1,\"label\":\"\",\"score\":%s}", cases[i].text);
         if (!got || !strstr(got, want))
             fail_msg("%s is not in %s", want, got);
         free(got);
@@ -209,6 +205,40 @@ static void degraded_is_said(void **state)
     free(got);
 }
 
+/* Commas, brackets and colons: a task's members are written with these. */
+static void members(void **state)
+{
+    (void)state;
+    static const float box[] = {0.5f, -1, NAN};
+    struct proto_buf b = {0};
+    size_t len;
+    proto_buf_key(&b, "list,");
+    proto_buf_text(&b, "[");
+    for (int i = 0; i < 2; i++) {
+        proto_buf_next(&b);
+        proto_buf_text(&b, "{");
+        proto_buf_key(&b, "n");
+        proto_buf_int(&b, i - 1);
+        proto_buf_key(&b, "[");
+        proto_buf_quoted(&b, i ? "a\"{" : NULL);
+        proto_buf_text(&b, "}");
+    }
+    proto_buf_text(&b, "]");
+    proto_buf_key(&b, "box");
+    proto_buf_floats(&b, box, 3);
+    proto_buf_key(&b, "none");
+    proto_buf_floats(&b, box, 0);
+    proto_buf_key(&b, "one");
+    proto_buf_float(&b, 0.1f);
+    char *got = proto_buf_take(&b, &len);
+    is(got, len,
+       "\"list,\":[{\"n\":-1,\"[\":null},{\"n\":0,\"[\":\"a\\\"{\"}],\"box\":[0.5,-1.0,null],"
+       "\"none\":[],\"one\":0.1");
+    proto_buf_text(&b, "thrown away");
+    proto_buf_finish(&b);
+    assert_null(b.data);
+}
+
 static int countdown;
 
 static void *failing_malloc(size_t size)
@@ -219,12 +249,13 @@ static void *failing_malloc(size_t size)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    struct proto_result r[2] = {result(), {.status = 422, .error = "bad \xff"}};
+    static const char *const classes[] = {"a", "b", "bad \xff"};
+    const struct proto_taught t = {"colours", "2", classes, 3, 9, 2, 1};
     int i;
     json_set_alloc_funcs(failing_malloc, free);
     for (i = 0; i < 1000; i++) {
         countdown = i;
-        char *got = proto_reply_many(r, 2, NULL);
+        char *got = proto_reply_taught(&t, NULL);
         if (got && countdown >= 0) {
             free(got);
             break;
@@ -248,6 +279,7 @@ int main(void)
         cmocka_unit_test(taught),
         cmocka_unit_test(server_timing),
         cmocka_unit_test(degraded_is_said),
+        cmocka_unit_test(members),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "server/handlers/call.h"
 #include "server/handlers/canary.h"
 #include "server/handlers/handlers.h"
+#include "server/handlers/tasks/task.h"
 #include "server/repository/registry.h"
 
 /* How far down a family the client lets us go. */
@@ -69,11 +70,12 @@ static int choose_model(struct srv_call *c)
     return read_floor(c);
 }
 
-static int read_options(struct srv_call *c)
+/* The task's own parameters, and those of every picture. */
+static int read_options(struct srv_call *c, const struct srv_task *t)
 {
     struct srv_req *r = c->req;
     long long exif = 1, lenient = 0;
-    if (srv_api_top_k(c) < 0 || srv_call_query_int(c, "exif", 0, 1, &exif) < 0 ||
+    if (srv_api_fields(c, t) < 0 || srv_call_query_int(c, "exif", 0, 1, &exif) < 0 ||
         srv_call_query_int(c, "lenient", 0, 1, &lenient) < 0)
         return -1;
     r->image.ignore_exif = !exif;
@@ -82,48 +84,34 @@ static int read_options(struct srv_call *c)
 }
 
 /* 0: it has replied. */
-static int is_classifier(struct srv_call *c)
+static int is_done_by_model(struct srv_call *c, const struct srv_task *t)
 {
-    const char *why = c->req->model->info->no_classes;
-    if (why[0])
-        srv_call_error(c, 400, "the model \"%s\" is no classifier: %s", c->req->model_name, why);
-    return !why[0];
+    char why[300];
+    int rc = t->check(c->req->model, why, sizeof(why));
+    if (rc < 0)
+        srv_call_error(c, 400, "the model \"%s\" %s", c->req->model_name, why);
+    return rc == 0;
 }
 
-void srv_classify_begin(struct srv_call *c)
+static void begin(struct srv_call *c, const struct srv_task *t)
 {
-    if (choose_model(c) == 0 && is_classifier(c) && read_options(c) == 0)
+    if (choose_model(c) == 0 && is_done_by_model(c, t) && read_options(c, t) == 0)
         srv_api_admit(c);
 }
 
-static void begin_embedding(struct srv_call *c)
-{
-    if (c->req->model->info->embedding == 0) {
-        srv_call_error(c, 400, "the model \"%s\" has no embedding", c->req->model_name);
-        return;
+#define TASK(name)                                                                                 \
+    void srv_##name##_begin(struct srv_call *c)                                                    \
+    {                                                                                              \
+        begin(c, &srv_task_##name);                                                                \
     }
-    c->req->wants = SRV_WANT_EMBEDDING;
-    srv_api_admit(c);
-}
+#include "server/handlers/tasks/tasks.def"
 
-void srv_embed_begin(struct srv_call *c)
-{
-    if (choose_model(c) == 0 && read_options(c) == 0)
-        begin_embedding(c);
-}
-
+/* A lesson is learned from embeddings, of one variant: those of others have nothing in common. */
 void srv_teach_begin(struct srv_call *c)
 {
-    if (!srv_api_is_admin(c) || choose_model(c) < 0 || read_options(c) < 0)
+    if (!srv_api_is_admin(c) || choose_model(c) < 0 || !is_done_by_model(c, &srv_task_embed) ||
+        read_options(c, &srv_task_embed) < 0)
         return;
-    c->req->floor = 0; /* embeddings of different variants have nothing in common */
-    begin_embedding(c);
-}
-
-void srv_preprocess_begin(struct srv_call *c)
-{
-    if (choose_model(c) < 0 || read_options(c) < 0)
-        return;
-    c->req->wants = SRV_WANT_TENSOR;
+    c->req->floor = 0;
     srv_api_admit(c);
 }
