@@ -3,12 +3,12 @@ import numpy as np
 from onnx_net import Net
 
 
-def mobilenet_v1(side=224):
+def mobilenet_v1(side=224, alpha=1):
     """Howard et al. 2017, table 1. Batch norms stand alone."""
     n = Net("mobilenet_v1", side, folded=False)
-    x = n.conv("input", 32, 3, 2, act="Relu6")
+    x = n.conv("input", int(32 * alpha), 3, 2, act="Relu6")
     for out, s in [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]:
-        x = n.conv(n.depthwise(x, 3, s, "Relu6"), out, act="Relu6")
+        x = n.conv(n.depthwise(x, 3, s, "Relu6"), int(out * alpha), act="Relu6")
     x = n.dense(n.global_pool(x), 1000)
     return n.finish(n.node("Softmax", [x], (1000,), axis=1), x)
 
