@@ -16,6 +16,11 @@ enum {
     CALM_A_TICK = 1000,  /* given back every second */
     CALM_A_REQUEST = 8,  /* a request pays for the window updates that its answer needs */
     DATA_A_CALM = 4096,  /* and so does every so much of its body */
+    THIN_DATA = 64,      /* DATA frames of less cost a part of one without work */
+    THIN_A_CALM = 16,    /* so many of them count as one */
+    WIRE_A_CALM = 1024,  /* so many bytes of header blocks do, decoded or not */
+    LIST_A_CALM = 4096,  /* and so many that they decode to: one byte may name a whole field */
+    LISTS_MAX = 8,       /* times the longest list: what is longer is decoded no further */
     RESETS_BURST = 1000, /* streams reset by the client */
     RESETS_A_SECOND = 100,
     FAULTS_BURST = 1000, /* streams that we had to reset for a fault of the client */
@@ -38,7 +43,7 @@ struct proto_h2_private {
     struct proto_h2 *h;
     struct proto_h2_private *next, *prev;
     char *headers; /* name, NUL, value, NUL, and so on */
-    size_t headers_len, headers_room, headers_counted;
+    size_t headers_len, headers_room;
     struct chunk *out, **out_tail;
     int responded, finished, opened;
     nghttp2_nv trailers[PROTO_H2_FIELDS_MAX];
@@ -55,6 +60,11 @@ struct proto_h2 {
     long calm;         /* frames without work that are still taken */
     long faults;       /* streams that may still be faulty */
     size_t data_bytes; /* since the last that was earned by DATA */
+    unsigned thin;     /* DATA frames of a few bytes */
+    size_t
+        list_bytes;   /* decoded of the header section that comes, in the sense of RFC 9113 6.5.2 */
+    size_t owed_list; /* decoded and not yet charged */
+    uint64_t charged_wire; /* of frames.header_bytes */
     struct proto_h2_frames frames;
     uint64_t seen; /* frames that the session told of, or that were charged because it did not */
     int failed;
@@ -137,6 +147,13 @@ static void charge(struct proto_h2 *h)
     nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/* Payload of a DATA frame, without its padding: none is no work, and a few bytes are little. */
+static void charge_data(struct proto_h2 *h, size_t len)
+{
+    if (len == 0 || (len < THIN_DATA && h->thin++ % THIN_A_CALM == 0))
+        charge(h);
+}
+
 /* A stream that we reset costs its client nothing, either, and us as much as one that it resets. */
 static void charge_fault(struct proto_h2 *h)
 {
@@ -149,6 +166,7 @@ static void charge_fault(struct proto_h2 *h)
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct proto_h2 *h = arg;
+    h->list_bytes = 0;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     struct proto_h2_private *s = add_stream(h, frame->hd.stream_id);
@@ -179,6 +197,20 @@ static int put_header(struct proto_h2_private *s, const uint8_t *name, size_t na
     return 0;
 }
 
+/* <0: the section is longer than anybody means: a table of a few entries that are named again and
+ * again. The connection ends where it stands. */
+static int charge_field(struct proto_h2 *h, size_t len)
+{
+    h->list_bytes += len;
+    h->owed_list += len;
+    for (; h->owed_list >= LIST_A_CALM; h->owed_list -= LIST_A_CALM)
+        charge(h);
+    if (h->list_bytes <= (size_t)LISTS_MAX * h->limits.max_header_bytes)
+        return 0;
+    nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    return -1;
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *arg)
@@ -186,10 +218,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct proto_h2 *h = arg;
     struct proto_h2_private *s = stream_of(session, frame->hd.stream_id);
     (void)flags;
+    if (charge_field(h, name_len + value_len + FIELD_OVERHEAD) < 0)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (!s || frame->headers.cat != NGHTTP2_HCAT_REQUEST || s->pub.headers_too_large)
         return 0; /* trailers of a request say nothing that we ask for */
-    s->headers_counted += name_len + value_len + FIELD_OVERHEAD;
-    if (s->headers_counted > h->limits.max_header_bytes) {
+    if (h->list_bytes > h->limits.max_header_bytes) {
         s->pub.headers_too_large = 1;
         return 0;
     }
@@ -224,8 +257,8 @@ static void request_frame(struct proto_h2 *h, const nghttp2_frame *frame)
         return;
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
         h->events->end(h->arg, &s->pub);
-    else if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0)
-        charge(h);
+    else if (frame->hd.type == NGHTTP2_DATA)
+        charge_data(h, frame->hd.length - frame->data.padlen);
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -507,6 +540,14 @@ static void charge_ignored(struct proto_h2 *h)
         charge(h);
 }
 
+/* Blocks are decoded whether or not their stream is refused: the table of the connection goes on.
+ */
+static void charge_blocks(struct proto_h2 *h)
+{
+    for (; h->frames.header_bytes - h->charged_wire >= WIRE_A_CALM; h->charged_wire += WIRE_A_CALM)
+        charge(h);
+}
+
 int proto_h2_feed(struct proto_h2 *h, const void *data, size_t len)
 {
     if (h->failed)
@@ -517,6 +558,7 @@ int proto_h2_feed(struct proto_h2 *h, const void *data, size_t len)
     if (n < 0)
         h->failed = n == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO;
     charge_ignored(h);
+    charge_blocks(h);
     if (good == len || h->failed)
         return h->failed;
     nghttp2_session_terminate_session(h->session, error);

@@ -2,8 +2,8 @@
  * out. No I/O, no clock. Untrusted bytes.
  *
  * What one client can make us do is bounded: streams open at a time, header lists, frames that ask
- * for work and bring none (PING, SETTINGS, resets, empty DATA, window updates), and
- * unread bytes, since a stream's window opens only by proto_h2_consume(). */
+ * for work and bring none (PING, SETTINGS, resets, DATA of padding or a few bytes, window updates),
+ * header blocks by their bytes, on the wire and decoded, and unread bytes, since a stream's window opens only by proto_h2_consume(). */
 #ifndef PROTO_HTTP2_H
 #define PROTO_HTTP2_H
 

@@ -103,6 +103,8 @@ static uint32_t check_head(struct proto_h2_frames *f)
     unsigned type = h[3], flags = h[4];
     f->skip = (size_t)h[0] << 16 | (size_t)h[1] << 8 | h[2];
     f->stream = stream;
+    if (type == HEADERS || type == CONTINUATION)
+        f->header_bytes += f->skip;
     if (type == CONTINUATION && f->skip > FRAME_MAX)
         return FRAME_SIZE_ERROR;
     if (type == TYPE_PRIORITY && stream == 0)

@@ -10,10 +10,11 @@ enum { PROTO_H2_HEAD = 9, PROTO_H2_GAPS = 8, PROTO_H2_REMEMBERED = 512 };
 
 struct proto_h2_frames {
     unsigned char head[PROTO_H2_HEAD];
-    size_t head_len; /* bytes of the head that are there */
-    size_t skip;     /* bytes of the preface or of a payload that are still to come */
-    uint64_t count;  /* heads so far */
-    uint32_t last;   /* the highest stream of the client so far */
+    size_t head_len;       /* bytes of the head that are there */
+    size_t skip;           /* bytes of the preface or of a payload that are still to come */
+    uint64_t count;        /* heads so far */
+    uint64_t header_bytes; /* payloads of HEADERS and CONTINUATION so far, as announced */
+    uint32_t last;         /* the highest stream of the client so far */
     /* Streams that it passed over, from..to, the latest ones; they can never be opened. */
     struct {
         uint32_t from, to;
