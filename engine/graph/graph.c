@@ -21,7 +21,8 @@ enum { HEADER = 64 };
 
 struct eng_pool {
     struct block *small, *large, *constants;
-    size_t bytes;
+    size_t bytes, limit;
+    int full; /* something was refused for the limit */
     int cap_tensors, cap_nodes;
 };
 
@@ -35,9 +36,20 @@ int eng_graph_create(struct eng_graph **ret)
         free(g);
         return -ENOMEM;
     }
+    g->pool->limit = POOL_LIMIT;
     g->input = g->output = g->logits = g->embedding = -1;
     *ret = g;
     return 0;
+}
+
+void eng_graph_set_limit(struct eng_graph *g, size_t bytes)
+{
+    g->pool->limit = bytes < POOL_LIMIT ? bytes : POOL_LIMIT;
+}
+
+int eng_graph_is_full(const struct eng_graph *g)
+{
+    return g->pool->full;
 }
 
 static void free_blocks(struct eng_pool *pool, struct block **list)
@@ -65,8 +77,10 @@ void eng_graph_destroy(struct eng_graph *g)
 
 static struct block *new_block(struct eng_pool *pool, struct block **list, size_t size)
 {
-    if (pool->bytes > POOL_LIMIT || size > POOL_LIMIT - pool->bytes)
+    if (pool->bytes > pool->limit || size > pool->limit - pool->bytes) {
+        pool->full = 1;
         return NULL;
+    }
     struct block *b = NULL;
     size_t total = HEADER + ((size + 63) & ~(size_t)63);
     if (posix_memalign((void **)&b, 64, total) != 0)

@@ -116,6 +116,10 @@ struct eng_graph {
 
 int eng_graph_create(struct eng_graph **ret);
 void eng_graph_destroy(struct eng_graph *g);
+/* Of all that hangs on the graph, from now on: 2 GiB unless an importer knows better. */
+void eng_graph_set_limit(struct eng_graph *g, size_t bytes);
+/* An allocation was refused for the limit, and not for want of memory. */
+int eng_graph_is_full(const struct eng_graph *g);
 void *eng_graph_alloc(struct eng_graph *g, size_t n,
                       size_t size); /* zeroed, 64-aligned; NULL: ENOMEM */
 /* The same for data of constants: what eng_graph_drop_constants() gives back. */

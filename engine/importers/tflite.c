@@ -13,6 +13,11 @@
 #include "engine/graph/outputs.h"
 #include "engine/importers/import.h"
 
+/* What may be allocated for a file: bytes that become floats are four times as many, and folding
+ * copies them again. Tensors of a file may share a buffer or a vector of scales, and each gets a
+ * copy: without a bound 4 MB make 2 GB. */
+enum { MEMORY_BASE = 16 << 20, MEMORY_A_BYTE = 16 };
+
 static int read_op(struct eng_tfl *f, const struct eng_fb_vector *ops, uint32_t index)
 {
     struct eng_tfl_op op = {.index = (int)index};
@@ -121,6 +126,7 @@ int eng_import_tflite(struct eng_graph **ret, const void *bytes, size_t len, cha
     int rc = eng_graph_create(&f.g);
     if (rc < 0)
         return eng_fail(err, errlen, rc, "not enough memory for the model");
+    eng_graph_set_limit(f.g, MEMORY_BASE + MEMORY_A_BYTE * len);
     eng_fb_init(&f.fb, bytes, len);
     rc = read_file(&f);
     free(f.map);

@@ -16,6 +16,9 @@ int eng_tfl_broken(struct eng_tfl *f)
 
 int eng_tfl_no_memory(struct eng_tfl *f)
 {
+    if (eng_graph_is_full(f->g))
+        return eng_fail(f->err, f->errlen, ENG_E_LIMIT,
+                        "the file asks for far more memory than its own size");
     return eng_fail(f->err, f->errlen, -ENOMEM, "not enough memory for the model");
 }
 

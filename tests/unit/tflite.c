@@ -541,6 +541,39 @@ static void faults(void **state)
         refused(rows[i].broken, rows[i].as_float, rows[i].code, rows[i].says);
 }
 
+/* A file of 4 MB of which every tensor calls all that follows its scale. */
+static void shared_scales(void **state)
+{
+    (void)state;
+    enum { SIZE = 5 << 20, SCALES = 1 << 20 };
+    struct tfw_model m;
+    struct eng_graph *g;
+    unsigned char pattern[8] = {1};
+    unsigned char *bytes = aligned_alloc(64, SIZE);
+    size_t found = 0;
+    const float scale = 0.0123f;
+    const uint32_t many = SCALES;
+    assert_non_null(bytes);
+    tfw_sample(&m);
+    for (int i = 0; i < m.n_tensors; i++)
+        for (int k = 0; k < m.tensor[i].n_scale; k++)
+            m.tensor[i].scale[k] = scale;
+    memset(bytes, 0, SIZE);
+    size_t n = tfw_write(&m, whole);
+    memcpy(bytes, whole, n);
+    memcpy(pattern + 4, &scale, 4);
+    for (size_t at = 0; at + 8 < n; at += 4)
+        if (memcmp(bytes + at, pattern, 8) == 0) {
+            memcpy(bytes + at, &many, 4);
+            found++;
+        }
+    assert_in_range(found, 13, TFW_MAX_TENSORS); /* of 8 MB each, over 16 MB and 16 x 5 MB */
+    int rc = import(&g, bytes, SIZE);
+    assert_int_equal(rc, ENG_E_LIMIT);
+    assert_non_null(strstr(err, "more memory than its own size"));
+    free(bytes);
+}
+
 static void other_bytes(void **state)
 {
     (void)state;
@@ -554,9 +587,11 @@ static void other_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(real_files),  cmocka_unit_test(parts_join),   cmocka_unit_test(sample),
-        cmocka_unit_test(zoo),         cmocka_unit_test(unaligned),    cmocka_unit_test(truncated),
-        cmocka_unit_test(wild_words),  cmocka_unit_test(flipped_bits), cmocka_unit_test(faults),
+        cmocka_unit_test(real_files),  cmocka_unit_test(parts_join),
+        cmocka_unit_test(sample),      cmocka_unit_test(zoo),
+        cmocka_unit_test(unaligned),   cmocka_unit_test(truncated),
+        cmocka_unit_test(wild_words),  cmocka_unit_test(flipped_bits),
+        cmocka_unit_test(faults),      cmocka_unit_test(shared_scales),
         cmocka_unit_test(other_bytes), cmocka_unit_test(wild_axis),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
