@@ -9,26 +9,16 @@
 #include <string.h>
 #include <strings.h>
 
+#include "protocol/http2_calm.h"
 #include "protocol/http2_frames.h"
 
 enum {
-    CALM_MAX = 10000,    /* frames without work in a burst */
-    CALM_A_TICK = 1000,  /* given back every second */
-    CALM_A_REQUEST = 8,  /* a request pays for the window updates that its answer needs */
-    DATA_A_CALM = 4096,  /* and so does every so much of its body */
-    THIN_DATA = 64,      /* DATA frames of less cost a part of one without work */
-    THIN_A_CALM = 16,    /* so many of them count as one */
-    WIRE_A_CALM = 1024,  /* so many bytes of header blocks do, decoded or not */
-    LIST_A_CALM = 4096,  /* and so many that they decode to: one byte may name a whole field */
-    LISTS_MAX = 8,       /* times the longest list: what is longer is decoded no further */
     RESETS_BURST = 1000, /* streams reset by the client */
     RESETS_A_SECOND = 100,
-    FAULTS_BURST = 1000, /* streams that we had to reset for a fault of the client */
-    FAULTS_A_TICK = 100,
     SETTINGS_MAX = 32, /* entries of a frame */
     ACKS_MAX = 1000,   /* waiting to be sent */
     CONTINUATIONS_MAX = 8,
-    FIELD_OVERHEAD = 32, /* RFC 9113 6.5.2 */
+    LISTS_MAX = 8, /* times the longest header list: what is longer is decoded no further */
 };
 
 struct chunk {
@@ -57,14 +47,7 @@ struct proto_h2 {
     void *arg;
     struct proto_h2_private *streams;
     int n_streams;
-    long calm;         /* frames without work that are still taken */
-    long faults;       /* streams that may still be faulty */
-    size_t data_bytes; /* since the last that was earned by DATA */
-    unsigned thin;     /* DATA frames of a few bytes */
-    size_t
-        list_bytes;   /* decoded of the header section that comes, in the sense of RFC 9113 6.5.2 */
-    size_t owed_list; /* decoded and not yet charged */
-    uint64_t charged_wire; /* of frames.header_bytes */
+    struct proto_h2_calm calm;
     struct proto_h2_frames frames;
     uint64_t seen; /* frames that the session told of, or that were charged because it did not */
     int failed;
@@ -133,40 +116,17 @@ static void remove_stream(struct proto_h2_private *s, uint32_t error)
 
 /* ---- what comes in ---- */
 
-static void earn(struct proto_h2 *h, long n)
+/* What it costs us is no longer covered: the connection ends. */
+static void tire(struct proto_h2 *h, int over)
 {
-    h->calm = h->calm + n > CALM_MAX ? CALM_MAX : h->calm + n;
-}
-
-/* A frame that brought no work. Too many: the connection ends. */
-static void charge(struct proto_h2 *h)
-{
-    if (h->calm-- > 0)
-        return;
-    h->calm = 0;
-    nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
-}
-
-/* Payload of a DATA frame, without its padding: none is no work, and a few bytes are little. */
-static void charge_data(struct proto_h2 *h, size_t len)
-{
-    if (len == 0 || (len < THIN_DATA && h->thin++ % THIN_A_CALM == 0))
-        charge(h);
-}
-
-/* A stream that we reset costs its client nothing, either, and us as much as one that it resets. */
-static void charge_fault(struct proto_h2 *h)
-{
-    if (h->faults-- > 0)
-        return;
-    h->faults = 0;
-    nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    if (over)
+        nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct proto_h2 *h = arg;
-    h->list_bytes = 0;
+    proto_h2_calm_begin_list(&h->calm);
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     struct proto_h2_private *s = add_stream(h, frame->hd.stream_id);
@@ -197,20 +157,6 @@ static int put_header(struct proto_h2_private *s, const uint8_t *name, size_t na
     return 0;
 }
 
-/* <0: the section is longer than anybody means: a table of a few entries that are named again and
- * again. The connection ends where it stands. */
-static int charge_field(struct proto_h2 *h, size_t len)
-{
-    h->list_bytes += len;
-    h->owed_list += len;
-    for (; h->owed_list >= LIST_A_CALM; h->owed_list -= LIST_A_CALM)
-        charge(h);
-    if (h->list_bytes <= (size_t)LISTS_MAX * h->limits.max_header_bytes)
-        return 0;
-    nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
-    return -1;
-}
-
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *arg)
@@ -218,11 +164,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct proto_h2 *h = arg;
     struct proto_h2_private *s = stream_of(session, frame->hd.stream_id);
     (void)flags;
-    if (charge_field(h, name_len + value_len + FIELD_OVERHEAD) < 0)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    tire(h, proto_h2_calm_field(&h->calm, name_len + value_len));
+    if (h->calm.list_bytes > (size_t)LISTS_MAX * h->limits.max_header_bytes) {
+        tire(h, 1);
+        return NGHTTP2_ERR_CALLBACK_FAILURE; /* not a field more is decoded */
+    }
     if (!s || frame->headers.cat != NGHTTP2_HCAT_REQUEST || s->pub.headers_too_large)
         return 0; /* trailers of a request say nothing that we ask for */
-    if (h->list_bytes > h->limits.max_header_bytes) {
+    if (h->calm.list_bytes > h->limits.max_header_bytes) {
         s->pub.headers_too_large = 1;
         return 0;
     }
@@ -249,7 +198,7 @@ static void request_frame(struct proto_h2 *h, const nghttp2_frame *frame)
             proto_h2_reset(&s->pub, NGHTTP2_PROTOCOL_ERROR);
             return;
         }
-        earn(h, CALM_A_REQUEST);
+        proto_h2_calm_request(&h->calm);
         s->opened = 1;
         h->events->open(h->arg, &s->pub);
     }
@@ -258,7 +207,7 @@ static void request_frame(struct proto_h2 *h, const nghttp2_frame *frame)
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
         h->events->end(h->arg, &s->pub);
     else if (frame->hd.type == NGHTTP2_DATA)
-        charge_data(h, frame->hd.length - frame->data.padlen);
+        tire(h, proto_h2_calm_data_frame(&h->calm, frame->hd.length - frame->data.padlen));
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -274,10 +223,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_PING:
     case NGHTTP2_SETTINGS:
         if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
-            charge(h);
+            tire(h, proto_h2_calm_charge(&h->calm));
         break;
     default:
-        charge(h);
+        tire(h, proto_h2_calm_charge(&h->calm));
     }
     return 0;
 }
@@ -289,11 +238,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct proto_h2_private *s = stream_of(session, id);
     (void)flags;
     nghttp2_session_consume_connection(session, len); /* one slow stream does not stop the rest */
-    h->data_bytes += len;
-    if (h->data_bytes >= DATA_A_CALM) {
-        earn(h, (long)(h->data_bytes / DATA_A_CALM));
-        h->data_bytes %= DATA_A_CALM;
-    }
+    proto_h2_calm_data(&h->calm, len);
     if (s && s->opened)
         h->events->data(h->arg, &s->pub, data, len);
     return 0;
@@ -365,7 +310,7 @@ static void sent_reset(struct proto_h2 *h, uint32_t error)
     if (error == NGHTTP2_FLOW_CONTROL_ERROR)
         nghttp2_session_terminate_session(h->session, NGHTTP2_FLOW_CONTROL_ERROR);
     else if (error != NGHTTP2_NO_ERROR)
-        charge_fault(h);
+        tire(h, proto_h2_calm_fault(&h->calm));
 }
 
 /* The answer is out and the client still sends: what it sends is of no use to anybody. */
@@ -509,9 +454,9 @@ int proto_h2_create(struct proto_h2 **ret, const struct proto_h2_limits *limits,
     struct proto_h2 *h = calloc(1, sizeof(*h));
     if (!h)
         return -ENOMEM;
-    *h = (struct proto_h2){
-        .limits = *limits, .events = events, .arg = arg, .calm = CALM_MAX, .faults = FAULTS_BURST};
+    *h = (struct proto_h2){.limits = *limits, .events = events, .arg = arg};
     proto_h2_frames_init(&h->frames);
+    proto_h2_calm_init(&h->calm);
     if (make_session(h) != 0 || greet(h) != 0) {
         proto_h2_destroy(h);
         return -ENOMEM;
@@ -537,15 +482,7 @@ void proto_h2_destroy(struct proto_h2 *h)
 static void charge_ignored(struct proto_h2 *h)
 {
     for (; h->seen + 1 < h->frames.count; h->seen++)
-        charge(h);
-}
-
-/* Blocks are decoded whether or not their stream is refused: the table of the connection goes on.
- */
-static void charge_blocks(struct proto_h2 *h)
-{
-    for (; h->frames.header_bytes - h->charged_wire >= WIRE_A_CALM; h->charged_wire += WIRE_A_CALM)
-        charge(h);
+        tire(h, proto_h2_calm_charge(&h->calm));
 }
 
 int proto_h2_feed(struct proto_h2 *h, const void *data, size_t len)
@@ -558,7 +495,7 @@ int proto_h2_feed(struct proto_h2 *h, const void *data, size_t len)
     if (n < 0)
         h->failed = n == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO;
     charge_ignored(h);
-    charge_blocks(h);
+    tire(h, proto_h2_calm_blocks(&h->calm, h->frames.header_bytes));
     if (good == len || h->failed)
         return h->failed;
     nghttp2_session_terminate_session(h->session, error);
@@ -584,8 +521,7 @@ int proto_h2_is_done(const struct proto_h2 *h)
 
 void proto_h2_tick(struct proto_h2 *h)
 {
-    earn(h, CALM_A_TICK);
-    h->faults = h->faults + FAULTS_A_TICK > FAULTS_BURST ? FAULTS_BURST : h->faults + FAULTS_A_TICK;
+    proto_h2_calm_tick(&h->calm);
 }
 
 uint64_t proto_h2_unfinished(const struct proto_h2 *h)

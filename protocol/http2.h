@@ -1,9 +1,9 @@
 /* The server's end of one HTTP/2 connection (RFC 9113), over nghttp2: feed bytes in, take bytes
  * out. No I/O, no clock. Untrusted bytes.
  *
- * What one client can make us do is bounded: streams open at a time, header lists, frames that ask
- * for work and bring none (PING, SETTINGS, resets, DATA of padding or a few bytes, window updates),
- * header blocks by their bytes, on the wire and decoded, and unread bytes, since a stream's window opens only by proto_h2_consume(). */
+ * What one client can make us do is bounded: streams open at a time, header lists, what costs more
+ * than it brings (http2_calm.h), and unread bytes, since a stream's window opens only by
+ * proto_h2_consume(). */
 #ifndef PROTO_HTTP2_H
 #define PROTO_HTTP2_H
 
