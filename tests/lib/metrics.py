@@ -49,7 +49,8 @@ def markdown(listed):
     lines = [
         "# Metrics", "",
         "What `GET /metrics` says, in Prometheus' text format (version 0.0.4). With API keys it takes the scope `metrics`",
-        "([SECURITY](SECURITY.md)). Counters count since the start of the process; a histogram has `_bucket`, `_sum` and `_count`.",
+        "([SECURITY](SECURITY.md)). Counters count since the start of the process. A histogram has `_bucket`, `_sum` and",
+        "`_count`.",
         "", "Written from `server/handlers/metrics.def` by `tests/lib/metrics.py`; a test compares the two.", "",
         "| metric | type | unit | labels | what |", "|---|---|---|---|---|"]
     for name, type_, unit, labels, sentence in listed:
