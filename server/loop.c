@@ -291,7 +291,11 @@ int srv_serve(struct cfg *cfg_take, const struct cfg_sources *sources, char *err
         snprintf(err, errlen, "event loop: %s", uv_strerror(rc));
         return rc;
     }
-    rc = start(s, err, errlen);
+    rc = srv_turns_init(&s->env.turns, &s->env.loop);
+    if (rc < 0)
+        snprintf(err, errlen, "event loop: %s", uv_strerror(rc));
+    else
+        rc = start(s, err, errlen);
     if (rc == 0)
         uv_run(&s->env.loop, UV_RUN_DEFAULT);
     stop(s);

@@ -7,11 +7,13 @@
 
 #include "config/config.h"
 #include "server/base/log.h"
+#include "server/base/turns.h"
 
 struct srv_env {
     const struct cfg *cfg; /* in force; a reload puts another in its place */
     struct srv_log *log;
     uv_loop_t loop;
+    struct srv_turns turns;
 
     /* fixed after the start */
     uint32_t cpu_bits;      /* what there is and option isa allows */

@@ -45,11 +45,3 @@ uint64_t srv_histogram_quantile(const struct srv_histogram *a, const struct srv_
     }
     return upper_edge(SRV_HISTOGRAM_BUCKETS - 1);
 }
-
-uint64_t srv_histogram_at_most(const struct srv_histogram *h, uint64_t ns)
-{
-    uint64_t n = 0;
-    for (int i = 0; i < SRV_HISTOGRAM_BUCKETS && upper_edge(i) <= ns; i++)
-        n += h->bucket[i];
-    return n;
-}

@@ -20,7 +20,5 @@ void srv_histogram_add(struct srv_histogram *h, uint64_t ns);
  * such as the current and the previous window; 0 if they are empty. */
 uint64_t srv_histogram_quantile(const struct srv_histogram *a, const struct srv_histogram *b,
                                 double q);
-/* How many values are at most `ns`, to bucket precision. */
-uint64_t srv_histogram_at_most(const struct srv_histogram *h, uint64_t ns);
 
 #endif

@@ -35,11 +35,12 @@ struct srv_api {
     struct srv_orders orders; /* of models to load and to unload; carried out by the root */
     struct srv_metrics metrics;
     struct srv_sockets sockets;
-    uint64_t calls;  /* ever; part of the ids that we give */
-    int calls_open;  /* between request line and reply */
-    int comparisons; /* requests of canary.h that are open */
-    int teaching;    /* one lesson at a time: its folder has one name */
-    int read_only;   /* the sandbox lets no file be written */
+    int grpc_connections; /* open on the HTTP/2 port, which writes it */
+    uint64_t calls;       /* ever; part of the ids that we give */
+    int calls_open;       /* between request line and reply */
+    int comparisons;      /* requests of canary.h that are open */
+    int teaching;         /* one lesson at a time: its folder has one name */
+    int read_only;        /* the sandbox lets no file be written */
 };
 
 /* Zeroed otherwise. */

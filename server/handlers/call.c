@@ -42,6 +42,33 @@ static void choose_id(struct srv_call *c)
     *put_hex(end, c->api->calls) = 0;
 }
 
+static int is_hex(const char *s, size_t n)
+{
+    size_t i = 0;
+    while (i < n && ((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f')))
+        i++;
+    return i == n;
+}
+
+/* VERSION-TRACE-PARENT-FLAGS of W3C Trace Context 1
+ * (https://www.w3.org/TR/trace-context-1/, 3.2.2): lower case, ids that are not zero, and of a
+ * later version whatever stands behind a "-". */
+static void take_trace(struct srv_call *c)
+{
+    enum { TRACE = 3, PARENT = 36, FLAGS = 53, END = 55 };
+    static const char zero[] = "00000000000000000000000000000000";
+    const char *t = c->ops->header(c, "traceparent");
+    if (!t || strlen(t) < END || !is_hex(t, 2) || memcmp(t, "ff", 2) == 0 ||
+        (t[END] && (memcmp(t, "00", 2) == 0 || t[END] != '-')))
+        return;
+    if (t[2] != '-' || t[PARENT - 1] != '-' || t[FLAGS - 1] != '-' || !is_hex(t + TRACE, 32) ||
+        !is_hex(t + PARENT, 16) || !is_hex(t + FLAGS, 2) || memcmp(t + TRACE, zero, 32) == 0 ||
+        memcmp(t + PARENT, zero, 16) == 0)
+        return;
+    memcpy(c->trace, t + TRACE, SRV_TRACE_MAX - 1);
+    c->trace[SRV_TRACE_MAX - 1] = 0;
+}
+
 /* ---- the exchange ---- */
 
 /* Who needs a key, and may have none, is not told what is served. */
@@ -135,7 +162,7 @@ void srv_call_init(struct srv_call *c, struct srv_api *api, const struct srv_cal
 {
     memset(c, 0, offsetof(struct srv_call, id));
     memset(&c->reply, 0, offsetof(struct srv_reply, headers));
-    c->id[0] = c->error[0] = 0;
+    c->id[0] = c->trace[0] = c->error[0] = 0;
     for (int i = 0; i < SRV_PARAMS; i++)
         c->params[i][0] = 0;
     c->api = api;
@@ -147,14 +174,17 @@ void srv_call_start(struct srv_call *c)
 {
     c->api->calls_open++;
     choose_id(c);
+    take_trace(c);
     srv_cors_open(c);
 }
 
 /* Nobody would wait for what it starts. */
 static void refuse_when_closing(struct srv_call *c)
 {
-    if (c->api->phase == SRV_CLOSING)
-        srv_call_error(c, 503, "the server is stopping");
+    if (c->api->phase != SRV_CLOSING)
+        return;
+    c->reason = c->reply.status ? c->reason : SRV_REASON_stopping;
+    srv_call_error(c, 503, "the server is stopping");
 }
 
 void srv_call_open(struct srv_call *c, int64_t declared)
@@ -273,7 +303,7 @@ void srv_call_close(struct srv_call *c)
 {
     uint64_t total = srv_now_ns() - c->started_ns;
     c->api->calls_open--;
-    srv_metrics_request(c->api, c->route, c->reply.status ? c->reply.status : 499, total);
+    srv_metrics_call(c, total);
     if (c->api->env->cfg->log_requests)
         log_call(c, total);
     if (c->req)

@@ -4,10 +4,11 @@
 #define SRV_CALL_H
 
 #include "server/handlers/auth.h"
+#include "server/handlers/reason.h"
 #include "server/handlers/route.h"
 #include "server/scheduler/request.h"
 
-enum { SRV_ID_MAX = 128, SRV_ERROR_MAX = 512, SRV_REPLY_HEADERS = 12 };
+enum { SRV_TRACE_MAX = 33, SRV_ID_MAX = 128, SRV_ERROR_MAX = 512, SRV_REPLY_HEADERS = 12 };
 
 struct srv_header {
     const char *name;
@@ -50,10 +51,12 @@ struct srv_call {
     unsigned scopes;            /* of the key that it came with */
     char key[SRV_KEY_NAME_MAX]; /* that key's name, for the log; "": none */
     int pending;
-    int plain;        /* errors are bare sentences, not JSON */
-    int64_t declared; /* length of the body; -1 = chunked */
+    int plain;              /* errors are bare sentences, not JSON */
+    int64_t declared;       /* length of the body; -1 = chunked */
+    enum srv_reason reason; /* of its status, where that does not tell it */
     char id[SRV_ID_MAX + 1];
-    char error[SRV_ERROR_MAX];              /* the sentence of a refusal, for the log; else "" */
+    char trace[SRV_TRACE_MAX]; /* 32 hexadecimal digits, from traceparent; "": not traced */
+    char error[SRV_ERROR_MAX]; /* the sentence of a refusal, for the log; else "" */
     char params[SRV_PARAMS][SRV_PARAM_MAX]; /* what stands for {} in the route's pattern; else "" */
     struct srv_reply reply;
 };

@@ -102,6 +102,7 @@ void srv_call_header(struct srv_call *c, const char *name, const char *fmt, ...)
 
 void srv_call_busy(struct srv_call *c)
 {
+    c->reason = c->reply.status ? c->reason : SRV_REASON_work;
     srv_call_header(c, "Retry-After", "1");
     srv_call_error(c, 429, "too many requests wait");
 }

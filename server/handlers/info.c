@@ -27,8 +27,14 @@ void srv_ready_finish(struct srv_call *c)
 void srv_metrics_finish(struct srv_call *c)
 {
     size_t len = 0;
-    char *text = srv_metrics_text(c->api, &len);
-    srv_call_reply(c, 200, "text/plain; version=0.0.4; charset=utf-8", text, len);
+    const char *accept = c->ops->header(c, "Accept");
+    int open = accept && strstr(accept, "application/openmetrics-text");
+    char *text = srv_metrics_text(c->api, open, &len);
+    srv_call_header(c, "Vary", "Accept");
+    srv_call_reply(c, 200,
+                   open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                        : "text/plain; version=0.0.4; charset=utf-8",
+                   text, len);
 }
 
 static void describe(struct proto_model *ret, const struct srv_registry *r,

@@ -48,6 +48,11 @@ void srv_model_unref(struct srv_model *m)
         return;
     if (m->lane)
         m->lane_destroy(m->lane);
+    while (m->stats.tasks) {
+        struct srv_task_stats *t = m->stats.tasks;
+        m->stats.tasks = t->next;
+        free(t);
+    }
     srv_context_destroy(m->warm);
     eng_model_unref(m->eng);
     free(m);

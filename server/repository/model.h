@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 #include "engine/context.h"
-#include "server/base/histogram.h"
+#include "server/base/buckets.h"
+#include "server/base/stages.h"
 
 enum { SRV_BATCH_MAX = 256 };
 
@@ -18,6 +19,22 @@ struct srv_context {
     struct eng_context *eng;
     int max_batch, max_members;
     struct srv_context *next;
+};
+
+/* The last request of a bucket that said of which trace it is. */
+struct srv_exemplar {
+    char trace[33]; /* 32 hexadecimal digits; "": none yet */
+    double value;
+    uint64_t at_ms; /* since 1970 */
+};
+
+/* What a model did for one task; there are as many as there are tasks. */
+struct srv_task;
+struct srv_task_stats {
+    struct srv_task_stats *next;
+    const struct srv_task *task;          /* the handlers'; NULL: outputs by their names */
+    struct srv_buckets stage[SRV_STAGES]; /* seconds; of images, the total of answered requests */
+    struct srv_exemplar exemplar[SRV_EDGES_MAX + 1]; /* of the total's buckets */
 };
 
 /* Counted on the loop thread as answers pass through it. */
@@ -33,6 +50,9 @@ struct srv_model_stats {
     struct {
         uint64_t runs, input_ns, infer_ns;
     } by_batch[SRV_BATCH_MAX + 1];
+    struct srv_task_stats *tasks; /* those that it was asked for */
+    /* Of classified images: the best score, and how far the next one is below it. */
+    struct srv_buckets confidence, margin;
 };
 
 struct srv_model {

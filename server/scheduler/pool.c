@@ -93,16 +93,17 @@ static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model
         return 0;
     struct srv_model *variant = variant_of_first(l);
     /* One batch each for everyone who is free beats one batch that everyone shares: no barriers. */
-    size_t share = (l->queue.n + (size_t)p->idle) / ((size_t)p->idle + 1);
+    size_t share = (l->queue.n + (size_t)p->idle.now) / ((size_t)p->idle.now + 1);
     if (share > (size_t)batch_limit(p, variant))
         share = (size_t)batch_limit(p, variant);
     /* The last of a batch waits as long as the first: no more than the most urgent can wait for. */
     uint64_t cost = 0, urgent = l->queue.heap[0]->deadline_ns;
     uint64_t slack = urgent > now ? urgent - now : 0;
-    int n = 0;
+    int n = 0, another = 0;
     while (n < (int)share) {
         uint64_t next = l->queue.heap[0]->cost_ns;
-        if (n > 0 && (cost + next > slack || variant_of_first(l) != variant))
+        another = variant_of_first(l) != variant;
+        if (n > 0 && (cost + next > slack || another))
             break;
         cost += next;
         w->jobs[n] = srv_queue_pop(&l->queue);
@@ -112,6 +113,9 @@ static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model
     p->turn = l->turn;
     l->turn += (variant->info->mult_adds + 1) * (uint64_t)n / (uint64_t)l->model->weight;
     w->crowded = l->queue.n > 0;
+    int delayed = p->max_delay_ns > 0 && now - l->waiting_since_ns >= p->max_delay_ns;
+    p->dispatched[another ? SRV_DISPATCH_VARIANT
+                          : srv_dispatch_why(l->queue.n, n, (int)share, p->idle.now, delayed)]++;
     l->waiting_since_ns = now;
     p->queued -= (size_t)n;
     p->running += (size_t)n;
@@ -148,14 +152,14 @@ static struct srv_work_item *take_item(struct srv_pool *p)
 /* Until there is work, or a time that may be SRV_NEVER. Under the lock. */
 static void sleep_until(struct srv_pool *p, uint64_t until_ns)
 {
-    p->idle++;
+    srv_idling_change(&p->idle, 1);
     if (until_ns == SRV_NEVER) {
         pthread_cond_wait(&p->work, &p->lock);
     } else {
         struct timespec t = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};
         pthread_cond_timedwait(&p->work, &p->lock, &t);
     }
-    p->idle--;
+    srv_idling_change(&p->idle, -1);
 }
 
 /* Sleeps or helps until there is a work item (ret_item), a batch (its size) or the pool stops (0).
@@ -265,6 +269,7 @@ int srv_pool_create(struct srv_pool **ret, const struct srv_pool_options *option
     p->options = *options;
     p->max_batch = options->max_batch;
     p->max_delay_ns = options->max_delay_ns;
+    p->idle.started_ns = p->idle.since_ns = srv_now_ns();
     p->done_tail = &p->done;
     p->done_items_tail = &p->done_items;
     p->items_tail = &p->items;
@@ -336,7 +341,7 @@ int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *job
         }
         p->queued += (size_t)here;
         link_waiting(p, l, now);
-        wanted = here < p->idle ? here : p->idle;
+        wanted = here < p->idle.now ? here : p->idle.now;
     }
     pthread_mutex_unlock(&p->lock);
     for (int i = 0; i < wanted; i++) /* outside: who wakes up wants the lock */
@@ -477,7 +482,10 @@ void srv_pool_set_batching(struct srv_pool *p, int max_batch, uint64_t max_delay
 struct srv_pool_state srv_pool_state(struct srv_pool *p)
 {
     pthread_mutex_lock(&p->lock);
-    struct srv_pool_state s = {p->idle, p->queued, p->running, p->helped};
+    struct srv_pool_state s = {
+        .idle = p->idle.now, .queued = p->queued, .running = p->running, .helped = p->helped};
+    s.busy_ns = srv_idling_busy_ns(&p->idle, p->n);
+    memcpy(s.dispatched, p->dispatched, sizeof(s.dispatched));
     pthread_mutex_unlock(&p->lock);
     return s;
 }
@@ -545,7 +553,7 @@ struct eng_team *srv_pool_lend(struct srv_worker *w)
     eng_team_begin(w->team);
     pthread_mutex_lock(&p->lock);
     w->lending = ++p->lends;
-    int idle = p->idle;
+    int idle = p->idle.now;
     pthread_mutex_unlock(&p->lock);
     if (idle > 0)
         pthread_cond_broadcast(&p->work);

@@ -14,6 +14,7 @@
 
 #include "engine/image.h"
 #include "server/repository/model.h"
+#include "server/scheduler/dispatch.h"
 
 struct srv_family;
 struct srv_lane;
@@ -50,7 +51,8 @@ struct srv_pool {
 
     pthread_mutex_t lock;
     pthread_cond_t work;
-    int max_batch, stop, idle;
+    int max_batch, stop;
+    struct srv_idling idle;
     uint64_t max_delay_ns;
     struct srv_lane *waiting;
     uint64_t turn, lends; /* virtual time of the last batch; runs opened so far */
@@ -60,6 +62,7 @@ struct srv_pool {
     size_t queued, running;
     uint64_t running_ns; /* predicted cost of what runs */
     uint64_t helped;     /* times that a worker lent itself */
+    uint64_t dispatched[SRV_DISPATCHES];
 
     pthread_mutex_t decoder_lock;
     struct eng_decoder **decoders; /* a stack of those at rest */
@@ -107,6 +110,8 @@ struct srv_pool_state {
     int idle;
     size_t queued, running;
     uint64_t helped;
+    uint64_t busy_ns; /* of all threads together, since the start */
+    uint64_t dispatched[SRV_DISPATCHES];
 };
 struct srv_pool_state srv_pool_state(struct srv_pool *p);
 size_t srv_pool_queued(struct srv_pool *p, struct srv_model *m,

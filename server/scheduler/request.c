@@ -101,6 +101,7 @@ static int reserve(struct srv_req *r, size_t room)
         return -EFBIG;
     if (used + (room - r->body_room) > budget) {
         r->retry_after_s = 1;
+        r->refusal = SRV_REFUSAL_MEMORY;
         r->sched->counters.memory_refusals++;
         return -EDQUOT;
     }
@@ -217,6 +218,7 @@ static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
     if (ahead == 0 || (finish <= r->deadline_ns && meets_objective(r, now, wait)))
         return 0;
     r->retry_after_s = wait_seconds(finish > r->deadline_ns ? finish - r->deadline_ns : wait);
+    r->refusal = SRV_REFUSAL_DEADLINE;
     r->model->stats.hopeless += !r->shadow;
     srv_brownout_refused(r);
     return -ETIME;
@@ -225,6 +227,7 @@ static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
 static int refuse_full(struct srv_req *r)
 {
     r->retry_after_s = wait_seconds(srv_cost_time(&r->sched->cost, r->sched->cost.backlog_ns));
+    r->refusal = SRV_REFUSAL_QUEUE;
     r->model->stats.refused += !r->shadow;
     return -EAGAIN;
 }
@@ -334,6 +337,7 @@ int srv_req_offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg)
         srv_pool_submit_item(r->sched->pool, &r->item, (size_t)r->sched->env->cfg->queue_limit);
     if (rc < 0) {
         r->retry_after_s = 1;
+        r->refusal = SRV_REFUSAL_WORK;
         return rc;
     }
     r->pending = 1;

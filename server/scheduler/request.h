@@ -48,6 +48,15 @@ enum srv_half_close {
 
 struct srv_task;
 
+/* What stood in the way of a request that is refused. */
+enum srv_refusal {
+    SRV_REFUSAL_NONE,
+    SRV_REFUSAL_QUEUE,    /* queue_limit, queue_bytes */
+    SRV_REFUSAL_DEADLINE, /* the predicted wait: its deadline, slo_p99_ms */
+    SRV_REFUSAL_MEMORY,   /* max_inflight_bytes */
+    SRV_REFUSAL_WORK,     /* too many work items */
+};
+
 struct srv_req {
     struct srv_scheduler *sched;
     struct srv_req *next, *prev; /* all live requests */
@@ -88,7 +97,8 @@ struct srv_req {
     uint64_t
         predicted_ns;  /* from one to the other, by admission; 0: there was nothing to wait for */
     int retry_after_s; /* set where admission refuses */
-    int counted;       /* images that the control law knows of */
+    enum srv_refusal refusal;
+    int counted;                 /* images that the control law knows of */
     char compare[SRV_LABEL_MAX]; /* canary.h: label whose answer is to be compared; "": none */
     int sharing;                 /* takes part in what coalesce.h does; fixed when it is made */
     int shadow;                  /* no client's: a comparison */

@@ -16,7 +16,7 @@ struct srv_job;
 struct srv_req;
 struct srv_rows;
 
-/* One kind of row; a constant. The functions but `verdict` are called on any thread. */
+/* One kind of row; a constant. The functions but `verdict` and `sure` are called on any thread. */
 struct srv_row_kind {
     /* Of one image, a multiple of the alignment of what is in it; 0: the model does not have it. */
     size_t (*bytes)(const struct srv_rows *rows, const struct eng_model_info *info);
@@ -26,6 +26,9 @@ struct srv_row_kind {
     /* Loop, for the canary: by what number two versions agree or not; -1: this row does not say.
      * NULL: rows of this kind are not compared. */
     int (*verdict)(const struct srv_job *j, const void *row);
+    /* Loop: how sure the answer is, by its best score and the next; how many of the two there are.
+     * May be NULL. */
+    int (*sure)(const struct srv_job *j, const void *row, double *ret_best, double *ret_next);
     /* A family may answer with any of its variants. Else the best one does: rows of numbers are of
      * one variant's size and meaning. */
     int any_variant;

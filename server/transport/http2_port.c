@@ -106,7 +106,7 @@ static void close_connection(struct connection *c)
         g->connections = c->next;
     if (c->next)
         c->next->prev = c->prev;
-    g->n--;
+    g->transport->api->grpc_connections = --g->n;
     proto_h2_destroy(c->h2);
     c->h2 = NULL;
     uv_close(&c->u.handle, on_closed);
@@ -334,7 +334,7 @@ static void on_connection(uv_stream_t *listener, int status)
     if (c->next)
         c->next->prev = c;
     g->connections = c;
-    g->n++;
+    g->transport->api->grpc_connections = ++g->n;
     flush(c); /* our settings */
 }
 

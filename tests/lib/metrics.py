@@ -8,6 +8,7 @@ import sys
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 LIST = "server/handlers/metrics.def"
 DOCUMENT = "docs/METRICS.md"
+REASONS = "server/handlers/reasons.def"
 LABELS = {"MODEL": "model version", "LABEL": "model label version", "FAMILY": "family", "SERVER": ""}
 ROW = re.compile(r'^(METRIC|MODEL|LABEL|FAMILY|SERVER)\((\w+), (counter|gauge|histogram), "([^"]*)",'
                  r'\s*((?:"[^"]*"(?:,\s*)?)+)', re.M)
@@ -22,6 +23,14 @@ def rows(text):
         labels = strings.pop(0) if kind == "METRIC" else LABELS[kind]
         found.append((name, type_, unit, labels.split(), "".join(strings)))
     return found
+
+
+def reasons():
+    """[(name, status, help, options or "")] of the list of reasons."""
+    with open(os.path.join(ROOT, REASONS), encoding="utf-8") as f:
+        text = f.read()
+    row = re.compile(r'^(?:REASON|LIMIT)\((\w+), (\d+), "([^"]*)"(?:,\s*"([^"]*)")?\)', re.M)
+    return row.findall(text)
 
 
 def faults(text, document):
@@ -48,14 +57,24 @@ def faults(text, document):
 def markdown(listed):
     lines = [
         "# Metrics", "",
-        "What `GET /metrics` says, in Prometheus' text format (version 0.0.4). With API keys it takes the scope `metrics`",
-        "([SECURITY](SECURITY.md)). Counters count since the start of the process. A histogram has `_bucket`, `_sum` and",
-        "`_count`.",
+        "What `GET /metrics` says, in Prometheus' text format (version 0.0.4), or in OpenMetrics 1.0 for who accepts",
+        "`application/openmetrics-text`, with exemplars: the trace of a request that came with `traceparent`. With API keys it",
+        "takes the scope `metrics` ([SECURITY](SECURITY.md)). Counters count since the start of the process; a histogram has",
+        "`_bucket`, `_sum` and `_count`. A model has a bounded number of series, whatever clients do.", "",
+        "`deploy/prometheus/` has a scrape configuration, alert rules and their tests (`promtool test rules alerts.test.yml`),",
+        "`deploy/grafana/mobilenetd.json` a dashboard to import.",
         "", "Written from `server/handlers/metrics.def` by `tests/lib/metrics.py`; a test compares the two.", "",
         "| metric | type | unit | labels | what |", "|---|---|---|---|---|"]
     for name, type_, unit, labels, sentence in listed:
         shown = ", ".join(f"`{label}`" for label in labels)
         lines.append(f"| `mobilenetd_{name}` | {type_} | {unit} | {shown} | {sentence} |")
+    lines += ["", "## Reasons", "",
+              "`mobilenetd_requests_refused_total` counts every answer of 400 and above under one reason, which the log line has, too.",
+              "Of what an option limits, the log says at most once a minute that it bites.", "",
+              "| reason | status | what | options |", "|---|---|---|---|"]
+    by_name = {"work": "429", "queue": "429", "deadline": "429", "memory": "429", "stopping": "503"}
+    for name, status, sentence, options in reasons():
+        lines.append(f"| `{name}` | {by_name.get(name, status)} | {sentence} | {options} |")
     return "\n".join(lines) + "\n"
 
 

@@ -98,7 +98,6 @@ static void histogram_takes_any_value(void **state)
     assert_int_equal(h.count, 2);
     assert_true(srv_histogram_quantile(&h, &empty, 0) <= 1100);
     assert_true(srv_histogram_quantile(&h, &empty, 1) > 100000000000u);
-    assert_int_equal(srv_histogram_at_most(&h, 2000), 1);
 }
 
 static const struct srv_route *find(const char *path, char *param, int *rc)

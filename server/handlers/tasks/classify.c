@@ -43,6 +43,18 @@ static int best_of_classes(const struct srv_job *j, const void *row)
     return c->n > 0 ? c->best[0].class_number : -1;
 }
 
+static int sure_of_classes(const struct srv_job *j, const void *row, double *ret_best,
+                           double *ret_next)
+{
+    const struct srv_classes *c = row;
+    (void)j;
+    if (c->n > 0)
+        *ret_best = (double)c->best[0].score;
+    if (c->n > 1)
+        *ret_next = (double)c->best[1].score;
+    return c->n < 2 ? c->n : 2;
+}
+
 static size_t classes_bytes(const struct srv_rows *rows, const struct eng_model_info *info)
 {
     const struct srv_classes *c = NULL;
@@ -62,6 +74,7 @@ const struct srv_row_kind srv_row_classes = {
     .bytes = classes_bytes,
     .take = take_classes,
     .verdict = best_of_classes,
+    .sure = sure_of_classes,
     .any_variant = 1,
     .kept = 1,
 };
