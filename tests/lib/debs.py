@@ -36,7 +36,7 @@ def program(name, *packages):
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         return None, f"no {name}, and no apt-get to fetch it with"
     why = unpack(packages)
-    path = shutil.which(name, path=os.path.join(FOLDER, "usr", "sbin"))
+    path = shutil.which(name, path=":".join(os.path.join(FOLDER, "usr", place) for place in ("sbin", "bin")))
     if not path:
         return None, f"no {name}: {why or 'not in its package'}"
     libraries = ":".join(glob.glob(os.path.join(FOLDER, "usr", "lib", "*-linux-gnu*")))
