@@ -287,11 +287,13 @@ void srv_log_request(struct srv_log *l, const struct srv_log_request *r)
     else
         put(&out, " request");
     put_string(&out, "id", r->id);
+    put_string(&out, "trace", r->trace);
     put_string(&out, "client", r->client);
     put_string(&out, "key", r->key);
     put_string(&out, "method", r->method);
     put_string(&out, "path", r->path);
     put_number(&out, "status", (uint64_t)r->status);
+    put_string(&out, "reason", r->reason);
     put_number(&out, "bytes", r->bytes);
     if (r->model) {
         put_string(&out, "model", r->model);

@@ -23,7 +23,8 @@ void srv_log(struct srv_log *l, enum srv_log_level level, const char *fmt, ...)
 
 /* One answered request. Strings may be NULL; times in nanoseconds. */
 struct srv_log_request {
-    const char *id, *client, *key, *method, *path, *error;
+    const char *id, *trace, *client, *key, *method, *path, *error;
+    const char *reason; /* of what got nothing; else NULL */
     int status;
     size_t bytes;                /* of the body */
     const char *model, *variant; /* NULL: no inference was asked for, the rest is not logged */

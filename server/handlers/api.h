@@ -4,6 +4,7 @@
 
 #include "server/base/env.h"
 #include "server/handlers/metrics.h"
+#include "server/handlers/recent.h"
 #include "server/repository/orders.h"
 #include "server/scheduler/scheduler.h"
 
@@ -25,6 +26,11 @@ struct srv_sockets {
     uint64_t refused; /* requests that libmicrohttpd refused by itself, ever */
 };
 
+/* When the log last said that a limit bites, and how often it did since. */
+struct srv_limit_said {
+    uint64_t said_ns, refused;
+};
+
 struct srv_api {
     struct srv_env *env;
     struct srv_scheduler *sched;
@@ -34,6 +40,8 @@ struct srv_api {
     const char *log_level;    /* in force: the option's, or one that an admin call set */
     struct srv_orders orders; /* of models to load and to unload; carried out by the root */
     struct srv_metrics metrics;
+    struct srv_recent recent;
+    struct srv_limit_said limits[SRV_REASONS];
     struct srv_sockets sockets;
     int grpc_connections; /* open on the HTTP/2 port, which writes it */
     uint64_t calls;       /* ever; part of the ids that we give */

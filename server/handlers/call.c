@@ -9,6 +9,7 @@
 
 #include "server/base/clock.h"
 #include "server/handlers/api.h"
+#include "server/handlers/call_note.h"
 #include "server/handlers/cors.h"
 #include "server/handlers/parameters.h"
 
@@ -67,6 +68,10 @@ static void take_trace(struct srv_call *c)
         return;
     memcpy(c->trace, t + TRACE, SRV_TRACE_MAX - 1);
     c->trace[SRV_TRACE_MAX - 1] = 0;
+    /* Our own span: unlike any other of this process, and not zero. */
+    uint64_t span = (c->api->metrics.started_ns ^ (c->api->calls * 0x9e3779b97f4a7c15u)) | 1;
+    srv_call_header(c, "traceresponse", "00-%s-%016llx-%.2s", c->trace, (unsigned long long)span,
+                    t + FLAGS);
 }
 
 /* ---- the exchange ---- */
@@ -263,49 +268,12 @@ void srv_call_finish(struct srv_call *c)
     c->pending = !c->reply.status;
 }
 
-static void log_call(const struct srv_call *c, uint64_t total_ns)
-{
-    struct srv_log_request l = {
-        .id = c->id,
-        .client = c->client,
-        .key = c->key[0] ? c->key : NULL,
-        .method = c->method,
-        .path = c->target,
-        .status = c->reply.status ? c->reply.status : 499,
-        .bytes = c->req ? c->req->body_len : 0,
-        .total_ns = total_ns,
-    };
-    const struct srv_req *r = c->req;
-    if (r && r->model) {
-        l.model = r->model_name;
-        const struct srv_model *m = r->pending == 0 && r->n_jobs > 0 ? r->jobs[0].model : r->model;
-        l.variant = m->info->variant[0] ? m->info->variant : NULL;
-        l.images = r->n_jobs;
-    }
-    if (r && r->pending == 0)
-        for (int i = 0; i < r->n_jobs; i++) { /* the slowest of many */
-            const struct srv_job *j = &r->jobs[i];
-            l.queue_ns = j->queue_ns > l.queue_ns ? j->queue_ns : l.queue_ns;
-            l.decode_ns = j->decode_ns > l.decode_ns ? j->decode_ns : l.decode_ns;
-            l.preprocess_ns =
-                j->preprocess_ns > l.preprocess_ns ? j->preprocess_ns : l.preprocess_ns;
-            l.inference_ns = j->inference_ns > l.inference_ns ? j->inference_ns : l.inference_ns;
-            l.batch = j->batch > l.batch ? j->batch : l.batch;
-            if (j->error[0])
-                l.error = j->error;
-        }
-    if (c->error[0])
-        l.error = c->error;
-    srv_log_request(c->api->env->log, &l);
-}
-
 void srv_call_close(struct srv_call *c)
 {
     uint64_t total = srv_now_ns() - c->started_ns;
     c->api->calls_open--;
     srv_metrics_call(c, total);
-    if (c->api->env->cfg->log_requests)
-        log_call(c, total);
+    srv_call_note(c, total);
     if (c->req)
         srv_req_cancel(c->req); /* frees it at once if nothing of it is out */
     free(c->reply.body);

@@ -8,7 +8,7 @@
 #include "server/handlers/route.h"
 #include "server/scheduler/request.h"
 
-enum { SRV_TRACE_MAX = 33, SRV_ID_MAX = 128, SRV_ERROR_MAX = 512, SRV_REPLY_HEADERS = 12 };
+enum { SRV_TRACE_MAX = 33, SRV_ID_MAX = 128, SRV_ERROR_MAX = 512, SRV_REPLY_HEADERS = 13 };
 
 struct srv_header {
     const char *name;

@@ -41,9 +41,10 @@ void srv_cors_open(struct srv_call *c)
     if (!is_allowed(c, &origin))
         return;
     srv_call_header(c, "Access-Control-Allow-Origin", "%s", origin);
-    srv_call_header(c, "Access-Control-Expose-Headers",
-                    "X-Request-Id, Retry-After, WWW-Authenticate, Allow, Accept-Encoding, ETag, "
-                    "X-Cache, Server-Timing, Inference-Header-Content-Length");
+    srv_call_header(
+        c, "Access-Control-Expose-Headers",
+        "X-Request-Id, traceresponse, Retry-After, WWW-Authenticate, Allow, Accept-Encoding, ETag, "
+        "X-Cache, Server-Timing, Inference-Header-Content-Length");
     /* Without it browsers hide Server-Timing from the page's performance entries. */
     srv_call_header(c, "Timing-Allow-Origin", "%s", origin);
 }
@@ -59,7 +60,8 @@ int srv_cors_preflight(struct srv_call *c)
     srv_call_header(c, "Access-Control-Allow-Methods", "%s", methods);
     srv_call_header(c, "Access-Control-Allow-Headers",
                     "Authorization, X-API-Key, Content-Type, Content-Encoding, If-None-Match, "
-                    "X-Request-Id, X-Request-Timeout-Ms, Inference-Header-Content-Length");
+                    "X-Request-Id, X-Request-Timeout-Ms, traceparent, tracestate, "
+                    "Inference-Header-Content-Length");
     srv_call_header(c, "Access-Control-Max-Age", "600");
     srv_call_reply(c, 204, NULL, strdup(""), 0);
     return 1;

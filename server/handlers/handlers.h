@@ -14,6 +14,7 @@ void srv_models_finish(struct srv_call *c);
 void srv_live_finish(struct srv_call *c);
 void srv_ready_finish(struct srv_call *c);
 void srv_metrics_finish(struct srv_call *c);
+void srv_debug_requests_finish(struct srv_call *c);
 void srv_root_finish(struct srv_call *c);
 void srv_openapi_finish(struct srv_call *c);
 

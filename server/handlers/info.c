@@ -37,6 +37,16 @@ void srv_metrics_finish(struct srv_call *c)
                    text, len);
 }
 
+void srv_debug_requests_finish(struct srv_call *c)
+{
+    size_t len = 0;
+    if (!srv_api_is_admin(c))
+        return;
+    char *text = srv_recent_json(&c->api->recent, &len);
+    srv_call_header(c, "Cache-Control", "no-store");
+    srv_call_reply(c, 200, "application/json", text, len);
+}
+
 static void describe(struct proto_model *ret, const struct srv_registry *r,
                      const struct srv_model *m)
 {
