@@ -24,6 +24,20 @@ static int read_deadline(struct srv_call *c)
     return 0;
 }
 
+static int read_priority(struct srv_call *c)
+{
+    long long priority = SRV_PRIORITY_DEFAULT;
+    const char *given = c->ops->header(c, "X-Request-Priority");
+    if (given && proto_parse_int(given, SRV_PRIORITY_FIRST, SRV_PRIORITY_LAST, &priority) < 0) {
+        srv_call_error(c, 400,
+                       "X-Request-Priority must be a whole number from %d, most urgent, to %d",
+                       SRV_PRIORITY_FIRST, SRV_PRIORITY_LAST);
+        return -1;
+    }
+    c->req->priority = (int)priority;
+    return 0;
+}
+
 void srv_api_refuse(struct srv_call *c, int rc)
 {
     const char *sentence;
@@ -64,7 +78,7 @@ int srv_api_fields(struct srv_call *c, const struct srv_task *t)
 
 int srv_api_admit(struct srv_call *c)
 {
-    if (read_deadline(c) < 0)
+    if (read_deadline(c) < 0 || read_priority(c) < 0)
         return -1;
     c->req->client_fd = c->client_fd;
     int rc = srv_req_admit(c->req, c->declared > 0 ? (size_t)c->declared : 0);

@@ -12,6 +12,9 @@
 
 #include "server/base/read_file.h"
 #include "server/handlers/obvious_keys.h"
+#include "server/scheduler/request.h"
+
+enum { LIMITS_MAX = 3 }; /* behind a key's digest */
 
 static const struct {
     const char *name;
@@ -119,25 +122,67 @@ static const char *parse_rate(struct srv_key *k, struct text word)
     return k->rate < 0 || k->burst < 1 ? wrong : NULL;
 }
 
+static const char line_form[] =
+    "a line is NAME SCOPES DIGEST [RATE/BURST] [priority=N] [timeout_ms=N], and nothing behind it";
+
+/* What stands behind "name=": NULL if the word does not begin so. */
+static const char *value_of(struct text word, const char *name, size_t *ret_len)
+{
+    size_t n = strlen(name);
+    if (word.len <= n || memcmp(word.at, name, n) != 0 || word.at[n] != '=')
+        return NULL;
+    *ret_len = word.len - n - 1;
+    return word.at + n + 1;
+}
+
+static const char *parse_limit(struct srv_key *k, struct text word)
+{
+    size_t len;
+    const char *at = value_of(word, "priority", &len);
+    if (at) {
+        k->most_urgent = len == 1 ? at[0] - '0' : 0;
+        return k->most_urgent >= SRV_PRIORITY_FIRST && k->most_urgent <= SRV_PRIORITY_LAST
+                   ? NULL
+                   : "priority= is the most urgent one that the key may ask for, from 1 to 8";
+    }
+    at = value_of(word, "timeout_ms", &len);
+    if (!at)
+        return memchr(word.at, '/', word.len) || (word.at[0] >= '0' && word.at[0] <= '9')
+                   ? parse_rate(k, word)
+                   : line_form;
+    double ms = parse_amount(at, len);
+    k->longest_ns = (uint64_t)(ms * 1e6);
+    return ms >= 1 ? NULL : "timeout_ms= is a number of milliseconds from 1 to 1000000";
+}
+
+static const char *parse_limits(struct srv_key *k, struct text *line)
+{
+    const char *wrong = NULL;
+    for (int n = 0; n < LIMITS_MAX && !wrong; n++) {
+        struct text word = next_word(line);
+        if (!word.len)
+            return NULL;
+        wrong = parse_limit(k, word);
+    }
+    return wrong || !next_word(line).len ? wrong : line_form;
+}
+
 static const char *parse_line(struct srv_keys *all, struct text line)
 {
-    struct text name = next_word(&line), scopes = next_word(&line), digest = next_word(&line),
-                rate = next_word(&line);
+    struct text name = next_word(&line), scopes = next_word(&line), digest = next_word(&line);
     struct srv_key *k = &all->keys[all->n];
     if (name.len == 0 || name.at[0] == '#')
         return NULL;
     if (all->n == SRV_KEYS_MAX)
         return "there are more than 1024 keys";
-    if (next_word(&line).len)
-        return "a line is NAME SCOPES DIGEST [RATE/BURST], and nothing behind it";
     memset(k, 0, sizeof(*k));
     const char *wrong = parse_name(k, name);
     if (!wrong)
         wrong = parse_scopes(k, scopes);
     if (!wrong)
         wrong = parse_digest(k, digest);
-    if (!wrong && rate.len)
-        wrong = parse_rate(k, rate);
+    if (!wrong)
+        wrong = parse_limits(k, &line);
     for (int i = 0; i < all->n && !wrong; i++)
         if (strcmp(all->keys[i].name, k->name) == 0)
             wrong = "this name was there before";

@@ -31,7 +31,9 @@ struct srv_key {
     unsigned scopes;
     double rate; /* requests a second; 0: no limit */
     double burst, tokens;
-    uint64_t filled_ns; /* when `tokens` was true; 0: never used, full */
+    int most_urgent;     /* priority that its requests may ask for; 0: any */
+    uint64_t longest_ns; /* time that its requests may have; 0: any */
+    uint64_t filled_ns;  /* when `tokens` was true; 0: never used, full */
 };
 
 struct srv_keys {

@@ -10,6 +10,7 @@
 #include "server/base/clock.h"
 #include "server/handlers/api.h"
 #include "server/handlers/call_note.h"
+#include "server/handlers/client.h"
 #include "server/handlers/cors.h"
 #include "server/handlers/parameters.h"
 
@@ -120,6 +121,8 @@ static void check_key(struct srv_call *c)
     struct srv_verdict v = srv_auth(c->api->keys, c->route->scopes, &given, 1, srv_now_ns());
     if (v.by) {
         c->scopes = v.by->scopes;
+        c->most_urgent = v.by->most_urgent;
+        c->longest_ns = v.by->longest_ns;
         snprintf(c->key, sizeof(c->key), "%s", v.by->name);
     }
     if (!v.status)
@@ -145,6 +148,16 @@ static void refuse_body(struct srv_call *c, int rc)
         srv_call_error(c, 503, "out of memory for the body");
 }
 
+/* Whose turns its pictures take in the queue, and how far up they may go. */
+static void set_client(const struct srv_call *c)
+{
+    char name[SRV_CLIENT_NAME_MAX];
+    size_t len = srv_client_name(name, c->key, c->client ? c->client : "");
+    srv_req_set_client(c->req, name, len);
+    c->req->most_urgent = c->most_urgent;
+    c->req->longest_ns = c->longest_ns;
+}
+
 static void open_body(struct srv_call *c, int64_t declared)
 {
     const char *given = c->ops->header(c, "Content-Encoding");
@@ -156,6 +169,7 @@ static void open_body(struct srv_call *c, int64_t declared)
     }
     int rc = srv_req_create(&c->req, c->api->sched, NULL, NULL);
     if (rc == 0) {
+        set_client(c);
         c->req->coding = coding;
         rc = declared > 0 ? srv_req_expect(c->req, (size_t)declared) : 0;
     }

@@ -50,6 +50,8 @@ struct srv_call {
     struct srv_req *req;        /* if the route takes a body */
     unsigned scopes;            /* of the key that it came with */
     char key[SRV_KEY_NAME_MAX]; /* that key's name, for the log; "": none */
+    int most_urgent;            /* that key's limits: auth.h */
+    uint64_t longest_ns;
     int pending;
     int plain;              /* errors are bare sentences, not JSON */
     int64_t declared;       /* length of the body; -1 = chunked */

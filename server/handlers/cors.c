@@ -58,10 +58,11 @@ int srv_cors_preflight(struct srv_call *c)
         return 0;
     srv_methods_text(c->route->methods, methods, sizeof(methods));
     srv_call_header(c, "Access-Control-Allow-Methods", "%s", methods);
-    srv_call_header(c, "Access-Control-Allow-Headers",
-                    "Authorization, X-API-Key, Content-Type, Content-Encoding, If-None-Match, "
-                    "X-Request-Id, X-Request-Timeout-Ms, traceparent, tracestate, "
-                    "Inference-Header-Content-Length");
+    srv_call_header(
+        c, "Access-Control-Allow-Headers",
+        "Authorization, X-API-Key, Content-Type, Content-Encoding, If-None-Match, "
+        "X-Request-Id, X-Request-Timeout-Ms, X-Request-Priority, traceparent, tracestate, "
+        "Inference-Header-Content-Length");
     srv_call_header(c, "Access-Control-Max-Age", "600");
     srv_call_reply(c, 204, NULL, strdup(""), 0);
     return 1;

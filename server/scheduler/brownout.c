@@ -24,10 +24,12 @@ static struct srv_control *control_of(struct srv_family *f)
     return f->control;
 }
 
+/* Jobs that ask for the best model by its name wait in the same queue. */
 static void reprice(struct srv_job *j, void *arg)
 {
     struct srv_scheduler *s = arg;
-    srv_cost_price(&s->cost, srv_family_variant(j->req->family, j->req->floor), j);
+    if (j->req->family)
+        srv_cost_price(&s->cost, srv_family_variant(j->req->family, j->req->floor), j);
 }
 
 static uint64_t percentile(struct srv_control *f, uint64_t now)

@@ -54,10 +54,11 @@ struct srv_job {
     enum srv_job_state state;
 
     /* Order in the queue, fixed when it is submitted. */
-    int priority; /* lower runs first */
+    int priority;  /* lower runs first */
+    unsigned flow; /* whose turns it takes: queue.h */
     uint64_t deadline_ns;
     uint64_t sequence;
-    size_t heap_index;   /* while QUEUED */
+    size_t heap_index;   /* in its flow's heap, while QUEUED */
     uint64_t cost_ns;    /* predicted, of one core, with the variant that would run it now */
     uint64_t entered_ns; /* the same when it was submitted */
     double price_ns;     /* its decoding, before the learned factor of its format and scale */

@@ -18,5 +18,8 @@ struct srv_lane {
 
 /* The model's, made if it has none. NULL: out of memory. */
 struct srv_lane *srv_lane_of(struct srv_model *m);
+/* n jobs of one batch are done: turns are charged what work cost, whatever was foreseen, so that a
+ * client whose pictures are worse than they look pays for them. */
+void srv_lane_correct(struct srv_job *const *jobs, int n);
 
 #endif

@@ -48,7 +48,7 @@ static int batch_limit(const struct srv_pool *p, const struct srv_model *m)
 /* The variant that the most urgent job of the queue is to get now. */
 static struct srv_model *variant_of_first(const struct srv_lane *l)
 {
-    const struct srv_req *r = l->queue.heap[0]->req;
+    const struct srv_req *r = srv_queue_first(&l->queue)->req;
     return r->family ? srv_family_variant(r->family, r->floor) : l->model;
 }
 
@@ -59,7 +59,7 @@ static uint64_t held_until(const struct srv_pool *p, const struct srv_lane *l, u
     if (p->max_delay_ns == 0 || l->queue.n >= (size_t)batch_limit(p, variant_of_first(l)))
         return 0;
     uint64_t until = l->waiting_since_ns + p->max_delay_ns;
-    uint64_t urgent = l->queue.heap[0]->deadline_ns, cost = 2 * l->queue.cost_ns;
+    uint64_t urgent = srv_queue_urgent(&l->queue), cost = 2 * l->queue.cost_ns;
     uint64_t latest = urgent > cost ? urgent - cost : 0, since = l->waiting_since_ns;
     uint64_t half = urgent > since ? since + (urgent - since) / 2 : 0;
     latest = latest < half ? latest : half;
@@ -96,22 +96,23 @@ static int take_batch(struct srv_pool *p, struct srv_worker *w, struct srv_model
     size_t share = (l->queue.n + (size_t)p->idle.now) / ((size_t)p->idle.now + 1);
     if (share > (size_t)batch_limit(p, variant))
         share = (size_t)batch_limit(p, variant);
-    /* The last of a batch waits as long as the first: no more than the most urgent can wait for. */
-    uint64_t cost = 0, urgent = l->queue.heap[0]->deadline_ns;
-    uint64_t slack = urgent > now ? urgent - now : 0;
+    /* The first of a batch waits as long as the last: no more than the most urgent can wait for. */
+    uint64_t cost = 0, slack = SRV_NEVER;
     int n = 0, another = 0;
     while (n < (int)share) {
-        uint64_t next = l->queue.heap[0]->cost_ns;
+        const struct srv_job *next = srv_queue_first(&l->queue);
+        uint64_t left = next->deadline_ns > now ? next->deadline_ns - now : 0;
+        slack = left < slack ? left : slack;
         another = variant_of_first(l) != variant;
-        if (n > 0 && (cost + next > slack || another))
+        if (n > 0 && (cost + next->cost_ns > slack || another))
             break;
-        cost += next;
+        cost += next->cost_ns;
         w->jobs[n] = srv_queue_pop(&l->queue);
         w->jobs[n++]->model = variant;
     }
     p->running_ns += cost;
     p->turn = l->turn;
-    l->turn += (variant->info->mult_adds + 1) * (uint64_t)n / (uint64_t)l->model->weight;
+    l->turn += cost / (uint64_t)l->model->weight;
     w->crowded = l->queue.n > 0;
     int delayed = p->max_delay_ns > 0 && now - l->waiting_since_ns >= p->max_delay_ns;
     p->dispatched[another ? SRV_DISPATCH_VARIANT
@@ -331,7 +332,7 @@ int srv_pool_submit(struct srv_pool *p, struct srv_model *m, struct srv_job *job
         return 0;
     pthread_mutex_lock(&p->lock);
     struct srv_lane *l = srv_lane_of(m);
-    int rc = l ? srv_queue_reserve(&l->queue, (size_t)here, limit) : -ENOMEM;
+    int rc = l ? srv_queue_reserve(&l->queue, jobs[0].flow, (size_t)here, limit) : -ENOMEM;
     if (rc == 0) {
         for (int i = 0; i < n; i++) {
             if (jobs[i].elsewhere)
@@ -371,7 +372,7 @@ int srv_pool_withdraw(struct srv_pool *p, struct srv_model *m, struct srv_job *j
     pthread_mutex_lock(&p->lock);
     /* Not by its state: a worker that has it may be writing that now. */
     struct srv_lane *l = m->lane;
-    int mine = l && j->heap_index < l->queue.n && l->queue.heap[j->heap_index] == j;
+    int mine = l && srv_queue_has(&l->queue, j);
     if (mine) {
         srv_queue_remove(&l->queue, j);
         p->queued--;
@@ -427,11 +428,12 @@ struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_
     return expired;
 }
 
-uint64_t srv_pool_ahead(struct srv_pool *p, const struct srv_model *m, int priority,
+uint64_t srv_pool_ahead(struct srv_pool *p, const struct srv_model *m, unsigned flow, int priority,
                         uint64_t deadline_ns, uint64_t cost_ns)
 {
     pthread_mutex_lock(&p->lock);
-    uint64_t mine = m->lane ? srv_queue_ahead(&m->lane->queue, priority, deadline_ns) : 0;
+    uint64_t mine =
+        m->lane ? srv_queue_ahead(&m->lane->queue, flow, priority, deadline_ns, cost_ns) : 0;
     uint64_t others = 0;
     for (const struct srv_lane *o = p->waiting; o; o = o->next_waiting)
         if (o != m->lane)
@@ -459,14 +461,8 @@ void srv_pool_set_level(struct srv_pool *p, struct srv_family *f, int level,
 {
     pthread_mutex_lock(&p->lock);
     f->level = level;
-    struct srv_queue *q = f->variants[0]->lane ? &f->variants[0]->lane->queue : NULL;
-    for (size_t i = 0; q && i < q->n; i++) {
-        if (q->heap[i]->req->family != f)
-            continue;
-        q->cost_ns -= q->heap[i]->cost_ns;
-        price(q->heap[i], arg);
-        q->cost_ns += q->heap[i]->cost_ns;
-    }
+    if (f->variants[0]->lane)
+        srv_queue_price(&f->variants[0]->lane->queue, price, arg);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -490,14 +486,16 @@ struct srv_pool_state srv_pool_state(struct srv_pool *p)
     return s;
 }
 
-size_t srv_pool_queued(struct srv_pool *p, struct srv_model *m, size_t *ret_bytes)
+struct srv_pool_queued srv_pool_queued(struct srv_pool *p, const struct srv_model *m, unsigned flow)
 {
+    struct srv_pool_queued q = {0};
     pthread_mutex_lock(&p->lock);
-    size_t n = m->lane ? m->lane->queue.n : 0;
-    if (ret_bytes)
-        *ret_bytes = m->lane ? m->lane->queue.bytes : 0;
+    if (m->lane) {
+        const struct srv_flow *f = &m->lane->queue.flows[flow];
+        q = (struct srv_pool_queued){m->lane->queue.n, m->lane->queue.bytes, f->heap.n, f->bytes};
+    }
     pthread_mutex_unlock(&p->lock);
-    return n;
+    return q;
 }
 
 /* ---- the workers' side ---- */
@@ -578,6 +576,7 @@ void srv_pool_complete(struct srv_pool *p, struct srv_job **jobs, int n)
         jobs[i]->next = i + 1 < n ? jobs[i + 1] : NULL;
     }
     pthread_mutex_lock(&p->lock);
+    srv_lane_correct(jobs, n);
     p->running -= (size_t)n;
     p->running_ns -= cost;
     pthread_mutex_unlock(&p->lock);

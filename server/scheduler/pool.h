@@ -90,9 +90,9 @@ struct srv_job *srv_pool_collect(struct srv_pool *p);
 struct srv_work_item *srv_pool_collect_items(struct srv_pool *p);
 /* Waiting jobs past their deadline, out of their queues (still QUEUED); when to look again. */
 struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_next);
-/* Cost of the work that comes before a job of this model, priority and deadline, which costs
+/* Cost of the work that comes before a job of this model, flow, priority and deadline, which costs
  * `cost_ns`: what runs, what is ahead in its queue, and the turns of other models meanwhile. */
-uint64_t srv_pool_ahead(struct srv_pool *p, const struct srv_model *m, int priority,
+uint64_t srv_pool_ahead(struct srv_pool *p, const struct srv_model *m, unsigned flow, int priority,
                         uint64_t deadline_ns, uint64_t cost_ns);
 /* What the control law of a family wants to know: images that wait for its best model or run, and
  * the cost of the turns that other models take meanwhile. */
@@ -101,7 +101,7 @@ struct srv_pool_load {
     uint64_t other_ns;
 };
 struct srv_pool_load srv_pool_load(struct srv_pool *p, const struct srv_model *m);
-/* What waits of the family is priced anew: by `price`, under the lock. */
+/* What waits of the family's queue is priced anew: by `price`, under the lock. */
 void srv_pool_set_level(struct srv_pool *p, struct srv_family *f, int level,
                         void (*price)(struct srv_job *j, void *arg), void *arg);
 void srv_pool_set_batching(struct srv_pool *p, int max_batch, uint64_t max_delay_ns);
@@ -114,8 +114,12 @@ struct srv_pool_state {
     uint64_t dispatched[SRV_DISPATCHES];
 };
 struct srv_pool_state srv_pool_state(struct srv_pool *p);
-size_t srv_pool_queued(struct srv_pool *p, struct srv_model *m,
-                       size_t *ret_bytes); /* of one model; ret_bytes may be NULL */
+/* What waits for one model: jobs and their bytes, and those of one flow. */
+struct srv_pool_queued {
+    size_t jobs, bytes, flow_jobs, flow_bytes;
+};
+struct srv_pool_queued srv_pool_queued(struct srv_pool *p, const struct srv_model *m,
+                                       unsigned flow);
 
 /* Workers. */
 struct srv_context *srv_pool_context_take(struct srv_pool *p, struct srv_model *m, int batch,

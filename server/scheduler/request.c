@@ -15,6 +15,7 @@
 #include "server/scheduler/coalesce.h"
 #include "server/scheduler/counters.h"
 #include "server/scheduler/pool.h"
+#include "server/scheduler/queue.h"
 #include "server/scheduler/scheduler.h"
 
 /* Beside the body: jobs and predictions of the most images that one request may hold. */
@@ -68,6 +69,11 @@ int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_f
     s->requests = r;
     *ret = r;
     return 0;
+}
+
+void srv_req_set_client(struct srv_req *r, const void *name, size_t len)
+{
+    r->flow = (unsigned)(srv_siphash(r->sched->coalesce.key, name, len).a % SRV_FLOWS);
 }
 
 void srv_req_destroy(struct srv_req *r)
@@ -183,6 +189,7 @@ static int make_jobs(struct srv_req *r, const struct srv_input *inputs, int n)
         j->input = inputs[i];
         j->model = r->model;
         j->priority = r->priority;
+        j->flow = r->flow;
         j->deadline_ns = r->deadline_ns;
     }
     r->jobs = jobs;
@@ -210,7 +217,7 @@ static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
 {
     struct srv_scheduler *s = r->sched;
     uint64_t now = srv_now_ns();
-    uint64_t ahead = srv_pool_ahead(s->pool, r->model, r->priority, r->deadline_ns, total);
+    uint64_t ahead = srv_pool_ahead(s->pool, r->model, r->flow, r->priority, r->deadline_ns, total);
     uint64_t own = srv_cost_time(&s->cost, total);
     uint64_t wait = srv_cost_time(&s->cost, ahead) + (own > piece ? own : piece);
     uint64_t finish = now + srv_cost_promise(&s->cost, wait); /* late work is wasted work */
@@ -232,15 +239,23 @@ static int refuse_full(struct srv_req *r)
     return -EAGAIN;
 }
 
+/* Does `more` fit beside what waits? One client never takes the last places: it may have eight
+ * times as many as are free, and finds the queue full with eight ninths of it (dynamic thresholds,
+ * Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998). */
+static int fits(size_t limit, size_t waiting, size_t own, size_t more)
+{
+    enum { SHARE = 8 };
+    return waiting <= limit && more <= limit - waiting && own / SHARE <= limit - waiting - more;
+}
+
 /* Only the loop adds to a queue: what there is room for now can be queued at once. */
 static int is_full(const struct srv_req *r, size_t images, size_t bytes)
 {
     const struct cfg *cfg = r->sched->env->cfg;
-    size_t waiting, n = srv_pool_queued(r->sched->pool, r->model, &waiting);
-    if (n + images > (size_t)cfg->queue_limit)
+    struct srv_pool_queued q = srv_pool_queued(r->sched->pool, r->model, r->flow);
+    if (!fits((size_t)cfg->queue_limit, q.jobs, q.flow_jobs, images))
         return 1;
-    return n > 0 &&
-           (waiting > (size_t)cfg->queue_bytes || bytes > (size_t)cfg->queue_bytes - waiting);
+    return q.jobs > 0 && !fits((size_t)cfg->queue_bytes, q.bytes, q.flow_bytes, bytes);
 }
 
 /* What those of its jobs will hold that wait in the queue. */
@@ -252,9 +267,19 @@ static size_t bytes_of_jobs(const struct srv_req *r)
     return sum;
 }
 
+/* What its client may ask for. */
+static void keep_limits(struct srv_req *r)
+{
+    if (r->priority < r->most_urgent)
+        r->priority = r->most_urgent;
+    if (r->longest_ns > 0 && r->deadline_ns > r->begun_ns + r->longest_ns)
+        r->deadline_ns = r->begun_ns + r->longest_ns;
+}
+
 int srv_req_admit(struct srv_req *r, size_t bytes)
 {
     struct srv_scheduler *s = r->sched;
+    keep_limits(r);
     if (r->sharing) /* the answer may be known: who knows before the body is here? */
         return 0;
     if (is_full(r, 1, bytes))
@@ -294,6 +319,7 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
 {
     assert(r->model && r->n_rows > 0 && n > 0 && r->pending == 0);
     struct srv_scheduler *s = r->sched;
+    keep_limits(r);
     int rc = make_jobs(r, inputs, n), here = n;
     pin_tensors(r, inputs, n);
     if (rc == 0 && r->sharing)

@@ -71,6 +71,9 @@ struct srv_req {
     int floor;                 /* the lowest of its variants that will do; 0: the best alone */
     const char *model_name;    /* what answers call it; lives as long as the model */
     int priority;
+    unsigned flow;       /* srv_req_set_client() */
+    int most_urgent;     /* priorities before it count as it; 0: any may be asked for */
+    uint64_t longest_ns; /* no deadline is further from begun_ns; 0: any may be asked for */
     struct eng_image_options image; /* limits are those of the configuration */
     uint64_t begun_ns;              /* srv_req_create() */
     uint64_t deadline_ns;
@@ -110,6 +113,10 @@ struct srv_req {
 /* -ENOMEM. */
 int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_fn *done, void *arg);
 void srv_req_destroy(struct srv_req *r); /* no job may be out */
+
+/* Who asks, as the queue takes turns: requests with equal bytes are one client's. Until it is
+ * called, those of nobody. */
+void srv_req_set_client(struct srv_req *r, const void *name, size_t len);
 
 /* The body: its declared size, then pieces. -EFBIG over max_body or over all of
  * max_inflight_bytes; -EDQUOT: others use so much of it that there is no room now (retry_after_s is

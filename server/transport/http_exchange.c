@@ -160,8 +160,7 @@ static void start_call(struct srv_exchange *x, const char *method)
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     x->call.method = method;
     x->call.client_fd = i ? i->connect_fd : -1;
-    if (x->call.api->env->cfg->log_requests) /* the only reader */
-        name_client(x);
+    name_client(x);
     srv_call_start(&x->call);
 }
 

@@ -56,6 +56,13 @@ static void good_files(void **state)
     assert_int_equal(k->keys[1].scopes, SRV_SCOPE_METRICS);
     assert_true(k->keys[1].rate == 0);
     srv_keys_destroy(k);
+    k = keys_of("a infer " ABC " timeout_ms=1500 priority=4 2/3\nb infer " EMPTY " priority=8");
+    assert_int_equal(k->keys[0].longest_ns, 1500000000);
+    assert_int_equal(k->keys[0].most_urgent, 4);
+    assert_true(k->keys[0].rate == 2 && k->keys[0].burst == 3);
+    assert_int_equal(k->keys[1].most_urgent, 8);
+    assert_int_equal(k->keys[1].longest_ns, 0);
+    srv_keys_destroy(k);
     k = keys_of("");
     assert_int_equal(k->n, 0);
     assert_int_equal(ask(k, 0, "Bearer abc", NULL, 0), 401); /* an empty file lets nobody in */
@@ -95,6 +102,15 @@ static void bad_files(void **state)
         {"a infer " ABC " 1000001/5", "RATE"},
         {"a infer " ABC " 99999999999999999999999/5", "RATE"},
         {"a infer " ABC " 5/5 more", "nothing behind"},
+        {"a infer " ABC " 5/5 priority=2 timeout_ms=10 priority=2", "nothing behind"},
+        {"a infer " ABC " priority=", "priority="},
+        {"a infer " ABC " priority=0", "priority="},
+        {"a infer " ABC " priority=9", "priority="},
+        {"a infer " ABC " priority=12", "priority="},
+        {"a infer " ABC " priority=x", "priority="},
+        {"a infer " ABC " timeout_ms=0", "timeout_ms="},
+        {"a infer " ABC " timeout_ms=1000001", "timeout_ms="},
+        {"a infer " ABC " timeout_ms=5s", "timeout_ms="},
         {"a infer " ABC "\nb infer " ABC, "digest was"},
         {"a infer " ABC "\na infer " EMPTY, "name was"},
     };

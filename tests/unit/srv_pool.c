@@ -90,6 +90,7 @@ static struct srv_job *make_jobs(struct bench *b, int n, uint64_t deadline)
     assert_true(jobs && p && r && rows);
     *rows = (struct srv_rows){&best, 0, 0, sizeof(*p), (unsigned char *)p};
     r->client_fd = b->client_fd;
+    r->model = b->model;
     r->jobs = jobs;
     r->rows = rows;
     r->n_rows = 1;
@@ -279,7 +280,7 @@ static void all_or_none_up_to_the_limit(void **state)
     struct srv_job *jobs = make_jobs(&b, 50, SRV_NEVER);
     assert_int_equal(srv_pool_submit(b.pool, b.model, jobs, 50, 49), -EAGAIN);
     assert_int_equal(jobs[0].state, SRV_JOB_NEW);
-    assert_int_equal(srv_pool_queued(b.pool, b.model, NULL), 0);
+    assert_int_equal(srv_pool_queued(b.pool, b.model, 0).jobs, 0);
     assert_int_equal(srv_pool_submit(b.pool, b.model, jobs, 50, 50), 0);
     int withdrawn = 0;
     for (int i = 0; i < 50; i++)

@@ -1,4 +1,4 @@
-/* The queue: order, bounds, leaving from the middle, expiry; the life of a job. */
+/* The queue: order, turns, bounds, leaving from the middle, expiry; the life of a job. */
 #include "server/scheduler/queue.h"
 
 #include "server/base/clock.h"
@@ -25,7 +25,7 @@ static struct srv_job *fill(struct srv_queue *q, int n, unsigned seed)
 {
     struct srv_job *jobs = calloc((size_t)n, sizeof(*jobs));
     assert_non_null(jobs);
-    assert_int_equal(srv_queue_reserve(q, (size_t)n, (size_t)n), 0);
+    assert_int_equal(srv_queue_reserve(q, 0, (size_t)n, (size_t)n), 0);
     for (int i = 0; i < n; i++) {
         jobs[i].priority = (int)(rand_r(&seed) % 3);
         jobs[i].deadline_ns = (uint64_t)(rand_r(&seed) % 20);
@@ -79,14 +79,14 @@ static void bounded(void **state)
     (void)state;
     struct srv_queue q = {0};
     struct srv_job jobs[3] = {{0}};
-    assert_int_equal(srv_queue_reserve(&q, 3, 2), -EAGAIN);
-    assert_int_equal(srv_queue_reserve(&q, 2, 2), 0);
+    assert_int_equal(srv_queue_reserve(&q, 0, 3, 2), -EAGAIN);
+    assert_int_equal(srv_queue_reserve(&q, 0, 2, 2), 0);
     srv_queue_push(&q, &jobs[0]);
     srv_queue_push(&q, &jobs[1]);
-    assert_int_equal(srv_queue_reserve(&q, 1, 2), -EAGAIN);
-    assert_int_equal(srv_queue_reserve(&q, (size_t)-1, (size_t)-1), -EAGAIN); /* no wrap */
+    assert_int_equal(srv_queue_reserve(&q, 0, 1, 2), -EAGAIN);
+    assert_int_equal(srv_queue_reserve(&q, 0, (size_t)-1, (size_t)-1), -EAGAIN); /* no wrap */
     srv_queue_pop(&q);
-    assert_int_equal(srv_queue_reserve(&q, 1, 2), 0);
+    assert_int_equal(srv_queue_reserve(&q, 0, 1, 2), 0);
     srv_queue_pop(&q);
     srv_queue_finish(&q);
 }
@@ -128,13 +128,165 @@ static void counts_what_is_ahead(void **state)
                                 (jobs[i].priority == priority && jobs[i].deadline_ns <= deadline)
                             ? 7
                             : 0;
-            assert_int_equal(srv_queue_ahead(&q, priority, deadline), want);
+            assert_int_equal(srv_queue_ahead(&q, 0, priority, deadline, 7), want);
         }
     while (srv_queue_pop(&q))
         ;
     assert_int_equal(q.cost_ns, 0);
     srv_queue_finish(&q);
     free(jobs);
+}
+
+/* ---- turns ---- */
+
+enum { RARE = 9 };
+
+static void add(struct srv_queue *q, struct srv_job *j, unsigned flow, uint64_t cost_ns)
+{
+    *j = (struct srv_job){.flow = flow, .cost_ns = cost_ns, .deadline_ns = 100, .priority = 4};
+    assert_int_equal(srv_queue_reserve(q, flow, 1, 1000), 0);
+    srv_queue_push(q, j);
+}
+
+static void the_rare_client_is_next(void **state)
+{
+    (void)state;
+    static struct srv_queue q;
+    struct srv_job flood[50], rare;
+    memset(&q, 0, sizeof(q));
+    for (int i = 0; i < 50; i++)
+        add(&q, &flood[i], 1, 10);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(srv_queue_pop(&q)->flow, 1);
+    assert_int_equal(srv_queue_ahead(&q, RARE, 4, 100, 5), 0);
+    add(&q, &rare, RARE, 5);
+    assert_ptr_equal(srv_queue_first(&q), &rare);
+    assert_ptr_equal(srv_queue_pop(&q), &rare);
+    while (srv_queue_pop(&q))
+        ;
+    srv_queue_finish(&q);
+}
+
+/* Two floods, one of work that costs four times as much: equal cost, not equal counts. */
+static void turns_are_charged_by_cost(void **state)
+{
+    (void)state;
+    static struct srv_queue q;
+    struct srv_job cheap[100], dear[100];
+    memset(&q, 0, sizeof(q));
+    for (int i = 0; i < 100; i++) {
+        add(&q, &cheap[i], 1, 10);
+        add(&q, &dear[i], 2, 40);
+    }
+    int seen[3] = {0};
+    for (int i = 0; i < 50; i++)
+        seen[srv_queue_pop(&q)->flow]++;
+    assert_int_equal(seen[1], 40);
+    assert_int_equal(seen[2], 10);
+    while (srv_queue_pop(&q))
+        ;
+    srv_queue_finish(&q);
+}
+
+/* The same pictures, foreseen alike: those of flow 2 take four times as long. */
+static void turns_are_corrected_by_what_work_took(void **state)
+{
+    (void)state;
+    static struct srv_queue q;
+    struct srv_job jobs[2][100];
+    memset(&q, 0, sizeof(q));
+    for (int i = 0; i < 100; i++)
+        for (unsigned f = 0; f < 2; f++)
+            add(&q, &jobs[f][i], f + 1, 10);
+    int seen[3] = {0};
+    for (int i = 0; i < 50; i++) {
+        unsigned flow = srv_queue_pop(&q)->flow;
+        seen[flow]++;
+        srv_queue_correct(&q, flow, flow == 2 ? 30 : 0);
+    }
+    assert_int_equal(seen[1], 40);
+    assert_int_equal(seen[2], 10);
+    while (srv_queue_pop(&q))
+        ;
+    srv_queue_finish(&q);
+}
+
+static void priority_goes_before_turns(void **state)
+{
+    (void)state;
+    static struct srv_queue q;
+    struct srv_job patient, urgent[3];
+    memset(&q, 0, sizeof(q));
+    add(&q, &patient, 1, 1);
+    for (int i = 0; i < 3; i++) {
+        urgent[i] = (struct srv_job){.flow = 2, .cost_ns = 50, .deadline_ns = 100, .priority = 1};
+        assert_int_equal(srv_queue_reserve(&q, 2, 1, 1000), 0);
+        srv_queue_push(&q, &urgent[i]);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_ptr_equal(srv_queue_pop(&q), &urgent[i]);
+    assert_ptr_equal(srv_queue_pop(&q), &patient);
+    srv_queue_finish(&q);
+}
+
+/* What is ahead of a job is what is served before it, to the job. */
+static void what_is_ahead_is_what_comes_first(void **state)
+{
+    (void)state;
+    static struct srv_queue q;
+    unsigned seed = 5;
+    for (int round = 0; round < 200; round++) {
+        struct srv_job jobs[60], mine;
+        uint64_t served = 0;
+        memset(&q, 0, sizeof(q));
+        for (int i = 0; i < 60; i++) {
+            add(&q, &jobs[i], rand_r(&seed) % 5, 10);
+            if (rand_r(&seed) % 3 == 0)
+                srv_queue_pop(&q);
+        }
+        uint64_t foreseen = srv_queue_ahead(&q, 3, 4, 100, 10);
+        add(&q, &mine, 3, 10);
+        for (struct srv_job *j; (j = srv_queue_pop(&q)) != &mine;)
+            served += j->cost_ns;
+        assert_true(foreseen <= served + 50 && served <= foreseen + 50); /* one job a flow */
+        while (srv_queue_pop(&q))
+            ;
+        srv_queue_finish(&q);
+    }
+}
+
+static void prices_anew(struct srv_job *j, void *arg)
+{
+    (void)arg;
+    j->cost_ns *= 3;
+}
+
+static void everything_leaves_every_flow(void **state)
+{
+    (void)state;
+    static struct srv_queue q;
+    struct srv_job jobs[300];
+    uint64_t next;
+    memset(&q, 0, sizeof(q));
+    for (int i = 0; i < 300; i++) {
+        add(&q, &jobs[i], (unsigned)i % SRV_FLOWS, 1 + (uint64_t)i % 7);
+        assert_true(srv_queue_has(&q, &jobs[i]));
+    }
+    uint64_t before = q.cost_ns;
+    srv_queue_price(&q, prices_anew, NULL);
+    assert_int_equal(q.cost_ns, 3 * before);
+    for (int i = 0; i < 300; i += 2) {
+        srv_queue_remove(&q, &jobs[i]);
+        assert_false(srv_queue_has(&q, &jobs[i]) && q.n == 0);
+    }
+    assert_int_equal(srv_queue_urgent(&q), 100);
+    size_t n = 0;
+    for (const struct srv_job *j = srv_queue_expire(&q, 100, &next); j; j = j->next)
+        n++;
+    assert_int_equal(n, 150);
+    assert_int_equal(q.n + q.n_order + q.cost_ns + q.bytes, 0);
+    assert_true(srv_queue_urgent(&q) == SRV_NEVER);
+    srv_queue_finish(&q);
 }
 
 static void job_status_follows_its_state(void **state)
@@ -164,6 +316,12 @@ int main(void)
         cmocka_unit_test(bounded),
         cmocka_unit_test(expires),
         cmocka_unit_test(counts_what_is_ahead),
+        cmocka_unit_test(the_rare_client_is_next),
+        cmocka_unit_test(turns_are_charged_by_cost),
+        cmocka_unit_test(turns_are_corrected_by_what_work_took),
+        cmocka_unit_test(priority_goes_before_turns),
+        cmocka_unit_test(what_is_ahead_is_what_comes_first),
+        cmocka_unit_test(everything_leaves_every_flow),
         cmocka_unit_test(job_status_follows_its_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
