@@ -30,9 +30,14 @@ static size_t without_slashes(const char *path, size_t end)
     return end;
 }
 
-/* NAME and VERSION: the last two components of the folder. */
-static int name_from_dir(struct eng_model *m, const char *dir)
+/* NAME and VERSION: the last two components of the folder, where the caller has none. */
+static int name_it(struct eng_model *m, const char *dir, const struct eng_model_options *o)
 {
+    if (o->name && o->version) {
+        m->info.name = eng_graph_strdup(m->g, o->name, strlen(o->name));
+        m->info.version = eng_graph_strdup(m->g, o->version, strlen(o->version));
+        return m->info.version && m->info.name ? 0 : -ENOMEM;
+    }
     char *full = realpath(dir, NULL);
     const char *path = strchr(dir, '/') && !strstr(dir, "..") ? dir : full;
     if (!path)
@@ -164,7 +169,7 @@ int eng_describe_files(struct eng_loading *l)
     struct eng_model *m = l->m;
     struct eng_model_info *info = &m->info;
     const struct eng_manifest *mf = &l->manifest;
-    if (name_from_dir(m, l->dir) < 0)
+    if (name_it(m, l->dir, &l->opts) < 0)
         return eng_no_memory(l->err, l->errlen);
     info->family = eng_model_keep(m, mf->family);
     info->variant = eng_model_keep(m, mf->variant);

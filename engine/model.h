@@ -30,8 +30,9 @@ enum eng_form {
 struct eng_model_options {
     uint32_t cpu_bits;            /* kernels may use these; 0 = eng_cpu_detect() */
     enum eng_precision precision; /* AUTO, or FP32/BF16/FP32X of a float model */
-    int reference;         /* 1: strict C kernels, NHWC, one step a node, every tensor kept */
-    size_t max_file_bytes; /* also of a compressed file when it is expanded; 0 = 1 GiB */
+    int reference;              /* 1: strict C kernels, NHWC, one step a node, every tensor kept */
+    size_t max_file_bytes;      /* also of a compressed file when it is expanded; 0 = 1 GiB */
+    const char *name, *version; /* NULL: the last two components of the folder */
 };
 
 /* What the manifest says that the model answers to a picture. */

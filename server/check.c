@@ -15,6 +15,7 @@ static int check_models(const struct cfg *cfg, uint32_t cpu_bits, FILE *warnings
     struct srv_registry *r = NULL;
     const struct srv_registry_options options = {
         .dir = srv_models_dir(cfg->models),
+        .single = cfg->model_name,
         .default_model = cfg->default_model,
         .cpu_bits = cpu_bits,
         .max_model_file = (size_t)cfg->max_model_file,

@@ -19,6 +19,7 @@ void srv_registry_options_of(struct srv_registry_options *ret, const struct srv 
 {
     *ret = (struct srv_registry_options){
         .dir = s->models_dir,
+        .single = cfg->model_name,
         .default_model = cfg->default_model,
         .cpu_bits = s->env.cpu_bits,
         .max_model_file = (size_t)cfg->max_model_file,

@@ -64,6 +64,79 @@ uint64_t srv_folder_stamp(const char *dir)
     return folder_stamp(dir, 2);
 }
 
+/* ---- paths ---- */
+
+static int downwards(const void *a, const void *b)
+{
+    unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
+    return (x < y) - (x > y);
+}
+
+/* The versions of a folder, highest first; how many. */
+static int list_versions(const char *dir, unsigned long **ret)
+{
+    unsigned long *all = NULL;
+    int n = 0, room = 0;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        unsigned long v = srv_version_number(e->d_name);
+        char path[PATH];
+        if (v == 0 || snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= PATH ||
+            !is_dir(path))
+            continue;
+        if (n == room) {
+            room = room ? room * 2 : 16;
+            unsigned long *more = realloc(all, (size_t)room * sizeof(*all));
+            if (!more) {
+                free(all);
+                closedir(d);
+                return -ENOMEM;
+            }
+            all = more;
+        }
+        all[n++] = v;
+    }
+    if (d)
+        closedir(d);
+    if (n > 0)
+        qsort(all, (size_t)n, sizeof(*all), downwards);
+    *ret = all;
+    return n;
+}
+
+static int is_single(const struct srv_registry_options *o)
+{
+    return o->single && o->single[0];
+}
+
+static int has_version_folders(const char *dir)
+{
+    unsigned long *versions = NULL;
+    int n = list_versions(dir, &versions);
+    free(versions);
+    return n > 0;
+}
+
+/* Of a name, of which a single model has the whole folder. 0, or -ENAMETOOLONG. */
+static int name_path(const struct reader *g, const char *name, char path[PATH])
+{
+    int n = is_single(g->o) ? snprintf(path, PATH, "%s", g->o->dir)
+                            : snprintf(path, PATH, "%s/%s", g->o->dir, name);
+    return n < PATH ? 0 : -ENAMETOOLONG;
+}
+
+/* A single model's version 1 may be that folder itself. */
+static int version_path(const struct reader *g, const char *name, const char *version,
+                        char path[PATH])
+{
+    char dir[PATH];
+    if (name_path(g, name, dir) < 0)
+        return -ENAMETOOLONG;
+    int flat = is_single(g->o) && !has_version_folders(dir);
+    int n = flat ? snprintf(path, PATH, "%s", dir) : snprintf(path, PATH, "%s/%s", dir, version);
+    return n < PATH ? 0 : -ENAMETOOLONG;
+}
+
 /* ---- what the registry is made of ---- */
 
 static int add_failure(struct srv_registry *r, const char *name, const char *version,
@@ -166,17 +239,24 @@ static int keep_name(const struct reader *g, const char *name)
 
 /* ---- one version ---- */
 
-static int load_model(struct srv_model **ret, const char *dir, uint64_t stamp,
+struct place {
+    const char *dir, *name, *version;
+    uint64_t stamp;
+};
+
+static int load_model(struct srv_model **ret, const struct place *p,
                       const struct srv_registry_options *o, char *err, size_t errlen)
 {
     struct eng_model *eng;
     struct srv_model *m;
     struct eng_model_options options = {.cpu_bits = o->cpu_bits,
-                                        .max_file_bytes = o->max_model_file};
-    int rc = eng_model_load(&eng, dir, &options, err, errlen);
+                                        .max_file_bytes = o->max_model_file,
+                                        .name = p->name,
+                                        .version = p->version};
+    int rc = eng_model_load(&eng, p->dir, &options, err, errlen);
     if (rc < 0)
         return rc;
-    rc = srv_model_create(&m, eng, stamp);
+    rc = srv_model_create(&m, eng, p->stamp);
     if (rc < 0) {
         eng_model_unref(eng);
         snprintf(err, errlen, "out of memory");
@@ -184,7 +264,7 @@ static int load_model(struct srv_model **ret, const char *dir, uint64_t stamp,
     }
     rc = srv_model_warm(m, o->max_batch, o->workers, err, errlen);
     if (rc == 0)
-        rc = srv_golden_check(m, dir, o->cpu_bits, err, errlen);
+        rc = srv_golden_check(m, p->dir, o->cpu_bits, err, errlen);
     if (rc < 0) {
         srv_model_unref(m);
         return rc;
@@ -198,14 +278,15 @@ static int add_version(const struct reader *g, const char *name, unsigned long n
 {
     char dir[PATH], version[VERSION_MAX], err[256] = "";
     snprintf(version, sizeof(version), "%lu", number);
-    if (snprintf(dir, sizeof(dir), "%s/%s/%s", g->o->dir, name, version) >= PATH)
+    if (version_path(g, name, version, dir) < 0)
         return add_failure(g->r, name, version, "its path is too long");
     uint64_t stamp = folder_stamp(dir, 0);
     struct srv_model *old = find_old(g, name, version), *m = NULL;
     int rc = 0;
     if (old && old->stamp == stamp)
         m = srv_model_ref(old);
-    else if ((rc = load_model(&m, dir, stamp, g->o, err, sizeof(err))) < 0) {
+    else if ((rc = load_model(&m, &(struct place){dir, name, version, stamp}, g->o, err,
+                              sizeof(err))) < 0) {
         rc = add_failure(g->r, name, version, err[0] ? err : strerror(-rc));
         if (rc < 0 || !old)
             return rc;
@@ -216,44 +297,6 @@ static int add_version(const struct reader *g, const char *name, unsigned long n
 }
 
 /* ---- one name ---- */
-
-static int downwards(const void *a, const void *b)
-{
-    unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
-    return (x < y) - (x > y);
-}
-
-/* The versions of a folder, highest first; how many. */
-static int list_versions(const char *dir, unsigned long **ret)
-{
-    unsigned long *all = NULL;
-    int n = 0, room = 0;
-    DIR *d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        unsigned long v = srv_version_number(e->d_name);
-        char path[PATH];
-        if (v == 0 || snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= PATH ||
-            !is_dir(path))
-            continue;
-        if (n == room) {
-            room = room ? room * 2 : 16;
-            unsigned long *more = realloc(all, (size_t)room * sizeof(*all));
-            if (!more) {
-                free(all);
-                closedir(d);
-                return -ENOMEM;
-            }
-            all = more;
-        }
-        all[n++] = v;
-    }
-    if (d)
-        closedir(d);
-    if (n > 0)
-        qsort(all, (size_t)n, sizeof(*all), downwards);
-    *ret = all;
-    return n;
-}
 
 static struct srv_model *served(const struct srv_registry *r, const struct srv_service *s,
                                 unsigned long v)
@@ -355,17 +398,30 @@ static int add_versions(const struct reader *g, const char *name, const struct s
     return s ? add_labels(g->r, s, p) : -ENOMEM;
 }
 
+/* Those of a single model: without folders of versions the folder itself is version 1. */
+static int single_versions(const char *dir, unsigned long **ret)
+{
+    int n = list_versions(dir, ret);
+    if (n != 0)
+        return n;
+    *ret = malloc(sizeof(**ret));
+    if (!*ret)
+        return -ENOMEM;
+    **ret = 1;
+    return 1;
+}
+
 /* One NAME of the repository. Only lack of memory is an error. */
 static int add_name(const struct reader *g, const char *name)
 {
     char dir[PATH], err[256] = "";
     struct srv_policy policy;
     unsigned long *versions = NULL;
-    if (snprintf(dir, sizeof(dir), "%s/%s", g->o->dir, name) >= PATH)
+    if (name_path(g, name, dir) < 0)
         return add_failure(g->r, name, "", "its path is too long");
     if (!is_dir(dir))
         return 0;
-    int n = list_versions(dir, &versions);
+    int n = is_single(g->o) ? single_versions(dir, &versions) : list_versions(dir, &versions);
     if (n <= 0) /* not a model's folder */
         return n;
     int rc = srv_policy_load(&policy, dir, err, sizeof(err));
@@ -392,9 +448,31 @@ static int is_among(const char *name, struct dirent **names, int n)
     return 0;
 }
 
+/* That of a folder in the repository, and nothing that leads elsewhere. */
+static int is_name(const char *name)
+{
+    return name[0] && name[0] != '.' && !strchr(name, '/');
+}
+
+static int read_single(const struct reader *g, char *err, size_t errlen)
+{
+    const struct srv_registry_options *o = g->o;
+    if (!is_name(o->single)) {
+        snprintf(err, errlen, "model_name = %s is not the name of a model", o->single);
+        return -EINVAL;
+    }
+    if (!is_dir(o->dir)) {
+        snprintf(err, errlen, "there is no folder %s with the model %s", o->dir, o->single);
+        return -ENOENT;
+    }
+    return is_unloaded(g->old, o->single) ? add_unloaded(g->r, o->single) : add_name(g, o->single);
+}
+
 static int read_all(const struct reader *g, char *err, size_t errlen)
 {
     const struct srv_registry_options *o = g->o;
+    if (is_single(o))
+        return read_single(g, err, errlen);
     struct dirent **names;
     int n = scandir(o->dir, &names, not_hidden, alphasort), rc = 0;
     if (n < 0) {
@@ -440,9 +518,10 @@ static int load_name(const struct reader *g)
     struct srv_registry *r = g->r;
     const char *name = g->o->name;
     int before = r->n_services, failed = r->n_failures;
-    /* The name of a folder in the repository, and nothing that leads elsewhere. */
-    if (!name[0] || name[0] == '.' || strchr(name, '/'))
+    if (!is_name(name))
         return add_failure(r, name, "", "this is not the name of a model");
+    if (is_single(g->o) && strcmp(name, g->o->single) != 0)
+        return add_failure(r, name, "", "this server has one model, of another name");
     int rc = add_name(g, name);
     if (rc == 0 && r->n_services == before && r->n_failures == failed)
         rc = add_failure(r, name, "", "the repository has no version of it");
