@@ -50,36 +50,51 @@ def test_health(start):
         assert run("health", "--http", nobody).returncode != 0
 
 
-def dockerfile():
-    """What its last stage says, by instruction; ENV as a dictionary."""
+def dockerfile(stage="runtime"):
+    """What that stage says, by instruction; ENV as a dictionary."""
     with open(os.path.join(ROOT, "deploy", "Dockerfile")) as f:
-        lines = re.sub(r"\\\n", " ", f.read()).rpartition("\nFROM ")[2].splitlines()
+        stages = re.split(r"\nFROM ", re.sub(r"\\\n", " ", f.read()))
+    lines, = [s.splitlines() for s in stages if s.splitlines()[0].endswith(f" AS {stage}")]
     said = dict(line.split(" ", 1) for line in lines if re.match("[A-Z]+ ", line))
     return {**said, "ENV": dict(pair.split("=", 1) for line in lines if line.startswith("ENV ") for pair in line.split()[1:])}
 
 
-def test_the_image_listens_where_it_says():
-    said = dockerfile()
+IMAGES = pytest.mark.parametrize("stage", ["runtime", "static"])
+
+
+@IMAGES
+def test_the_image_listens_where_it_says(stage):
+    said = dockerfile(stage)
     ports = [said["ENV"][k] for k in ("MOBILENETD_HTTP", "MOBILENETD_GRPC")]
     assert ports == ["0.0.0.0:" + port for port in said["EXPOSE"].split()]
 
 
-def test_the_image_runs_as_a_number():
+@IMAGES
+def test_the_image_runs_as_a_number(stage):
     """Kubernetes' runAsNonRoot looks at no name."""
-    user, group = dockerfile()["USER"].split(":")
+    user, group = dockerfile(stage)["USER"].split(":")
     assert user.isdigit() and group.isdigit() and int(user) > 0 and int(group) > 0
 
 
-def test_the_image_takes_its_address_from_the_environment(tiny_models, tmp_path):
+def test_the_image_is_of_this_version():
+    with open(os.path.join(ROOT, "deploy", "Dockerfile")) as f:
+        version = re.search(r"^ARG VERSION=(.+)$", f.read(), re.M)[1]
+    assert f"mobilenetd {version}" in run("version").stdout
+
+
+@IMAGES
+def test_the_image_takes_its_address_from_the_environment(stage, tiny_models, tmp_path):
     """Server and probe alike: docker run -e MOBILENETD_HTTP=… against what the image itself sets."""
-    said, address = dockerfile(), f"unix:{tmp_path}/socket"
+    said, address = dockerfile(stage), f"unix:{tmp_path}/socket"
+    (tmp_path / "mobilenetd").symlink_to(BINARY)
     env = {**os.environ, **said["ENV"], "MOBILENETD_HTTP": address, "MOBILENETD_GRPC": "",
-           "MOBILENETD_MODELS": str(tiny_models), "MOBILENETD_SANDBOX": SANDBOX}
+           "MOBILENETD_MODELS": str(tiny_models), "MOBILENETD_SANDBOX": SANDBOX, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
     def command(words):
         program, *args = words
-        assert program == "mobilenetd"
-        return [BINARY, *args]
+        places = {"mobilenetd": BINARY, "/usr/bin/mobilenetd": BINARY,
+                  "/usr/lib/mobilenetd/entrypoint": os.path.join(ROOT, "deploy", "entrypoint")}
+        return [places[program], *args]
 
     serve = command(json.loads(said["ENTRYPOINT"]) + json.loads(said["CMD"]))
     probe = command(json.loads(said["HEALTHCHECK"].partition("CMD ")[2]))
