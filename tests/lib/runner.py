@@ -151,6 +151,9 @@ def load():
 def ship():
     out = pytest_part("build-test", "", [], "tests/ship")
     out.add(script("startup", ["tests/ship/startup"], 600))
+    out.add(script("images", ["tests/ship/images"], 3600))
+    out.add(script("package", ["tests/ship/package"], 3600))
+    out.add(script("replicas", ["tests/ship/replicas"], 1800))
     return out
 
 
