@@ -12,7 +12,10 @@
 #include "engine/kernels/amx/block.inc"
 #include "engine/kernels/requant.h"
 
-enum { STRETCH = 1024 /* pixels of which sums of inputs are kept */ };
+enum {
+    STRETCH = 1024, /* pixels of which sums of inputs are kept */
+    FEW_STEPS = 4,  /* up to which vectors have their turn between the quarters of a step */
+};
 
 struct panel {
     int32_t bias[NR];
@@ -167,7 +170,19 @@ static void sum_inputs(const struct eng_pw_u8_args *a, int rows, const uint8_t *
 }
 
 /* Pixels from .. from+pixels-1, at least 4, of all panels. */
-INLINE void stretch(const struct eng_pw_u8_args *a, int from, int pixels, int plain, int with_sums)
+/* Lines that a step asks for of the next panel's weights, which come from L3: of each pair of lines
+ * one, the processor brings the other. More than a few would keep the tiles' own loads waiting. */
+INLINE int pairs_a_step(const struct eng_pw_u8_args *a, int pixels, const struct cut *cut)
+{
+    enum { MOST = 4 };
+    int k = a->k_blocks * ENG_BLOCK, blocks = (pixels + cut->pixels - 1) / cut->pixels;
+    int slots = steps_of(k) * blocks, pairs = (int)(panel_bytes(k) / (2 * ENG_ALIGN)) / slots + 1;
+    return pairs < MOST ? pairs : MOST;
+}
+
+/* `fine`: vectors have their turn between the quarters of a step. */
+INLINE void stretch(const struct eng_pw_u8_args *a, int from, int pixels, int plain, int with_sums,
+                    int fine)
 {
     int32_t sums[2][BLOCK_SUMS] __attribute__((aligned(64)));
     int32_t factor[STRETCH];
@@ -184,21 +199,39 @@ INLINE void stretch(const struct eng_pw_u8_args *a, int from, int pixels, int pl
         const struct panel *p = panel_of(a, n);
         uint8_t *out = a->out + (size_t)(n * (NR / 16)) * a->out_stride;
         int blocks = a->n_blocks - n * (NR / 16) < NR / 16 ? 1 : NR / 16;
+        const char *ahead = (const char *)panel_of(a, n + 1);
+        int pairs = n + 1 < a->n_panels ? pairs_a_step(a, pixels, &cut) : 0;
         for (int next = 0; next < pixels; next += cut.pixels) {
             int m = pixels - next < cut.pixels ? pixels - cut.pixels : next;
-            int quads = (rest.end + steps - 1) / steps;
+            int quads = (rest.end + steps - 1) / steps, few = (quads + 3) / 4;
             struct step s = {.x = (const char *)in + (size_t)m * TILE_ROW,
                              .below = (size_t)cut.below * TILE_ROW,
                              .two = cut.two,
                              .w = (const char *)p->w};
-            first_step(&s, steps > 1 || next == 0, (const char *)p->bias,
-                       left.end ? (char *)sums[which] : NULL, &cut);
-            finish(&rest, quads, cut.places, a->out_stride, &q, plain, with_sums);
+#pragma GCC unroll 4
+            for (int part = 0; part < 4; part++) {
+                first_quarter(part, &s, steps > 1 || next == 0, (const char *)p->bias,
+                              left.end ? (char *)sums[which] : NULL, &cut);
+                if (fine)
+                    finish(&rest, few, cut.places, a->out_stride, &q, plain, with_sums);
+            }
+            if (!fine)
+                finish(&rest, quads, cut.places, a->out_stride, &q, plain, with_sums);
             for (int k = 1; k < steps; k++) {
                 s.x += a->a_stride;
                 s.w += (NR / 16) * TILE_BYTES;
-                step(&s);
-                finish(&rest, quads, cut.places, a->out_stride, &q, plain, with_sums);
+                if (!fine) {
+                    for (int i = 0; i < pairs; i++, ahead += 2 * ENG_ALIGN)
+                        __builtin_prefetch(ahead, 0, 2);
+                    step(&s);
+                    finish(&rest, quads, cut.places, a->out_stride, &q, plain, with_sums);
+                    continue;
+                }
+#pragma GCC unroll 4
+                for (int part = 0; part < 4; part++) {
+                    quarter_step(part, &s);
+                    finish(&rest, few, cut.places, a->out_stride, &q, plain, with_sums);
+                }
             }
             rest = left;
             which ^= 1;
@@ -215,19 +248,25 @@ INLINE void stretch(const struct eng_pw_u8_args *a, int from, int pixels, int pl
     tiles_release();
 }
 
-#define STRETCH_FN(plain, with_sums)                                                               \
-    static __attribute__((noinline)) void stretch_##plain##_##with_sums(                           \
+#define STRETCH_FN(plain, with_sums, fine)                                                         \
+    static __attribute__((noinline)) void stretch_##plain##_##with_sums##_##fine(                  \
         const struct eng_pw_u8_args *a, int from, int pixels)                                      \
     {                                                                                              \
-        stretch(a, from, pixels, plain, with_sums);                                                \
+        stretch(a, from, pixels, plain, with_sums, fine);                                          \
     }
-STRETCH_FN(0, 0)
-STRETCH_FN(0, 1)
-STRETCH_FN(1, 0)
-STRETCH_FN(1, 1)
+STRETCH_FN(0, 0, 0)
+STRETCH_FN(0, 0, 1)
+STRETCH_FN(0, 1, 0)
+STRETCH_FN(0, 1, 1)
+STRETCH_FN(1, 0, 0)
+STRETCH_FN(1, 0, 1)
+STRETCH_FN(1, 1, 0)
+STRETCH_FN(1, 1, 1)
 
 typedef void stretch_fn(const struct eng_pw_u8_args *, int, int);
-static stretch_fn *const stretches[2][2] = {{stretch_0_0, stretch_0_1}, {stretch_1_0, stretch_1_1}};
+static stretch_fn *const stretches[2][2][2] = {
+    {{stretch_0_0_0, stretch_0_0_1}, {stretch_0_1_0, stretch_0_1_1}},
+    {{stretch_1_0_0, stretch_1_0_1}, {stretch_1_1_0, stretch_1_1_1}}};
 
 /* ---- few pixels: a tile of one row costs as much as one of seven, so vectors ---- */
 
@@ -296,10 +335,11 @@ static void run(const struct eng_pw_u8_args *a)
 {
     const struct panel *p = a->panels;
     int plain = p->known && a->rq.zero_point == 0 && a->rq.lo == 0 && a->rq.hi == 255;
+    int fine = steps_of(a->k_blocks * ENG_BLOCK) <= FEW_STEPS;
     for (int from = 0, pixels; from < a->pixels; from += pixels) {
         pixels = a->pixels - from < STRETCH ? a->pixels - from : STRETCH;
         if (pixels >= QUAD)
-            stretches[plain][p->sum_factor != 0](a, from, pixels);
+            stretches[plain][p->sum_factor != 0][fine](a, from, pixels);
         else
             for (int i = 0; i < pixels; i++)
                 single(a, from + i);
