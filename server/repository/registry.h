@@ -21,8 +21,8 @@ struct srv_registry_options {
     const char *dir;
     const char *default_model; /* family or model; "" = the old registry's, or the first */
     int default_anew;          /* the old registry's does not count */
-    const char *single;        /* dir is the folder of this model alone; NULL or "" = a repository */
-    const char *only;          /* if a folder has this name, no other is read; NULL or "" = all */
+    const char *single; /* dir is the folder of this model alone; NULL or "" = a repository */
+    const char *only;   /* if a folder has this name, no other is read; NULL or "" = all */
     uint32_t cpu_bits;
     size_t max_model_file;  /* bytes; 0: 1 GiB */
     int max_batch, workers; /* of the run contexts */
