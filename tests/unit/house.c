@@ -37,7 +37,7 @@ static void write_model(struct house *h)
     assert_non_null(mkdtemp(h->dir));
     snprintf(path, sizeof(path), "%s/tiny", h->dir);
     assert_int_equal(mkdir(path, 0700), 0);
-    strcat(path, "/1");
+    snprintf(path, sizeof(path), "%s/tiny/1", h->dir);
     assert_int_equal(mkdir(path, 0700), 0);
     put_file(path, "model.tflite", file, len);
     put_file(path, "labels.txt", "red\ngreen\nblue\n", 15);
