@@ -21,9 +21,9 @@ static enum srv_reason by_status(int status)
 enum srv_reason srv_reason_of(const struct srv_call *c, int status)
 {
     static const enum srv_reason refusals[] = {
-        [SRV_REFUSAL_NONE] = SRV_REASON_none,         [SRV_REFUSAL_QUEUE] = SRV_REASON_queue,
-        [SRV_REFUSAL_DEADLINE] = SRV_REASON_deadline, [SRV_REFUSAL_MEMORY] = SRV_REASON_memory,
-        [SRV_REFUSAL_WORK] = SRV_REASON_work,
+        [SRV_REFUSAL_NONE] = SRV_REASON_none,     [SRV_REFUSAL_QUEUE] = SRV_REASON_queue,
+        [SRV_REFUSAL_WAIT] = SRV_REASON_wait,     [SRV_REFUSAL_DEADLINE] = SRV_REASON_deadline,
+        [SRV_REFUSAL_MEMORY] = SRV_REASON_memory, [SRV_REFUSAL_WORK] = SRV_REASON_work,
     };
     if (status < 400)
         return SRV_REASON_none;

@@ -1,20 +1,23 @@
 /* Prices are those of libjpeg-turbo on a current x86 core; the factors carry them to others. */
 #include "server/scheduler/cost.h"
 
+#include "server/repository/family.h"
 #include "server/repository/model.h"
+#include "server/scheduler/request.h"
 
 #define NS_PER_BYTE 8.0
 #define NS_PER_PIXEL 1.2
 #define NS_FIXED 30000.0 /* of a request on a worker, beside decoding and the network */
 #define LEARN 0.05       /* weight of one sample in the averages */
 #define LEARN_RATE 0.25
-#define WINDOW_NS 200000000u /* of busy time for a sample of the rate: many batches */
+#define FORGET_NS 2000000000.0 /* that a rate below the number of workers outlasts the load */
+#define WINDOW_NS 200000000u   /* of busy time for a sample of the rate: many batches */
 
 /* The margin goes up by a step for an answer that broke it and down by a hundredth of one for each
  * that did not, which settles where one in a hundred does (Robbins and Monro's quantile). */
 #define MARGIN_FIRST 0.4
 #define MARGIN_STEP 0.05
-#define MARGIN_LEAST 0.1
+#define MARGIN_LEAST (-0.7) /* where predictions are too long: noise is over, and rates lag */
 #define MARGIN_MOST 1.5
 
 enum { PROBED = 64 << 10 }; /* headers lie at the front; more is not read on the loop */
@@ -102,10 +105,22 @@ void srv_cost_enter(struct srv_cost *c, struct srv_job *j, uint64_t now)
     }
 }
 
+/* What took processors from us may be gone, and a pool that is not busy cannot tell: so it hopes.
+ * A hope that fails is corrected within a window of the next load. */
+static void forget_rate(struct srv_cost *c, uint64_t now)
+{
+    double dt = (double)(now - c->idle_from_ns);
+    c->rate += (c->workers - c->rate) * dt / (FORGET_NS + dt);
+    c->idle_from_ns = now;
+}
+
 static void learn_rate(struct srv_cost *c, uint64_t now)
 {
     if (!all_busy(c)) {
+        if (c->window_from_ns == 0 && c->rate < c->workers)
+            forget_rate(c, now);
         c->window_from_ns = 0;
+        c->idle_from_ns = now;
         return;
     }
     uint64_t took = now - c->window_from_ns;
@@ -129,11 +144,23 @@ static double toward(double average, double sample, double weight)
     return average + (sample - average) * weight;
 }
 
+/* What slows one variant down slows all: those that do not run keep their ratio to the one that
+ * does. Else a noisy hour would make the best variant look dear for ever. */
+static void carry_over(const struct srv_family *f, const struct srv_model *ran, double ratio)
+{
+    for (int v = 0; v < f->n; v++)
+        if (f->variants[v] != ran)
+            f->variants[v]->run_ns = f->variants[v]->run_ns * ratio;
+}
+
 static void learn_costs(struct srv_cost *c, struct srv_model *m, const struct srv_job *j)
 {
     if (j->batch > 0) { /* 0: its tensor was all that was wanted */
         double run = (double)j->inference_ns * j->members / j->batch;
-        m->run_ns = m->run_ns > 0 ? toward(m->run_ns, run, LEARN) : run;
+        double was = m->run_ns;
+        m->run_ns = was > 0 ? toward(was, run, LEARN) : run;
+        if (was > 0 && j->req->family)
+            carry_over(j->req->family, m, m->run_ns / was);
     }
     if (j->price_ns <= 0)
         return;

@@ -27,6 +27,7 @@ struct srv_cost {
     uint64_t backlog_ns;     /* their cost */
     uint64_t window_from_ns; /* since when every worker has had something to do; 0: some have not */
     uint64_t window_done_ns; /* cost done since */
+    uint64_t idle_from_ns;   /* since when nothing is known about the rate */
 };
 
 void srv_cost_init(struct srv_cost *c, int workers);

@@ -15,7 +15,10 @@
 #define SLOW_NS (1000 * MS)
 #define SAMPLE_NS MS
 
-enum { HOLD_MIN_MS = 1000, HOLD_MAX_MS = 64000, TRIAL_MS = 10000 };
+#define EASY                                                                                       \
+    0.7 /* utilisation by the best variant at which the burst is over, whatever was tried */
+
+enum { HOLD_MIN_MS = 1000, HOLD_MAX_MS = 64000, TRIAL_MS = 10000, EASY_MS = 3000 };
 
 static uint64_t ms(uint64_t n)
 {
@@ -60,7 +63,7 @@ static enum srv_ladder_reason move(struct srv_ladder *l, uint64_t now, int level
     }
     l->raised_ns = level < l->level ? now : 0;
     l->level = level;
-    l->calm_ns = 0;
+    l->calm_ns = l->easy_ns = 0;
     l->switches[why]++;
     return why;
 }
@@ -81,6 +84,25 @@ static int is_calm(const struct srv_ladder *l, const struct srv_ladder_input *in
     if (use(in, l->sustained, up) <= ROOM && use(in, l->offered, up) <= FULL)
         return 1;
     return l->calm_ns == 0 || l->least > in->rate; /* never empty: they wait for us */
+}
+
+/* The best variant would be at ease: a burst is over, and not a step up on trial. */
+static int is_easy(const struct srv_ladder *l, const struct srv_ladder_input *in)
+{
+    return is_in_time(in, 0, UP_SHARE) && use(in, l->sustained, 0) <= EASY &&
+           use(in, l->offered, 0) <= EASY &&
+           (double)in->p99_ns <= P99_ROOM * (double)in->objective_ns;
+}
+
+static int is_over(struct srv_ladder *l, const struct srv_ladder_input *in)
+{
+    if (!is_easy(l, in)) {
+        l->easy_ns = 0;
+        return 0;
+    }
+    if (l->easy_ns == 0)
+        l->easy_ns = in->now_ns;
+    return in->now_ns - l->easy_ns >= ms(EASY_MS);
 }
 
 static void watch(struct srv_ladder *l, const struct srv_ladder_input *in)
@@ -113,6 +135,10 @@ enum srv_ladder_reason srv_ladder_step(struct srv_ladder *l, const struct srv_la
     }
     if (l->level == 0)
         return SRV_LADDER_STAY;
+    if (is_over(l, in)) {
+        l->hold_ns = 0;
+        return move(l, in->now_ns, 0, SRV_LADDER_LOAD);
+    }
     watch(l, in);
     if (!is_calm(l, in)) {
         l->calm_ns = 0;

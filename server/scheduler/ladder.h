@@ -5,7 +5,8 @@
  * Down at once, as far as needed, when what waits could not be answered within its share of the
  * objective, or when the measured 99th percentile says so. Up one step at a time, when for a while
  * the better variant would have carried the offered load with room to spare. A step up that does
- * not last doubles the time until the next is tried. */
+ * not last doubles the time until the next is tried. Once the best variant would be at ease for
+ * three seconds, a burst is over, and the best variant runs again at once. */
 #ifndef SRV_LADDER_H
 #define SRV_LADDER_H
 
@@ -40,6 +41,7 @@ struct srv_ladder {
     double offered, sustained; /* images a second: over a quarter of a second, over a second */
     double least;              /* waiting, since it became calm */
     uint64_t calm_ns;          /* since when a step up has looked safe; 0 = it does not */
+    uint64_t easy_ns;          /* since when the best variant would be at ease; 0 = it would not */
     uint64_t raised_ns;        /* last step up; 0 = none, or its trial is over */
     uint64_t hold_ns;          /* calm time that a step up takes; 0 = the shortest */
     uint64_t switches[SRV_LADDER_REASONS];

@@ -212,6 +212,19 @@ static int meets_objective(const struct srv_req *r, uint64_t now, uint64_t wait)
     return objective == 0 || wait <= srv_cost_budget(&r->sched->cost, objective - spent);
 }
 
+/* With an objective or without one, nobody waits for longer than this before a turn comes. */
+static uint64_t longest_wait(const struct srv_req *r)
+{
+    uint64_t ms = (uint64_t)r->sched->env->cfg->max_wait_ms;
+    return ms > 0 ? ms * SRV_NS_PER_MS : SRV_NEVER;
+}
+
+/* Until so much of what is ahead is done that the same request would be taken. */
+static int seconds_until(uint64_t wait, uint64_t allowed)
+{
+    return wait_seconds(wait > allowed ? wait - allowed : 0);
+}
+
 /* Can work of `total` (whose largest single piece is `piece`) be done before the deadline? */
 static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
 {
@@ -219,12 +232,22 @@ static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
     uint64_t now = srv_now_ns();
     uint64_t ahead = srv_pool_ahead(s->pool, r->model, r->flow, r->priority, r->deadline_ns, total);
     uint64_t own = srv_cost_time(&s->cost, total);
-    uint64_t wait = srv_cost_time(&s->cost, ahead) + (own > piece ? own : piece);
+    uint64_t before = srv_cost_time(&s->cost, ahead);
+    uint64_t wait = before + (own > piece ? own : piece);
     uint64_t finish = now + srv_cost_promise(&s->cost, wait); /* late work is wasted work */
     r->predicted_ns = ahead > 0 ? wait : 0;
-    if (ahead == 0 || (finish <= r->deadline_ns && meets_objective(r, now, wait)))
+    if (ahead == 0)
         return 0;
-    r->retry_after_s = wait_seconds(finish > r->deadline_ns ? finish - r->deadline_ns : wait);
+    if (before > longest_wait(r)) {
+        r->retry_after_s = seconds_until(before, longest_wait(r));
+        r->refusal = SRV_REFUSAL_WAIT;
+        r->model->stats.refused += !r->shadow;
+        srv_brownout_refused(r);
+        return -EBUSY;
+    }
+    if (finish <= r->deadline_ns && meets_objective(r, now, wait))
+        return 0;
+    r->retry_after_s = seconds_until(finish, r->deadline_ns);
     r->refusal = SRV_REFUSAL_DEADLINE;
     r->model->stats.hopeless += !r->shadow;
     srv_brownout_refused(r);
@@ -233,7 +256,8 @@ static int admit_cost(struct srv_req *r, uint64_t total, uint64_t piece)
 
 static int refuse_full(struct srv_req *r)
 {
-    r->retry_after_s = wait_seconds(srv_cost_time(&r->sched->cost, r->sched->cost.backlog_ns));
+    /* There is room with the next picture done; half of the backlog spreads those who come back. */
+    r->retry_after_s = wait_seconds(srv_cost_time(&r->sched->cost, r->sched->cost.backlog_ns) / 2);
     r->refusal = SRV_REFUSAL_QUEUE;
     r->model->stats.refused += !r->shadow;
     return -EAGAIN;
@@ -383,9 +407,10 @@ int srv_req_run(struct srv_req *r, int is_long, void (*run)(struct srv_req *r, v
 int srv_req_refusal(int rc, const char **ret_sentence)
 {
     *ret_sentence = rc == -EAGAIN  ? "too many images wait for this model"
+                    : rc == -EBUSY ? "what waits would take longer than max_wait_ms"
                     : rc == -ETIME ? "the deadline cannot be met at the present load"
                                    : "out of memory for the images";
-    return rc == -EAGAIN || rc == -ETIME ? 429 : 503;
+    return rc == -EAGAIN || rc == -EBUSY || rc == -ETIME ? 429 : 503;
 }
 
 void srv_req_items_back(struct srv_work_item *list)

@@ -52,6 +52,7 @@ struct srv_task;
 enum srv_refusal {
     SRV_REFUSAL_NONE,
     SRV_REFUSAL_QUEUE,    /* queue_limit, queue_bytes */
+    SRV_REFUSAL_WAIT,     /* the predicted wait: max_wait_ms */
     SRV_REFUSAL_DEADLINE, /* the predicted wait: its deadline, slo_p99_ms */
     SRV_REFUSAL_MEMORY,   /* max_inflight_bytes */
     SRV_REFUSAL_WORK,     /* too many work items */
@@ -132,13 +133,14 @@ void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *n
 void srv_req_set_family(struct srv_req *r, struct srv_family *f_ref);
 
 /* Is there a point in going on? The body need not be here yet: `bytes` is what was announced (0 =
- * unknown). 0; -EAGAIN: the queue is full; -ETIME: the deadline cannot be met at the present load.
- * Both set retry_after_s. A server that has nothing to do refuses nothing. */
+ * unknown). 0; -EAGAIN: the queue is full; -EBUSY: what comes before it takes longer than
+ * max_wait_ms; -ETIME: the deadline cannot be met at the present load. All set retry_after_s. A
+ * server that has nothing to do refuses nothing. */
 int srv_req_admit(struct srv_req *r, size_t bytes);
 
 /* One job an input, with the rows that were wanted. 0: `done` will be called, later and never from
- * here. -EAGAIN: the queue is full; -ETIME as above; -ENOMEM. On failure the request is as before.
- * Every input's length is that of its kind. */
+ * here. -EAGAIN: the queue is full; -EBUSY, -ETIME as above; -ENOMEM. On failure the request is as
+ * before. Every input's length is that of its kind. */
 int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n);
 
 /* Lends the request to a worker: `run` there, then `back` on the loop, later and never from here.

@@ -72,6 +72,11 @@ def untuned(flags):
 PATIENT = {"--max-decode-ms": "60000", "--default-timeout-ms": "600000"}
 
 
+def patient(flags):
+    """Tests make more work wait than a slow machine does in two seconds; few are about that limit."""
+    return [] if "--max-wait-ms" in flags else ["--max-wait-ms", "0"]
+
+
 def slower(flags):
     """Under a sanitizer, pictures take ten times as long; few tests are about these limits."""
     if not SANITIZED:
@@ -90,7 +95,7 @@ class Daemon:
         self.log_file = tempfile.NamedTemporaryFile(prefix="mobilenetd-", suffix=".log")
         self.process = subprocess.Popen(
             [*(wrap or []), BINARY, "serve", "--models", str(models), "--http", http,
-             "--grpc", grpc, *untuned(flags), *slower(flags), *flags],
+             "--grpc", grpc, *untuned(flags), *patient(flags), *slower(flags), *flags],
             stdout=self.log_file, stderr=subprocess.STDOUT, env=dict(os.environ, **(env or {})),
             stdin=subprocess.DEVNULL)
         self.wait_ready()

@@ -91,3 +91,26 @@ def test_limits_of_a_key(start, keys):
     flood.end()
     assert ask(d, SLOW, X_Request_Timeout_Ms="60000", **of("short"))[0] in (429, 504)
     assert ask(d, SLOW, X_Request_Timeout_Ms="60000", **of("free"))[0] == 200
+
+
+def test_nobody_waits_for_longer_than_max_wait(start):
+    """The first are taken, for nothing is ahead of them; those who would wait are told so, and when to come back."""
+    d = start("--workers", "1", "--max-batch", "1", "--default-timeout-ms", "600000", "--max-wait-ms", "1")
+    answers = []
+
+    def one():
+        c = http.client.HTTPConnection("127.0.0.1", d.port)
+        c.request("PUT", "/v1/classify", SLOW)
+        answer = c.getresponse()
+        answers.append((answer.status, answer.getheader("Retry-After"), answer.read()))
+        c.close()
+    threads = [threading.Thread(target=one) for _ in range(FLOOD)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    refused = [a for a in answers if a[0] == 429]
+    assert len(refused) + len([a for a in answers if a[0] == 200]) == FLOOD
+    assert refused and all(1 <= int(after) <= 60 and b"max_wait_ms" in body for _, after, body in refused)
+    assert d.metric("mobilenetd_requests_refused_total", reason="wait") == len(refused)
+    assert ask(d, SLOW)[0] == 200

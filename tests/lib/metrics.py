@@ -72,7 +72,7 @@ def markdown(listed):
               "`mobilenetd_requests_refused_total` counts every answer of 400 and above under one reason, which the log line has, too.",
               "Of what an option limits, the log says at most once a minute that it bites.", "",
               "| reason | status | what | options |", "|---|---|---|---|"]
-    by_name = {"work": "429", "queue": "429", "deadline": "429", "memory": "429", "stopping": "503"}
+    by_name = {"work": "429", "wait": "429", "queue": "429", "deadline": "429", "memory": "429", "stopping": "503"}
     for name, status, sentence, options in reasons():
         lines.append(f"| `{name}` | {by_name.get(name, status)} | {sentence} | {options} |")
     return "\n".join(lines) + "\n"

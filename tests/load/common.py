@@ -91,7 +91,8 @@ def models(*names):
 
 @contextlib.contextmanager
 def serving(path, *flags, **more):
-    d = Daemon(path, "--no-log-requests", *flags, **more)
+    usual = [] if "--max-wait-ms" in flags else ["--max-wait-ms", "2000"]
+    d = Daemon(path, "--no-log-requests", *usual, *flags, **more)
     try:
         yield d
     finally:
