@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define WIDTH 80
+#define COLUMNS 100 /* of documents */
 
 /* Words of text, indented, wrapped at WIDTH; prefix ("# ") starts every line. */
 static void wrap(FILE *out, const char *prefix, int indent, const char *text)
@@ -188,10 +189,27 @@ static void markdown_row(FILE *out, int i, int shared)
     fputc('\n', out);
 }
 
+/* The options of a command that stand in the table of all. */
+static void markdown_shared(FILE *out, int command)
+{
+    char name[64];
+    int column = fprintf(out, "From the table above:");
+    const char *end = "";
+    for (int i = 0; i < CFG_N_ROWS; i++) {
+        if (!(cfg_rows[i].commands & command) || !cfg_row_is_shared(&cfg_rows[i]))
+            continue;
+        spell(cfg_rows[i].key, 0, name, sizeof(name));
+        int width = (int)strlen(name) + (int)strlen(" `--`,");
+        const char *before = column + width > COLUMNS ? "\n" : " ";
+        column = *before == '\n' ? width : column + width;
+        fprintf(out, "%s%s`--%s`", end, before, name);
+        end = ",";
+    }
+}
+
 static void markdown_command(FILE *out, int command)
 {
     int own = 0, shared = 0;
-    char name[64];
     for (int i = 0; i < CFG_N_ROWS; i++) {
         own += (cfg_rows[i].commands & command) && !cfg_row_is_shared(&cfg_rows[i]);
         shared += (cfg_rows[i].commands & command) && cfg_row_is_shared(&cfg_rows[i]);
@@ -199,15 +217,11 @@ static void markdown_command(FILE *out, int command)
     if (!own && !shared)
         return;
     fprintf(out, "\n## Flags of `mobilenetd %s`\n\n", cfg_command_name(command));
-    if (command == CFG_CONFIG)
+    if (command == CFG_CONFIG) {
         fprintf(out, "All options of `serve`, and:\n\n");
-    for (int i = 0, n = 0; shared && command != CFG_CONFIG && i < CFG_N_ROWS; i++) {
-        if (!(cfg_rows[i].commands & command) || !cfg_row_is_shared(&cfg_rows[i]))
-            continue;
-        fprintf(out, "%s`--%s`", n++ ? ", " : "From the table above: ",
-                spell(cfg_rows[i].key, 0, name, sizeof(name)));
-        if (n == shared)
-            fprintf(out, own ? "; and:\n\n" : ".\n");
+    } else if (shared) {
+        markdown_shared(out, command);
+        fprintf(out, own ? "; and:\n\n" : ".\n");
     }
     if (own)
         fprintf(out, "| flag | meaning | takes | default |\n|---|---|---|---|\n");

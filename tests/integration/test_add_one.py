@@ -1,6 +1,7 @@
 """Adds an invented operator, instruction set, picture format, task, endpoint and metric to a copy of the tree, each where
 docs/CONTRIBUTING.md says, by inserting at the anchors of the lists; one build from where the last one ended makes all
-six work. The lists themselves are held so: a slot that is missing or empty does not compile."""
+six work. The operator is the one that the page itself writes, step by step. The lists themselves are held so: a slot
+that is missing or empty does not compile."""
 import json
 import os
 import re
@@ -21,41 +22,17 @@ TARGETS = ["mobilenetd", "tests/unit/unit_cpu", "tests/unit/unit_graph"]
 
 # ---- what is added: (file, anchor, text above it), or (new file, None, text) ----
 
-OPERATOR = [
-    ("engine/graph/ops.def", "/* The next operator goes above this line. */", """\
-OP(INVENTED, "invented", "invented", 1, 1, same_shape, same_type, eng_ref_invented, not_written,
-   TFLITE(INVENTED, 150, eng_tfl_invented),
-   NONE,
-   NONE)
-"""),
-    ("engine/kernels/ref/ref_invented.c", None, """\
-/* An operator that does not exist: values between 0 and 1. */
-#include "engine/kernels/ref/ref.h"
+PAGE = "docs/CONTRIBUTING.md"
+STEP = re.compile(r"^(?:New: )?`([^`]+)`(?:, above `([^`]+)`)?:\n\n```\w*\n(.*?)^```$", re.M | re.S)
 
-void eng_ref_invented(const struct eng_ref_call *c)
-{
-    for (size_t i = 0; i < eng_tensor_elements(eng_ref_out(c)); i++)
-        eng_ref_put_clamped(c, i, eng_ref_real(eng_ref_in(c, 0), c->in[0], i));
-}
-"""),
-    ("engine/kernels/meson.build", "  'ref/ref_pointwise.c',", "  'ref/ref_invented.c',\n"),
-    ("engine/importers/tflite_invented.c", None, """\
-/* The builder of an operator that does not exist. */
-#include "engine/importers/tflite.h"
 
-int eng_tfl_invented(struct eng_tfl_build *b)
-{
-    int rc = eng_tfl_begin(b, ENG_OP_INVENTED, 1);
-    if (rc < 0)
-        return rc;
-    b->n.lo = 0;
-    b->n.hi = 1;
-    return eng_tfl_finish(b);
-}
-"""),
-    ("engine/importers/tflite.h", "/* ---- tflite_channels.c ---- */", "int eng_tfl_invented(struct eng_tfl_build *b);\n"),
-    ("engine/importers/meson.build", "  'tflite_ops.c',", "  'tflite_invented.c',\n"),
-]
+def written(page):
+    """What the page tells a newcomer to write, as rows like those below."""
+    return [(path, anchor or None, text) for path, anchor, text in STEP.findall(page)]
+
+
+with open(os.path.join(ROOT, PAGE), encoding="utf-8") as page_file:
+    OPERATOR = written(page_file.read())
 INSTRUCTION_SET = [
     ("engine/isa.def", "/* The next bit of Arm", "ARM_BIT(INVENTED, 30, HWCAP, HWCAP_ASIMD)\n") if ARM else
     ("engine/isa.def", "/* The next bit of x86", "X86_BIT(INVENTED, 30, ECX_1, bit_SSE4_1, NONE, 0)\n"),
@@ -360,6 +337,12 @@ def test_a_row_that_lacks_a_slot_does_not_compile(tree):
             f.write(kept)
     status, said = build(tree, *objects)
     assert status == 0, said[-3000:]
+
+
+def test_the_page_writes_an_operator():
+    assert len(OPERATOR) == 6 and sum(anchor is None for _, anchor, _ in OPERATOR) == 2
+    with open(os.path.join(ROOT, PAGE), encoding="utf-8") as f:
+        assert len(re.findall(r"^```\w+$", f.read(), re.M)) == len(OPERATOR)  # none that is not tried
 
 
 def test_their_own_tests_know_them(grown):

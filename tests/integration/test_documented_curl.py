@@ -1,7 +1,6 @@
 """Every curl line that README.md and docs/*.md print is run as printed: what is between the marks of a code block or
 span goes to a shell, without its prompt. What the lines name (pictures, $URL, $MODEL, the default ports) is made here;
 a line that needs something else fails until it is made, too."""
-import glob
 import json
 import os
 import re
@@ -12,39 +11,17 @@ import pytest
 
 import tinymodel
 from daemon import ROOT, Daemon, keys_file
+from doc_code import documents, pieces, statements
 from pictures import BLUE, GREEN, RED, RED_JPEG
 
 MODEL = "colour"
 HTTP, GRPC = "127.0.0.1:8080", "127.0.0.1:8081"  # the defaults, which some lines print
 MENTION = re.compile(r"(?<![\w-])curl\s+(?=[^\s`])")
-FENCE, SPAN = re.compile(r"\s*(```|~~~)"), re.compile(r"(`+)(.+?)\1")
 
 
 def commands(text):
-    """Command lines with a curl in them, in code blocks (fenced or indented) and spans; without prompts, with their
-    continuations."""
-    found, fenced, blank, indented, waiting = [], False, True, False, ""
-    for line in text.splitlines():
-        if FENCE.match(line):
-            fenced, waiting = not fenced, ""
-            continue
-        indented = not fenced and line.startswith(("    ", "\t")) and (blank or indented)
-        blank = not line.strip()
-        if not (fenced or indented):
-            found += [m[2].strip() for m in SPAN.finditer(line) if MENTION.search(m[2])]
-            continue
-        line = waiting + line.strip().removeprefix("$ ")
-        waiting = line[:-1] if line.endswith("\\") else ""
-        if not waiting and MENTION.search(line):
-            found.append(line)
-    return found
-
-
-def documents():
-    paths = [os.path.join(ROOT, "README.md"), *sorted(glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True))]
-    for path in paths:
-        with open(path) as f:
-            yield os.path.relpath(path, ROOT), f.read()
+    """Commands with a curl in them, in code blocks (fenced or indented) and spans."""
+    return [command for _, _, lines in pieces(text) for command in statements(lines) if MENTION.search(command)]
 
 
 def examples():
@@ -57,7 +34,8 @@ def test_every_form_is_found():
     assert commands("say `curl -T a 1.2.3.4` or ``curl x``\n") == ["curl -T a 1.2.3.4", "curl x"]
     assert commands("```sh\n$ curl a\nprintf b | curl c\nls\n```\ncurl d\n") == ["curl a", "printf b | curl c"]
     assert commands("text\n    curl no, it goes on\n\n    curl -x \\\n      y\n    {\"z\":1}\n\n    curl w\n") == [
-        "curl -x y", "curl w"]
+        "curl -x   y", "curl w"]
+    assert commands("```sh\nprintf b |\n  curl c\nprintf 'b\n d' | curl e\n```\n") == ["printf b |\n  curl c", "printf 'b\n d' | curl e"]
 
 
 def test_none_stands_outside_of_code():
@@ -129,10 +107,23 @@ def test_the_answer_of_the_readme(shared, real_models, start, tmp_path):
         pytest.skip("deploy/quickstart has not fetched the photo")
     models = tmp_path / "models"
     shutil.copytree(real_models / "mobilenet_v1_1.0_224", models / "mobilenet_v1_1.0_224")
-    command, = commands("    " + lines[at].strip())
+    command, = commands("\n    " + lines[at].strip())
+    printed = "".join(lines[at + 1:lines.index("", at)])
     d = start(models=models)
     shutil.copy(photo, tmp_path / "chelsea.png")
-    got, want = json.loads(run(d, command, tmp_path).stdout), json.loads(lines[at + 1])
+    got, want = json.loads(run(d, command, tmp_path).stdout), json.loads(printed)
     for answer in (got, want):
         del answer["timing_ms"]
     assert got == want
+
+
+def test_the_answer_of_teach(asked, tmp_path):
+    """As printed behind the command, but for the version, which counts the lessons."""
+    text = dict(documents())["docs/API.md"]
+    command, = (c for c in commands(text) if "/teach?" in c)
+    want, = (json.loads(line) for _, _, lines in pieces(text) for line in lines if line.startswith('{"model":"colours"'))
+    pictures_in(tmp_path)
+    assert asked.request("POST", f"/v2/repository/models/{MODEL}/load", b"", {"X-API-Key": asked.key}).status == 200
+    done = run(asked, command, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {**json.loads(done.stdout), "version": "1"} == want

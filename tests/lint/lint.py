@@ -10,6 +10,7 @@ import tempfile
 
 import arrows
 import ctext
+import documents
 import hardening
 import modules
 import objects
@@ -86,6 +87,7 @@ def planted():
     for row in ('SERVER(a_total, gauge, "", "A.", 1)', 'MODEL(a_seconds, gauge, "bytes", "A.", 1)', 'SERVER(a, gauge, "", f())'):
         yield f"metric {row}", metrics.faults(row, metrics.markdown(metrics.rows(row)))
     yield "document of metrics", metrics.faults('SERVER(a, gauge, "", "A.", 1)', "")
+    yield from documents.planted()
     yield from hardening.planted()
     with tempfile.TemporaryDirectory() as directory:
         yield from modules.planted(directory)
@@ -134,6 +136,7 @@ def checks(build):
         sources.get(metrics.LIST, ""), sources.get(metrics.DOCUMENT, ""))
     yield "libraries of the binary are run packages", objects.linked_packages(
         os.path.join(build, "mobilenetd"), sources.get("deploy/packages", ""))
+    yield from documents.checks(sources, ROOT, os.path.join(build, "mobilenetd"))
     yield "the binary is hardened: PIE, RELRO, bound at once, canaries, fortified calls, probed stacks, marked for CET", \
         hardening.faults(build, objects.archives)
     yield "symbols carry the prefix of their folder", objects.prefixes(build)
