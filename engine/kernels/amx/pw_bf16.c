@@ -125,6 +125,8 @@ static void run(const struct eng_pw_bf16_args *g)
         const char *panel = (const char *)g->panels + (size_t)n * bytes;
         char *out = (char *)g->out + (size_t)(n * (NR / 16)) * f.out_stride;
         int blocks = g->n_blocks - n * (NR / 16) < NR / 16 ? 1 : NR / 16;
+        const char *ahead = panel + bytes;
+        int pairs = n + 1 < g->n_panels ? pairs_ahead(bytes, steps, g->pixels, &cut) : 0;
         for (int next = 0; next < g->pixels; next += cut.pixels) {
             int m = g->pixels - next < cut.pixels ? g->pixels - cut.pixels : next;
             int quads = (rest.end + steps - 1) / steps;
@@ -137,6 +139,7 @@ static void run(const struct eng_pw_bf16_args *g)
             finish(&rest, quads, cut.places, &f);
             for (int k = 1; k < steps; k++) {
                 advance(&s, half, k, a_stride);
+                ask_ahead(&ahead, pairs);
                 step(&s);
                 finish(&rest, quads, cut.places, &f);
             }

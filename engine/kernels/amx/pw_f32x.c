@@ -137,6 +137,9 @@ static void run(const struct eng_pw_f32x_args *g)
         const char *panel = (const char *)g->panels + (size_t)n * bytes;
         float *out = g->out + (size_t)(n * (NR / 16)) * g->out_stride;
         int blocks = g->n_blocks - n * (NR / 16) < NR / 16 ? 1 : NR / 16;
+        const char *ahead = panel + bytes;
+        int pairs =
+            n + 1 < g->n_panels ? pairs_ahead(bytes, (PRODUCTS - 1) * steps, g->pixels, &cut) : 0;
         for (int next = 0; next < g->pixels; next += cut.pixels) {
             int m = g->pixels - next < cut.pixels ? g->pixels - cut.pixels : next;
             int quads = (rest.end + PRODUCTS * steps - 1) / (PRODUCTS * steps);
@@ -151,18 +154,23 @@ static void run(const struct eng_pw_f32x_args *g)
                     first_step(&s, 1, panel, left.end ? (char *)sums[which] : NULL, &cut);
                 else
                     step(&s);
+                ask_ahead(&ahead, pairs);
                 finish(&rest, quads, cut.places, &f);
                 s.w += PART_BYTES;
                 new_weights(&s);
+                ask_ahead(&ahead, pairs);
                 finish(&rest, quads, cut.places, &f);
                 s.x = x + part;
                 new_pixels(&s);
+                ask_ahead(&ahead, pairs);
                 finish(&rest, quads, cut.places, &f);
                 s.w += PART_BYTES;
                 new_weights(&s);
+                ask_ahead(&ahead, pairs);
                 finish(&rest, quads, cut.places, &f);
                 s.x = x + 2 * part;
                 new_pixels(&s);
+                ask_ahead(&ahead, pairs);
                 finish(&rest, quads, cut.places, &f);
                 s.x = x;
                 new_pixels(&s);

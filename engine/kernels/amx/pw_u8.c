@@ -169,18 +169,8 @@ static void sum_inputs(const struct eng_pw_u8_args *a, int rows, const uint8_t *
     }
 }
 
-/* Pixels from .. from+pixels-1, at least 4, of all panels. */
-/* Lines that a step asks for of the next panel's weights, which come from L3: of each pair of lines
- * one, the processor brings the other. More than a few would keep the tiles' own loads waiting. */
-INLINE int pairs_a_step(const struct eng_pw_u8_args *a, int pixels, const struct cut *cut)
-{
-    enum { MOST = 4 };
-    int k = a->k_blocks * ENG_BLOCK, blocks = (pixels + cut->pixels - 1) / cut->pixels;
-    int slots = steps_of(k) * blocks, pairs = (int)(panel_bytes(k) / (2 * ENG_ALIGN)) / slots + 1;
-    return pairs < MOST ? pairs : MOST;
-}
-
-/* `fine`: vectors have their turn between the quarters of a step. */
+/* Pixels from .. from+pixels-1, at least 4, of all panels. `fine`: vectors have their turn between
+ * the quarters of a step. */
 INLINE void stretch(const struct eng_pw_u8_args *a, int from, int pixels, int plain, int with_sums,
                     int fine)
 {
@@ -200,7 +190,9 @@ INLINE void stretch(const struct eng_pw_u8_args *a, int from, int pixels, int pl
         uint8_t *out = a->out + (size_t)(n * (NR / 16)) * a->out_stride;
         int blocks = a->n_blocks - n * (NR / 16) < NR / 16 ? 1 : NR / 16;
         const char *ahead = (const char *)panel_of(a, n + 1);
-        int pairs = n + 1 < a->n_panels ? pairs_a_step(a, pixels, &cut) : 0;
+        int pairs = n + 1 < a->n_panels
+                        ? pairs_ahead(panel_bytes(a->k_blocks * ENG_BLOCK), steps, pixels, &cut)
+                        : 0;
         for (int next = 0; next < pixels; next += cut.pixels) {
             int m = pixels - next < cut.pixels ? pixels - cut.pixels : next;
             int quads = (rest.end + steps - 1) / steps, few = (quads + 3) / 4;
@@ -221,8 +213,7 @@ INLINE void stretch(const struct eng_pw_u8_args *a, int from, int pixels, int pl
                 s.x += a->a_stride;
                 s.w += (NR / 16) * TILE_BYTES;
                 if (!fine) {
-                    for (int i = 0; i < pairs; i++, ahead += 2 * ENG_ALIGN)
-                        __builtin_prefetch(ahead, 0, 2);
+                    ask_ahead(&ahead, pairs);
                     step(&s);
                     finish(&rest, quads, cut.places, a->out_stride, &q, plain, with_sums);
                     continue;
