@@ -116,7 +116,6 @@ def test_who_leaves_in_the_middle_is_forgotten(tiny):
         for s in sockets:
             s.sendall(put(RED)[:-20])
             s.close()
-        time.sleep(0.1)
     wait_for(lambda: tiny.metric("mobilenetd_requests_open") <= 1)
 
 

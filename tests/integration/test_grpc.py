@@ -1,5 +1,6 @@
 """gRPC with Debian's own client: health, inference and streams; the same answers as over HTTP."""
 import base64
+import itertools
 import json
 import os
 import struct
@@ -548,8 +549,9 @@ def test_drain_finishes_what_is_in_flight(start, pb):
     c = Client(d, pb)
     call = c.channel.unary_unary(f"/{SERVICE}/ModelInfer", pb.inference.ModelInferRequest.SerializeToString,
                                  pb.inference.ModelInferResponse.FromString).future(picture_request(pb, *[SLOW] * 6))
-    idle = c.stream_infer(iter(threading.Event().wait, True), timeout=30)
-    time.sleep(0.3)
+    idle = c.stream_infer(itertools.chain([picture_request(pb, pictures.RED, model_name="nobody")], iter(threading.Event().wait, True)), timeout=60)
+    assert next(idle).error_message  # it is open
+    wait_for(lambda: d.metric("mobilenetd_requests_open") >= 2)  # the pictures, and this question
     d.signal()
     assert floats(call.result(timeout=30)).shape == (6, 4)
     with pytest.raises(grpc.RpcError) as e:

@@ -10,7 +10,7 @@ import pytest
 
 import metrics
 import tinymodel
-from daemon import BINARY
+from daemon import BINARY, logged
 from pictures import RED
 
 SAMPLE = re.compile(r'[a-zA-Z_:][\w:]*(?:\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? (?:-?[\d.]+(?:e[-+]?\d+)?|\+Inf|NaN)')
@@ -208,14 +208,13 @@ def test_the_reason_of_no_start_with_the_format_in_a_file(tiny_models, tmp_path)
 
 def test_text_log_and_its_switch(start):
     d = start("--log-format", "text")
-    d.classify(RED)
-    time.sleep(0.2)
-    assert [line for line in d.log().splitlines() if "colour" in line and "200" in line]
+    d.classify(RED, headers={"X-Request-Id": "of-the-text-log"})
+    assert logged(d, "of-the-text-log")
+    assert [line for line in d.log().splitlines() if "of-the-text-log" in line and "colour" in line and "200" in line]
     quiet = start(env={"MOBILENETD_LOG_REQUESTS": "false"})
-    before = quiet.log()
-    quiet.classify(RED)
-    time.sleep(0.2)
-    assert quiet.log() == before
+    quiet.classify(RED, headers={"X-Request-Id": "of-no-log"})
+    quiet.signal()
+    assert quiet.wait() == 0 and "of-no-log" not in quiet.log()
 
 
 def test_root_lists_the_routes(tiny):

@@ -1,11 +1,11 @@
 """TLS of the gRPC port: ALPN, certificates of both sides, and nothing lost on the way."""
+import itertools
 import os
 import signal
 import socket
 import ssl
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -211,8 +211,8 @@ def test_many_at_once_and_the_way_out(secure):
         t.join()
     assert results == [True] * 8
     channel = channel_to(d)
-    idle = channel.stream_stream(INFER_STREAM)(iter(threading.Event().wait, True), timeout=60)
-    time.sleep(0.3)
+    idle = channel.stream_stream(INFER_STREAM)(itertools.chain([b""], iter(threading.Event().wait, True)), timeout=60)
+    assert next(idle)  # it is open
     d.signal()
     with pytest.raises(grpc.RpcError) as e:
         next(idle)
