@@ -172,6 +172,11 @@ static int conv_arith(const struct eng_check *c)
 
 /* ---- the others ---- */
 
+static int integer(const struct eng_tensor *t)
+{
+    return (t->type == ENG_I32 || t->type == ENG_I64) && t->quant.n == 0;
+}
+
 /* Bytes move, values do not change: one type, one quantisation. */
 static int moving(const struct eng_check *c)
 {
@@ -188,11 +193,21 @@ static int moving(const struct eng_check *c)
     return 0;
 }
 
+/* The same of what no arithmetic is done with: integers, too. */
+static int carrying(const struct eng_check *c)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *y = eng_check_out(c);
+    int rc = computed(c, 0, 1);
+    if (rc < 0 || !integer(x))
+        return rc < 0 ? rc : moving(c);
+    return x->type == y->type && integer(y) ? 0 : wrong_type(c, y);
+}
+
 /* All in float, or all of one quantised type, each with its own scale. */
 static int one_type(const struct eng_check *c, int inputs)
 {
     const struct eng_tensor *y = eng_check_out(c);
-    if (!quantised(y) && !floating(y))
+    if (!quantised(y) && !floating(y) && !(integer(y) && c->n->op == ENG_OP_CONCAT))
         return wrong_type(c, y);
     for (int i = 0; i < inputs; i++) {
         const struct eng_tensor *x = eng_check_in(c, i);
@@ -208,10 +223,20 @@ static int same_type(const struct eng_check *c)
     return rc < 0 ? rc : one_type(c, 1);
 }
 
+/* Some of its inputs may be constants, not all. */
 static int concat_arith(const struct eng_check *c)
 {
-    int rc = computed(c, 0, c->n->n_in);
-    return rc < 0 ? rc : one_type(c, c->n->n_in);
+    int constants = 0;
+    for (int i = 0; i < c->n->n_in; i++) {
+        const struct eng_tensor *t = eng_check_in(c, i);
+        int rc = t->data && floating(t) ? constant(c, i, ENG_F32) : 0;
+        if (rc < 0)
+            return rc;
+        constants += t->data != NULL;
+    }
+    if (constants == c->n->n_in)
+        return computed(c, 0, 1);
+    return one_type(c, c->n->n_in);
 }
 
 static int mean_arith(const struct eng_check *c)
@@ -226,26 +251,131 @@ static int mean_arith(const struct eng_check *c)
 }
 
 /* The bounds are those within which the fixed-point sum of eltwise kernels is exact. */
-static int binary_arith(const struct eng_check *c)
+static int scales_fit(const struct eng_check *c, int product)
 {
     const struct eng_tensor *a = eng_check_in(c, 0), *b = eng_check_in(c, 1);
     const struct eng_tensor *y = eng_check_out(c);
-    int rc = computed(c, 0, 1);
-    if (rc < 0 || (rc = one_type(c, 2)) < 0)
-        return rc;
-    if (b->data && floating(b) && (rc = constant(c, 1, ENG_F32)) < 0)
-        return rc;
-    if (floating(y))
-        return 0;
     float ra = a->quant.scale[0] / y->quant.scale[0], rb = b->quant.scale[0] / y->quant.scale[0];
     float most = ra > rb ? ra : rb, least = 0x1p-10f;
-    if (c->n->op == ENG_OP_MUL) {
+    if (product) {
         most = a->quant.scale[0] * b->quant.scale[0] / y->quant.scale[0];
         least = 0x1p-16f;
     }
     if (!(most >= least && most < 256.0f))
         return eng_check_fail(c, ENG_E_UNSUPPORTED, "its scales are too far apart");
     return 0;
+}
+
+static int binary_arith(const struct eng_check *c)
+{
+    const struct eng_tensor *b = eng_check_in(c, 1);
+    int rc = computed(c, 0, 1);
+    if (rc < 0 || (rc = one_type(c, 2)) < 0)
+        return rc;
+    if (b->data && floating(b) && (rc = constant(c, 1, ENG_F32)) < 0)
+        return rc;
+    return floating(eng_check_out(c)) ? 0 : scales_fit(c, c->n->op == ENG_OP_MUL);
+}
+
+static int arith_of_quanta(const struct eng_check *c)
+{
+    const struct eng_tensor *y = eng_check_out(c);
+    switch (c->n->arith) {
+    case ENG_ARITH_ADD:
+    case ENG_ARITH_SUB:
+    case ENG_ARITH_MUL:
+        return scales_fit(c, c->n->arith == ENG_ARITH_MUL);
+    case ENG_ARITH_MIN:
+    case ENG_ARITH_MAX:
+        if (eng_same_quant(eng_check_in(c, 0), y) && eng_same_quant(eng_check_in(c, 1), y))
+            return 0;
+        return eng_check_fail(c, ENG_E_UNSUPPORTED, "its inputs and output have several scales");
+    default:
+        return eng_check_fail(c, ENG_E_UNSUPPORTED, "it is supported for reals and integers alone");
+    }
+}
+
+static int arith_arith(const struct eng_check *c)
+{
+    const struct eng_tensor *y = eng_check_out(c);
+    int constants = 0, rc;
+    if ((unsigned)c->n->arith > ENG_ARITH_LAST)
+        return eng_check_fail(c, ENG_E_DATA, "unknown arithmetic %d", (int)c->n->arith);
+    if (!floating(y) && !integer(y) && !quantised(y))
+        return wrong_type(c, y);
+    for (int i = 0; i < 2; i++) {
+        const struct eng_tensor *t = eng_check_in(c, i);
+        if (t->type != y->type || quantised(t) != quantised(y))
+            return wrong_type(c, t);
+        if (t->data && floating(t) && (rc = constant(c, i, ENG_F32)) < 0)
+            return rc;
+        constants += t->data != NULL;
+    }
+    if (constants == 2)
+        return computed(c, 0, 1);
+    if (integer(y) && c->n->arith == ENG_ARITH_DIV)
+        return wrong_type(c, y);
+    return quantised(y) ? arith_of_quanta(c) : 0;
+}
+
+static int argmax_arith(const struct eng_check *c)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *y = eng_check_out(c);
+    int rc = computed(c, 0, 1);
+    if (rc < 0)
+        return rc;
+    if (!floating(x) && !quantised(x) && !integer(x))
+        return wrong_type(c, x);
+    return integer(y) ? 0 : wrong_type(c, y);
+}
+
+static int cast_arith(const struct eng_check *c)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *y = eng_check_out(c);
+    int rc = computed(c, 0, 1);
+    if (rc < 0)
+        return rc;
+    if (!floating(x) && !integer(x))
+        return wrong_type(c, x);
+    return floating(y) || integer(y) ? 0 : wrong_type(c, y);
+}
+
+/* Indices that are computed are held inside when it runs. */
+static int pick_arith(const struct eng_check *c)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *at = eng_check_in(c, 1);
+    int rc = carrying(c);
+    if (rc < 0)
+        return rc;
+    if (!integer(at))
+        return wrong_type(c, at);
+    int depth = c->n->axis == -1 ? at->dim[at->rank - 1] : 1;
+    size_t n = at->data ? eng_tensor_elements(at) : 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t v =
+            at->type == ENG_I32 ? ((const int32_t *)at->data)[i] : ((const int64_t *)at->data)[i];
+        int64_t dim = x->dim[c->n->axis == -1 ? (int)(i % (size_t)depth) : c->n->axis];
+        if (v < -dim || v >= dim)
+            return eng_check_fail(c, ENG_E_DATA, "its index is %lld", (long long)v);
+    }
+    return 0;
+}
+
+/* Real, or quantised per tensor, each. */
+static int detections_arith(const struct eng_check *c)
+{
+    int rc = computed(c, 0, 2);
+    for (int i = 0; rc == 0 && i < 3; i++)
+        if (!floating(eng_check_in(c, i)) && !quantised(eng_check_in(c, i)))
+            rc = wrong_type(c, eng_check_in(c, i));
+    if (rc < 0)
+        return rc;
+    const struct eng_tensor *anchors = eng_check_in(c, 2);
+    if (!anchors->data)
+        return eng_check_fail(c, ENG_E_UNSUPPORTED, "%.80s is not a constant", anchors->name);
+    if (floating(anchors) && (rc = constant(c, 2, ENG_F32)) < 0)
+        return rc;
+    return floating(eng_check_out(c)) ? 0 : wrong_type(c, eng_check_out(c));
 }
 
 static int softmax_arith(const struct eng_check *c)
@@ -282,7 +412,7 @@ static int dequantize_arith(const struct eng_check *c)
 
 static int unary_arith(const struct eng_check *c)
 {
-    if ((unsigned)c->n->unary > ENG_UNARY_TANH)
+    if ((unsigned)c->n->unary > ENG_UNARY_LAST)
         return eng_check_fail(c, ENG_E_DATA, "unknown activation %d", (int)c->n->unary);
     if (!isfinite(c->n->alpha) || !isfinite(c->n->beta))
         return eng_check_fail(c, ENG_E_DATA, "a parameter is not finite");

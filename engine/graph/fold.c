@@ -58,8 +58,9 @@ static void fold_pad(struct fold *f, struct eng_node *n)
         return;
     struct eng_window *w = &n->win;
     const struct eng_window *p = &pad->win;
-    if (w->top + p->top > ENG_MAX_WINDOW || w->bottom + p->bottom > ENG_MAX_WINDOW ||
-        w->left + p->left > ENG_MAX_WINDOW || w->right + p->right > ENG_MAX_WINDOW)
+    if (p->front || p->back || w->top + p->top > ENG_MAX_WINDOW ||
+        w->bottom + p->bottom > ENG_MAX_WINDOW || w->left + p->left > ENG_MAX_WINDOW ||
+        w->right + p->right > ENG_MAX_WINDOW)
         return;
     w->top += p->top;
     w->bottom += p->bottom;

@@ -62,7 +62,28 @@ enum eng_unary {
     ENG_UNARY_HARD_SWISH,   /* x * clamp(x/6 + 1/2, 0, 1) */
     ENG_UNARY_SWISH,        /* x * sigmoid(x) */
     ENG_UNARY_TANH,
+    ENG_UNARY_EXP,
+    ENG_UNARY_LOG,
+    ENG_UNARY_SQRT,
+    ENG_UNARY_RSQRT,
+    ENG_UNARY_SQUARE,
+    ENG_UNARY_ABS,
+    ENG_UNARY_NEG,
+    ENG_UNARY_FLOOR,
 };
+enum { ENG_UNARY_LAST = ENG_UNARY_FLOOR };
+
+/* Of two operands that broadcast as in NumPy. */
+enum eng_arith {
+    ENG_ARITH_ADD,
+    ENG_ARITH_SUB,
+    ENG_ARITH_MUL,
+    ENG_ARITH_DIV,       /* of reals */
+    ENG_ARITH_FLOOR_DIV, /* of reals and integers; by 0 of integers: 0 */
+    ENG_ARITH_MIN,
+    ENG_ARITH_MAX,
+};
+enum { ENG_ARITH_LAST = ENG_ARITH_MAX };
 
 /* Windows of conv, depthwise and pools. Pads are explicit: SAME was resolved at import. */
 struct eng_window {
@@ -71,7 +92,10 @@ struct eng_window {
     int dh, dw;      /* dilation, 1 = none */
     int top, bottom; /* padding, in pixels of the input's zero (zero point if quantised) */
     int left, right;
+    int front, back; /* PAD alone: channels before and behind */
 };
+
+struct eng_detect_options;
 
 struct eng_node {
     const char *name; /* for messages: the file's name of the node, or of its output */
@@ -84,10 +108,14 @@ struct eng_node {
     int groups;             /* conv */
     int multiplier;         /* depthwise: output channels per input channel */
     int count_include_pad;  /* avgpool */
-    int axis;               /* concat */
+    int axis;               /* concat, argmax, pick (-1: each row of indices is a whole place) */
     int perm[ENG_MAX_RANK]; /* transpose */
     enum eng_unary unary;   /* unary */
-    float alpha, beta;      /* softmax beta, leaky slope, hard-sigmoid */
+    enum eng_arith arith;   /* arith */
+    int least;              /* argmax: of the smallest */
+    int begin[ENG_MAX_RANK], step[ENG_MAX_RANK], count[ENG_MAX_RANK]; /* slice, of each axis */
+    const struct eng_detect_options *detect;                          /* detections */
+    float alpha, beta;                      /* softmax beta, leaky slope, hard-sigmoid */
     int align_corners, half_pixel, nearest; /* resize */
 };
 

@@ -1,6 +1,7 @@
 /* Shape inference: what each operator makes of its inputs' shapes. All sums in 64 bits, every
  * window bounded before it is used. */
 #include "engine/graph/check.h"
+#include "engine/postprocess.h"
 
 static int shape4(struct eng_tensor *ret, int64_t h, int64_t w, int64_t ch)
 {
@@ -184,11 +185,12 @@ static int pad_shape(const struct eng_check *c, struct eng_tensor *ret)
     const struct eng_window *w = &c->n->win;
     if (!is_image(x))
         return eng_check_fail(c, ENG_E_UNSUPPORTED, "its input %.80s is not one image", x->name);
-    if (!in_range(w->top, 0) || !in_range(w->bottom, 0) || !in_range(w->left, 0) ||
-        !in_range(w->right, 0))
-        return eng_check_fail(c, ENG_E_DATA, "its padding is out of range");
+    const int pads[] = {w->top, w->bottom, w->left, w->right, w->front, w->back};
+    for (size_t i = 0; i < sizeof(pads) / sizeof(*pads); i++)
+        if (!in_range(pads[i], 0))
+            return eng_check_fail(c, ENG_E_DATA, "its padding is out of range");
     return shape4(ret, (int64_t)x->dim[1] + w->top + w->bottom,
-                  (int64_t)x->dim[2] + w->left + w->right, x->dim[3]);
+                  (int64_t)x->dim[2] + w->left + w->right, (int64_t)x->dim[3] + w->front + w->back);
 }
 
 /* The importer resolved the wanted shape into the output. */
@@ -233,6 +235,105 @@ static int gather_shape(const struct eng_check *c, struct eng_tensor *ret)
         return eng_check_fail(c, ENG_E_DATA, "its input has no channels, or its indices no list");
     copy_shape(ret, x);
     ret->dim[x->rank - 1] = which->dim[0];
+    return 0;
+}
+
+/* An axis of 1 repeats, and so does one that the other operand has in front. */
+static int arith_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *a = eng_check_in(c, 0), *b = eng_check_in(c, 1);
+    ret->rank = a->rank > b->rank ? a->rank : b->rank;
+    for (int i = 1; i <= ret->rank; i++) {
+        int da = i <= a->rank ? a->dim[a->rank - i] : 1;
+        int db = i <= b->rank ? b->dim[b->rank - i] : 1;
+        if (da != db && da != 1 && db != 1)
+            return eng_check_fail(c, ENG_E_UNSUPPORTED, "the shapes of %.80s and %.80s do not fit",
+                                  a->name, b->name);
+        ret->dim[ret->rank - i] = da > db ? da : db;
+    }
+    return 0;
+}
+
+static int argmax_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0);
+    if (c->n->axis < 0 || c->n->axis >= x->rank)
+        return eng_check_fail(c, ENG_E_DATA, "its axis is %d", c->n->axis);
+    ret->rank = 0;
+    for (int i = 0; i < x->rank; i++)
+        if (i != c->n->axis)
+            ret->dim[ret->rank++] = x->dim[i];
+    return 0;
+}
+
+static int slice_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0);
+    const struct eng_node *n = c->n;
+    ret->rank = x->rank;
+    for (int i = 0; i < x->rank; i++) {
+        int64_t last = n->begin[i] + (int64_t)n->step[i] * (n->count[i] - 1);
+        if (n->count[i] < 1 || n->begin[i] < 0 || n->begin[i] >= x->dim[i] || last < 0 ||
+            last >= x->dim[i])
+            return eng_check_fail(c, ENG_E_DATA, "it leaves its input along axis %d", i);
+        ret->dim[i] = n->count[i];
+    }
+    return 0;
+}
+
+static int pick_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *at = eng_check_in(c, 1);
+    int axis = c->n->axis, depth = 1, rank = at->rank;
+    if (axis == -1) {
+        depth = at->rank > 0 ? at->dim[--rank] : 0;
+        axis = 0;
+    }
+    if (axis < 0 || depth < 1 || axis + depth > x->rank || rank + x->rank - depth > ENG_MAX_RANK)
+        return eng_check_fail(c, ENG_E_DATA, "its indices do not fit its input");
+    ret->rank = 0;
+    for (int i = 0; i < axis; i++)
+        ret->dim[ret->rank++] = x->dim[i];
+    for (int i = 0; i < rank; i++)
+        ret->dim[ret->rank++] = at->dim[i];
+    for (int i = axis + depth; i < x->rank; i++)
+        ret->dim[ret->rank++] = x->dim[i];
+    return 0;
+}
+
+/* The importer resolved how often into the output. */
+static int tile_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0), *out = eng_check_out(c);
+    int more = out->rank - x->rank;
+    if (out->rank == 0 || more < 0)
+        return eng_check_fail(c, ENG_E_DATA, "its output has too few dimensions");
+    for (int i = 0; i < x->rank; i++)
+        if (out->dim[i + more] % x->dim[i] != 0)
+            return eng_check_fail(c, ENG_E_DATA, "axis %d is not repeated in whole", i);
+    copy_shape(ret, out);
+    return 0;
+}
+
+static int detections_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *boxes = eng_check_in(c, 0), *scores = eng_check_in(c, 1);
+    const struct eng_detect_options *o = c->n->detect;
+    size_t n = eng_tensor_elements(boxes) / 4;
+    if (boxes->rank < 1 || boxes->dim[boxes->rank - 1] != 4 || scores->rank < 1 ||
+        eng_tensor_elements(scores) / (size_t)scores->dim[scores->rank - 1] != n)
+        return eng_check_fail(c, ENG_E_DATA, "%.80s does not have a row for each box of %.80s",
+                              scores->name, boxes->name);
+    if (eng_tensor_elements(eng_check_in(c, 2)) != 4 * n)
+        return eng_check_fail(c, ENG_E_DATA, "there are %zu boxes and %zu anchors", n,
+                              eng_tensor_elements(eng_check_in(c, 2)) / 4);
+    const char *wrong =
+        o ? eng_detect_wrong(o, n, scores->dim[scores->rank - 1]) : "it has no options";
+    if (wrong)
+        return eng_check_fail(c, ENG_E_DATA, "%s", wrong);
+    ret->rank = 2;
+    ret->dim[0] = 1;
+    ret->dim[1] = 6 * eng_detect_rows(o) + 1;
     return 0;
 }
 

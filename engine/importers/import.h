@@ -19,7 +19,7 @@ struct eng_open_size {
 int eng_import_tflite(struct eng_graph **ret, const void *bytes, size_t len, char *err,
                       size_t errlen);
 
-/* ONNX, operator sets 7 to 21: float, or QuantizeLinear/DequantizeLinear around the operators,
+/* ONNX, operator sets 7 to 22: float, or QuantizeLinear/DequantizeLinear around the operators,
  * which then become quantised. One input; of several outputs the last, if the others lead to it.
  * Copies all that it needs: the graph does not point into `bytes`. Schema: onnx.proto. */
 int eng_import_onnx(struct eng_graph **ret, const void *bytes, size_t len,

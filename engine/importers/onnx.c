@@ -16,7 +16,7 @@
 #include "engine/importers/onnx.pb-c.h"
 #include "engine/importers/onnx_wire.h"
 
-enum { OLDEST_OPSET = 7, NEWEST_OPSET = 21 };
+enum { OLDEST_OPSET = 7, NEWEST_OPSET = 22 };
 
 /* ---- constants ---- */
 

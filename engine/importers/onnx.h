@@ -163,10 +163,17 @@ int eng_onnx_slice(struct eng_onnx_op *op);
 /* onnx_channels.c */
 int eng_onnx_split(struct eng_onnx_op *op);
 int eng_onnx_gather_channels(struct eng_onnx_op *op);
+int eng_onnx_cuts_channels(
+    struct eng_onnx_op *op); /* a Slice of nothing but channels of an image or a row */
 int eng_onnx_slice_channels(struct eng_onnx_op *op);
 /* Whether a Reshape to dim ends a channel shuffle; 1: it is added. */
 int eng_onnx_shuffle(struct eng_onnx_op *op, int rank, const int32_t *dim);
 int eng_onnx_resize(struct eng_onnx_op *op);
+/* onnx_tables.c */
+int eng_onnx_slice_table(struct eng_onnx_op *op);
+int eng_onnx_is_map_pair(const struct eng_onnx_op *op);
+int eng_onnx_arith(struct eng_onnx_op *op);
+int eng_onnx_argmax(struct eng_onnx_op *op);
 int eng_onnx_cast(struct eng_onnx_op *op);
 int eng_onnx_concat_lists(struct eng_onnx_op *op); /* of constant integers */
 int eng_onnx_is_qlinear(const char *type, int microsoft);

@@ -139,6 +139,15 @@ int eng_onnx_gather_channels(struct eng_onnx_op *op)
     return gather(op, which, (int)n);
 }
 
+int eng_onnx_cuts_channels(struct eng_onnx_op *op)
+{
+    int64_t axes[ENG_MAX_RANK];
+    const struct eng_onnx_value *x = op->v[0];
+    int n = op->n_in > 1 ? eng_onnx_list(op, 3, axes, ENG_MAX_RANK)
+                         : eng_onnx_ints(op, "axes", axes, ENG_MAX_RANK);
+    return n == 1 && (x->rank == 4 || x->rank == 2) && (axes[0] == 1 || axes[0] == 1 - x->rank);
+}
+
 int eng_onnx_slice_channels(struct eng_onnx_op *op)
 {
     int64_t start, end, axis, step;

@@ -64,6 +64,12 @@ static int add_unary(struct eng_onnx_op *op)
         {"HardSigmoid", ENG_UNARY_HARD_SIGMOID, 0.2f, 0.5f},
         {"HardSwish", ENG_UNARY_HARD_SWISH, 0, 0},
         {"Tanh", ENG_UNARY_TANH, 0, 0},
+        {"Exp", ENG_UNARY_EXP, 0, 0},
+        {"Log", ENG_UNARY_LOG, 0, 0},
+        {"Sqrt", ENG_UNARY_SQRT, 0, 0},
+        {"Abs", ENG_UNARY_ABS, 0, 0},
+        {"Neg", ENG_UNARY_NEG, 0, 0},
+        {"Floor", ENG_UNARY_FLOOR, 0, 0},
     };
     size_t i = 0;
     while (strcmp(table[i].type, op->type) != 0)
@@ -197,6 +203,8 @@ static int add_binary(struct eng_onnx_op *op)
     struct eng_tensor like;
     if (!a || !b)
         return eng_onnx_fail(op, ENG_E_DATA, "it lacks an input");
+    if (!eng_onnx_is_map_pair(op))
+        return eng_onnx_arith(op);
     op->n.op = add || strcmp(op->type, "Sub") == 0 ? ENG_OP_ADD : ENG_OP_MUL;
     op->n.n_in = 2;
     if (b->data || a->data)

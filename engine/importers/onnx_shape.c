@@ -287,7 +287,7 @@ static int64_t bounded(int64_t v, int n)
 int eng_onnx_slice(struct eng_onnx_op *op)
 {
     if (op->n_in > 0 && op->v[0] && !op->v[0]->data)
-        return eng_onnx_slice_channels(op);
+        return eng_onnx_cuts_channels(op) ? eng_onnx_slice_channels(op) : eng_onnx_slice_table(op);
     int64_t of[MAX_LIST], start[2] = {0}, end[2] = {0}, axis[2] = {0}, step[2] = {1};
     int n = eng_onnx_list(op, 0, of, MAX_LIST), rc[4] = {0};
     if (n < 0)

@@ -29,6 +29,8 @@ static int read_op(struct eng_tfl *f, const struct eng_fb_vector *ops, uint32_t 
     int old = eng_fb_i8(&f->fb, &code, 0, 0), wide = eng_fb_i32(&f->fb, &code, 3, 0);
     op.code = old > wide ? old : wide;
     op.options = eng_fb_table(&f->fb, &table, 4);
+    op.custom = eng_fb_vector(&f->fb, &table, 5, 1);
+    op.name = eng_fb_string(&f->fb, &code, 1, &op.name_len);
     if (f->fb.bad)
         return eng_tfl_broken(f);
     if (in.n > ENG_MAX_INPUTS || out.n < 1 || out.n > ENG_MAX_INPUTS)

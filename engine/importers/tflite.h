@@ -26,6 +26,9 @@ struct eng_tfl_op {
     int n_out;               /* at least 1 */
     int out[ENG_MAX_INPUTS]; /* file tensors */
     struct eng_fb_table options;
+    struct eng_fb_vector custom; /* options of a custom operator, bytes */
+    const char *name;            /* of a custom operator */
+    size_t name_len;
 };
 
 /* A node under construction, with the tensors that its family needs. */
@@ -66,14 +69,45 @@ int eng_tfl_finish(struct eng_tfl_build *b);
 /* Of the operator's options: an int32, a bool. */
 int eng_tfl_option(const struct eng_tfl_build *b, int field, int otherwise);
 int eng_tfl_flag(const struct eng_tfl_build *b, int field);
+/* The fused activation, as bounds of the node. */
+int eng_tfl_activation(struct eng_tfl_build *b, int field);
+
+/* 1: a graph tensor that no node makes, as it is only on the way to a shape, which the file states.
+ */
+int eng_tfl_is_shape_only(const struct eng_tfl_build *b, int t);
+/* Integers that only lead to a shape: no node. */
+int eng_tfl_shape_arithmetic(struct eng_tfl_build *b);
 
 /* ---- tflite_channels.c ---- */
 
-int eng_tfl_shape_arithmetic(struct eng_tfl_build *b);
 int eng_tfl_split(struct eng_tfl_build *b);
 int eng_tfl_split_v(struct eng_tfl_build *b);
 int eng_tfl_slice(struct eng_tfl_build *b);
 int eng_tfl_strided_slice(struct eng_tfl_build *b);
 int eng_tfl_gather(struct eng_tfl_build *b);
+
+/* ---- tflite_math.c ---- */
+
+/* Whether ADD or MUL of the inputs is of the form that the nodes of these names have. */
+int eng_tfl_is_binary(const struct eng_tfl_build *b);
+int eng_tfl_arith(struct eng_tfl_build *b);
+int eng_tfl_add_n(struct eng_tfl_build *b);
+int eng_tfl_function(struct eng_tfl_build *b);
+int eng_tfl_argmax(struct eng_tfl_build *b);
+int eng_tfl_cast(struct eng_tfl_build *b);
+
+/* ---- tflite_tables.c ---- */
+
+/* The node for one output: count[] elements of graph tensor x, from begin[] by step[]. */
+int eng_tfl_table(struct eng_tfl_build *b, int x, int out, const int64_t *begin,
+                  const int64_t *step, const int64_t *count);
+int eng_tfl_pack(struct eng_tfl_build *b);
+int eng_tfl_unpack(struct eng_tfl_build *b);
+int eng_tfl_gather_nd(struct eng_tfl_build *b);
+int eng_tfl_tile(struct eng_tfl_build *b);
+
+/* ---- tflite_custom.c ---- */
+
+int eng_tfl_custom(struct eng_tfl_build *b);
 
 #endif

@@ -99,7 +99,10 @@ int eng_tfl_finish(struct eng_tfl_build *b)
         return eng_tfl_fail(b, -ENOMEM, "not enough memory");
     memcpy(b->n.in, b->in, (size_t)b->n.n_in * sizeof(*b->n.in));
     int rc = eng_graph_add_node(b->f->g, &b->n);
-    return rc < 0 ? eng_tfl_fail(b, rc, "the graph has too many nodes") : 0;
+    if (rc < 0)
+        return eng_tfl_fail(b, rc, "the graph has too many nodes");
+    b->f->g->tensors[b->n.out].producer = rc;
+    return 0;
 }
 
 int eng_tfl_option(const struct eng_tfl_build *b, int field, int otherwise)
@@ -110,4 +113,43 @@ int eng_tfl_option(const struct eng_tfl_build *b, int field, int otherwise)
 int eng_tfl_flag(const struct eng_tfl_build *b, int field)
 {
     return eng_fb_i8(&b->f->fb, &b->op->options, field, 0) != 0;
+}
+
+int eng_tfl_activation(struct eng_tfl_build *b, int field)
+{
+    switch (eng_fb_i8(&b->f->fb, &b->op->options, field, 0)) {
+    case 0:
+        return 0;
+    case 1:
+        b->n.lo = 0;
+        return 0;
+    case 2:
+        b->n.lo = -1;
+        b->n.hi = 1;
+        return 0;
+    case 3:
+        b->n.lo = 0;
+        b->n.hi = 6;
+        return 0;
+    default:
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "its fused activation is not supported");
+    }
+}
+
+/* Converters compute the argument of a reshape at run time; the file states its result. */
+int eng_tfl_shape_arithmetic(struct eng_tfl_build *b)
+{
+    int rc = eng_tfl_begin(b, ENG_OP_RESHAPE, 0);
+    if (rc < 0)
+        return rc;
+    const struct eng_tensor *out = eng_tfl_at(b, b->n.out);
+    if (out->type != ENG_I32 && out->type != ENG_I64)
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "it is supported for shapes alone");
+    return 0;
+}
+
+int eng_tfl_is_shape_only(const struct eng_tfl_build *b, int t)
+{
+    const struct eng_graph *g = b->f->g;
+    return t >= 0 && !g->tensors[t].data && g->tensors[t].producer < 0 && t != g->input;
 }

@@ -5,26 +5,16 @@
 #include <errno.h>
 #include <string.h>
 
-/* Converters compute the argument of a reshape at run time; the file states its result. */
-int eng_tfl_shape_arithmetic(struct eng_tfl_build *b)
-{
-    int rc = eng_tfl_begin(b, ENG_OP_RESHAPE, 0);
-    if (rc < 0)
-        return rc;
-    const struct eng_tensor *out = eng_tfl_at(b, b->n.out);
-    if (out->type != ENG_I32 && out->type != ENG_I64)
-        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "it is supported for shapes alone");
-    return 0;
-}
-
-/* 1: its output is a list of integers; 0 or a failure. */
+/* 1: its output is a list of integers that only lead to a shape; 0 or a failure. */
 static int computes_shape(struct eng_tfl_build *b)
 {
     int t = eng_tfl_tensor(b->f, b->op->out[0]);
-    if (t < 0)
-        return t;
+    int x = t < 0 || b->op->n_in < 1 ? -1 : eng_tfl_tensor(b->f, b->op->in[0]);
+    if (t < 0 || (x < 0 && b->op->n_in > 0))
+        return t < 0 ? t : x;
     enum eng_type type = b->f->g->tensors[t].type;
-    return type == ENG_I32 || type == ENG_I64;
+    return (type == ENG_I32 || type == ENG_I64) &&
+           (x < 0 || b->f->g->tensors[x].data || eng_tfl_is_shape_only(b, x));
 }
 
 /* The node for one output: channels which[0 .. n-1] of graph tensor x. The list becomes the node's.
@@ -61,24 +51,45 @@ static int range(const struct eng_tfl_build *b, int x, int out, int from, int st
     return choose(b, x, out, which, n);
 }
 
-/* Channels of graph tensor x if `axis` counts them, or a failure. */
-static int channels_of(const struct eng_tfl_build *b, int x, int64_t axis)
+/* Length of graph tensor x along *axis, which becomes positive, or a failure. */
+static int length_along(const struct eng_tfl_build *b, int x, int64_t *axis)
 {
     const struct eng_tensor *t = x < 0 ? NULL : eng_tfl_at(b, x);
     if (!t || t->rank < 1)
         return eng_tfl_fail(b, ENG_E_DATA, "it lacks an input");
-    if (axis != t->rank - 1 && axis != -1)
-        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "only channels can be cut");
-    return t->dim[t->rank - 1];
+    *axis = *axis < 0 ? *axis + t->rank : *axis;
+    if (*axis < 0 || *axis >= t->rank)
+        return eng_tfl_fail(b, ENG_E_DATA, "its axis is out of range");
+    return t->dim[*axis];
+}
+
+/* `n` elements along the axis. */
+static int add_part(struct eng_tfl_build *b, int x, int out, int64_t axis, int from, int n)
+{
+    const struct eng_tensor *t = eng_tfl_at(b, x);
+    int64_t begin[ENG_MAX_RANK] = {0}, step[ENG_MAX_RANK], count[ENG_MAX_RANK];
+    int image = t->rank == 4 && t->dim[0] == 1;
+    if (axis == t->rank - 1 && (image || eng_tensor_elements(t) == (size_t)t->dim[t->rank - 1]))
+        return range(b, x, out, from, 1, n);
+    for (int i = 0; i < t->rank; i++) {
+        step[i] = 1;
+        count[i] = t->dim[i];
+    }
+    begin[axis] = from;
+    count[axis] = n;
+    return eng_tfl_table(b, x, out, begin, step, count);
 }
 
 /* ---- parts ---- */
 
-static int add_parts(const struct eng_tfl_build *b, int x, int channels, const int64_t *length)
+static int add_parts(struct eng_tfl_build *b, int x, int64_t axis, int channels,
+                     const int64_t *length)
 {
     int from = 0;
     for (int i = 0; i < b->op->n_out; i++) {
-        int rc = range(b, x, i, from, 1, (int)length[i]);
+        int rc = length[i] > channels - from
+                     ? eng_tfl_fail(b, ENG_E_DATA, "its parts do not fit its input")
+                     : add_part(b, x, i, axis, from, (int)length[i]);
         if (rc < 0)
             return rc;
         from += (int)length[i];
@@ -92,14 +103,14 @@ int eng_tfl_split(struct eng_tfl_build *b)
     int rc = eng_tfl_begin(b, ENG_OP_GATHER, 2), n = b->op->n_out;
     if (rc < 0 || (rc = eng_tfl_integers(b->f, b->op->in[0], &axis, 1)) < 0)
         return rc;
-    int channels = channels_of(b, b->in[1], axis);
+    int channels = length_along(b, b->in[1], &axis);
     if (channels < 0)
         return channels;
     if (channels % n != 0)
         return eng_tfl_fail(b, ENG_E_DATA, "its parts do not fit its input");
     for (int i = 0; i < n; i++)
         length[i] = channels / n;
-    return add_parts(b, b->in[1], channels, length);
+    return add_parts(b, b->in[1], axis, channels, length);
 }
 
 /* One length may be -1: what the others leave. */
@@ -131,31 +142,45 @@ int eng_tfl_split_v(struct eng_tfl_build *b)
     int n = eng_tfl_integers(b->f, b->op->in[1], length, ENG_MAX_INPUTS);
     if (n < 0 || (rc = eng_tfl_integers(b->f, b->op->in[2], &axis, 1)) < 0)
         return n < 0 ? n : rc;
-    int channels = channels_of(b, b->in[0], axis);
+    int channels = length_along(b, b->in[0], &axis);
     if (channels < 0)
         return channels;
     if (n != b->op->n_out)
         return eng_tfl_fail(b, ENG_E_DATA, "it has another number of parts than of outputs");
     rc = lengths_of(b, channels, length, n);
-    return rc < 0 ? rc : add_parts(b, b->in[0], channels, length);
+    return rc < 0 ? rc : add_parts(b, b->in[0], axis, channels, length);
 }
 
 /* ---- slices ---- */
 
-/* begin, end and step of every axis, inside the input: all but the last must be whole. */
-static int cut(const struct eng_tfl_build *b, const int64_t *begin, const int64_t *end,
-               const int64_t *step)
+/* Only channels of one image or vector, and its output has all of its axes. */
+static int cuts_channels(const struct eng_tfl_build *b, const int64_t *count)
 {
     const struct eng_tensor *x = eng_tfl_at(b, b->in[0]);
+    int image = x->rank == 4 && x->dim[0] == 1;
+    size_t channels = (size_t)x->dim[x->rank - 1];
+    for (int i = 0; i < x->rank - 1; i++)
+        if (count[i] != x->dim[i])
+            return 0;
+    return (image || eng_tensor_elements(x) == channels) &&
+           eng_tfl_at(b, b->n.out)->rank == x->rank;
+}
+
+/* begin, end and step of every axis, inside the input. */
+static int cut(struct eng_tfl_build *b, const int64_t *begin, const int64_t *end, int64_t *step)
+{
+    const struct eng_tensor *x = eng_tfl_at(b, b->in[0]);
+    int64_t count[ENG_MAX_RANK];
     int last = x->rank - 1;
-    for (int i = 0; i < last; i++)
-        if (begin[i] != 0 || end[i] != x->dim[i] || (step[i] != 1 && x->dim[i] != 1))
-            return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "only channels can be cut");
-    if (step[last] < 1 || step[last] > x->dim[last] || begin[last] < 0 ||
-        begin[last] >= end[last] || end[last] > x->dim[last])
-        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "it leaves nothing, or goes backwards");
-    int n = (int)((end[last] - begin[last] + step[last] - 1) / step[last]);
-    return range(b, b->in[0], 0, (int)begin[last], (int)step[last], n);
+    for (int i = 0; i <= last; i++) {
+        if (step[i] < 1 || begin[i] < 0 || begin[i] >= end[i] || end[i] > x->dim[i])
+            return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "it leaves nothing, or goes backwards");
+        step[i] = step[i] > x->dim[i] ? x->dim[i] : step[i];
+        count[i] = (end[i] - begin[i] + step[i] - 1) / step[i];
+    }
+    if (!cuts_channels(b, count))
+        return eng_tfl_table(b, b->in[0], 0, begin, step, count);
+    return range(b, b->in[0], 0, (int)begin[last], (int)step[last], (int)count[last]);
 }
 
 static int begin_cut(struct eng_tfl_build *b, int inputs)
@@ -214,17 +239,36 @@ int eng_tfl_strided_slice(struct eng_tfl_build *b)
             return n[i];
     if (n[0] > rank || n[1] != n[0] || n[2] != n[0])
         return eng_tfl_fail(b, ENG_E_DATA, "its ends have another rank than its input");
-    if (eng_tfl_option(b, 2, 0) || eng_tfl_option(b, 3, 0) || eng_tfl_option(b, 4, 0) ||
-        eng_tfl_flag(b, 5))
-        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "it makes or drops an axis");
+    if (eng_tfl_option(b, 2, 0) || eng_tfl_option(b, 3, 0) || eng_tfl_flag(b, 5))
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "it makes an axis");
+    int one = eng_tfl_option(b, 4, 0); /* places of which one element is taken, and the axis goes */
     int open = eng_tfl_option(b, 0, 0), whole = eng_tfl_option(b, 1, 0);
     for (int i = 0; i < rank; i++) {
         int dim = eng_tfl_at(b, b->in[0])->dim[i];
         v[0][i] = i >= n[0] || open >> i & 1 ? 0 : inside(v[0][i], dim);
         v[1][i] = i >= n[0] || whole >> i & 1 ? dim : inside(v[1][i], dim);
         v[2][i] = i >= n[0] ? 1 : v[2][i];
+        if (i < n[0] && one >> i & 1)
+            v[1][i] = v[0][i] + 1;
     }
     return cut(b, v[0], v[1], v[2]);
+}
+
+/* 1: not a constant choice of channels but of rows, or of what is computed; it is added. */
+static int as_pick(struct eng_tfl_build *b)
+{
+    const struct eng_tensor *x = eng_tfl_at(b, b->in[0]);
+    int axis = eng_tfl_option(b, 0, 0);
+    if (b->in[1] < 0 || eng_tfl_option(b, 1, 0))
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "its indices come in batches, or not at all");
+    const struct eng_tensor *at = eng_tfl_at(b, b->in[1]);
+    axis = axis < 0 ? axis + x->rank : axis;
+    if (axis == x->rank - 1 && at->data && at->type == ENG_I32 && at->rank == 1)
+        return 0;
+    b->n.op = ENG_OP_PICK;
+    b->n.axis = axis < 0 ? ENG_MAX_RANK : axis;
+    int rc = eng_tfl_finish(b);
+    return rc < 0 ? rc : 1;
 }
 
 int eng_tfl_gather(struct eng_tfl_build *b)
@@ -234,11 +278,9 @@ int eng_tfl_gather(struct eng_tfl_build *b)
         return rc < 0 ? rc : eng_tfl_shape_arithmetic(b);
     if ((rc = eng_tfl_begin(b, ENG_OP_GATHER, 2)) < 0)
         return rc;
-    int channels = channels_of(b, b->in[0], eng_tfl_option(b, 0, 0));
-    if (channels < 0)
-        return channels;
-    const struct eng_tensor *t = b->in[1] < 0 ? NULL : eng_tfl_at(b, b->in[1]);
-    if (!t || !t->data || t->type != ENG_I32 || t->rank != 1 || eng_tfl_option(b, 1, 0))
-        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "its indices are not a constant list");
+    rc = as_pick(b);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    const struct eng_tensor *t = eng_tfl_at(b, b->in[1]);
     return choose(b, b->in[0], 0, t->data, t->dim[0]);
 }

@@ -8,35 +8,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
-
-/* tflite::BuiltinOperator, those that ops.def names. */
-#define OP(id, name, kind, least, most, shape, arith, reference, written, tflite, onnx, tfjs) tflite
-#define FILE_ONLY(tflite, onnx, tfjs) tflite
-#define TFLITE(type, number, add) type = number,
-enum {
-#include "engine/graph/ops.def"
-};
-
-static int activation(struct eng_tfl_build *b, int field)
-{
-    switch (eng_fb_i8(&b->f->fb, &b->op->options, field, 0)) {
-    case 0:
-        return 0;
-    case 1:
-        b->n.lo = 0;
-        return 0;
-    case 2:
-        b->n.lo = -1;
-        b->n.hi = 1;
-        return 0;
-    case 3:
-        b->n.lo = 0;
-        b->n.hi = 6;
-        return 0;
-    default:
-        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "its fused activation is not supported");
-    }
-}
+#include "engine/importers/tflite_codes.h"
 
 /* ---- windows ---- */
 
@@ -97,7 +69,7 @@ static int add_conv(struct eng_tfl_build *b)
                                    .sh = eng_tfl_option(b, 2, 0),
                                    .dw = eng_tfl_option(b, first, 1),
                                    .dh = eng_tfl_option(b, first + 1, 1)};
-    if ((rc = padding(b)) < 0 || (rc = activation(b, depthwise ? 4 : 3)) < 0 ||
+    if ((rc = padding(b)) < 0 || (rc = eng_tfl_activation(b, depthwise ? 4 : 3)) < 0 ||
         (rc = float_weights(b)) < 0)
         return rc;
     if (depthwise)
@@ -116,7 +88,7 @@ static int add_fc(struct eng_tfl_build *b)
         return eng_tfl_fail(b, ENG_E_DATA, "it has no weights");
     if (eng_fb_i8(&b->f->fb, &b->op->options, 1, 0) != 0)
         return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "its weights are shuffled");
-    if ((rc = activation(b, 0)) < 0 || (rc = float_weights(b)) < 0)
+    if ((rc = eng_tfl_activation(b, 0)) < 0 || (rc = float_weights(b)) < 0)
         return rc;
     return eng_tfl_finish(b);
 }
@@ -132,7 +104,7 @@ static int add_pool(struct eng_tfl_build *b)
                                    .kh = eng_tfl_option(b, 4, 0),
                                    .dh = 1,
                                    .dw = 1};
-    if ((rc = padding(b)) < 0 || (rc = activation(b, 5)) < 0)
+    if ((rc = padding(b)) < 0 || (rc = eng_tfl_activation(b, 5)) < 0)
         return rc;
     return eng_tfl_finish(b);
 }
@@ -150,15 +122,17 @@ static int add_pad(struct eng_tfl_build *b)
     int n = eng_tfl_integers(b->f, b->op->in[1], pads, 2 * ENG_MAX_RANK);
     if (n < 0)
         return n;
-    if (n != 8 || pads[0] || pads[1] || pads[6] || pads[7])
-        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "only height and width can be padded");
-    for (int i = 2; i < 6; i++)
+    if (n != 8 || pads[0] || pads[1])
+        return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "only one image can be padded");
+    for (int i = 2; i < 8; i++)
         if (pads[i] < 0 || pads[i] > ENG_MAX_WINDOW)
             return eng_tfl_fail(b, ENG_E_DATA, "its padding is out of range");
     b->n.win.top = (int)pads[2];
     b->n.win.bottom = (int)pads[3];
     b->n.win.left = (int)pads[4];
     b->n.win.right = (int)pads[5];
+    b->n.win.front = (int)pads[6];
+    b->n.win.back = (int)pads[7];
     return eng_tfl_finish(b);
 }
 
@@ -200,7 +174,7 @@ static int add_transpose(struct eng_tfl_build *b)
 static int add_concat(struct eng_tfl_build *b)
 {
     int rc = eng_tfl_begin(b, ENG_OP_CONCAT, b->op->n_in);
-    if (rc < 0 || (rc = activation(b, 1)) < 0)
+    if (rc < 0 || (rc = eng_tfl_activation(b, 1)) < 0)
         return rc;
     int axis = eng_tfl_option(b, 0, 0), rank = b->n.n_in > 0 ? eng_tfl_at(b, b->in[0])->rank : 0;
     b->n.axis = axis < 0 && axis >= -rank ? axis + rank : axis;
@@ -210,7 +184,9 @@ static int add_concat(struct eng_tfl_build *b)
 static int add_binary(struct eng_tfl_build *b)
 {
     int rc = eng_tfl_begin(b, b->op->code == ADD ? ENG_OP_ADD : ENG_OP_MUL, 2);
-    if (rc < 0 || (rc = activation(b, 0)) < 0)
+    if (rc >= 0 && !eng_tfl_is_binary(b))
+        return eng_tfl_arith(b);
+    if (rc < 0 || (rc = eng_tfl_activation(b, 0)) < 0)
         return rc;
     return eng_tfl_finish(b);
 }
@@ -328,7 +304,8 @@ int eng_tfl_add(struct eng_tfl *f, const struct eng_tfl_op *op)
 {
     struct eng_tfl_build b = {.f = f, .op = op};
     int (*add)(struct eng_tfl_build *) = builder_of(op->code);
-    int parts = op->code == SPLIT || op->code == SPLIT_V;
+    int parts =
+        op->code == SPLIT || op->code == SPLIT_V || op->code == UNPACK || op->code == CUSTOM;
     if (add && (parts || op->n_out == 1))
         return add(&b);
     int out = eng_tfl_tensor(f, op->out[0]);

@@ -229,7 +229,8 @@ static int concat(struct eng_ow *w, const struct eng_node *n, const char *made)
 static int pad(struct eng_ow *w, const struct eng_node *n, const char *made)
 {
     const struct eng_window *v = &n->win;
-    const int64_t pads[8] = {0, 0, v->top, v->left, 0, 0, v->bottom, v->right}, eight = 8;
+    const int64_t pads[8] = {0, v->front, v->top, v->left, 0, v->back, v->bottom, v->right},
+                  eight = 8;
     char name[ENG_OW_NAME];
     eng_ow_name_of(w, n->out, ".pads", name);
     eng_ow_initialiser(w, name, ENG_OW_INT64, &eight, 1, pads, sizeof(pads));
@@ -317,6 +318,11 @@ void eng_ow_clamp(struct eng_ow *w, const char *x, int index, float lo, float hi
 
 static int unary(struct eng_ow *w, const struct eng_node *n, const char *made)
 {
+    static const char *const names[ENG_UNARY_LAST + 1] = {
+        [ENG_UNARY_SIGMOID] = "Sigmoid", [ENG_UNARY_TANH] = "Tanh",   [ENG_UNARY_EXP] = "Exp",
+        [ENG_UNARY_LOG] = "Log",         [ENG_UNARY_SQRT] = "Sqrt",   [ENG_UNARY_ABS] = "Abs",
+        [ENG_UNARY_NEG] = "Neg",         [ENG_UNARY_FLOOR] = "Floor",
+    };
     const char *x = w->value[n->in[0]];
     char part[ENG_OW_NAME];
     eng_ow_name_of(w, n->out, ".part", part);
@@ -331,8 +337,25 @@ static int unary(struct eng_ow *w, const struct eng_node *n, const char *made)
         return 0;
     case ENG_UNARY_SIGMOID:
     case ENG_UNARY_TANH:
+    case ENG_UNARY_EXP:
+    case ENG_UNARY_LOG:
+    case ENG_UNARY_SQRT:
+    case ENG_UNARY_ABS:
+    case ENG_UNARY_NEG:
+    case ENG_UNARY_FLOOR:
         eng_ow_input(w, x);
-        eng_ow_emit(w, n->unary == ENG_UNARY_TANH ? "Tanh" : "Sigmoid", made);
+        eng_ow_emit(w, names[n->unary], made);
+        return 0;
+    case ENG_UNARY_SQUARE:
+        eng_ow_input(w, x);
+        eng_ow_input(w, x);
+        eng_ow_emit(w, "Mul", made);
+        return 0;
+    case ENG_UNARY_RSQRT:
+        eng_ow_input(w, x);
+        eng_ow_emit(w, "Sqrt", part);
+        eng_ow_input(w, part);
+        eng_ow_emit(w, "Reciprocal", made);
         return 0;
     case ENG_UNARY_HARD_SIGMOID:
     case ENG_UNARY_HARD_SWISH:

@@ -2,7 +2,7 @@
  * back, tables; and concatenation along any axis. Equal to the reference operators in every bit. */
 #include <string.h>
 
-#include "engine/plan/steps.h"
+#include "engine/plan/maps.h"
 
 /* Elements of a unit's piece: small enough for the first cache, large enough to be worth a call. */
 enum { PIECE = 4096 };
@@ -60,6 +60,10 @@ static void run_flat(void *arg, int begin, int end, int member)
             break;
         case ENG_FLAT_TABLE:
             by_table(p, (const uint8_t *)in + from, (uint8_t *)out + from, n);
+            break;
+        case ENG_FLAT_FUNCTION:
+            eng_map_activate(p->function, (const float *)(const void *)in + from,
+                             (float *)(void *)out + from, (int)n);
             break;
         }
     }

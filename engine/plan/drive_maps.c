@@ -151,7 +151,7 @@ static inline float exp_of(float x)
     }                                                                                              \
     break
 
-static void activate(const struct eng_map_params *p, const float *in, float *out, int n)
+void eng_map_activate(const struct eng_map_params *p, const float *in, float *out, int n)
 {
     float lo = p->lo, hi = p->hi, alpha = p->alpha, beta = p->beta;
     switch (p->unary) {
@@ -169,6 +169,22 @@ static void activate(const struct eng_map_params *p, const float *in, float *out
         EACH(v / (1.0f + exp_of(-v)));
     case ENG_UNARY_TANH:
         EACH(1.0f - 2.0f / (exp_of(v + v) + 1.0f));
+    case ENG_UNARY_EXP:
+        EACH(expf(v));
+    case ENG_UNARY_LOG:
+        EACH(logf(v));
+    case ENG_UNARY_SQRT:
+        EACH(sqrtf(v));
+    case ENG_UNARY_RSQRT:
+        EACH(1.0f / sqrtf(v));
+    case ENG_UNARY_SQUARE:
+        EACH(v * v);
+    case ENG_UNARY_ABS:
+        EACH(fabsf(v));
+    case ENG_UNARY_NEG:
+        EACH(-v);
+    case ENG_UNARY_FLOOR:
+        EACH(floorf(v));
     }
 }
 
@@ -246,7 +262,7 @@ static void map_floats(const struct eng_call *c, const struct eng_map_params *p,
     if (p->kind == ENG_MAP_MAX || p->kind == ENG_MAP_AVERAGE)
         pool_block(p, (const char *)x, (char *)out);
     else if (p->kind == ENG_MAP_ACTIVATION)
-        activate(p, x, out, p->b.pixels * ENG_BLOCK);
+        eng_map_activate(p, x, out, p->b.pixels * ENG_BLOCK);
     else if (p->first)
         channels_f32(p, x, p->first + (size_t)b * ENG_BLOCK,
                      p->second ? p->second + (size_t)b * ENG_BLOCK : NULL, out);
@@ -361,8 +377,8 @@ static void concat_block(const struct eng_call *c, const struct eng_concat_param
 {
     int first = b * ENG_BLOCK, last = first + ENG_BLOCK;
     char *out = eng_block_at(c, c->step->out, image, b);
-    if (last > p->channels) /* lanes that pad it are finite */
-        memset(out, 0, (size_t)p->b.pixels * ENG_BLOCK * p->element);
+    if (last > p->channels || first < p->parts[0].start) /* lanes that pad it are finite */
+        memset(out, p->fill, (size_t)p->b.pixels * ENG_BLOCK * p->element);
     for (int k = 0; k < c->step->n_in; k++) {
         const struct eng_concat_part *part = &p->parts[k];
         int lo = part->start > first ? part->start : first;

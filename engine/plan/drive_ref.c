@@ -17,18 +17,28 @@ static void run_ref(void *arg, int begin, int end, int member)
 {
     const struct eng_call *c = arg;
     const struct eng_ref_params *p = c->step->params;
-    (void)member;
     for (int image = begin; image < end; image++) {
         const void *in[ENG_MAX_INPUTS];
         for (int i = 0; i < c->step->n_in; i++)
             in[i] = c->step->in[i] < 0 ? p->constants[i] : eng_value_at(c, c->step->in[i], image);
-        eng_ref_run(&(struct eng_ref_call){
-            .g = p->g, .n = p->node, .in = in, .out = eng_value_at(c, c->step->out, image)});
+        eng_ref_run(&(struct eng_ref_call){.g = p->g,
+                                           .n = p->node,
+                                           .in = in,
+                                           .out = eng_value_at(c, c->step->out, image),
+                                           .scratch = eng_scratch(c, member)});
     }
+}
+
+static size_t scratch_ref(const struct eng_step *s, int max_batch)
+{
+    const struct eng_ref_params *p = s->params;
+    (void)max_batch;
+    return eng_ref_scratch(p->g, p->node);
 }
 
 const struct eng_driver eng_drive_ref = {
     .split = split_images,
+    .scratch = scratch_ref,
     .phase = {run_ref},
 };
 

@@ -52,7 +52,7 @@ static int lower_ref(struct eng_lower *l, int i)
                          .out = out,
                          .mid = -1,
                          .params = rp,
-                         .kernel = "ref"};
+                         .kernel = eng_ref_is_plain(l->g, n) ? "plain" : "ref"};
     rc = eng_lower_step(l, &s, in, n->n_in);
     return rc < 0 ? rc : 1;
 }
@@ -64,7 +64,7 @@ static int lower_node(struct eng_lower *l, int i)
         eng_lower_pool,   eng_lower_add,        eng_lower_lut,      eng_lower_softmax,
         eng_lower_window, eng_lower_activation, eng_lower_channels, eng_lower_product,
         eng_lower_dwk,    eng_lower_concat,     eng_lower_gather,   eng_lower_flat,
-        eng_lower_resize, eng_lower_dwk_u8,     eng_lower_join,
+        eng_lower_resize, eng_lower_dwk_u8,     eng_lower_join,     eng_lower_pad,
     };
     if (!l->p->reference) {
         for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {

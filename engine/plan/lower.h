@@ -62,6 +62,7 @@ int eng_lower_channels(struct eng_lower *l, int i);
 int eng_lower_product(struct eng_lower *l, int i);
 int eng_lower_dwk(struct eng_lower *l, int i);
 int eng_lower_concat(struct eng_lower *l, int i);
+int eng_lower_pad(struct eng_lower *l, int i);
 int eng_lower_gather(struct eng_lower *l, int i);
 int eng_lower_resize(struct eng_lower *l, int i);
 /* lower_dwk_u8.c */

@@ -280,6 +280,25 @@ int eng_lower_concat(struct eng_lower *l, int i)
     return eng_lower_c16_step(l, i, &eng_drive_concat, p, "concat", n->n_in);
 }
 
+/* PAD of channels alone: a part, and nothing around it. */
+int eng_lower_pad(struct eng_lower *l, int i)
+{
+    const struct eng_node *n = &l->g->nodes[i];
+    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
+    if (n->op != ENG_OP_PAD || n->win.top || n->win.bottom || n->win.left || n->win.right ||
+        type_of(l, x, y) < 0)
+        return 0;
+    struct eng_concat_params *p = eng_lower_alloc(l, sizeof(*p) + sizeof(*p->parts));
+    if (!p)
+        return eng_lower_no_memory(l);
+    set_blocks(l, &p->b, y);
+    p->element = eng_type_size(eng_lower_c16_type(l, y));
+    p->channels = n->win.front + x->dim[3];
+    p->fill = eng_is_quantised(y) ? eng_quant_zero(y, 0) + eng_pack_shift(y->type) : 0;
+    p->parts[0] = (struct eng_concat_part){.start = n->win.front, .channels = x->dim[3]};
+    return eng_lower_c16_step(l, i, &eng_drive_concat, p, "pad", 1);
+}
+
 int eng_lower_gather(struct eng_lower *l, int i)
 {
     const struct eng_node *n = &l->g->nodes[i];

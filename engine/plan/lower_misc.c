@@ -2,9 +2,12 @@
  * nodes that are only another view of the same bytes. */
 #include "engine/plan/lower.h"
 
+#include <errno.h>
 #include <math.h>
+#include <string.h>
 
 #include "engine/kernels/ref/ref.h"
+#include "engine/plan/maps.h"
 
 static struct eng_blocks_params blocks_of(const struct eng_lower *l, const struct eng_tensor *x,
                                           int h, int w)
@@ -142,6 +145,50 @@ int eng_lower_lut(struct eng_lower *l, int i)
     return eng_lower_c16_step(l, i, &eng_drive_lut, lp, "lut_u8", 1);
 }
 
+/* Of two operands of quanta, the one that is a number, the same everywhere; -1: none is. Both may
+ * be one tensor: then it is 2. */
+static int fixed_operand(const struct eng_lower *l, const struct eng_node *n)
+{
+    int sums = n->op == ENG_OP_ADD || n->op == ENG_OP_MUL || n->op == ENG_OP_ARITH;
+    if (!sums || !eng_is_quantised(&l->g->tensors[n->out]))
+        return -1;
+    if (n->in[0] == n->in[1])
+        return 2;
+    for (int k = 0; k < 2; k++) {
+        const struct eng_tensor *t = eng_lower_in(l, n, k), *x = eng_lower_in(l, n, 1 - k);
+        size_t size = t->data ? eng_tensor_elements(t) : 0;
+        if (size == 0 || x->data || eng_quant_is_per_channel(t) ||
+            eng_tensor_elements(x) != eng_tensor_elements(&l->g->tensors[n->out]))
+            continue;
+        const uint8_t *q = t->data;
+        if (size == 1 || memcmp(q, q + 1, size - 1) == 0)
+            return k;
+    }
+    return -1;
+}
+
+/* What such a node makes of each byte of the file. */
+static void fill_table_of_two(const struct eng_lower *l, const struct eng_node *n, int fixed,
+                              uint8_t table[256])
+{
+    struct eng_tensor t[3] = {*eng_lower_in(l, n, 0), *eng_lower_in(l, n, 1),
+                              l->g->tensors[n->out]};
+    uint8_t all[256];
+    int in[2] = {0, 1};
+    for (int i = 0; i < 3; i++) {
+        t[i].rank = 1;
+        t[i].dim[0] = i == fixed && i < 2 ? 1 : 256;
+    }
+    for (int q = 0; q < 256; q++)
+        all[q] = (uint8_t)q;
+    struct eng_node node = *n;
+    node.in = in;
+    node.out = 2;
+    struct eng_graph g = {.n_tensors = 3, .tensors = t, .n_nodes = 1, .nodes = &node};
+    const void *inputs[2] = {fixed == 0 ? t[0].data : all, fixed == 1 ? t[1].data : all};
+    eng_ref_run(&(struct eng_ref_call){.g = &g, .n = &node, .in = inputs, .out = table});
+}
+
 static int is_per_tensor(const struct eng_tensor *t)
 {
     return eng_is_quantised(t) && !eng_quant_is_per_channel(t);
@@ -157,7 +204,18 @@ static int flat_kind_of(const struct eng_node *n, const struct eng_tensor *x,
         return ENG_FLAT_TO_REALS;
     if ((n->op == ENG_OP_QUANTIZE || n->op == ENG_OP_UNARY) && is_per_tensor(x) && is_per_tensor(y))
         return ENG_FLAT_TABLE;
+    if (n->op == ENG_OP_UNARY && x->type == ENG_F32 && y->type == ENG_F32)
+        return ENG_FLAT_FUNCTION;
     return -1;
+}
+
+static const struct eng_map_params *function_of(struct eng_lower *l, const struct eng_node *n)
+{
+    struct eng_map_params *p = eng_lower_alloc(l, sizeof(*p));
+    if (p)
+        *p = (struct eng_map_params){
+            .unary = n->unary, .alpha = n->alpha, .beta = n->beta, .lo = n->lo, .hi = n->hi};
+    return p;
 }
 
 /* The table of u8 quanta as one of the file's bytes. */
@@ -183,26 +241,36 @@ static void open_door(struct eng_lower *l, const struct eng_node *n, struct eng_
 
 int eng_lower_flat(struct eng_lower *l, int i)
 {
-    static const char *const names[] = {NULL, "dequantize", "table_u8"};
+    static const char *const names[] = {NULL, "dequantize", "table_u8", "function_f32"};
     const struct eng_node *n = &l->g->nodes[i];
-    if (n->op != ENG_OP_QUANTIZE && n->op != ENG_OP_DEQUANTIZE && n->op != ENG_OP_UNARY)
+    int fixed = fixed_operand(l, n), from = fixed == 0;
+    if (n->op != ENG_OP_QUANTIZE && n->op != ENG_OP_DEQUANTIZE && n->op != ENG_OP_UNARY &&
+        fixed < 0)
         return 0;
-    const struct eng_tensor *x = eng_lower_in(l, n, 0), *y = &l->g->tensors[n->out];
-    int kind = x->data ? -1 : flat_kind_of(n, x, y);
+    const struct eng_tensor *x = eng_lower_in(l, n, from), *y = &l->g->tensors[n->out];
+    int kind = x->data ? -1 : fixed >= 0 ? ENG_FLAT_TABLE : flat_kind_of(n, x, y);
     if (kind < 0)
         return 0;
     struct eng_flat_params *p = eng_lower_alloc(l, sizeof(*p));
-    int in = p ? eng_lower_need(l, n->in[0], ENG_REP_FILE) : eng_lower_no_memory(l);
+    int in = p ? eng_lower_need(l, n->in[from], ENG_REP_FILE) : eng_lower_no_memory(l);
     if (in < 0)
         return in;
     const struct eng_tensor *quanta = kind == ENG_FLAT_TO_QUANTA ? y : x;
     p->kind = (enum eng_flat_kind)kind;
     p->elements = eng_tensor_elements(x);
+    if (kind == ENG_FLAT_FUNCTION)
+        p->function = function_of(l, n);
+    if (kind == ENG_FLAT_FUNCTION && !p->function)
+        return -ENOMEM;
     p->quant = kind == ENG_FLAT_TO_QUANTA ? l->p->kernels.quant_f32 : NULL;
     p->is_signed = quanta->type == ENG_I8;
-    p->scale = eng_quant_scale(quanta, 0);
-    p->range = eng_quant_bounds(quanta, -INFINITY, INFINITY);
-    if (kind == ENG_FLAT_TABLE)
+    if (kind != ENG_FLAT_FUNCTION) {
+        p->scale = eng_quant_scale(quanta, 0);
+        p->range = eng_quant_bounds(quanta, -INFINITY, INFINITY);
+    }
+    if (fixed >= 0)
+        fill_table_of_two(l, n, fixed, p->table);
+    else if (kind == ENG_FLAT_TABLE)
         fill_byte_table(l, n, p->table);
     size_t bytes = p->elements * (eng_type_size(x->type) + eng_type_size(y->type));
     p->b.blocks = eng_flat_pieces(p->elements);

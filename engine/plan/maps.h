@@ -55,13 +55,17 @@ struct eng_dwk_u8_params {
     struct eng_dwk_u8_args shape; /* without pointers: all rows of the map */
 };
 
+/* drive_maps.c: n reals through an activation or another function of the parameters. */
+void eng_map_activate(const struct eng_map_params *p, const float *in, float *out, int n);
+
 struct eng_concat_part {
     int start, channels;  /* in the output */
     const uint8_t *table; /* to the output's quanta; NULL: they are the same */
 };
 struct eng_concat_params {
     struct eng_blocks_params b;
-    int channels; /* of the output */
+    int channels; /* up to the end of the last part */
+    int fill;     /* byte of what no part covers */
     size_t element;
     struct eng_concat_part parts[];
 };

@@ -324,11 +324,13 @@ enum eng_flat_kind {
     ENG_FLAT_TO_QUANTA, /* QUANTIZE of reals */
     ENG_FLAT_TO_REALS,  /* DEQUANTIZE */
     ENG_FLAT_TABLE,     /* quanta to quanta */
+    ENG_FLAT_FUNCTION,  /* reals to reals */
 };
 struct eng_flat_params {
     struct eng_blocks_params b;
     size_t elements;
     enum eng_flat_kind kind;
+    const struct eng_map_params *function;    /* FUNCTION: what it is */
     const struct eng_quant_f32_kernel *quant; /* TO_QUANTA */
     int is_signed;                            /* the quanta are i8 */
     int by_door; /* what it makes is there where a picture came (eng_run_picture()) */

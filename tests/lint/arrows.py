@@ -4,7 +4,8 @@ import re
 LEAVES = ("config", "engine", "protocol")
 FOLDERS = LEAVES + ("server",)
 ENGINE_PUBLIC = {"engine/" + h for h in
-                 ("engine.h", "exactness.h", "model.h", "image.h", "context.h", "team.h", "peak.h", "quantize.h", "teach.h", "compress.h", "prune.h", "tune.h")}
+                 ("engine.h", "exactness.h", "model.h", "image.h", "context.h", "team.h", "peak.h", "quantize.h", "teach.h", "compress.h", "prune.h", "tune.h",
+                  "postprocess.h")}
 
 # System headers that only some folders may use. The rest of libc is free to all.
 LIMITED = [

@@ -272,7 +272,7 @@ static void old_opset(struct onw_model *m)
 }
 static void new_opset(struct onw_model *m)
 {
-    m->opset = 22;
+    m->opset = 23;
 }
 static void own_output(struct onw_model *m)
 {
@@ -461,7 +461,7 @@ static void faults(void **state)
         {unknown_operator, ENG_E_UNSUPPORTED, "node 2 (ConvTranspose up): the operator is not"},
         {other_domain, ENG_E_UNSUPPORTED, "com.example"},
         {old_opset, ENG_E_UNSUPPORTED, "operator set 6"},
-        {new_opset, ENG_E_UNSUPPORTED, "operator set 22"},
+        {new_opset, ENG_E_UNSUPPORTED, "operator set 23"},
         {own_output, ENG_E_DATA, "cycle"},
         {later_output, ENG_E_DATA, "cycle"},
         {made_twice, ENG_E_DATA, "relu is made twice"},

@@ -148,7 +148,7 @@ static void standing(struct tfw_model *m)
 static void drops_axis(struct tfw_model *m)
 {
     m->op[TFW_OP_STRIDED].n_options = 3;
-    m->op[TFW_OP_STRIDED].option[2] = (struct tfw_option){4, 'i', 1};
+    m->op[TFW_OP_STRIDED].option[2] = (struct tfw_option){2, 'i', 1};
 }
 static void nothing_left(struct tfw_model *m)
 {
@@ -202,7 +202,7 @@ static void faults(void **state)
         int code;
         const char *says;
     } rows[] = {
-        {height, ENG_E_UNSUPPORTED, "operator 0 (SPLIT a): only channels can be cut"},
+        {height, ENG_E_DATA, "the shape of a is not what the operator makes"},
         {three_parts, ENG_E_DATA, "operator 0 (SPLIT a): its parts do not fit"},
         {part_twice, ENG_E_DATA, "already made"},
         {too_long, ENG_E_DATA, "operator 1 (SPLIT_V c): its parts do not fit"},
@@ -211,18 +211,18 @@ static void faults(void **state)
         {no_room, ENG_E_DATA, "its parts do not fit"},
         {one_part, ENG_E_DATA, "another number of parts"},
         {no_lengths, ENG_E_DATA, "lacks an input"},
-        {cut_rows, ENG_E_UNSUPPORTED, "operator 2 (STRIDED_SLICE e): only channels can be cut"},
+        {cut_rows, ENG_E_DATA, "the shape of e is not what the operator makes"},
         {backwards, ENG_E_UNSUPPORTED, "goes backwards"},
         {standing, ENG_E_UNSUPPORTED, "goes backwards"},
-        {drops_axis, ENG_E_UNSUPPORTED, "drops an axis"},
+        {drops_axis, ENG_E_UNSUPPORTED, "makes an axis"},
         {nothing_left, ENG_E_UNSUPPORTED, "leaves nothing"},
         {starts_outside, ENG_E_DATA, "operator 3 (SLICE f): it leaves its input"},
         {ends_outside, ENG_E_DATA, "it leaves its input"},
         {negative_size, ENG_E_DATA, "it leaves its input"},
-        {cut_columns, ENG_E_UNSUPPORTED, "only channels can be cut"},
+        {cut_columns, ENG_E_DATA, "the shape of f is not what the operator makes"},
         {computed_start, ENG_E_UNSUPPORTED, "constant integers"},
         {channel_of_none, ENG_E_DATA, "channel 8 of 8"},
-        {computed_choice, ENG_E_UNSUPPORTED, "operator 4 (GATHER g): its indices are not"},
+        {computed_choice, ENG_E_DATA, "(pick g): its indices do not fit"},
         {two_joints, ENG_E_UNSUPPORTED,
          "operator 5 (CONCATENATION joined): it has several outputs"},
     };

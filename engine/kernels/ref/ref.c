@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "engine/postprocess.h"
+
 static void (*const run[ENG_OP_COUNT])(const struct eng_ref_call *) = {
 #define OP(id, name, kind, least, most, shape, arith, reference, ...) [ENG_OP_##id] = reference,
 #include "engine/graph/ops.def"
@@ -25,6 +27,32 @@ static int refuse(const struct eng_node *n, const char *why, int code, char *err
 static int is_plain(const struct eng_tensor *t)
 {
     return t->type == ENG_F32 || (eng_is_quantised(t) && !eng_quant_is_per_channel(t));
+}
+
+size_t eng_ref_scratch(const struct eng_graph *g, const struct eng_node *n)
+{
+    if (n->op != ENG_OP_DETECTIONS)
+        return 0;
+    return eng_detect_scratch(n->detect, eng_tensor_elements(&g->tensors[n->in[0]]) / 4);
+}
+
+int eng_ref_is_plain(const struct eng_graph *g, const struct eng_node *n)
+{
+    switch (n->op) {
+    case ENG_OP_ARITH:
+    case ENG_OP_ARGMAX:
+    case ENG_OP_CAST:
+    case ENG_OP_SLICE:
+    case ENG_OP_PICK:
+    case ENG_OP_TILE:
+    case ENG_OP_DETECTIONS:
+        return 1;
+    case ENG_OP_CONCAT:
+        return !eng_is_quantised(&g->tensors[n->out]) ||
+               eng_tensor_elements(&g->tensors[n->out]) < 4096;
+    default:
+        return 0;
+    }
 }
 
 static int check_weights(const struct eng_graph *g, const struct eng_node *n, char *err,
@@ -52,7 +80,9 @@ static int check_types(const struct eng_graph *g, const struct eng_node *n, char
 {
     const struct eng_tensor *x = &g->tensors[n->in[0]], *y = &g->tensors[n->out];
     int changes = n->op == ENG_OP_QUANTIZE || n->op == ENG_OP_DEQUANTIZE;
-    int only_moves = n->op == ENG_OP_RESHAPE || n->op == ENG_OP_TRANSPOSE || n->op == ENG_OP_GATHER;
+    int only_moves = n->op == ENG_OP_RESHAPE || n->op == ENG_OP_TRANSPOSE ||
+                     n->op == ENG_OP_GATHER || n->op == ENG_OP_SLICE || n->op == ENG_OP_TILE ||
+                     (n->op == ENG_OP_CONCAT && !eng_is_quantised(y));
     if (only_moves && x->type == y->type)
         return 0;
     for (int i = 0; i < n->n_in; i++) {
@@ -72,6 +102,10 @@ int eng_ref_supports(const struct eng_graph *g, const struct eng_node *n, char *
         return refuse(n, "no such operator", ENG_E_UNSUPPORTED, err, errlen);
     if (eng_op_has_weights(n->op))
         return check_weights(g, n, err, errlen);
+    /* Their arithmetic was checked with the graph. */
+    if (n->op == ENG_OP_ARITH || n->op == ENG_OP_ARGMAX || n->op == ENG_OP_CAST ||
+        n->op == ENG_OP_PICK || n->op == ENG_OP_DETECTIONS)
+        return 0;
     int r = check_types(g, n, err, errlen);
     if (r < 0)
         return r;

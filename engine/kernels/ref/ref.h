@@ -12,11 +12,16 @@ struct eng_ref_call {
     const struct eng_node *n;
     const void *const *in;
     void *out;
+    void *scratch; /* eng_ref_scratch() bytes, aligned to 8 */
 };
 
 /* 0 if eng_ref_run() can run the node; ENG_E_UNSUPPORTED / ENG_E_DATA with a sentence if not. */
 int eng_ref_supports(const struct eng_graph *g, const struct eng_node *n, char *err, size_t errlen);
 void eng_ref_run(const struct eng_ref_call *c);
+/* Bytes that the node needs for a run, besides its output. */
+size_t eng_ref_scratch(const struct eng_graph *g, const struct eng_node *n);
+/* 1: on tables, or on what only moves in rows, where the strict operator is the fast one, too. */
+int eng_ref_is_plain(const struct eng_graph *g, const struct eng_node *n);
 
 /* Input i of the call's node, and its output. */
 static inline const struct eng_tensor *eng_ref_in(const struct eng_ref_call *c, int i)

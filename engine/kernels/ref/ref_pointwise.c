@@ -49,6 +49,22 @@ static float activate(const struct eng_node *n, float v)
         return v / (1.0f + expf(-v));
     case ENG_UNARY_TANH:
         return tanhf(v);
+    case ENG_UNARY_EXP:
+        return expf(v);
+    case ENG_UNARY_LOG:
+        return logf(v);
+    case ENG_UNARY_SQRT:
+        return sqrtf(v);
+    case ENG_UNARY_RSQRT:
+        return 1.0f / sqrtf(v);
+    case ENG_UNARY_SQUARE:
+        return v * v;
+    case ENG_UNARY_ABS:
+        return fabsf(v);
+    case ENG_UNARY_NEG:
+        return -v;
+    case ENG_UNARY_FLOOR:
+        return floorf(v);
     }
     return v;
 }

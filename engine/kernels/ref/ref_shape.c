@@ -15,7 +15,7 @@ static void move(const struct eng_tensor *x, const void *in, size_t from,
                  const struct eng_tensor *y, void *out, size_t to, size_t n)
 {
     size_t size = eng_type_size(y->type);
-    if (y->type == ENG_F32 || eng_quant_same(x, y)) {
+    if (!eng_is_quantised(y) || eng_quant_same(x, y)) {
         memcpy((char *)out + to * size, (const char *)in + from * size, n * size);
         return;
     }
@@ -47,13 +47,18 @@ void eng_ref_pad(const struct eng_ref_call *c)
 {
     const struct eng_tensor *x = eng_ref_in(c, 0), *y = eng_ref_out(c);
     size_t n = eng_tensor_elements(y), size = eng_type_size(y->type);
-    size_t row = (size_t)x->dim[2] * (size_t)x->dim[3];
+    size_t row = (size_t)x->dim[2] * (size_t)x->dim[3], channels = (size_t)y->dim[3];
+    int wide = c->n->win.front || c->n->win.back;
     memset(c->out, y->type == ENG_F32 ? 0 : (int)(uint8_t)eng_quant_zero(y, 0), n * size);
     for (int r = 0; r < x->dim[1]; r++) {
         size_t to =
             (((size_t)r + (size_t)c->n->win.top) * (size_t)y->dim[2] + (size_t)c->n->win.left) *
             (size_t)y->dim[3];
-        move(x, c->in[0], (size_t)r * row, y, c->out, to, row);
+        if (!wide)
+            move(x, c->in[0], (size_t)r * row, y, c->out, to, row);
+        for (int i = 0; wide && i < x->dim[2]; i++)
+            move(x, c->in[0], (size_t)r * row + (size_t)i * (size_t)x->dim[3], y, c->out,
+                 to + (size_t)i * channels + (size_t)c->n->win.front, (size_t)x->dim[3]);
     }
 }
 
