@@ -93,6 +93,11 @@ struct eng_image_options {
     int ignore_exif; /* 1: orientation is not applied */
     int lenient;     /* 1: a truncated picture is answered with what there is */
     int full_decode; /* 1: no scaled-decode or crop shortcut: Pillow's pixels to the bit */
+    /* Asked, once or more, before so many bytes of a whole picture are allocated, which are free
+     * again when the run ends: 0; -EDQUOT, which the run then returns; -EFBIG, not ever:
+     * ENG_E_LIMIT. NULL: nobody counts. */
+    int (*room)(void *arg, size_t bytes);
+    void *room_arg;
 };
 
 struct eng_image_report {

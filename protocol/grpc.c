@@ -7,15 +7,16 @@
 
 enum { FIRST_BLOCK = 64 << 10 };
 
-void proto_grpc_init(struct proto_grpc_stream *s, size_t max)
+void proto_grpc_init(struct proto_grpc_stream *s, size_t max, const struct proto_room *room)
 {
-    *s = (struct proto_grpc_stream){.max = max};
+    *s = (struct proto_grpc_stream){.max = max, .room = room};
 }
 
 void proto_grpc_finish(struct proto_grpc_stream *s)
 {
+    proto_room_change(s->room, s->cap, 0);
     free(s->message);
-    proto_grpc_init(s, s->max);
+    proto_grpc_init(s, s->max, s->room);
 }
 
 int proto_grpc_at_boundary(const struct proto_grpc_stream *s)
@@ -36,22 +37,23 @@ static int read_prefix(struct proto_grpc_stream *s)
  * announces much and sends little costs little. */
 static int reserve(struct proto_grpc_stream *s, size_t n)
 {
-    size_t cap = FIRST_BLOCK;
-    if (s->message && s->used + n <= FIRST_BLOCK)
+    size_t cap = s->cap ? s->cap : FIRST_BLOCK;
+    if (s->message && s->used + n <= s->cap)
         return 0;
     while (cap < s->used + n)
         cap *= 2;
-    size_t have = FIRST_BLOCK;
-    while (have < s->used)
-        have *= 2;
-    if (s->message && cap == have)
-        return 0;
     if (cap > s->len)
         cap = s->len;
+    int rc = proto_room_change(s->room, s->cap, cap);
+    if (rc < 0)
+        return rc;
     unsigned char *grown = realloc(s->message, cap + 1);
-    if (!grown)
+    if (!grown) {
+        proto_room_change(s->room, cap, s->cap);
         return -ENOMEM;
+    }
     s->message = grown;
+    s->cap = cap;
     return 0;
 }
 
@@ -71,8 +73,9 @@ int proto_grpc_feed(struct proto_grpc_stream *s, const void *data, size_t len, s
     if (s->prefix_len < PROTO_GRPC_PREFIX)
         return 0;
     size_t n = (size_t)(end - p) < s->len - s->used ? (size_t)(end - p) : s->len - s->used;
-    if (reserve(s, n) < 0)
-        return -ENOMEM;
+    int rc = reserve(s, n);
+    if (rc < 0)
+        return rc;
     if (n)
         memcpy(s->message + s->used, p, n);
     s->used += n;
@@ -83,7 +86,7 @@ int proto_grpc_feed(struct proto_grpc_stream *s, const void *data, size_t len, s
     *ret_take = s->message;
     *ret_len = s->len;
     *ret_compressed = s->prefix[0];
-    proto_grpc_init(s, s->max);
+    proto_grpc_init(s, s->max, s->room);
     return 1;
 }
 

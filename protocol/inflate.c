@@ -8,6 +8,8 @@
 #include <strings.h>
 #include <zlib.h>
 
+enum { LARGE = 1 << 20 };
+
 int proto_coding_parse(const char *value, enum proto_coding *ret)
 {
     if (!value || !strcasecmp(value, "identity"))
@@ -30,24 +32,33 @@ static int window_bits(enum proto_coding coding, const unsigned char *s, size_t 
     return zlib ? 15 : -15;
 }
 
-static int grow(unsigned char **out, size_t *cap, size_t max)
+static int grow(unsigned char **out, size_t *cap, size_t max, const struct proto_room *room)
 {
-    size_t more = *cap ? *cap * 2 : 64 << 10;
+    /* What is large is moved by its pages: it need not be twice as large as what came. */
+    size_t more = *cap >= LARGE ? *cap + *cap / 4 : *cap ? *cap * 2 : 64 << 10;
     more = more > max + 1 ? max + 1 : more;
+    int rc = proto_room_change(room, *cap, more);
+    if (rc < 0)
+        return rc;
     unsigned char *grown = realloc(*out, more + 1);
-    if (!grown)
+    if (!grown) {
+        proto_room_change(room, more, *cap);
         return -ENOMEM;
+    }
     *out = grown;
     *cap = more;
     return 0;
 }
 
-static int run(z_stream *z, unsigned char **out, size_t max, size_t *ret_len)
+static int run(z_stream *z, unsigned char **out, size_t *ret_cap, size_t max,
+               const struct proto_room *room, size_t *ret_len)
 {
-    size_t cap = 0, used = 0;
+    size_t used = 0;
     for (;;) {
-        if (used == cap && grow(out, &cap, max) < 0)
-            return -ENOMEM;
+        int rc = used == *ret_cap ? grow(out, ret_cap, max, room) : 0;
+        size_t cap = *ret_cap;
+        if (rc < 0)
+            return rc;
         z->next_out = *out + used;
         z->avail_out = (uInt)(cap - used);
         int r = inflate(z, Z_NO_FLUSH);
@@ -68,10 +79,11 @@ static int run(z_stream *z, unsigned char **out, size_t max, size_t *ret_len)
 }
 
 int proto_inflate(enum proto_coding coding, const void *data, size_t len, size_t max,
-                  void **ret_take, size_t *ret_len)
+                  const struct proto_room *room, void **ret_take, size_t *ret_len)
 {
     z_stream z = {0};
     unsigned char *out = NULL;
+    size_t cap = 0;
     if (len > UINT_MAX || max >= UINT_MAX)
         return -EMSGSIZE;
     if (coding == PROTO_IDENTITY)
@@ -80,12 +92,15 @@ int proto_inflate(enum proto_coding coding, const void *data, size_t len, size_t
         return -ENOMEM;
     z.next_in = (unsigned char *)data;
     z.avail_in = (uInt)len;
-    int r = run(&z, &out, max, ret_len);
+    int r = run(&z, &out, &cap, max, room, ret_len);
     inflateEnd(&z);
     if (r < 0) {
+        proto_room_change(room, cap, 0);
         free(out);
         return r;
     }
-    *ret_take = out;
+    void *fitted = realloc(out, *ret_len + 1);
+    proto_room_change(room, cap, *ret_len);
+    *ret_take = fitted ? fitted : out;
     return 0;
 }

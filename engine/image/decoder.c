@@ -268,6 +268,8 @@ int eng_decoder_run(struct eng_decoder *d, const void *bytes, size_t len,
     if (r < 0)
         return r;
     s.ops = eng_source_ops(s.info.format);
+    s.room = opts->room;
+    s.room_arg = opts->room_arg;
     s.lenient = opts->lenient;
     s.full_decode = opts->full_decode;
     s.deadline_ns = start + (uint64_t)s.limits.max_decode_ms * 1000000u;

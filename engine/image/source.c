@@ -1,6 +1,7 @@
 /* What row sources share: the verdicts, alpha on white, rows of what is decoded whole. */
 #include "engine/image/source.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -15,11 +16,18 @@ int eng_source_check_time(struct eng_source *s)
 
 int eng_source_check_whole(struct eng_source *s, uint64_t bytes, const char *what)
 {
-    if (bytes <= s->limits.max_coefficients)
-        return 0;
-    return eng_image_fail(&s->err, ENG_E_LIMIT,
-                          "%s needs %" PRIu64 " bytes for the whole picture, the limit is %zu",
-                          what, bytes, s->limits.max_coefficients);
+    if (bytes > s->limits.max_coefficients)
+        return eng_image_fail(&s->err, ENG_E_LIMIT,
+                              "%s needs %" PRIu64 " bytes for the whole picture, the limit is %zu",
+                              what, bytes, s->limits.max_coefficients);
+    int rc = s->room ? s->room(s->room_arg, (size_t)bytes) : 0;
+    if (rc == -EFBIG)
+        return eng_image_fail(
+            &s->err, ENG_E_LIMIT,
+            "%s needs %" PRIu64 " bytes for the whole picture, more than there are", what, bytes);
+    if (rc < 0)
+        return eng_image_fail(&s->err, rc, "there is no room for the whole of %s now", what);
+    return 0;
 }
 
 int eng_source_broken(struct eng_source *s, const char *what)

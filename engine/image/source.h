@@ -32,7 +32,9 @@ struct eng_source {
     const uint8_t *bytes;
     size_t len;
     struct eng_image_info info;
-    struct eng_image_limits limits; /* filled */
+    struct eng_image_limits limits;       /* filled */
+    int (*room)(void *arg, size_t bytes); /* of the caller's options */
+    void *room_arg;
     int lenient, full_decode;
     uint64_t deadline_ns;       /* CLOCK_MONOTONIC */
     struct eng_buffer *rows;    /* of the decoder, reused: what read() returns */
@@ -62,7 +64,8 @@ const struct eng_source_ops *eng_source_ops(enum eng_image_format f);
 
 /* ENG_E_LIMIT with its sentence once the deadline is past. */
 int eng_source_check_time(struct eng_source *s);
-/* Bytes of a whole picture that a format forces on us, against max_coefficients. */
+/* Bytes of a whole picture that a format forces on us, against max_coefficients and the caller's
+ * room: before they are allocated. */
 int eng_source_check_whole(struct eng_source *s, uint64_t bytes, const char *what);
 /* Right type, broken content: fails, or with lenient marks the picture and returns 0. */
 int eng_source_broken(struct eng_source *s, const char *what);

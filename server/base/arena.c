@@ -11,9 +11,9 @@ struct srv_arena_block {
     _Alignas(16) unsigned char data[];
 };
 
-void srv_arena_init(struct srv_arena *a, size_t cap, atomic_size_t *total)
+void srv_arena_init(struct srv_arena *a, size_t cap, const struct srv_payer *payer)
 {
-    *a = (struct srv_arena){.cap = cap, .total = total};
+    *a = (struct srv_arena){.cap = cap, .payer = payer};
 }
 
 void srv_arena_finish(struct srv_arena *a)
@@ -24,8 +24,8 @@ void srv_arena_finish(struct srv_arena *a)
         free(b);
         b = next;
     }
-    if (a->total)
-        atomic_fetch_sub_explicit(a->total, a->used, memory_order_relaxed);
+    if (a->payer)
+        srv_discharge(a->payer, SRV_USE_REQUEST, a->used);
     a->head = NULL;
     a->used = 0;
 }
@@ -34,9 +34,11 @@ static int charge(struct srv_arena *a, size_t old, size_t size)
 {
     if (size > a->cap || a->used - old > a->cap - size)
         return -1;
+    if (a->payer && srv_charge_change(a->payer, SRV_USE_REQUEST, old, size) < 0) {
+        a->refused = 1;
+        return -1;
+    }
     a->used = a->used - old + size;
-    if (a->total) /* wraps round where size < old, and so subtracts */
-        atomic_fetch_add_explicit(a->total, size - old, memory_order_relaxed);
     return 0;
 }
 

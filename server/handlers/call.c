@@ -124,6 +124,7 @@ static void check_key(struct srv_call *c)
         c->most_urgent = v.by->most_urgent;
         c->longest_ns = v.by->longest_ns;
         snprintf(c->key, sizeof(c->key), "%s", v.by->name);
+        c->payer.key = srv_account_of_key(c->payer.budget, c->key);
     }
     if (!v.status)
         return;
@@ -134,17 +135,20 @@ static void check_key(struct srv_call *c)
     srv_call_error(c, v.status, "%s", v.sentence);
 }
 
+static size_t largest_body(const struct srv_call *c)
+{
+    size_t most = srv_budget_most(&c->api->sched->budget);
+    size_t max_body = (size_t)c->api->env->cfg->max_body;
+    return max_body < most ? max_body : most;
+}
+
 static void refuse_body(struct srv_call *c, int rc)
 {
     if (rc == -EFBIG)
-        srv_call_error(c, 413, "the body is larger than %lld bytes",
-                       (long long)(c->api->env->cfg->max_body < c->api->env->cfg->max_inflight_bytes
-                                       ? c->api->env->cfg->max_body
-                                       : c->api->env->cfg->max_inflight_bytes));
-    else if (rc == -EDQUOT) {
-        srv_call_header(c, "Retry-After", "%d", c->req->retry_after_s);
-        srv_call_error(c, 429, "the requests in flight use all the memory that they may");
-    } else
+        srv_call_error(c, 413, "the body is larger than %zu bytes", largest_body(c));
+    else if (rc == -EDQUOT)
+        srv_call_no_room(c);
+    else
         srv_call_error(c, 503, "out of memory for the body");
 }
 
@@ -170,6 +174,9 @@ static void open_body(struct srv_call *c, int64_t declared)
     int rc = srv_req_create(&c->req, c->api->sched, NULL, NULL);
     if (rc == 0) {
         set_client(c);
+        if (!c->payer.connection)
+            c->payer.connection = srv_account_create(c->payer.budget);
+        srv_req_set_payer(c->req, c->payer.connection, c->payer.key);
         c->req->coding = coding;
         rc = declared > 0 ? srv_req_expect(c->req, (size_t)declared) : 0;
     }
@@ -187,6 +194,7 @@ void srv_call_init(struct srv_call *c, struct srv_api *api, const struct srv_cal
     c->api = api;
     c->ops = ops;
     c->client_fd = -1;
+    c->payer.budget = &api->sched->budget;
 }
 
 void srv_call_start(struct srv_call *c)
@@ -237,20 +245,17 @@ int srv_call_body(struct srv_call *c, const void *data, size_t len)
         return -1;
     }
     int rc = c->req ? srv_req_append(c->req, data, len) : 0; /* a GET's body is of no interest */
-    if (rc < 0)
+    if (rc < 0) {
         refuse_body(c, rc);
+        srv_req_drop_body(c->req); /* the client may take its time to read that */
+    }
     return rc < 0 ? -1 : 0;
 }
 
 static void inflate(struct srv_req *r, void *arg)
 {
-    void *body = NULL;
-    size_t len = 0;
     (void)arg; /* the call may be gone */
-    r->inflate_rc = proto_inflate(r->coding, r->body, r->body_len, r->body_max, &body, &len);
-    if (r->inflate_rc < 0)
-        return;
-    srv_req_take_body(r, body, len);
+    r->inflate_rc = srv_req_inflate(r, r->body_max);
 }
 
 static void inflated(struct srv_req *r, void *arg)
@@ -290,5 +295,8 @@ void srv_call_close(struct srv_call *c)
     srv_call_note(c, total);
     if (c->req)
         srv_req_cancel(c->req); /* frees it at once if nothing of it is out */
+    srv_discharge(&c->payer, SRV_USE_ANSWER, c->charged);
+    srv_account_unref(c->payer.connection);
+    srv_account_unref(c->payer.key);
     free(c->reply.body);
 }

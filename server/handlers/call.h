@@ -48,6 +48,8 @@ struct srv_call {
 
     const struct srv_route *route;
     struct srv_req *req;        /* if the route takes a body */
+    struct srv_payer payer;     /* the transport may set its connection, by a reference */
+    size_t charged;             /* of the answer, as long as the call is open */
     unsigned scopes;            /* of the key that it came with */
     char key[SRV_KEY_NAME_MAX]; /* that key's name, for the log; "": none */
     int most_urgent;            /* that key's limits: auth.h */
@@ -83,6 +85,8 @@ void srv_call_finish(struct srv_call *c);
 /* The exchange is over, sent or not: logs, counts, frees. A pending call is cancelled. */
 void srv_call_close(struct srv_call *c);
 
+/* For routes: 429, no room in max_inflight_bytes. */
+void srv_call_no_room(struct srv_call *c);
 /* For routes: 429, too many work items wait. */
 void srv_call_busy(struct srv_call *c);
 /* For routes. The first reply of a call stands. body_take may be NULL: out of memory (503). */

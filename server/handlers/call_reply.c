@@ -10,6 +10,7 @@
 
 #include "protocol/query.h"
 #include "protocol/reply.h"
+#include "server/handlers/api.h"
 
 void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len)
 {
@@ -19,6 +20,13 @@ void srv_call_reply(struct srv_call *c, int status, const char *type, char *body
         free(body_take);
         return;
     }
+    if (body_take && status < 400 && srv_charge(&c->payer, SRV_USE_ANSWER, len) < 0) {
+        free(body_take);
+        srv_call_no_room(c);
+        return;
+    }
+    if (status < 400)
+        c->charged += body_take ? len : 0;
     r->status = status;
     r->type = type;
     r->body = body_take;
@@ -64,6 +72,8 @@ void srv_call_append(struct srv_call *c, char *data_take, size_t len)
     }
     if (!all)
         return;
+    srv_charge_anyway(&c->payer, SRV_USE_ANSWER, len); /* there are as many pieces as jobs */
+    c->charged += len;
     r->len += len;
     c->ops->grew(c);
 }
@@ -78,6 +88,11 @@ void srv_call_error(struct srv_call *c, int status, const char *fmt, ...)
 {
     char sentence[SRV_ERROR_MAX];
     va_list ap;
+    if (status == 503 && c->req && c->req->arena.refused && !c->reply.status &&
+        c->api->phase < SRV_CLOSING) {
+        srv_call_no_room(c); /* it was not memory that was missing */
+        return;
+    }
     va_start(ap, fmt);
     vsnprintf(sentence, sizeof(sentence), fmt, ap);
     va_end(ap);
@@ -98,6 +113,14 @@ void srv_call_header(struct srv_call *c, const char *name, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(h->value, sizeof(h->value), fmt, ap);
     va_end(ap);
+}
+
+void srv_call_no_room(struct srv_call *c)
+{
+    if (c->req)
+        c->req->refusal = SRV_REFUSAL_MEMORY;
+    srv_call_header(c, "Retry-After", "1");
+    srv_call_error(c, 429, "the requests in flight use all the memory that they may");
 }
 
 void srv_call_busy(struct srv_call *c)

@@ -89,7 +89,7 @@ static int copy_inputs(struct srv_req *to, const struct srv_req *from, struct co
         const struct srv_job *j = &from->jobs[i];
         if (!can_take(to->model, j))
             continue;
-        if (j->input.len + s->request_bytes > (size_t)s->env->cfg->max_inflight_bytes / 2)
+        if (j->input.len + s->budget.used > s->budget.limit / 2)
             return -1;
         void *copy = srv_arena_alloc(&to->arena, j->input.len);
         if (!copy)

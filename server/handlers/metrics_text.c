@@ -83,6 +83,16 @@ static void put_connections(const struct srv_page *p, const struct srv_api *api)
     SRV_SAMPLE(p, M_connections, api->grpc_connections, "grpc");
 }
 
+static void put_accounts(const struct srv_page *p, const struct srv_budget *b)
+{
+    srv_page_head(p, M_memory_bytes);
+    for (int i = 0; i < SRV_USES; i++)
+        SRV_SAMPLE(p, M_memory_bytes, (double)b->of[i], srv_use_names[i]);
+    srv_page_head(p, M_key_memory_bytes);
+    for (const struct srv_account *a = b->keys; a; a = a->next)
+        SRV_SAMPLE(p, M_key_memory_bytes, (double)a->used, a->name);
+}
+
 static void put_images(const struct srv_page *p, const struct srv_registry *r)
 {
     srv_page_head(p, M_images_total);
@@ -257,6 +267,7 @@ char *srv_metrics_text(struct srv_api *api, int open, size_t *ret_len)
     put_connections(p, api);
     srv_page_head(p, M_loop_turn_seconds);
     SRV_HISTOGRAM(p, M_loop_turn_seconds, &srv_edges_seconds, &api->env->turns.busy, NULL, NULL);
+    put_accounts(p, &api->sched->budget);
     put_server(p, api);
     if (open)
         fputs("# EOF\n", f);

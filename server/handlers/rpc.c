@@ -54,6 +54,21 @@ enum proto_health srv_rpc_health(const struct srv_api *api, const char *service)
     return api->phase == SRV_SERVING ? PROTO_HEALTH_SERVING : PROTO_HEALTH_NOT_SERVING;
 }
 
+enum { WATCHED_MAX = 4096 }; /* of a request to watch, inflated */
+
+int srv_rpc_watched(const struct srv_req *r, char ret_service[PROTO_RPC_NAME_MAX])
+{
+    void *inflated = NULL;
+    size_t len = 0;
+    if (r->coding == PROTO_IDENTITY)
+        return proto_health_parse(r->body, r->body_len, ret_service);
+    int rc = proto_inflate(r->coding, r->body, r->body_len, WATCHED_MAX, NULL, &inflated, &len);
+    if (rc == 0)
+        rc = proto_health_parse(inflated, len, ret_service);
+    free(inflated);
+    return rc;
+}
+
 void srv_rpc_health_check(struct srv_call *c)
 {
     char service[PROTO_RPC_NAME_MAX];

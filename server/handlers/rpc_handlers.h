@@ -8,6 +8,7 @@
 
 struct srv_api;
 struct srv_call;
+struct srv_req;
 
 void srv_rpc_server_live(struct srv_call *c);
 void srv_rpc_server_ready(struct srv_call *c);
@@ -32,5 +33,9 @@ void srv_rpc_malformed(struct srv_call *c, int rc);
 
 /* Of a service; "" = the server as a whole. */
 enum proto_health srv_rpc_health(const struct srv_api *api, const char *service);
+
+/* The service that the request of a Health/Watch names, short enough to be inflated on the loop.
+ * -EINVAL, -EMSGSIZE, -ENOMEM. */
+int srv_rpc_watched(const struct srv_req *r, char ret_service[PROTO_RPC_NAME_MAX]);
 
 #endif

@@ -29,6 +29,8 @@ static int engine_status(int rc)
         return 413;
     case ENG_E_DATA:
         return 422;
+    case -EDQUOT:
+        return 429;
     case -ENOMEM:
         return 503;
     default:
@@ -101,13 +103,33 @@ static struct srv_picture picture_of(const struct eng_image_report *r)
     };
 }
 
+/* What a picture that is decoded as a whole takes of the budget meanwhile. */
+struct whole {
+    struct srv_budget *budget;
+    size_t bytes;
+};
+
+static int charge_whole(void *arg, size_t bytes)
+{
+    struct whole *w = arg;
+    int rc = srv_charge_briefly(w->budget, SRV_USE_PICTURE, bytes);
+    w->bytes += rc == 0 ? bytes : 0;
+    return rc;
+}
+
 static void decode_image(struct srv_job *j, const struct eng_preprocess *p, void *to,
                          struct eng_decoder *d)
 {
     struct eng_image_report report = {0};
     char err[160] = "";
-    int rc = eng_decoder_run(d, j->input.data, j->input.len, p, &j->req->image, to, &report, err,
-                             sizeof(err));
+    struct whole whole = {j->req->payer.budget, 0};
+    struct eng_image_options options = j->req->image;
+    options.room = charge_whole;
+    options.room_arg = &whole;
+    int rc =
+        eng_decoder_run(d, j->input.data, j->input.len, p, &options, to, &report, err, sizeof(err));
+    if (whole.bytes)
+        srv_discharge(&(struct srv_payer){.budget = whole.budget}, SRV_USE_PICTURE, whole.bytes);
     j->decode_ns = report.decode_ns;
     j->preprocess_ns = report.preprocess_ns;
     j->picture = picture_of(&report);

@@ -17,7 +17,6 @@ struct srv_counters {
     struct srv_histogram window[2][SRV_STAGES];
     uint64_t window_ns;             /* start of window[0] */
     struct srv_buckets batch, team; /* a run each: its images, its threads */
-    uint64_t memory_refusals;       /* no room in max_inflight_bytes */
 };
 
 /* Begins a new window if it is time; before the windows are read. */

@@ -22,7 +22,7 @@
 enum { ARENA_EXTRA = 64 << 20, FIRST_PIECE = 16 << 10 };
 /* Beyond, room is made for what has come and not for what was announced: an announcement is free,
  * and would use up the budget of those who send. */
-enum { FIRST_ROOM = 256 << 10 };
+enum { FIRST_ROOM = 64 << 10 };
 
 static struct eng_image_limits image_limits(const struct cfg *cfg)
 {
@@ -62,7 +62,8 @@ int srv_req_create(struct srv_req **ret, struct srv_scheduler *s, srv_req_done_f
     r->done = done;
     r->arg = arg;
     atomic_init(&r->gone, 0);
-    srv_arena_init(&r->arena, r->body_max + ARENA_EXTRA, &s->request_bytes);
+    r->payer.budget = &s->budget;
+    srv_arena_init(&r->arena, r->body_max + ARENA_EXTRA, &r->payer);
     r->next = s->requests;
     if (r->next)
         r->next->prev = r;
@@ -90,30 +91,34 @@ void srv_req_destroy(struct srv_req *r)
     if (r->release)
         r->release(r->release_arg);
     srv_arena_finish(&r->arena);
-    atomic_fetch_sub_explicit(&r->sched->request_bytes, r->owned_len, memory_order_relaxed);
+    srv_discharge(&r->payer, r->owned_use, r->owned_len);
     free(r->owned_body);
+    srv_account_unref(r->payer.connection);
+    srv_account_unref(r->payer.key);
     srv_model_unref(r->model);
     srv_family_unref(r->family);
     free(r);
+}
+
+void srv_req_set_payer(struct srv_req *r, struct srv_account *connection_ref,
+                       struct srv_account *key_ref)
+{
+    assert(r->arena.used == 0);
+    r->payer.connection = srv_account_ref(connection_ref);
+    r->payer.key = srv_account_ref(key_ref);
 }
 
 static int reserve(struct srv_req *r, size_t room)
 {
     if (room <= r->body_room)
         return 0;
-    size_t budget = (size_t)r->sched->env->cfg->max_inflight_bytes;
-    size_t used = atomic_load_explicit(&r->sched->request_bytes, memory_order_relaxed);
-    if (room > budget)
+    if (room > srv_budget_most(r->payer.budget))
         return -EFBIG;
-    if (used + (room - r->body_room) > budget) {
-        r->retry_after_s = 1;
-        r->refusal = SRV_REFUSAL_MEMORY;
-        r->sched->counters.memory_refusals++;
-        return -EDQUOT;
-    }
     unsigned char *body = srv_arena_grow(&r->arena, r->body, room);
-    if (!body)
-        return -ENOMEM;
+    if (!body) {
+        r->retry_after_s = 1;
+        return r->arena.refused ? -EDQUOT : -ENOMEM;
+    }
     r->body = body;
     r->body_room = room;
     return 0;
@@ -121,7 +126,7 @@ static int reserve(struct srv_req *r, size_t room)
 
 int srv_req_expect(struct srv_req *r, size_t len)
 {
-    if (len > r->body_max || len > (size_t)r->sched->env->cfg->max_inflight_bytes)
+    if (len > r->body_max || len > srv_budget_most(r->payer.budget))
         return -EFBIG;
     r->body_expected = len;
     return reserve(r, len < FIRST_ROOM ? len : FIRST_ROOM);
@@ -149,16 +154,44 @@ int srv_req_append(struct srv_req *r, const void *data, size_t len)
     return 0;
 }
 
-void srv_req_take_body(struct srv_req *r, void *body_take, size_t len)
+void srv_req_drop_body(struct srv_req *r)
 {
+    if (r->body_room > 0) /* in the arena: shrunk, for it goes with the rest */
+        srv_arena_grow(&r->arena, r->body, 0);
+    r->body = NULL;
+    r->body_room = 0;
+}
+
+void srv_req_take_body(struct srv_req *r, void *body_take, size_t len, enum srv_use use)
+{
+    srv_discharge(&r->payer, r->owned_use, r->owned_len);
     free(r->owned_body);
     r->owned_body = body_take;
+    r->owned_len = len;
+    r->owned_use = use;
     r->body = body_take;
     r->body_len = len;
     r->body_room = 0;
-    atomic_fetch_add_explicit(&r->sched->request_bytes, len, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&r->sched->request_bytes, r->owned_len, memory_order_relaxed);
-    r->owned_len = len;
+}
+
+static int change_inflated(void *arg, size_t from, size_t to)
+{
+    const struct srv_req *r = arg;
+    return srv_charge_change(&r->payer, SRV_USE_INFLATED, from, to);
+}
+
+int srv_req_inflate(struct srv_req *r, size_t max)
+{
+    const struct proto_room room = {change_inflated, r};
+    void *body = NULL;
+    size_t len = 0;
+    int rc = proto_inflate(r->coding, r->body, r->body_len, max, &room, &body, &len);
+    if (rc == -EDQUOT)
+        r->retry_after_s = 1;
+    if (rc < 0)
+        return rc;
+    srv_req_take_body(r, body, len, SRV_USE_INFLATED);
+    return 0;
 }
 
 void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *name)

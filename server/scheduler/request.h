@@ -10,6 +10,7 @@
 
 #include "engine/image.h"
 #include "protocol/inflate.h"
+#include "server/base/account.h"
 #include "server/base/arena.h"
 #include "server/repository/model.h"
 #include "server/repository/versions.h"
@@ -61,6 +62,7 @@ enum srv_refusal {
 struct srv_req {
     struct srv_scheduler *sched;
     struct srv_req *next, *prev; /* all live requests */
+    struct srv_payer payer;      /* of all that it holds; srv_req_set_payer() */
     struct srv_arena arena;
     unsigned char *body;
     size_t body_len, body_room, body_max;
@@ -91,6 +93,7 @@ struct srv_req {
     struct srv_work_item item;
     void *owned_body; /* malloc'ed; in place of one in the arena */
     size_t owned_len;
+    enum srv_use owned_use;   /* it is charged as */
     enum proto_coding coding; /* of the body, until it is inflated */
     int inflate_rc;
     int cancelled;
@@ -119,14 +122,24 @@ void srv_req_destroy(struct srv_req *r); /* no job may be out */
  * called, those of nobody. */
 void srv_req_set_client(struct srv_req *r, const void *name, size_t len);
 
-/* The body: its declared size, then pieces. -EFBIG over max_body or over all of
- * max_inflight_bytes; -EDQUOT: others use so much of it that there is no room now (retry_after_s is
+/* Before anything else of it: who pays for what it holds, beside the budget itself. */
+void srv_req_set_payer(struct srv_req *r, struct srv_account *connection_ref,
+                       struct srv_account *key_ref);
+
+/* The body: its declared size, then pieces. -EFBIG over max_body, or over what one may ever hold of
+ * max_inflight_bytes; -EDQUOT: so much of it is in use that there is no room now (retry_after_s is
  * set); -ENOMEM. */
 int srv_req_expect(struct srv_req *r, size_t len);
 int srv_req_append(struct srv_req *r, const void *data, size_t len);
 
-/* The decoded body in place of the other; malloc'ed, taken over. On a worker, too. */
-void srv_req_take_body(struct srv_req *r, void *body_take, size_t len);
+/* Nobody will read what came of the body: its memory is free again. */
+void srv_req_drop_body(struct srv_req *r);
+
+/* A body in place of the other; malloc'ed, taken over, and charged to the request's payer already.
+ * On a worker, too. */
+void srv_req_take_body(struct srv_req *r, void *body_take, size_t len, enum srv_use use);
+/* Inflates the body in its place, as there is room; what proto_inflate() says. On a worker, too. */
+int srv_req_inflate(struct srv_req *r, size_t max);
 
 void srv_req_set_model(struct srv_req *r, struct srv_model *m_ref, const char *name);
 /* The best model of a family, or one of the lower variants when the load demands it. */

@@ -38,6 +38,7 @@ int srv_scheduler_init(struct srv_scheduler *s, struct srv_env *env, struct srv_
     s->registry = take;
     s->answered = answered;
     s->arg = arg;
+    srv_budget_init(&s->budget, (size_t)env->cfg->max_inflight_bytes);
     s->counters.window_ns = srv_now_ns();
     srv_cost_init(&s->cost, env->workers);
     srv_coalesce_init(s);
@@ -79,6 +80,7 @@ void srv_scheduler_configure(struct srv_scheduler *s)
     const struct cfg *cfg = s->env->cfg;
     srv_pool_set_batching(s->pool, (int)cfg->max_batch, (uint64_t)cfg->max_delay_us * 1000);
     srv_coalesce_configure(s);
+    srv_budget_set_limit(&s->budget, (size_t)cfg->max_inflight_bytes);
 }
 
 void srv_scheduler_replace(struct srv_scheduler *s, struct srv_registry *take)

@@ -2,6 +2,7 @@
 #ifndef SRV_SCHEDULER_H
 #define SRV_SCHEDULER_H
 
+#include "server/base/account.h"
 #include "server/base/alarm.h"
 #include "server/base/env.h"
 #include "server/base/wake.h"
@@ -18,8 +19,8 @@ struct srv_scheduler {
     struct srv_cost cost;
     struct srv_coalesce coalesce;
     struct srv_counters counters;
-    struct srv_req *requests;    /* all live ones */
-    atomic_size_t request_bytes; /* in their arenas */
+    struct srv_req *requests; /* all live ones */
+    struct srv_budget budget; /* of what they hold */
     struct srv_wake jobs_done;
     struct srv_alarm expiry; /* the next deadline of a waiting job */
     uv_timer_t brownout;     /* runs while a family is degraded */

@@ -15,42 +15,16 @@
 #include "server/handlers/call.h"
 #include "server/handlers/rpc_handlers.h"
 #include "server/transport/grpc_status.h"
+#include "server/transport/grpc_stream_parts.h"
 #include "server/transport/transport.h"
 
 enum {
     AHEAD_MAX = 16,         /* messages of one stream in work */
     UNSENT_MAX = 256 << 10, /* bytes of answers that the client has not taken */
     PARTIAL_MIN = 64 << 20, /* unfinished messages of one connection */
-    PARTIAL_BODIES = 4,     /* or so many of the largest */
-    WATCHED_MAX = 4096,     /* a request to watch, inflated */
-};
-
-struct rpc_call {
-    struct srv_call call;
-    struct srv_stream *stream;
-    struct rpc_call *next;
-};
-
-struct srv_stream {
-    const struct proto_h2_events *events; /* first */
-    struct srv_stream *next, *prev;
-    struct srv_stream_home *home;
-    struct proto_h2_stream *h2;
-    const struct srv_route *rpc; /* NULL: refused */
-    enum proto_coding coding;    /* of messages that are marked as compressed */
-    struct proto_grpc_stream framing;
-    uint64_t opened_ns, deadline_ns; /* deadline_ns: SRV_NEVER if the client gave none */
-    struct rpc_call *calls, **tail;  /* in order of their messages */
-    int n_calls;
-    char *held; /* bytes that came and are not looked at yet */
-    size_t held_len;
-    int got;                          /* messages so far */
-    int asked;                        /* a call is on its way */
-    int ended;                        /* by the client */
-    int responded;                    /* headers are out */
-    int over;                         /* the last word is said */
-    char service[PROTO_RPC_NAME_MAX]; /* watched */
-    int health;                       /* as last told; -1: not a watcher */
+    STREAM_BYTES = sizeof(struct srv_stream) + (2 << 10), /* with headers, and the library's own */
+    CALL_BYTES = sizeof(struct rpc_call) + sizeof(struct srv_req),
+    PARTIAL_BODIES = 4, /* or so many of the largest */
 };
 
 static struct rpc_call *call_of(const struct srv_call *c)
@@ -58,7 +32,7 @@ static struct rpc_call *call_of(const struct srv_call *c)
     return (struct rpc_call *)((char *)(uintptr_t)c - offsetof(struct rpc_call, call));
 }
 
-static int takes_many(const struct srv_stream *st)
+int srv_stream_takes_many(const struct srv_stream *st)
 {
     return st->rpc &&
            (st->rpc->kind == SRV_RPC_INFER_STREAM || st->rpc->kind == SRV_RPC_REFLECTION);
@@ -66,7 +40,14 @@ static int takes_many(const struct srv_stream *st)
 
 static int is_busy(const struct srv_stream *st)
 {
-    return takes_many(st) && (st->n_calls >= AHEAD_MAX || st->h2->unsent > UNSENT_MAX);
+    return srv_stream_takes_many(st) && (st->n_calls >= AHEAD_MAX || st->h2->unsent > UNSENT_MAX);
+}
+
+/* Nobody will read the rest of its message. */
+static void drop_partial(struct srv_stream *st)
+{
+    st->home->partial -= st->framing.used;
+    proto_grpc_finish(&st->framing);
 }
 
 /* ---- what goes out ---- */
@@ -82,24 +63,30 @@ static void respond(struct srv_stream *st, const struct proto_h2_field *more, in
         proto_h2_reset(st->h2, PROTO_H2_INTERNAL_ERROR);
 }
 
-static void send_message(struct srv_stream *st, char *message_take, size_t len)
+void srv_stream_send(struct srv_stream *st, char *message_take, size_t len)
 {
     unsigned char prefix[PROTO_GRPC_PREFIX];
     if (!st->responded)
         respond(st, NULL, 0, 0);
     proto_grpc_prefix(prefix, (uint32_t)len, 0);
+    if (srv_stream_takes_many(st)) { /* its call goes at once, and what that was charged */
+        const struct srv_payer p = srv_stream_payer(st);
+        srv_charge_anyway(&p, SRV_USE_ANSWER, len);
+        st->unsent += len;
+    }
     if (!message_take || proto_h2_write(st->h2, prefix, sizeof(prefix), message_take, len) < 0)
         proto_h2_reset(st->h2, PROTO_H2_INTERNAL_ERROR);
 }
 
 /* The last word: in trailers behind messages, or in the headers if there were none. */
-static void end_stream(struct srv_stream *st, enum proto_rpc_status code, const char *sentence,
-                       const struct srv_call *c)
+void srv_stream_end(struct srv_stream *st, enum proto_rpc_status code, const char *sentence,
+                    const struct srv_call *c)
 {
     struct srv_grpc_status s;
     if (st->over)
         return;
     st->over = 1;
+    drop_partial(st);
     srv_grpc_status_init(&s, code, sentence, c);
     if (!st->responded)
         respond(st, s.fields, s.n, 1);
@@ -150,17 +137,18 @@ static void set_deadline(struct srv_stream *st, struct srv_call *c)
 /* NULL: out of memory. */
 static struct rpc_call *add_call(struct srv_stream *st)
 {
-    struct rpc_call *x = malloc(sizeof(*x));
+    struct rpc_call *x = srv_stream_charge(st, CALL_BYTES) == 0 ? malloc(sizeof(*x)) : NULL;
     if (!x)
         return NULL;
     x->stream = st;
     x->next = NULL;
     srv_call_init(&x->call, st->home->transport->api, &call_ops);
     x->call.method = "POST";
+    x->call.payer.connection = srv_account_ref(st->home->account);
     x->call.target = proto_h2_header(st->h2, ":path");
     x->call.client = st->home->client;
     x->call.client_fd = st->home->client_fd;
-    x->call.started_ns = takes_many(st) ? srv_now_ns() : st->opened_ns;
+    x->call.started_ns = srv_stream_takes_many(st) ? srv_now_ns() : st->opened_ns;
     x->call.route = st->rpc;
     x->call.plain = 1;
     *st->tail = x;
@@ -181,6 +169,7 @@ static void remove_first_call(struct srv_stream *st)
     if (!st->calls)
         st->tail = &st->calls;
     st->n_calls--;
+    srv_stream_uncharge(st, CALL_BYTES);
     srv_call_close(&x->call);
     free(x);
 }
@@ -195,7 +184,7 @@ static void send_part(struct srv_stream *st, struct srv_call *c)
     char *message;
     if (st->rpc->kind == SRV_RPC_REFLECTION) {
         if (r->status != 200) {
-            end_stream(st, proto_rpc_status_of(r->status), r->body ? r->body : "", c);
+            srv_stream_end(st, proto_rpc_status_of(r->status), r->body ? r->body : "", c);
             return;
         }
         message = r->body;
@@ -209,26 +198,26 @@ static void send_part(struct srv_stream *st, struct srv_call *c)
             id = proto_infer_id(c->req->body, c->req->body_len);
         message = proto_infer_stream_error(r->body ? r->body : "", id, &len);
     }
-    send_message(st, message, len);
+    srv_stream_send(st, message, len);
 }
 
 static void send_only(struct srv_stream *st, struct srv_call *c)
 {
     struct srv_reply *r = &c->reply;
     if (r->status != 200) {
-        end_stream(st, proto_rpc_status_of(r->status), r->body ? r->body : "", c);
+        srv_stream_end(st, proto_rpc_status_of(r->status), r->body ? r->body : "", c);
         return;
     }
-    send_message(st, r->body, r->len);
+    srv_stream_send(st, r->body, r->len);
     r->body = NULL;
-    end_stream(st, PROTO_RPC_OK, "", c);
+    srv_stream_end(st, PROTO_RPC_OK, "", c);
 }
 
 static void send_answers(struct srv_stream *st)
 {
     while (st->calls && st->calls->call.reply.status && !st->over) {
         struct srv_call *c = &st->calls->call;
-        if (takes_many(st)) {
+        if (srv_stream_takes_many(st)) {
             send_part(st, c);
             remove_first_call(st);
         } else {
@@ -240,42 +229,29 @@ static void send_answers(struct srv_stream *st)
 /* ---- messages ---- */
 
 /* A fault of the stream, not of a message. */
-static void refuse(struct srv_stream *st, int http_status, const char *sentence)
+void srv_stream_refuse(struct srv_stream *st, int http_status, const char *sentence)
 {
-    if (!takes_many(st) && st->calls && !st->calls->call.reply.status) {
+    if (!srv_stream_takes_many(st) && st->calls && !st->calls->call.reply.status) {
         srv_call_error(&st->calls->call, http_status, "%s", sentence);
         send_answers(st);
     }
-    end_stream(st, proto_rpc_status_of(http_status), sentence, NULL);
-}
-
-/* A name: short enough to be inflated here. */
-static int read_watched(struct srv_stream *st, const struct srv_req *r)
-{
-    void *inflated = NULL;
-    size_t len = 0;
-    if (r->coding == PROTO_IDENTITY)
-        return proto_health_parse(r->body, r->body_len, st->service);
-    int rc = proto_inflate(r->coding, r->body, r->body_len, WATCHED_MAX, &inflated, &len);
-    if (rc == 0)
-        rc = proto_health_parse(inflated, len, st->service);
-    free(inflated);
-    return rc;
+    srv_stream_end(st, proto_rpc_status_of(http_status), sentence, NULL);
 }
 
 static void watch(struct srv_stream *st)
 {
     struct srv_call *c = &st->calls->call;
     size_t reply_len = 0;
-    int rc = read_watched(st, c->req);
-    srv_req_take_body(c->req, NULL, 0); /* a watch may last for ever */
+    int rc = srv_rpc_watched(c->req, st->service);
+    srv_req_take_body(c->req, NULL, 0, SRV_USE_MESSAGE); /* a watch may last for ever */
     if (rc < 0) {
-        refuse(st, rc == -ENOMEM ? 503 : 400, "the request is not a valid message of its type");
+        srv_stream_refuse(st, rc == -ENOMEM ? 503 : 400,
+                          "the request is not a valid message of its type");
         return;
     }
     st->health = (int)srv_rpc_health(c->api, st->service);
     char *reply = proto_health_reply((enum proto_health)st->health, &reply_len);
-    send_message(st, reply, reply_len);
+    srv_stream_send(st, reply, reply_len);
 }
 
 /* All that was asked is here. */
@@ -289,28 +265,42 @@ static void ask(struct srv_stream *st, struct srv_call *c)
     send_answers(st);
 }
 
+/* From the connection to the request, which may have a key. */
+static int pay(struct srv_stream *st, struct srv_req *r, size_t len)
+{
+    srv_stream_change(st->home, len, 0);
+    return srv_charge(&r->payer, SRV_USE_MESSAGE, len);
+}
+
 /* The only message of a unary call waits for the end of the request: there may be another. */
 static void take_message(struct srv_stream *st, void *message_take, size_t len, int compressed)
 {
-    struct rpc_call *x = takes_many(st) ? add_call(st) : st->calls;
+    struct rpc_call *x = srv_stream_takes_many(st) ? add_call(st) : st->calls;
     const char *fault = NULL;
     if (x && x->call.reply.status) { /* one among many, over its key's rate */
+        srv_stream_change(st->home, len, 0);
         free(message_take);
         send_answers(st);
         return;
     }
     if (x && x->call.req && compressed && st->coding == PROTO_IDENTITY)
         fault = "a message is marked as compressed, but there is no grpc-encoding";
-    else if (!takes_many(st) && st->got++ > 0)
+    else if (!srv_stream_takes_many(st) && st->got++ > 0)
         fault = "more than one message was sent";
     if (!x || !x->call.req || fault) {
+        srv_stream_change(st->home, len, 0);
         free(message_take);
-        refuse(st, fault ? 500 : 503, fault ? fault : "out of memory for the request");
+        srv_stream_refuse(st, fault ? 500 : 503, fault ? fault : "out of memory for the request");
         return;
     }
-    srv_req_take_body(x->call.req, message_take, len);
+    if (pay(st, x->call.req, len) < 0) {
+        free(message_take);
+        srv_stream_refuse(st, 429, "the requests in flight use all the memory that they may");
+        return;
+    }
+    srv_req_take_body(x->call.req, message_take, len, SRV_USE_MESSAGE);
     x->call.req->coding = compressed ? st->coding : PROTO_IDENTITY;
-    if (takes_many(st))
+    if (srv_stream_takes_many(st))
         ask(st, &x->call);
 }
 
@@ -336,23 +326,31 @@ static size_t take_bytes(struct srv_stream *st, const char *data, size_t len)
         if (rc == 1)
             take_message(st, message, message_len, compressed);
         else if (rc == -EMSGSIZE)
-            refuse(st, 413, "the message is larger than max_body");
+            srv_stream_refuse(st, 413, "the message is larger than max_body");
         else if (rc == -EPROTO)
-            refuse(st, 500, "the bytes are not those of gRPC messages");
+            srv_stream_refuse(st, 500, "the bytes are not those of gRPC messages");
+        else if (rc == -EDQUOT)
+            srv_stream_refuse(st, 429, "the requests in flight use all the memory that they may");
         else if (rc < 0)
-            refuse(st, 503, "out of memory for the message");
+            srv_stream_refuse(st, 503, "out of memory for the message");
         else if (st->home->partial > partial_max(st))
-            refuse(st, 429, "too many unfinished messages on this connection");
+            srv_stream_refuse(st, 429, "too many unfinished messages on this connection");
     }
     return taken;
 }
 
 static void hold(struct srv_stream *st, const char *data, size_t len)
 {
-    char *grown = st->over || !len ? NULL : realloc(st->held, st->held_len + len);
+    if (st->over || !len)
+        return;
+    if (srv_stream_change(st->home, 0, len) < 0) {
+        srv_stream_refuse(st, 429, "the requests in flight use all the memory that they may");
+        return;
+    }
+    char *grown = realloc(st->held, st->held_len + len);
     if (!grown) {
-        if (!st->over && len)
-            refuse(st, 503, "out of memory for the message");
+        srv_stream_change(st->home, len, 0);
+        srv_stream_refuse(st, 503, "out of memory for the message");
         return;
     }
     memcpy(grown + st->held_len, data, len);
@@ -365,6 +363,7 @@ static void take_held(struct srv_stream *st)
     size_t n = take_bytes(st, st->held, st->held_len);
     proto_h2_consume(st->h2, n);
     st->held_len -= n;
+    srv_stream_change(st->home, n, 0);
     if (st->held_len) {
         memmove(st->held, st->held + n, st->held_len);
         return;
@@ -379,13 +378,13 @@ static void check_end(struct srv_stream *st)
     if (!st->ended || st->over || st->held_len || st->health >= 0)
         return;
     if (!proto_grpc_at_boundary(&st->framing))
-        refuse(st, 500, "the stream ends inside a message");
-    else if (!takes_many(st) && st->got == 0)
-        refuse(st, 500, "the request has no message");
-    else if (!takes_many(st) && !st->asked)
+        srv_stream_refuse(st, 500, "the stream ends inside a message");
+    else if (!srv_stream_takes_many(st) && st->got == 0)
+        srv_stream_refuse(st, 500, "the request has no message");
+    else if (!srv_stream_takes_many(st) && !st->asked)
         ask(st, &st->calls->call);
     else if (!st->calls)
-        end_stream(st, PROTO_RPC_OK, "", NULL);
+        srv_stream_end(st, PROTO_RPC_OK, "", NULL);
 }
 
 static void pump(struct srv_stream *st)
@@ -409,7 +408,7 @@ static void read_timeout(struct srv_stream *st, const char *value)
 {
     uint64_t us = 0;
     if (value && proto_grpc_timeout(value, strlen(value), &us) < 0)
-        refuse(st, 400, "grpc-timeout is not valid");
+        srv_stream_refuse(st, 400, "grpc-timeout is not valid");
     else if (value)
         st->deadline_ns =
             us < (SRV_NEVER - st->opened_ns) / 1000 ? st->opened_ns + us * 1000 : SRV_NEVER - 1;
@@ -422,7 +421,7 @@ static void check_key(struct srv_stream *st)
                                           proto_h2_header(st->h2, "x-api-key")};
     struct srv_verdict v = srv_auth(st->home->transport->api->keys, st->rpc->scopes, &given, 0, 0);
     if (v.status)
-        refuse(st, v.status, v.sentence);
+        srv_stream_refuse(st, v.status, v.sentence);
 }
 
 static void open_rpc(struct srv_stream *st)
@@ -431,7 +430,7 @@ static void open_rpc(struct srv_stream *st)
     const char *coding = proto_h2_header(st->h2, "grpc-encoding");
     char sentence[PROTO_RPC_NAME_MAX + 64];
     st->rpc = path ? srv_route_find_rpc(st->home->transport->api->routes, path) : NULL;
-    if (!takes_many(st) && !add_call(st)) {
+    if (!srv_stream_takes_many(st) && !add_call(st)) {
         proto_h2_reset(st->h2, PROTO_H2_REFUSED_STREAM);
         st->over = 1;
         return;
@@ -439,12 +438,12 @@ static void open_rpc(struct srv_stream *st)
     snprintf(sentence, sizeof(sentence), "there is no method %.*s", PROTO_RPC_NAME_MAX,
              path ? path : "");
     if (!st->rpc)
-        refuse(st, 501, sentence);
+        srv_stream_refuse(st, 501, sentence);
     else if (proto_coding_parse(coding, &st->coding) < 0)
-        refuse(st, 501, "the grpc-encoding is not supported");
+        srv_stream_refuse(st, 501, "the grpc-encoding is not supported");
     else
         read_timeout(st, proto_h2_header(st->h2, "grpc-timeout"));
-    if (takes_many(st))
+    if (srv_stream_takes_many(st))
         check_key(st);
     if (st->calls && st->calls->call.req)
         set_deadline(st, &st->calls->call);
@@ -464,7 +463,11 @@ int srv_stream_is_grpc(const struct proto_h2_stream *h2)
 static void on_open(void *arg, struct proto_h2_stream *h2)
 {
     struct srv_stream_home *home = arg;
-    struct srv_stream *st = calloc(1, sizeof(*st));
+    const struct srv_payer p = {&home->transport->api->sched->budget, home->account, NULL};
+    int rc = srv_charge(&p, SRV_USE_STREAM, STREAM_BYTES);
+    struct srv_stream *st = rc == 0 ? calloc(1, sizeof(*st)) : NULL;
+    if (rc == 0 && !st)
+        srv_discharge(&p, SRV_USE_STREAM, STREAM_BYTES);
     h2->user = st;
     if (!st) {
         proto_h2_reset(h2, PROTO_H2_REFUSED_STREAM);
@@ -472,6 +475,7 @@ static void on_open(void *arg, struct proto_h2_stream *h2)
     }
     st->events = &srv_stream_events;
     st->home = home;
+    st->charged = STREAM_BYTES;
     st->h2 = h2;
     st->opened_ns = srv_now_ns();
     st->deadline_ns = SRV_NEVER;
@@ -481,7 +485,7 @@ static void on_open(void *arg, struct proto_h2_stream *h2)
     if (st->next)
         st->next->prev = st;
     home->streams = st;
-    proto_grpc_init(&st->framing, (size_t)home->transport->env->cfg->max_body);
+    proto_grpc_init(&st->framing, (size_t)home->transport->env->cfg->max_body, &home->room);
     const char *method = proto_h2_header(h2, ":method");
     if (h2->headers_too_large)
         refuse_http(st, 431);
@@ -520,9 +524,12 @@ static void on_end(void *arg, struct proto_h2_stream *h2)
 
 static void on_drained(void *arg, struct proto_h2_stream *h2)
 {
+    struct srv_stream *st = h2->user;
     (void)arg;
-    if (h2->user)
-        pump(h2->user);
+    if (!st)
+        return;
+    srv_stream_forget_unsent(st);
+    pump(st);
 }
 
 static void on_closed(void *arg, struct proto_h2_stream *h2, uint32_t error)
@@ -543,57 +550,12 @@ static void on_closed(void *arg, struct proto_h2_stream *h2, uint32_t error)
         st->home->streams = st->next;
     if (st->next)
         st->next->prev = st->prev;
-    st->home->partial -= st->framing.used;
-    proto_grpc_finish(&st->framing);
+    srv_stream_forget_unsent(st);
+    srv_stream_change(st->home, st->held_len, 0);
+    srv_stream_uncharge(st, st->charged);
+    drop_partial(st);
     free(st->held);
     free(st);
 }
 
 const struct proto_h2_events srv_stream_events = {on_open, on_data, on_end, on_drained, on_closed};
-
-/* ---- time ---- */
-
-static void tell(struct srv_stream *st, uint64_t now)
-{
-    enum proto_health health = srv_rpc_health(st->home->transport->api, st->service);
-    size_t len = 0;
-    if ((int)health != st->health) {
-        char *message = proto_health_reply(health, &len);
-        st->health = (int)health;
-        send_message(st, message, len);
-    }
-    if (st->deadline_ns < now)
-        end_stream(st, PROTO_RPC_DEADLINE_EXCEEDED, "the deadline passed", NULL);
-}
-
-void srv_stream_tick(struct srv_stream_home *home, uint64_t now)
-{
-    uint64_t body_limit = (uint64_t)home->transport->env->cfg->body_timeout_ms * SRV_NS_PER_MS;
-    for (struct srv_stream *st = home->streams; st; st = st->next) {
-        uint64_t deadline = st->deadline_ns;
-        if (st->over || !st->rpc)
-            continue;
-        if (st->health >= 0) {
-            tell(st, now);
-            continue;
-        }
-        if (!takes_many(st) && st->calls->call.req)
-            deadline = st->calls->call.req->deadline_ns;
-        if (!takes_many(st) && !st->asked && now - st->opened_ns > body_limit) {
-            refuse(st, 504, "the request took longer than body_timeout_ms");
-            continue;
-        }
-        int waits = !st->asked || takes_many(st); /* for the client; jobs know their deadlines */
-        if (waits && deadline < now)
-            refuse(st, 504, "the deadline passed before the request was here");
-    }
-}
-
-void srv_stream_drain(struct srv_stream_home *home)
-{
-    for (struct srv_stream *st = home->streams; st; st = st->next)
-        if (!st->over && !st->calls && takes_many(st))
-            end_stream(st, PROTO_RPC_UNAVAILABLE, "the server is stopping", NULL);
-        else if (!st->over && st->health >= 0)
-            end_stream(st, PROTO_RPC_UNAVAILABLE, "the server is stopping", NULL);
-}

@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "protocol/http2.h"
+#include "protocol/room.h"
+#include "server/base/account.h"
 
 struct srv_transport;
 struct srv_rest;
@@ -16,11 +18,17 @@ struct srv_stream_home {
     struct srv_transport *transport;
     const char *client; /* address, for the log */
     int client_fd;
-    size_t partial;                              /* bytes of messages that are not complete */
-    struct srv_stream *streams;                  /* all of it */
-    struct srv_rest *rests;                      /* of rest_stream.h */
+    struct srv_account *account; /* of all that is held for it; NULL: there was no memory for one */
+    struct proto_room room;      /* of messages that are not complete */
+    size_t partial;              /* bytes of messages that are not complete */
+    struct srv_stream *streams;  /* all of it */
+    struct srv_rest *rests;      /* of rest_stream.h */
     void (*dirty)(struct srv_stream_home *home); /* has something to send, from outside of h2 */
 };
+
+/* account and room; the rest is the connection's. */
+void srv_stream_home_init(struct srv_stream_home *home, struct srv_transport *t);
+void srv_stream_home_finish(struct srv_stream_home *home); /* its streams are closed */
 
 /* The events of proto_h2; its arg is the home. The user of a stream begins with a pointer to them.
  */

@@ -109,6 +109,7 @@ static void close_connection(struct connection *c)
     g->transport->api->grpc_connections = --g->n;
     proto_h2_destroy(c->h2);
     c->h2 = NULL;
+    srv_stream_home_finish(&c->home);
     uv_close(&c->u.handle, on_closed);
 }
 
@@ -304,6 +305,7 @@ static void refuse_connection(struct connection *c)
 {
     c->closing = 1;
     proto_h2_destroy(c->h2);
+    srv_stream_home_finish(&c->home);
     uv_close(&c->u.handle, on_closed);
 }
 
@@ -315,10 +317,11 @@ static void on_connection(uv_stream_t *listener, int status)
     if (!c)
         return;
     c->grpc = g;
-    c->home.transport = g->transport;
+    srv_stream_home_init(&c->home, g->transport);
     c->home.dirty = on_dirty;
     c->out = malloc(WRITE_SIZE);
     if (init_stream(g, &c->u.tcp, &c->u.pipe) < 0) {
+        srv_stream_home_finish(&c->home);
         free(c->out);
         free(c);
         return;

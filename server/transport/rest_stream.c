@@ -30,6 +30,13 @@ struct srv_rest {
     int over;  /* answered */
 };
 
+enum { STREAM_BYTES = sizeof(struct srv_rest) + (2 << 10) }; /* with the library's own */
+
+static struct srv_payer payer_of(const struct srv_stream_home *home)
+{
+    return (struct srv_payer){&home->transport->api->sched->budget, home->account, NULL};
+}
+
 static struct srv_rest *rest_of(const struct srv_call *c)
 {
     return (struct srv_rest *)((char *)(uintptr_t)c - offsetof(struct srv_rest, call));
@@ -135,7 +142,11 @@ static const struct proto_h2_events rest_events;
 static void on_open(void *arg, struct proto_h2_stream *h2)
 {
     struct srv_stream_home *home = arg;
-    struct srv_rest *x = malloc(sizeof(*x));
+    const struct srv_payer p = payer_of(home);
+    int rc = srv_charge(&p, SRV_USE_STREAM, STREAM_BYTES);
+    struct srv_rest *x = rc == 0 ? malloc(sizeof(*x)) : NULL;
+    if (rc == 0 && !x)
+        srv_discharge(&p, SRV_USE_STREAM, STREAM_BYTES);
     h2->user = x;
     if (!x) {
         proto_h2_reset(h2, PROTO_H2_REFUSED_STREAM);
@@ -152,6 +163,7 @@ static void on_open(void *arg, struct proto_h2_stream *h2)
         x->next->prev = x;
     home->rests = x;
     srv_call_init(&x->call, home->transport->api, &call_ops);
+    x->call.payer.connection = srv_account_ref(home->account);
     x->call.method = proto_h2_header(h2, ":method");
     x->call.target = proto_h2_header(h2, ":path");
     x->call.client = home->client;
@@ -196,6 +208,7 @@ static void on_drained(void *arg, struct proto_h2_stream *h2)
 static void on_closed(void *arg, struct proto_h2_stream *h2, uint32_t error)
 {
     struct srv_rest *x = h2->user;
+    const struct srv_payer p = payer_of(x->home);
     (void)arg;
     if (error)
         x->call.reply.status = 0; /* nobody got it: logged as gone */
@@ -206,6 +219,7 @@ static void on_closed(void *arg, struct proto_h2_stream *h2, uint32_t error)
     if (x->next)
         x->next->prev = x->prev;
     srv_call_close(&x->call);
+    srv_discharge(&p, SRV_USE_STREAM, STREAM_BYTES);
     free(x);
 }
 

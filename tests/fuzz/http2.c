@@ -39,7 +39,7 @@ static void on_open(void *arg, struct proto_h2_stream *s)
     struct peer *p = arg;
     struct stream *mine = calloc(1, sizeof(*mine));
     require(mine != NULL);
-    proto_grpc_init(&mine->messages, MESSAGE_MAX);
+    proto_grpc_init(&mine->messages, MESSAGE_MAX, NULL);
     s->user = mine;
     p->opens++;
     require(s->headers_too_large || proto_h2_header(s, ":method") != NULL);

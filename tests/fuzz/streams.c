@@ -23,7 +23,7 @@ static uint64_t digest(const uint8_t *data, size_t size, size_t piece, int *ret_
     struct proto_grpc_stream s;
     uint64_t sum = 1;
     int r = 0;
-    proto_grpc_init(&s, MESSAGE_MAX);
+    proto_grpc_init(&s, MESSAGE_MAX, NULL);
     for (size_t at = 0; at < size && r >= 0;) {
         size_t used, len, n = size - at < piece ? size - at : piece;
         void *message;
@@ -51,7 +51,8 @@ static void inflate_both(const uint8_t *data, size_t size)
     for (int coding = PROTO_GZIP; coding <= PROTO_DEFLATE; coding++) {
         void *out;
         size_t len;
-        if (proto_inflate((enum proto_coding)coding, data, size, MESSAGE_MAX, &out, &len) == 0) {
+        if (proto_inflate((enum proto_coding)coding, data, size, MESSAGE_MAX, NULL, &out, &len) ==
+            0) {
             require(len <= MESSAGE_MAX && ((char *)out)[len] == 0);
             free(out);
         }

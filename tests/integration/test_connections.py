@@ -191,21 +191,21 @@ def test_refused_ones_cannot_hammer(start):
 
 def test_memory_of_requests_is_bounded(start):
     """Bodies that have come count, announced ones do not; who finds no room is told to come back."""
-    budget = 2 << 20
+    budget = 8 << 20
     d = start("--max-inflight-bytes", str(budget))
     sockets = [d.socket() for _ in range(12)]
     try:
         for s in sockets[:6]:  # announce a lot, send next to nothing
-            s.sendall(put(b"").replace(b"Length: 0", b"Length: %d" % (budget // 2)) + b"x")
+            s.sendall(put(b"").replace(b"Length: 0", b"Length: %d" % (budget // 4)) + b"x")
         assert d.classify(RED).status == 200
         for s in sockets[6:]:
             s.sendall(put(b"").replace(b"Length: 0", b"Length: 900000") + b"\xff\xd8" + b"x" * 700000)
-        wait_for(lambda: d.metric("mobilenetd_memory_refusals_total") > 0)  # six bodies of 700 KB in 2 MB
+        wait_for(lambda: d.metric("mobilenetd_memory_refusals_total") > 0)  # six bodies of 700 KB in 8 MB
         assert d.metric("mobilenetd_request_bytes") <= budget + (1 << 20)
     finally:
         for s in sockets:
             s.close()
     with d.socket() as s:
-        s.sendall(put(b"").replace(b"Length: 0", b"Length: %d" % (budget + 1)))
+        s.sendall(put(b"").replace(b"Length: 0", b"Length: %d" % (budget // 4 + 1)))
         assert read_response(s.makefile("rb"))[0] == 413
     wait_for(lambda: d.classify(RED).status == 200)

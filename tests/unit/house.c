@@ -115,7 +115,8 @@ void house_close(struct house *h)
     assert_int_equal(uv_loop_close(&h->env.loop), 0);
     assert_int_equal(h->api.calls_open, 0);
     assert_null(h->sched.requests);
-    assert_int_equal(h->sched.request_bytes, 0);
+    assert_int_equal(h->sched.budget.used, 0);
+    assert_null(h->sched.budget.keys);
     srv_scheduler_finish(&h->sched);
     srv_api_finish(&h->api);
     srv_log_destroy(h->env.log);

@@ -16,8 +16,10 @@ static void arena_is_capped(void **state)
 {
     (void)state;
     struct srv_arena a;
-    atomic_size_t total = 0;
-    srv_arena_init(&a, 4096, &total);
+    struct srv_budget b;
+    const struct srv_payer payer = {&b, NULL, NULL};
+    srv_budget_init(&b, SIZE_MAX);
+    srv_arena_init(&a, 4096, &payer);
     assert_null(srv_arena_alloc(&a, 5000));
     assert_null(srv_arena_alloc(&a, SIZE_MAX));
     assert_null(srv_arena_alloc(&a, SIZE_MAX - 8));
@@ -26,18 +28,20 @@ static void arena_is_capped(void **state)
     for (int i = 0; i < 3000; i++)
         assert_int_equal(p[i], 0);
     assert_null(srv_arena_alloc(&a, 3000));
-    assert_int_equal(total, a.used);
+    assert_int_equal(b.used, a.used);
     assert_true(a.used >= 3000 && a.used <= 4096);
     srv_arena_finish(&a);
-    assert_int_equal(total, 0);
+    assert_int_equal(b.used, 0);
 }
 
 static void arena_grows_a_block(void **state)
 {
     (void)state;
     struct srv_arena a;
-    atomic_size_t total = 0;
-    srv_arena_init(&a, 100000, &total);
+    struct srv_budget b;
+    const struct srv_payer payer = {&b, NULL, NULL};
+    srv_budget_init(&b, SIZE_MAX);
+    srv_arena_init(&a, 100000, &payer);
     unsigned char *body = srv_arena_grow(&a, NULL, 10);
     assert_non_null(body);
     memcpy(body, "0123456789", 10);
@@ -51,7 +55,7 @@ static void arena_grows_a_block(void **state)
     assert_int_equal(a.used, used);
     assert_memory_equal(grown, "0123456789", 10);
     srv_arena_finish(&a);
-    assert_int_equal(total, 0);
+    assert_int_equal(b.used, 0);
 }
 
 static int compare(const void *a, const void *b)

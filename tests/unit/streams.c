@@ -27,7 +27,7 @@ static void grpc_in_pieces_of_every_size(void **state)
     for (size_t piece = 1; piece < total; piece = piece < 20 ? piece + 1 : piece * 3) {
         struct proto_grpc_stream s;
         size_t lens[3] = {0}, got = 0;
-        proto_grpc_init(&s, BIG);
+        proto_grpc_init(&s, BIG, NULL);
         for (size_t at = 0; at < total;) {
             size_t used, len, n = total - at < piece ? total - at : piece;
             void *message;
@@ -57,13 +57,13 @@ static void grpc_refusals(void **state)
     size_t used, len;
     void *message;
     int zipped;
-    proto_grpc_init(&s, 10);
+    proto_grpc_init(&s, 10, NULL);
     assert_int_equal(proto_grpc_feed(&s, "\0\0\0\0\x0b", 5, &used, &message, &len, &zipped),
                      -EMSGSIZE);
-    proto_grpc_init(&s, 10);
+    proto_grpc_init(&s, 10, NULL);
     assert_int_equal(proto_grpc_feed(&s, "\2\0\0\0\1x", 6, &used, &message, &len, &zipped),
                      -EPROTO);
-    proto_grpc_init(&s, SIZE_MAX);
+    proto_grpc_init(&s, SIZE_MAX, NULL);
     /* 4 GB announced, one byte sent. */
     assert_int_equal(proto_grpc_feed(&s, "\0\xff\xff\xff\xffx", 6, &used, &message, &len, &zipped),
                      0);
@@ -122,23 +122,24 @@ static void inflation(void **state)
     for (int i = 0; i < 3; i++) {
         enum proto_coding coding = i ? PROTO_DEFLATE : PROTO_GZIP;
         size_t n = deflated(data, SIZE, bits[i], zipped, SIZE - 1);
-        assert_int_equal(proto_inflate(coding, zipped, n, SIZE, &got, &len), 0);
+        assert_int_equal(proto_inflate(coding, zipped, n, SIZE, NULL, &got, &len), 0);
         assert_int_equal(len, SIZE);
         assert_memory_equal(got, data, SIZE);
         free(got);
         /* A bomb stops at the cap; a cut and a tail are damage. */
-        assert_int_equal(proto_inflate(coding, zipped, n, SIZE - 1, &got, &len), -EMSGSIZE);
-        assert_int_equal(proto_inflate(coding, zipped, n, 0, &got, &len), -EMSGSIZE);
+        assert_int_equal(proto_inflate(coding, zipped, n, SIZE - 1, NULL, &got, &len), -EMSGSIZE);
+        assert_int_equal(proto_inflate(coding, zipped, n, 0, NULL, &got, &len), -EMSGSIZE);
         for (size_t cut = 0; cut < n; cut++)
-            assert_int_equal(proto_inflate(coding, zipped, cut, SIZE, &got, &len), -EINVAL);
+            assert_int_equal(proto_inflate(coding, zipped, cut, SIZE, NULL, &got, &len), -EINVAL);
         zipped[n] = 0;
-        assert_int_equal(proto_inflate(coding, zipped, n + 1, SIZE, &got, &len), -EINVAL);
+        assert_int_equal(proto_inflate(coding, zipped, n + 1, SIZE, NULL, &got, &len), -EINVAL);
     }
     size_t n = deflated("", 0, 31, zipped, SIZE);
-    assert_int_equal(proto_inflate(PROTO_GZIP, zipped, n, 0, &got, &len), 0);
+    assert_int_equal(proto_inflate(PROTO_GZIP, zipped, n, 0, NULL, &got, &len), 0);
     assert_int_equal(len, 0);
     free(got);
-    assert_int_equal(proto_inflate(PROTO_GZIP, "not gzip at all", 15, SIZE, &got, &len), -EINVAL);
+    assert_int_equal(proto_inflate(PROTO_GZIP, "not gzip at all", 15, SIZE, NULL, &got, &len),
+                     -EINVAL);
     free(data);
     free(zipped);
 }
