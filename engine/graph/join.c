@@ -135,9 +135,14 @@ int eng_graph_clone(struct eng_graph **ret, const struct eng_graph *from)
 {
     struct eng_graph *g;
     int rc = eng_graph_create(&g);
-    for (int i = 0; rc >= 0 && i < from->n_tensors; i++)
+    for (int i = 0; i < from->n_tensors; i++) {
+        if (rc < 0)
+            break;
         rc = eng_graph_add_tensor(g, &from->tensors[i]);
-    for (int i = 0; rc >= 0 && i < from->n_nodes; i++) {
+    }
+    for (int i = 0; i < from->n_nodes; i++) {
+        if (rc < 0)
+            break;
         struct eng_node n = from->nodes[i];
         n.in = eng_graph_alloc(g, (size_t)n.n_in + 1, sizeof(*n.in));
         if (n.in)

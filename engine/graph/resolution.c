@@ -83,8 +83,11 @@ int eng_graph_resize(struct eng_graph *g, int height, int width, char *err, size
         in->dim[1] = height;
         in->dim[2] = width;
     }
-    for (int i = 0; i < g->n_nodes && rc == 0; i++)
+    for (int i = 0; i < g->n_nodes; i++) {
+        if (rc < 0)
+            break;
         rc = resize_node(g, i, old, err, errlen);
+    }
     free(old);
     return rc < 0 ? rc : eng_graph_check(g, err, errlen);
 }

@@ -171,8 +171,11 @@ static int add_outputs(struct eng_onnx *f, const Onnx__GraphProto *p)
     int rc = 0;
     if (p->n_output < 1)
         return eng_fail(f->err, f->errlen, ENG_E_DATA, "the model has no output");
-    for (size_t i = 0; i < p->n_output && rc == 0; i++)
+    for (size_t i = 0; i < p->n_output; i++) {
         rc = add_output(f, p->output[i], p->n_output == 1);
+        if (rc < 0)
+            break;
+    }
     return rc;
 }
 
@@ -237,9 +240,12 @@ static int read_graph(struct eng_onnx *f, const Onnx__GraphProto *p)
         return rc;
     /* Constants first: scales are asked for before their place in the file is reached. */
     for (int constants = 1; constants >= 0; constants--)
-        for (size_t i = 0; rc >= 0 && i < p->n_node; i++)
+        for (size_t i = 0; i < p->n_node; i++) {
+            if (rc < 0)
+                break;
             if (is_constant(p->node[i]) == constants)
                 rc = read_node(f, p->node[i], (int)i);
+        }
     return rc < 0 ? rc : add_outputs(f, p);
 }
 

@@ -39,7 +39,9 @@ static int real_bias(struct eng_onnx_op *op, const struct eng_onnx_value *b, int
         return eng_onnx_fail(op, ENG_E_UNSUPPORTED,
                              "its bias %.80s is not a constant of %d numbers", b->name, n);
     int rc = eng_onnx_new_vector(op, n, &to);
-    for (int i = 0; rc >= 0 && i < n; i++)
+    if (rc < 0)
+        return rc;
+    for (int i = 0; i < n; i++)
         to[i] = factor * eng_onnx_real(b, have == 1 ? 0 : (size_t)i);
     return rc;
 }

@@ -172,7 +172,9 @@ static int constant_operand(struct eng_onnx_op *op, const struct eng_onnx_value 
     if (c->type != ENG_F32)
         return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "%.80s is not real", c->name);
     int rc = eng_onnx_new_vector(op, (int)n, &to);
-    for (size_t i = 0; rc >= 0 && i < n; i++)
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < n; i++)
         to[i] = eng_onnx_real(c, i);
     return rc;
 }

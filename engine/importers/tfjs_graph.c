@@ -100,7 +100,9 @@ static int unread_ends(struct eng_tfj *f, const struct eng_tfj_net *net, struct 
         return eng_tfj_no_memory(f);
     for (int i = 0; i < net->n_links; i++)
         read[net->links[i]] = 1;
-    for (int i = 0; i < net->n && rc == 0; i++) {
+    for (int i = 0; i < net->n; i++) {
+        if (rc < 0)
+            break;
         if (read[i])
             continue;
         if (*ret_n == ENG_MAX_OUTPUTS)
@@ -203,14 +205,20 @@ int eng_tfj_import_graph(struct eng_tfj *f, const json_t *topology, const json_t
     f->what = NULL;
     if (rc == 0)
         rc = find_ends(f, &net, signature, ends, &n);
-    for (int i = 0; rc >= 0 && i < n; i++)
+    for (int i = 0; i < n; i++) {
+        if (rc < 0)
+            break;
         rc = eng_tfj_net_sort(f, &net, ends[i].item);
+    }
     if (rc >= 0 && !(values = calloc((size_t)net.n, sizeof(*values))))
         rc = eng_tfj_no_memory(f);
     if (rc >= 0)
         rc = run_nodes(f, &net, signature, values);
-    for (int i = 0; rc >= 0 && i < n; i++)
+    for (int i = 0; i < n; i++) {
+        if (rc < 0)
+            break;
         rc = add_end(f, &ends[i], values);
+    }
     free(values);
     eng_tfj_net_finish(&net);
     return rc;

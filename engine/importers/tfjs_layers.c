@@ -212,7 +212,9 @@ static int zero_padding(struct layer *l)
 {
     const json_t *v = json_object_get(l->config, "padding");
     int pads[4], rc = channels_last(l);
-    for (size_t i = 0; i < 4 && rc == 0; i++) {
+    for (size_t i = 0; i < 4; i++) {
+        if (rc < 0)
+            break;
         const json_t *at = json_is_array(v) ? json_array_get(v, i / 2) : v;
         at = json_is_array(at) ? json_array_get(at, i % 2) : at;
         json_int_t n = json_integer_value(at);

@@ -91,8 +91,11 @@ static int read_subgraph(struct eng_tfl *f, const struct eng_fb_table *subgraph)
     for (uint32_t i = 0; i < f->tensors.n; i++)
         f->map[i] = -1;
     int rc = read_input(f, subgraph);
-    for (uint32_t i = 0; rc >= 0 && i < ops.n; i++)
+    for (uint32_t i = 0; i < ops.n; i++) {
+        if (rc < 0)
+            break;
         rc = read_op(f, &ops, i);
+    }
     return rc < 0 ? rc : read_outputs(f, subgraph);
 }
 
