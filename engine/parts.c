@@ -186,8 +186,11 @@ static int fit_size(struct eng_loading *l)
 int eng_parts_load(struct eng_loading *l, struct eng_sha256 *sum)
 {
     int rc = 0;
-    for (int i = 0; i < l->manifest.n_files && rc == 0; i++)
+    for (int i = 0; i < l->manifest.n_files; i++) {
         rc = read_file(l, i, sum);
+        if (rc < 0)
+            break;
+    }
     if (rc == 0)
         rc = import_files(l);
     if (rc == 0)

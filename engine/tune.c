@@ -81,12 +81,14 @@ static int time_steps(struct eng_tuner *t, struct eng_team *team, int choice, in
     eng_context_profile(t->context, 1);
     int rc = eng_context_run(t->context, 1, team);
     eng_context_profile(t->context, 0);
-    for (int i = 0; rc == 0 && i < t->n_steps; i++) {
+    if (rc < 0)
+        return rc;
+    for (int i = 0; i < t->n_steps; i++) {
         uint64_t ns;
         if (eng_context_step_ns(t->context, i, &ns) == 0 && ns < least[i])
             least[i] = ns;
     }
-    return rc;
+    return 0;
 }
 
 static int time_whole(struct eng_tuner *t, struct eng_team *team, int choice, uint64_t *least)
@@ -157,8 +159,11 @@ int eng_tuner_step(struct eng_tuner *t, struct eng_team *team)
     if (t->round < ROUNDS) {
         if (t->strips)
             rc = time_steps(t, team, 0, 0, t->least_strips);
-        for (int k = 0; rc == 0 && k < ENG_CHOICES; k++)
+        for (int k = 0; k < ENG_CHOICES; k++) {
+            if (rc < 0)
+                break;
             rc = time_steps(t, team, k, 1, t->least + (size_t)k * (size_t)t->n_steps);
+        }
     } else {
         if (t->round == ROUNDS)
             choose(t);

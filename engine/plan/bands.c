@@ -153,9 +153,12 @@ static int place(struct design *d)
             spans[v].bytes = stride * (size_t)value->blocks + (size_t)2 * ENG_OVERREAD;
     }
     int rc = eng_memory_place(spans, p->n_values, MAX_BAND_ARENA, &d->b->bytes);
-    for (int v = 0; rc == 0 && v < p->n_values; v++)
+    if (rc < 0)
+        goto done;
+    for (int v = 0; v < p->n_values; v++)
         for (int b = 0; b < n; b++)
             d->b->of[v * n + b].offset = spans[v].offset + ENG_OVERREAD;
+done:
     free(spans);
     return rc;
 }

@@ -115,8 +115,11 @@ static int keep_results(struct eng_lower *l, const struct eng_plan_options *opts
     const struct eng_graph *g = l->g;
     int kept[] = {g->input, g->logits, g->output, g->embedding};
     int rc = keep(l, kept, sizeof(kept) / sizeof(*kept));
-    for (int i = 0; rc == 0 && i < g->n_outputs; i++)
+    for (int i = 0; i < g->n_outputs; i++) {
+        if (rc < 0)
+            break;
         rc = keep(l, &g->outputs[i].tensor, 1);
+    }
     if (rc == 0)
         rc = keep(l, opts->keep, opts->n_keep);
     if (rc < 0)
@@ -130,7 +133,9 @@ static int lower_all(struct eng_lower *l, const struct eng_plan_options *opts)
 {
     count_uses(l, opts);
     int rc = eng_lower_make(l, l->g->input, ENG_REP_FILE);
-    for (int i = 0; rc >= 0 && i < l->g->n_nodes; i++) {
+    for (int i = 0; i < l->g->n_nodes; i++) {
+        if (rc < 0)
+            break;
         if (!l->done[i])
             rc = lower_node(l, i);
         if (rc >= 0 && opts->packed)

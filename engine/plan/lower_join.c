@@ -55,7 +55,9 @@ int eng_lower_join(struct eng_lower *l, int i)
     for (int a = n->axis + 1; a < y->rank; a++)
         inner *= (size_t)y->dim[a];
     p->row = (size_t)y->dim[n->axis] * inner;
-    for (int k = 0; k < n->n_in && rc >= 0; k++) {
+    for (int k = 0; k < n->n_in; k++) {
+        if (rc < 0)
+            break;
         rc = part_of(l, n, k, inner, &p->parts[k]);
         if (rc >= 0)
             rc = in[k] = eng_lower_need(l, n->in[k], ENG_REP_FILE);

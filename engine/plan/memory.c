@@ -45,23 +45,26 @@ int eng_memory_place(struct eng_span *spans, int n, size_t most, size_t *ret_byt
 {
     struct eng_span **order = calloc((size_t)n + 1, sizeof(*order));
     struct eng_span **busy = calloc((size_t)n + 1, sizeof(*busy));
-    int rc = order && busy ? 0 : -ENOMEM, n_order = 0;
+    int rc = -ENOMEM, n_order = 0;
     size_t bytes = 0;
-    for (int i = 0; rc == 0 && i < n; i++)
+    if (!order || !busy)
+        goto done;
+    for (int i = 0; i < n; i++)
         if (spans[i].first >= 0 && spans[i].bytes > 0)
             order[n_order++] = &spans[i];
-    if (rc == 0)
-        qsort(order, (size_t)n_order, sizeof(*order), larger_first);
-    for (int i = 0; rc == 0 && i < n_order; i++) {
+    qsort(order, (size_t)n_order, sizeof(*order), larger_first);
+    for (int i = 0; i < n_order; i++) {
         order[i]->offset = lowest_gap(order, i, order[i], busy);
         if (order[i]->offset + order[i]->bytes > bytes)
             bytes = order[i]->offset + order[i]->bytes;
+        rc = ENG_E_LIMIT;
         if (bytes > most)
-            rc = ENG_E_LIMIT;
+            goto done;
     }
+    *ret_bytes = bytes;
+    rc = 0;
+done:
     free(order);
     free(busy);
-    if (rc == 0)
-        *ret_bytes = bytes;
     return rc;
 }

@@ -51,31 +51,42 @@ static void find_life_spans(struct eng_plan *p)
     }
 }
 
-static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
+/* What is read past one slot, or around one tensor, is no other's: a member may be writing that. */
+static int make_spans(struct eng_plan *p, struct eng_span *spans)
 {
-    struct eng_span *spans = calloc((size_t)p->n_values + 1, sizeof(*spans));
-    int rc = spans ? 0 : -ENOMEM;
-    for (int i = 0; rc == 0 && i < p->n_values; i++) {
+    for (int i = 0; i < p->n_values; i++) {
         struct eng_value *v = &p->values[i];
         if (v->keep) {
-            v->bytes += ENG_OVERREAD; /* what is read past one slot is no other member's */
+            v->bytes += ENG_OVERREAD;
             v->offset = p->kept_bytes;
             p->kept_bytes += v->bytes;
         } else {
-            /* What is read around one tensor is no other's: a member may be writing that. */
             size_t around = v->bytes ? 2 * (size_t)ENG_OVERREAD : 0;
             spans[i] =
                 (struct eng_span){.bytes = v->bytes + around, .first = v->first, .last = v->last};
         }
         if (p->kept_bytes > MAX_ARENA || v->bytes > MAX_ARENA)
-            rc = ENG_E_LIMIT;
+            return ENG_E_LIMIT;
     }
-    if (rc == 0)
-        rc = eng_memory_place(spans, p->n_values, MAX_ARENA, &p->arena_bytes);
-    for (int i = 0; rc == 0 && i < p->n_values; i++)
+    return 0;
+}
+
+static void take_offsets(struct eng_plan *p, const struct eng_span *spans)
+{
+    for (int i = 0; i < p->n_values; i++)
         if (!p->values[i].keep)
             p->values[i].offset = spans[i].offset + (p->values[i].bytes ? ENG_OVERREAD : 0);
     p->arena_bytes += ENG_OVERREAD;
+}
+
+static int assign_offsets(struct eng_plan *p, char *err, size_t errlen)
+{
+    struct eng_span *spans = calloc((size_t)p->n_values + 1, sizeof(*spans));
+    int rc = spans ? make_spans(p, spans) : -ENOMEM;
+    if (rc == 0)
+        rc = eng_memory_place(spans, p->n_values, MAX_ARENA, &p->arena_bytes);
+    if (rc == 0)
+        take_offsets(p, spans);
     free(spans);
     if (rc == ENG_E_LIMIT)
         return eng_fail(err, errlen, rc, "one image needs more memory than any machine has");
