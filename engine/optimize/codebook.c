@@ -204,7 +204,9 @@ static int treat(struct eng_graph *g, int node, int n)
 int eng_codebook_graph(struct eng_graph *g, int n)
 {
     int rc = 0;
-    for (int i = 0; rc == 0 && i < g->n_nodes; i++) {
+    for (int i = 0; i < g->n_nodes; i++) {
+        if (rc < 0)
+            break;
         const struct eng_node *node = &g->nodes[i];
         if (node->op != ENG_OP_CONV && node->op != ENG_OP_FC)
             continue;

@@ -201,8 +201,11 @@ int eng_compress_network(struct eng_compress_sizes *ret, const char *from, const
     if (rc < 0)
         return rc;
     rc = write_network(&j, g);
-    for (int i = 0; rc == 0 && i < mf.n_files + mf.n_head; i++)
+    for (int i = 0; i < mf.n_files + mf.n_head; i++) {
+        if (rc < 0)
+            break;
         rc = add_size(&j, i < mf.n_files ? mf.files[i] : mf.head[i - mf.n_files]);
+    }
     if (rc == 0)
         rc = eng_folder_manifest(to, &f, err, errlen);
     if (rc == 0)

@@ -172,9 +172,11 @@ int eng_pruner_feed(struct eng_pruner *p, int n, struct eng_team *team)
         if (keep_picture(p, slot) < 0)
             return -ENOMEM;
     int rc = eng_run_exec(p->net.run, n, team);
-    for (int i = 0; rc == 0 && i < p->n; i++)
+    if (rc < 0)
+        return rc;
+    for (int i = 0; i < p->n; i++)
         eng_prune_gather(&p->layers[i], &p->net, &p->net, n, team);
-    return rc;
+    return 0;
 }
 
 /* ---- all layers together ---- */

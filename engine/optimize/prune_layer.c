@@ -199,6 +199,13 @@ static int run_all(struct panels *a, struct eng_team *team, char *err, size_t er
     return atomic_load(&a->failed) ? no_memory(err, errlen) : 0;
 }
 
+static void add_costs(struct eng_prune_layer *l, const double *cost)
+{
+    for (int q = 0; q < panels_of(l); q++)
+        for (int i = 0; i < l->limit; i++)
+            l->cost[i] += cost[(size_t)q * (size_t)l->limit + (size_t)i];
+}
+
 int eng_prune_layer_measure(struct eng_prune_layer *l, const struct eng_graph *g,
                             struct eng_team *team, char *err, size_t errlen)
 {
@@ -212,9 +219,8 @@ int eng_prune_layer_measure(struct eng_prune_layer *l, const struct eng_graph *g
         a.damping = invert(l);
         rc = run_all(&a, team, err, errlen);
     }
-    for (int q = 0; rc == 0 && q < panels_of(l); q++)
-        for (int i = 0; i < l->limit; i++)
-            l->cost[i] += a.cost[(size_t)q * (size_t)l->limit + (size_t)i];
+    if (rc == 0)
+        add_costs(l, a.cost);
     free(w);
     free(a.cost);
     return rc;

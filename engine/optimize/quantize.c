@@ -257,12 +257,16 @@ static int compare(struct eng_quantizer *q, int n, struct eng_team *team)
     int rc = eng_context_run(q->context, n, team);
     if (rc == 0)
         rc = run_network(q, &q->q_fast, n, q->input.shift, team);
-    for (int i = 0; rc == 0 && i < n; i++)
-        compare_answer(q, i);
-    if (rc < 0 || q->fed > LAYER_PICTURES)
+    if (rc < 0)
         return rc;
-    if ((rc = run_network(q, &q->layers, n, 0, team)) == 0 &&
-        (rc = run_network(q, &q->q_layers, n, q->input.shift, team)) == 0)
+    for (int i = 0; i < n; i++)
+        compare_answer(q, i);
+    if (q->fed > LAYER_PICTURES)
+        return 0;
+    rc = run_network(q, &q->layers, n, 0, team);
+    if (rc == 0)
+        rc = run_network(q, &q->q_layers, n, q->input.shift, team);
+    if (rc == 0)
         eng_team_for(team, q->g->n_tensors, compare_layers, &a);
     return rc;
 }

@@ -388,11 +388,13 @@ int eng_quantize_graph(struct eng_graph **ret, int *ret_map, const struct eng_qu
     if (eng_graph_create(&b.out) < 0)
         return no_memory(&b);
     b.f32 = malloc((size_t)b.g->n_tensors * sizeof(*b.f32));
-    int rc = b.f32 ? 0 : no_memory(&b);
-    for (int i = 0; rc == 0 && i < b.g->n_tensors; i++)
+    if (!b.f32) {
+        eng_graph_destroy(b.out);
+        return no_memory(&b);
+    }
+    for (int i = 0; i < b.g->n_tensors; i++)
         b.f32[i] = b.u8[i] = -1;
-    if (rc == 0)
-        rc = add_all(&b);
+    int rc = add_all(&b);
     free(b.f32);
     if (rc >= 0)
         rc = eng_graph_check(b.out, job->err, job->errlen);
