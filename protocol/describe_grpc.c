@@ -411,8 +411,11 @@ int proto_log_parse_grpc(const void *message, size_t len, struct proto_log_setti
         return rc;
     }
     const Inference__LogSettingsRequest *m = u.message;
-    for (size_t i = 0; i < m->n_settings && rc == 0; i++)
+    for (size_t i = 0; i < m->n_settings; i++) {
+        if (rc < 0)
+            break;
         rc = take_setting(m->settings[i], &l, err, errlen);
+    }
     if (rc == 0) {
         *ret = l;
         *ret_changes = (int)m->n_settings;

@@ -23,11 +23,13 @@ static int check_models(const struct cfg *cfg, uint32_t cpu_bits, FILE *warnings
         .workers = 1,
     };
     int rc = srv_registry_load(&r, &options, NULL, err, errlen);
-    for (int i = 0; rc == 0 && i < r->n_failures; i++)
+    if (rc < 0)
+        return rc;
+    for (int i = 0; i < r->n_failures; i++)
         fprintf(warnings, "mobilenetd config: warning: model %s/%s: %s\n", r->failures[i].name,
                 r->failures[i].version, r->failures[i].error);
     srv_registry_destroy(r);
-    return rc;
+    return 0;
 }
 
 int srv_check(const struct cfg *cfg, FILE *warnings, char *err, size_t errlen)

@@ -80,8 +80,11 @@ int srv_landlock(const struct srv_landlock_rule *rules, int n)
     if (version < 1)
         return -ENOSYS; /* not built in, or switched off at boot */
     int ruleset = create_ruleset(version), rc = ruleset < 0 ? ruleset : 0;
-    for (int i = 0; i < n && rc == 0; i++)
+    for (int i = 0; i < n; i++) {
+        if (rc < 0)
+            break;
         rc = add_rule(ruleset, &rules[i]);
+    }
     if (rc == 0 &&
         (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(RESTRICT_SELF, ruleset, 0) < 0))
         rc = -errno;

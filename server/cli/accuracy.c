@@ -69,8 +69,11 @@ static int compare_all(struct srv_accuracy *ret, struct eng_model *rounded, stru
     int rc = eng_context_create(&p.c[0], rounded, 1, 1, err, errlen);
     if (rc == 0)
         rc = eng_context_create(&p.c[1], exact, 1, 1, err, errlen);
-    for (int i = 0; rc == 0 && i < IMAGES; i++)
+    for (int i = 0; i < IMAGES; i++) {
+        if (rc < 0)
+            break;
         rc = compare(&p, eng_model_info(rounded), i, &a);
+    }
     eng_context_destroy(p.c[0]);
     eng_context_destroy(p.c[1]);
     if (rc < 0)

@@ -98,10 +98,12 @@ int srv_bench_grid(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
     struct point all[N] = {0};
     int rc = 0;
     for (int round = 0; round < ROUNDS; round++) {
-        for (int i = 0; rc == 0 && i < N; i++) {
+        for (int i = 0; i < N; i++) {
             all[i].alpha = alphas[i / RHOS];
             all[i].rho = rhos[i % RHOS];
             rc = measure_point(&all[i], cfg, err, errlen);
+            if (rc < 0)
+                break;
         }
     }
     if (rc < 0)

@@ -49,12 +49,17 @@ static void *run_main(void *arg)
     struct eng_prediction best[5];
     while (r->rc == 0 && srv_now_ns() < atomic_load(&b->end_ns)) {
         uint64_t start = srv_now_ns();
-        for (int i = 0; i < b->batch && r->rc == 0; i++)
+        for (int i = 0; i < b->batch; i++) {
             r->rc = decode_next(r, i);
+            if (r->rc < 0)
+                break;
+        }
         uint64_t decoded = srv_now_ns();
         if (r->rc == 0)
             r->rc = eng_context_run(r->context, b->batch, NULL);
-        for (int i = 0; i < b->batch && r->rc == 0; i++)
+        if (r->rc < 0)
+            break;
+        for (int i = 0; i < b->batch; i++)
             eng_context_topk(r->context, i, 5, best);
         r->images += (uint64_t)b->batch;
         r->decode_ns += decoded - start;
@@ -123,8 +128,11 @@ static int run_all(struct images_bench *b, const struct cfg *cfg, struct runner 
                    char *err, size_t errlen)
 {
     int rc = 0, started = 0;
-    for (int i = 0; i < b->threads && rc == 0; i++)
+    for (int i = 0; i < b->threads; i++) {
         rc = prepare(&all[i], b, err, errlen);
+        if (rc < 0)
+            break;
+    }
     if (rc == 0)
         rc = drop_broken(b, &all[0], cfg->images, err, errlen);
     if (rc < 0)

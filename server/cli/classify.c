@@ -179,8 +179,11 @@ int srv_cmd_classify(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
     int rc = srv_registry_load(&registry, &options, NULL, err, errlen);
     if (rc == 0)
         rc = prepare(&s, registry, quota.workers, err, errlen);
-    for (int i = 0; rc >= 0 && i < cfg->n_args; i++)
+    for (int i = 0; i < cfg->n_args; i++) {
+        if (rc < 0)
+            break;
         rc |= one_file(&s, cfg->args[i]);
+    }
     srv_team_threads_destroy(s.crew);
     eng_decoder_destroy(s.decoder);
     srv_context_destroy(s.context);

@@ -163,17 +163,24 @@ static int compare(struct session *s, const char *from, char *err, size_t errlen
     int rc = 0;
     s->side[0].bytes = s->sizes.before;
     s->side[1].bytes = s->sizes.after;
-    for (int i = 0; rc == 0 && i < 2 * LOADS; i++)
+    for (int i = 0; i < 2 * LOADS; i++) {
         rc = load_side(&s->side[i % 2], i / 2, i % 2 ? s->made.made : from, &o, err, errlen);
-    for (int i = 0; rc == 0 && s->pictures.n > 0 && i < 2; i++)
+        if (rc < 0)
+            break;
+    }
+    if (rc < 0 || s->pictures.n == 0)
+        return rc;
+    for (int i = 0; i < 2; i++) {
         rc = eng_context_create(&s->side[i].context, s->side[i].model, 1, 1, err, errlen);
-    for (int i = 0; rc == 0 && i < s->pictures.n; i++) {
+        if (rc < 0)
+            return rc;
+    }
+    for (int i = 0; i < s->pictures.n; i++) {
         srv_progress("comparison", i, s->pictures.n);
         compare_picture(s, i);
     }
-    if (rc == 0 && s->pictures.n > 0)
-        srv_progress("comparison", s->pictures.n, s->pictures.n);
-    return rc;
+    srv_progress("comparison", s->pictures.n, s->pictures.n);
+    return 0;
 }
 
 /* ---- the table ---- */

@@ -24,22 +24,29 @@ static int fill(struct srv_prune *p, const struct srv_picture_paths *pictures,
 static int learn(struct srv_prune *p, const struct srv_picture_paths *pictures,
                  struct eng_decoder *d, struct srv_team_threads *crew, int slots)
 {
-    int rc = 0, at = 0;
-    for (int n; rc == 0 && (n = fill(p, pictures, d, slots, &at)) > 0; p->seen += n) {
-        rc = eng_pruner_feed(p->pruner, n, srv_team_threads_begin(crew));
+    int at = 0;
+    for (;;) {
+        int n = fill(p, pictures, d, slots, &at);
+        if (n <= 0)
+            return 0;
+        int rc = eng_pruner_feed(p->pruner, n, srv_team_threads_begin(crew));
         srv_team_threads_end(crew);
         srv_progress("pictures", at, pictures->n);
+        if (rc < 0)
+            return rc;
+        p->seen += n;
     }
-    return rc;
 }
 
 static int take_steps(struct srv_prune *p, struct srv_team_threads *crew, char *err, size_t errlen)
 {
     int rc = 0, steps = eng_pruner_steps(p->pruner);
-    for (int i = 0; rc == 0 && i < steps; i++) {
+    for (int i = 0; i < steps; i++) {
         srv_progress("pruning", i, steps);
         rc = eng_pruner_step(p->pruner, i, srv_team_threads_begin(crew), err, errlen);
         srv_team_threads_end(crew);
+        if (rc < 0)
+            break;
     }
     if (rc == 0)
         srv_progress("pruning", steps, steps);

@@ -117,10 +117,12 @@ static int profile(struct bench *b)
     memset(b->r.step_ns, 0xff, ((size_t)b->r.steps + 1) * sizeof(*b->r.step_ns));
     eng_context_profile(b->context, 1);
     int rc = 0;
-    for (int k = 0; rc == 0 && k < PROFILED; k++) {
+    for (int k = 0; k < PROFILED; k++) {
         uint64_t ns;
         rc = run_once(b, &ns);
-        for (int i = 0; rc == 0 && i < b->r.steps; i++)
+        if (rc < 0)
+            break;
+        for (int i = 0; i < b->r.steps; i++)
             if (eng_context_step_ns(b->context, i, &ns) == 0 && ns < b->r.step_ns[i])
                 b->r.step_ns[i] = ns;
     }

@@ -71,8 +71,11 @@ static int run(struct session *s, char *err, size_t errlen)
 {
     static const char *const names[] = {"ranges of channels", "histograms", "comparison"};
     int rc = 0;
-    for (int i = s->cfg->equalise ? 0 : 1; rc == 0 && i < ENG_QUANTIZE_PASSES; i++)
+    for (int i = s->cfg->equalise ? 0 : 1; i < ENG_QUANTIZE_PASSES; i++) {
         rc = pass(s, names[i], err, errlen);
+        if (rc < 0)
+            break;
+    }
     return rc;
 }
 

@@ -227,8 +227,11 @@ static int open_all(struct lesson *l, const char *dir, char *err, size_t errlen)
         rc = srv_team_threads_create(&l->crew, l->slots);
     if (rc == 0)
         rc = find_classes(l, err, errlen);
-    for (int k = 0; rc == 0 && k < l->n_classes; k++)
+    for (int k = 0; k < l->n_classes; k++) {
+        if (rc < 0)
+            break;
         rc = add_pictures(l, k, err, errlen);
+    }
     return rc < 0 ? rc
                   : srv_new_version_begin(&l->made, l->cfg->output, dir, "_taught", err, errlen);
 }

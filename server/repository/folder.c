@@ -214,8 +214,11 @@ static int keep_service(const struct reader *g, const struct srv_service *s)
 {
     struct srv_registry *r = g->r;
     int first = r->n, rc = 0;
-    for (int i = 0; i < s->n && rc == 0; i++)
+    for (int i = 0; i < s->n; i++) {
         rc = add_model(r, srv_model_ref(g->old->models[s->first + i]));
+        if (rc < 0)
+            break;
+    }
     struct srv_service *mine = rc == 0 ? add_service(r, first) : NULL;
     if (!mine)
         return -ENOMEM;
@@ -499,17 +502,25 @@ static int keep_others(const struct reader *g)
     const struct srv_registry *old = g->old;
     const char *name = g->o->name;
     int rc = 0;
-    for (int i = 0; i < old->n_services && rc == 0; i++)
+    for (int i = 0; i < old->n_services; i++) {
         if (strcmp(old->services[i].name, name) != 0)
             rc = keep_service(g, &old->services[i]);
-    for (int i = 0; i < old->n_failures && rc == 0; i++) {
+        if (rc < 0)
+            break;
+    }
+    for (int i = 0; i < old->n_failures; i++) {
+        if (rc < 0)
+            break;
         const struct srv_model_failure *f = &old->failures[i];
         if (strcmp(f->name, name) != 0)
             rc = add_failure(g->r, f->name, f->version, f->error);
     }
-    for (int i = 0; i < old->n_unloaded && rc == 0; i++)
+    for (int i = 0; i < old->n_unloaded; i++) {
+        if (rc < 0)
+            break;
         if (strcmp(old->unloaded[i], name) != 0)
             rc = add_unloaded(g->r, old->unloaded[i]);
+    }
     return rc;
 }
 

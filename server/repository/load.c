@@ -11,17 +11,23 @@ static int make_families(struct srv_registry *r)
 {
     struct srv_model **all = calloc((size_t)r->n_services + 1, sizeof(struct srv_model *));
     r->families = calloc((size_t)r->n_services + 1, sizeof(struct srv_family *));
-    int rc = all && r->families ? 0 : -ENOMEM;
-    for (int i = 0; i < r->n_services && rc == 0; i++)
+    int rc = 0;
+    if (!all || !r->families) {
+        rc = -ENOMEM;
+        goto done;
+    }
+    for (int i = 0; i < r->n_services; i++)
         all[i] = r->services[i].standard;
-    for (int i = 0; i < r->n_services && rc == 0; i++) {
+    for (int i = 0; i < r->n_services; i++) {
         const char *name = all[i]->info->family;
         if (!name[0] || srv_registry_family(r, name))
             continue;
         rc = srv_family_create(&r->families[r->n_families], all, r->n_services, name);
-        if (rc == 0)
-            r->n_families++;
+        if (rc < 0)
+            break;
+        r->n_families++;
     }
+done:
     free(all);
     return rc;
 }

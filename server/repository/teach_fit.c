@@ -19,21 +19,25 @@ static int test_held_out(const struct eng_teach_data *all, const int *held, floa
     float *x = calloc((size_t)all->n * d + 1, sizeof(*x));
     int *label = calloc((size_t)all->n + 1, sizeof(*label));
     struct eng_teach_data data = {.d = all->d, .classes = all->classes, .x = x, .label = label};
-    int rc = x && label ? 0 : -ENOMEM;
-    for (int i = 0; rc == 0 && i < all->n; i++) {
+    int rc = -ENOMEM;
+    if (!x || !label)
+        goto done;
+    for (int i = 0; i < all->n; i++) {
         if (held[i])
             continue;
         memcpy(x + (size_t)data.n * d, all->x + (size_t)i * d, d * sizeof(*x));
         label[data.n++] = all->label[i];
     }
-    if (rc == 0)
-        rc = eng_teach_fit(&data, w, b);
-    for (int i = 0; rc == 0 && i < all->n; i++) {
+    rc = eng_teach_fit(&data, w, b);
+    if (rc < 0)
+        goto done;
+    for (int i = 0; i < all->n; i++) {
         if (!held[i])
             continue;
         ++*ret_tested;
         *ret_right += eng_teach_best(&data, w, b, all->x + (size_t)i * d) == all->label[i];
     }
+done:
     free(x);
     free(label);
     return rc;

@@ -120,7 +120,9 @@ static int read_label(struct reader *r, char **words, int n)
     *l = (struct srv_label_rule){0};
     snprintf(l->name, sizeof(l->name), "%s", words[0]);
     int rc = read_version(r, words[2], &l->version);
-    for (int i = 3; i < n && rc == 0; i += 2) {
+    for (int i = 3; i < n; i += 2) {
+        if (rc < 0)
+            break;
         if (strcmp(words[i], "share") == 0)
             rc = read_percent(r, words[i + 1], &l->share);
         else if (strcmp(words[i], "compare") == 0)
