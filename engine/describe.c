@@ -174,6 +174,7 @@ int eng_describe_files(struct eng_loading *l)
     info->family = eng_model_keep(m, mf->family);
     info->variant = eng_model_keep(m, mf->variant);
     info->licence = eng_model_keep(m, mf->licence);
+    info->task = mf->task;
     info->shows_all = mf->shows_all;
     info->format = l->format;
     if (!info->family || !info->variant || !info->licence)

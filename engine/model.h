@@ -27,6 +27,14 @@ enum eng_form {
     ENG_FORM_SHALLOW,   /* without the five 14x14x512 layers (Table 5) */
 };
 
+/* What the manifest says that the model is for: tasks.def. */
+enum eng_task {
+#define MODEL_TASK(id, name) ENG_TASK_##id,
+#include "engine/tasks.def"
+    ENG_TASKS,
+};
+const char *eng_task_name(enum eng_task task); /* "classification", … */
+
 struct eng_model_options {
     uint32_t cpu_bits;            /* kernels may use these; 0 = eng_cpu_detect() */
     enum eng_precision precision; /* AUTO, or FP32/BF16/FP32X of a float model */
@@ -70,9 +78,10 @@ struct eng_model_info {
     int outputs;                     /* length of the logits: of the main output, see `open` */
     int class_offset; /* output index - class number: 1 where output 0 is a background class */
     int embedding;    /* length of the embedding, 0 if the graph has none */
-    int embeds;       /* the output itself is the embedding */
-    int shows_all;    /* every tensor stands in the metadata, not the usual one alone */
-    enum eng_activation end;        /* what the graph ends in; logits are what goes into it */
+    enum eng_task task;
+    int embeds;              /* the output itself is the embedding */
+    int shows_all;           /* every tensor stands in the metadata, not the usual one alone */
+    enum eng_activation end; /* what the graph ends in; logits are what goes into it */
     enum eng_activation activation; /* what makes scores of logits */
     const char *activation_from;    /* "graph", "manifest", "default" */
     int open; /* several outputs, none of which the others lead to, and the manifest names none: the

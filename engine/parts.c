@@ -157,14 +157,15 @@ static int set_task(struct eng_loading *l)
         rc = eng_graph_choose_output(g, l->manifest.output, l->err, l->errlen);
     if (rc < 0)
         return rc;
-    if (l->manifest.embeds && g->is_open)
+    int embeds = l->manifest.task == ENG_TASK_EMBEDDING;
+    if (embeds && g->is_open)
         return eng_fail(l->err, l->errlen, ENG_E_DATA,
                         "model.json says that it makes an embedding, and not which \"output\" of "
                         "%d that is",
                         g->n_outputs);
-    if (!l->manifest.embeds && !l->manifest.output)
+    if (!embeds && !l->manifest.output)
         return 0;
-    g->embeds = l->manifest.embeds;
+    g->embeds = embeds;
     return eng_graph_check(g, l->err, l->errlen);
 }
 

@@ -37,7 +37,10 @@ int eng_scores_settle(struct eng_graph *g, int said, struct eng_model_info *info
     if (info->embeds && !is_row(t))
         return eng_fail(err, errlen, ENG_E_DATA,
                         "model.json says that it makes an embedding, its output is %s", shape);
-    if (g->is_open)
+    if (info->task != ENG_TASK_CLASSIFICATION && info->task != ENG_TASK_EMBEDDING)
+        snprintf(why, sizeof(why), "model.json says that its task is %s",
+                 eng_task_name(info->task));
+    else if (g->is_open)
         snprintf(why, sizeof(why),
                  "it has %d outputs (%.40s, %.40s%s), and model.json does not say which \"output\" "
                  "the scores are",

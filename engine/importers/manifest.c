@@ -239,9 +239,27 @@ static int read_precision(struct reader *r, const json_t *v, const char *key)
     return rc;
 }
 
+static const char *const task_names[] = {
+#define MODEL_TASK(id, name) name,
+#include "engine/tasks.def"
+    NULL,
+};
+
+const char *eng_task_name(enum eng_task task)
+{
+    return task_names[task];
+}
+
+static int read_task(struct reader *r, const json_t *v, const char *key)
+{
+    int word, rc = read_word(r, v, key, task_names, &word);
+    if (rc == 0)
+        r->m->task = (enum eng_task)word;
+    return rc;
+}
+
 static int read_key(struct reader *r, const char *key, json_t *v)
 {
-    static const char *const tasks[] = {"classification", "embedding", NULL};
     static const char *const activations[] = {"none", "sigmoid", "softmax", NULL};
     static const char *const shown[] = {"usual", "all", NULL};
     struct eng_manifest *m = r->m;
@@ -262,7 +280,7 @@ static int read_key(struct reader *r, const char *key, json_t *v)
     if (strcmp(key, "labels") == 0)
         return read_path(r, v, key, &m->labels);
     if (strcmp(key, "task") == 0)
-        return read_word(r, v, key, tasks, &m->embeds);
+        return read_task(r, v, key);
     if (strcmp(key, "activation") == 0)
         return read_word(r, v, key, activations, &m->activation);
     if (strcmp(key, "shown_outputs") == 0)

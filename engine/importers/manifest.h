@@ -8,10 +8,10 @@
  *            "filter": "bilinear|bicubic|nearest|area|tf_bilinear",
  *            "mean": number or [3], "scale": number or [3]}}
  *
- * `task`: "classification|embedding", of the files; `activation`: "softmax|sigmoid|none", what
- * makes scores of what stands before a final softmax or sigmoid, or of the output;
- * `output`: which of several outputs the scores, or the embedding, are; `shown_outputs`:
- * "usual|all", what the metadata of protocols that name tensors list.
+ * `task`: "classification|embedding|tensors" (engine/tasks.def), of the files; `activation`:
+ * "softmax|sigmoid|none", what makes scores of what stands before a final softmax or sigmoid, or of
+ * the output; `output`: which of several outputs the scores, or the embedding, are;
+ * `shown_outputs`: "usual|all", what the metadata of protocols that name tensors list.
  *
  * `precision`: "fp32|bf16|fp32x", which arithmetic an fp32 model may run in: taken where the
  * processor is faster in it than in fp32.
@@ -44,7 +44,7 @@ struct eng_manifest {
     int activation;                            /* enum eng_activation; -1: not stated */
     char *output;                              /* NULL: the main one */
     enum eng_precision precision;              /* AUTO: not stated */
-    int embeds;                                /* task "embedding": the files' output is one */
+    enum eng_task task;                        /* of the files */
     int shows_all;                             /* shown_outputs "all" */
     char *family, *variant, *licence, *source; /* NULL: not stated */
     int height, width;                         /* 0: the graph's */

@@ -52,8 +52,8 @@ int eng_folder_manifest(const char *dir, const struct eng_folder_manifest *m, ch
     for (size_t i = 0; root && i < sizeof(strings) / sizeof(*strings); i++)
         if (strings[i].value[0])
             json_object_set_new(root, strings[i].key, json_string(strings[i].value));
-    if (root && m->like->embeds)
-        json_object_set_new(root, "task", json_string("embedding"));
+    if (root && m->like->task != ENG_TASK_CLASSIFICATION)
+        json_object_set_new(root, "task", json_string(eng_task_name(m->like->task)));
     if (root && m->like->activation != m->like->end)
         json_object_set_new(root, "activation",
                             json_string(eng_activation_name(m->like->activation)));

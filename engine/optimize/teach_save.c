@@ -115,8 +115,8 @@ static int save(const struct eng_manifest *m, const struct eng_model *model, con
                              "files", file_list(m), "head", "head.json", "head.bin", "labels",
                              "labels.txt", "class_offset", 0, "licence", info->licence, "source",
                              h->source, "input", eng_folder_input(&info->preprocess));
-    if (root && m->embeds)
-        json_object_set_new(root, "task", json_string("embedding"));
+    if (root && m->task == ENG_TASK_EMBEDDING)
+        json_object_set_new(root, "task", json_string(eng_task_name(m->task)));
     if (root && m->output)
         json_object_set_new(root, "output", json_string(m->output));
     if (root && m->shows_all)

@@ -83,6 +83,8 @@ def served(tmp_path_factory):
     tinymodel.write(str(path), "two", 16, end="two")
     tinymodel.write(str(path), "colours", 16)
     tinymodel.write(str(path), "map", 16, end="map")
+    tinymodel.write(str(path), "plain_scores", 16, task="tensors")
+    tinymodel.write(str(path), "plain_map", 16, end="map", task="tensors")
     d = Daemon(str(path), "--cache-bytes", "1000000")
     yield d
     d.stop()
@@ -308,3 +310,13 @@ def test_one_output_that_is_no_row_of_scores(served):
     assert described(served, model="map")["outputs"] == [{"name": "logits", "datatype": "FP32", "shape": [-1, 1024]}]
     assert described(served, "?outputs=features", "map")["outputs"] == [
         {"name": "features", "datatype": "UINT8", "shape": [-1, 16, 16, 4]}]
+
+
+def test_a_manifest_may_want_them_as_they_are(served):
+    """task: tensors. No classes then, though there is a row of scores, and no row of floats in place of the file's."""
+    for model, name, kind, shape in (("plain_scores", "scores", "UINT8", [-1, 4]), ("plain_map", "features", "UINT8", [-1, 16, 16, 4])):
+        assert described(served, model=model)["outputs"] == [{"name": name, "datatype": kind, "shape": shape}]
+        assert described(served, "?outputs=all", model)["outputs"] == [{"name": name, "datatype": kind, "shape": shape}]
+        refused(served.request("GET", f"/v2/models/{model}?outputs=logits"), "output 'logits'")
+        refused(served.request("PUT", f"/v1/models/{model}/classify", pictures.RED),
+                "is no classifier: model.json says that its task is tensors")

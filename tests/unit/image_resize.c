@@ -1,6 +1,7 @@
 /* Resampling: weights and the resize modes. The kernels are tested under tests/kernels/. */
 #include "engine/image/resize.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -107,13 +108,47 @@ static void other_geometries(void **state)
     assert_true(eng_geometry_plan(&g, 100, 100, &p) < 0);
 }
 
+/* A point of the tensor on the picture. */
+static void is_at(const struct eng_preprocess *p, uint32_t w, uint32_t h, const double want[4])
+{
+    struct eng_placement at;
+    assert_int_equal(eng_image_place(&at, p, w, h), 0);
+    const double got[4] = {at.x0, at.y0, at.x0 + p->width * at.dx, at.y0 + p->height * at.dy};
+    for (int i = 0; i < 4; i++)
+        if (fabs(got[i] - want[i]) > 1e-9)
+            fail_msg("%d of %ux%u: %.12g and not %.12g", i, w, h, got[i], want[i]);
+}
+
+/* Corners of the tensor in pixels of the picture: what a box is turned back by. */
+static void placement(void **state)
+{
+    (void)state;
+    struct eng_preprocess p = image_plain(224);
+    p.resize = ENG_RESIZE_SQUASH;
+    is_at(&p, 500, 375, (const double[]){0, 0, 500, 375});
+    p.resize = ENG_RESIZE_CENTRAL_CROP;
+    is_at(&p, 500, 375, (const double[]){31, 23, 469, 352});
+    p.resize = ENG_RESIZE_SHORT_SIDE; /* 341 x 256, of which 224 from 58 and 16 on */
+    is_at(
+        &p, 500, 375,
+        (const double[]){58 * 500 / 341.0, 16 * 375 / 256.0, 282 * 500 / 341.0, 240 * 375 / 256.0});
+    p.resize = ENG_RESIZE_LETTERBOX; /* 224 x 168, with 28 lines of filler above and below */
+    is_at(&p, 500, 375, (const double[]){0, -28 * 375 / 168.0, 500, 196 * 375 / 168.0});
+    is_at(&p, 375, 500, (const double[]){-28 * 375 / 168.0, 0, 196 * 375 / 168.0, 500});
+    p.width = 448; /* a tensor that is no square */
+    p.resize = ENG_RESIZE_SQUASH;
+    is_at(&p, 10, 20, (const double[]){0, 0, 10, 20});
+    struct eng_placement at;
+    p.width = 0;
+    assert_true(eng_image_place(&at, &p, 100, 100) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(weights_sum_to_one),
-        cmocka_unit_test(flip_mirrors),
-        cmocka_unit_test(short_side_geometry),
-        cmocka_unit_test(other_geometries),
+        cmocka_unit_test(weights_sum_to_one),  cmocka_unit_test(flip_mirrors),
+        cmocka_unit_test(short_side_geometry), cmocka_unit_test(other_geometries),
+        cmocka_unit_test(placement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

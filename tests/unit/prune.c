@@ -362,7 +362,7 @@ static void manifest_of_a_new_folder(void **state)
     char dir[128];
     const struct eng_preprocess p = {.height = 8, .width = 8, .scale = {1, 1, 1}};
     struct eng_model_info like = {
-        .family = "f", .variant = "v", .licence = "l", .embeds = 1, .shows_all = 1};
+        .family = "f", .variant = "v", .licence = "l", .task = ENG_TASK_EMBEDDING, .shows_all = 1};
     const struct eng_folder_manifest want = {"onnx", "a.onnx", "s", 1, &p, &like};
     struct eng_manifest m;
     make_dir(dir, sizeof(dir), "manifest");
@@ -371,7 +371,7 @@ static void manifest_of_a_new_folder(void **state)
         assert_int_equal(eng_folder_manifest(dir, &want, err, sizeof(err)), 0);
         assert_int_equal(eng_manifest_load(&m, dir, err, sizeof(err)), 0);
         assert_string_equal(m.family, "f");
-        assert_int_equal(m.embeds, 1);
+        assert_int_equal(m.task, ENG_TASK_EMBEDDING);
         assert_int_equal(m.shows_all, all);
         assert_int_equal(m.class_offset, 1);
         eng_manifest_finish(&m);

@@ -65,10 +65,10 @@ static enum proto_datatype datatype_of(enum eng_type type)
 }
 
 /* What is neither a classifier nor makes embeddings, and has one output: its numbers in one row, in
- * float. Of several outputs none is the logits. */
+ * float. Of several outputs none is the logits, and a manifest may say that they are not wanted. */
 static int gives_logits(const struct eng_model_info *i)
 {
-    return i->no_classes[0] && !i->embeds && i->n_outputs == 1;
+    return i->no_classes[0] && !i->embeds && i->n_outputs == 1 && i->task != ENG_TASK_TENSORS;
 }
 
 static void put_logits(const struct eng_model_info *i, struct srv_output *ret)
@@ -97,7 +97,7 @@ static void put_output(const struct eng_model_info *i, int index, struct srv_out
         .elements = o->elements,
         .kind = &srv_row_output,
         .a = index,
-        .listed = i->n_outputs > 1 ? 2 : 0,
+        .listed = i->n_outputs > 1 || i->task == ENG_TASK_TENSORS ? 2 : 0,
         .scores = i->n_outputs == 1 && !i->no_classes[0],
     };
     for (int d = 0; d < ret->n_dims; d++)
