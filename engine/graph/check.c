@@ -127,11 +127,14 @@ static void order_operands(struct eng_graph *g, struct eng_node *n)
 static int check_node(struct eng_check *c)
 {
     int rc = check_links(c);
-    if (rc < 0 || (rc = check_count(c)) < 0)
+    if (rc >= 0)
+        rc = check_count(c);
+    if (rc < 0)
         return rc;
     order_operands(c->g, &c->g->nodes[c->index]);
     struct eng_tensor shape = {.name = "", .type = ENG_F32};
-    if ((rc = eng_check_shape(c, &shape)) < 0)
+    rc = eng_check_shape(c, &shape);
+    if (rc < 0)
         return rc;
     struct eng_tensor *out = eng_check_out(c);
     if (out->rank > 0 && !eng_same_shape(out, &shape))
@@ -140,7 +143,8 @@ static int check_node(struct eng_check *c)
     out->rank = shape.rank;
     for (int i = 0; i < shape.rank; i++)
         out->dim[i] = shape.dim[i];
-    if ((rc = check_dims(out, c->err, c->errlen)) < 0)
+    rc = check_dims(out, c->err, c->errlen);
+    if (rc < 0)
         return eng_check_fail(c, rc, "its output is too large");
     out->producer = c->index;
     return eng_check_arith(c);
@@ -231,20 +235,26 @@ int eng_graph_check(struct eng_graph *g, char *err, size_t errlen)
     uint64_t mult_adds = 0;
     for (int i = 0; i < g->n_tensors; i++) {
         g->tensors[i].producer = -1;
-        if ((rc = check_tensor(&g->tensors[i], err, errlen)) < 0)
+        rc = check_tensor(&g->tensors[i], err, errlen);
+        if (rc < 0)
             return rc;
     }
-    if ((rc = check_ends(g, err, errlen)) < 0 || (rc = eng_graph_name_outputs(g, err, errlen)) < 0)
+    rc = check_ends(g, err, errlen);
+    if (rc >= 0)
+        rc = eng_graph_name_outputs(g, err, errlen);
+    if (rc < 0)
         return rc;
     for (int i = 0; i < g->n_nodes; i++) {
         struct eng_check c = {g, &g->nodes[i], i, err, errlen};
-        if ((rc = check_node(&c)) < 0)
+        rc = check_node(&c);
+        if (rc < 0)
             return rc;
         mult_adds += eng_node_cost(g, &g->nodes[i]).mult_adds;
         if (mult_adds > MAX_MULT_ADDS)
             return eng_check_fail(&c, ENG_E_LIMIT, "the graph needs too many multiply-adds");
     }
-    if ((rc = eng_graph_check_outputs(g, err, errlen)) < 0)
+    rc = eng_graph_check_outputs(g, err, errlen);
+    if (rc < 0)
         return rc;
     find_landmarks(g);
     return 0;

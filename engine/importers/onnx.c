@@ -115,7 +115,8 @@ static int add_input(struct eng_onnx *f, const Onnx__ValueInfoProto *p, struct e
     if (type < 0)
         return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED,
                         "the input %.80s is neither float nor uint8 nor int8", v->name);
-    if ((rc = input_shape(f, t->shape, v)) < 0)
+    rc = input_shape(f, t->shape, v);
+    if (rc < 0)
         return rc;
     enum eng_onnx_order order = v->dim[3] == 3 && v->dim[1] != 3 ? ENG_ONNX_PLAIN : ENG_ONNX_IMAGE;
     static const int image[4] = {0, 2, 3, 1};
@@ -124,7 +125,8 @@ static int add_input(struct eng_onnx *f, const Onnx__ValueInfoProto *p, struct e
         x.dim[i] = v->dim[order == ENG_ONNX_IMAGE ? image[i] : i];
     if (!(x.name = eng_graph_strdup(f->g, v->name, strlen(v->name))))
         return eng_onnx_file_no_memory(f);
-    if ((rc = eng_graph_add_tensor(f->g, &x)) < 0)
+    rc = eng_graph_add_tensor(f->g, &x);
+    if (rc < 0)
         return eng_onnx_file_no_memory(f);
     v->type = x.type;
     v->ready = 1;
@@ -219,7 +221,9 @@ static int read_node(struct eng_onnx *f, const Onnx__NodeProto *p, int index)
         return eng_onnx_fail(&op, ENG_E_DATA, "it has no output");
     op.out = eng_onnx_find(f, out);
     int rc = read_inputs(&op);
-    if (rc < 0 || (rc = qlinear ? eng_onnx_qlinear(&op, microsoft) : eng_onnx_add(&op)) < 0)
+    if (rc >= 0)
+        rc = qlinear ? eng_onnx_qlinear(&op, microsoft) : eng_onnx_add(&op);
+    if (rc < 0)
         return rc;
     op.out->ready = 1;
     return 0;
@@ -236,7 +240,10 @@ static int read_graph(struct eng_onnx *f, const Onnx__GraphProto *p)
     if (rc < 0)
         return rc;
     eng_onnx_count_readers(f, p);
-    if ((rc = load_constants(f, p)) < 0 || (rc = find_input(f, p)) < 0)
+    rc = load_constants(f, p);
+    if (rc >= 0)
+        rc = find_input(f, p);
+    if (rc < 0)
         return rc;
     /* Constants first: scales are asked for before their place in the file is reached. */
     for (int constants = 1; constants >= 0; constants--)

@@ -91,7 +91,9 @@ int eng_onnx_split(struct eng_onnx_op *op)
     int64_t length[ENG_MAX_INPUTS];
     int n = (int)(op->p->n_output < ENG_MAX_INPUTS ? op->p->n_output : ENG_MAX_INPUTS);
     int rc = check_channels(op, eng_onnx_int(op, "axis", 0)), from = 0;
-    if (rc < 0 || (rc = parts_of(op, n, length)) < 0)
+    if (rc >= 0)
+        rc = parts_of(op, n, length);
+    if (rc < 0)
         return rc;
     for (int i = 0; i < n; i++) {
         const char *name = op->p->output[i];
@@ -152,9 +154,16 @@ int eng_onnx_slice_channels(struct eng_onnx_op *op)
 {
     int64_t start, end, axis, step;
     int rc;
-    if ((rc = one(op, 1, "starts", 0, &start)) < 0 || (rc = one(op, 2, "ends", 0, &end)) < 0 ||
-        (rc = one(op, 3, "axes", 0, &axis)) < 0 || (rc = one(op, 4, "steps", 1, &step)) < 0 ||
-        (rc = check_channels(op, axis)) < 0)
+    rc = one(op, 1, "starts", 0, &start);
+    if (rc >= 0)
+        rc = one(op, 2, "ends", 0, &end);
+    if (rc >= 0)
+        rc = one(op, 3, "axes", 0, &axis);
+    if (rc >= 0)
+        rc = one(op, 4, "steps", 1, &step);
+    if (rc >= 0)
+        rc = check_channels(op, axis);
+    if (rc < 0)
         return rc;
     int64_t c = op->v[0]->dim[1];
     start = start < 0 ? start + c : start;
@@ -278,7 +287,10 @@ int eng_onnx_resize(struct eng_onnx_op *op)
     int rc;
     if (op->n_in < 1 || !op->v[0] || op->v[0]->rank != 4)
         return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "its input is not one image");
-    if ((rc = size_of(op, size)) < 0 || (rc = mode_of(op, size)) < 0)
+    rc = size_of(op, size);
+    if (rc >= 0)
+        rc = mode_of(op, size);
+    if (rc < 0)
         return rc;
     int moved = eng_onnx_moved(op, ENG_ONNX_IMAGE, &like);
     if (moved < 0 || (op->in[0] = eng_onnx_form(op, 0, ENG_ONNX_IMAGE, !moved)) < 0)

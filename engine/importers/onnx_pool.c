@@ -60,9 +60,12 @@ int eng_onnx_window(struct eng_onnx_op *op, int kh, int kw)
     int kernel[2] = {1, 1}, stride[2] = {1, 1}, dilation[2] = {1, 1}, rc;
     if (op->v[0]->rank != 4)
         return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "its input is not one image");
-    if ((rc = pair(op, "strides", 1, stride)) < 0 ||
-        (rc = pair(op, "dilations", 1, dilation)) < 0 ||
-        (rc = pair(op, "kernel_shape", 1, kernel)) < 0)
+    rc = pair(op, "strides", 1, stride);
+    if (rc >= 0)
+        rc = pair(op, "dilations", 1, dilation);
+    if (rc >= 0)
+        rc = pair(op, "kernel_shape", 1, kernel);
+    if (rc < 0)
         return rc;
     int64_t said[2];
     int given = eng_onnx_ints(op, "kernel_shape", said, 2);
@@ -100,7 +103,9 @@ int eng_onnx_pool(struct eng_onnx_op *op)
     int most = strcmp(op->type, "MaxPool") == 0;
     struct eng_tensor like, wanted;
     int rc = eng_onnx_form(op, 0, ENG_ONNX_IMAGE, 0);
-    if (rc < 0 || (rc = eng_onnx_window(op, 0, 0)) < 0)
+    if (rc >= 0)
+        rc = eng_onnx_window(op, 0, 0);
+    if (rc < 0)
         return rc;
     struct eng_window *w = &op->n.win;
     if (w->dh != 1 || w->dw != 1 || eng_onnx_int(op, "storage_order", 0) != 0)
@@ -230,7 +235,9 @@ int eng_onnx_pad(struct eng_onnx_op *op)
     if (op->n_in < 1 || !op->v[0] || op->v[0]->rank != 4)
         return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "its input is not one image");
     int rc = pads_of(op, pads);
-    if (rc < 0 || (rc = eng_onnx_scalar(op, 2, &with)) < 0)
+    if (rc >= 0)
+        rc = eng_onnx_scalar(op, 2, &with);
+    if (rc < 0)
         return rc;
     if (with != 0 || eng_onnx_is(op, "mode", "reflect") || eng_onnx_is(op, "mode", "edge") ||
         eng_onnx_is(op, "mode", "wrap"))

@@ -129,14 +129,18 @@ static int take_all(struct eng_onnx_op *op, const struct kind *k, struct eng_onn
     for (int i = 0; i < n; i++)
         if ((rc = take(op, first + 3 * i, axis, &v[i])) < 0)
             return rc;
-    if ((rc = said(op, first + 1, &x)) < 0 || (rc = said(op, out, ret_like)) < 0)
+    rc = said(op, first + 1, &x);
+    if (rc >= 0)
+        rc = said(op, out, ret_like);
+    if (rc < 0)
         return rc;
     if (ret_like->quant.n != 1 || (ret_like->type != ENG_U8 && ret_like->type != ENG_I8))
         return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "it does not make bytes of one scale");
     if (bias < op->n_in && op->v[bias]) {
         if (!v[1].data)
             return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "its weights are not a constant");
-        if ((rc = take_bias(op, bias, &x, &v[1], &v[2])) < 0)
+        rc = take_bias(op, bias, &x, &v[1], &v[2]);
+        if (rc < 0)
             return rc;
         n++;
     }

@@ -201,7 +201,8 @@ int eng_onnx_transpose(struct eng_onnx_op *op)
     struct eng_tensor like;
     if (!x)
         return eng_onnx_fail(op, ENG_E_DATA, "it lacks an input");
-    if ((rc = permutation(op, x->rank, perm)) < 0)
+    rc = permutation(op, x->rank, perm);
+    if (rc < 0)
         return rc;
     if (x->data)
         return eng_onnx_permuted(op, x, perm);

@@ -161,8 +161,10 @@ int eng_tfj_conv(struct eng_tfj *f, int x, const struct eng_tfj_weight *kernel,
     window.k[0] = kernel->dim[0];
     window.k[1] = kernel->dim[1];
     size_t outputs = (size_t)kernel->dim[3];
-    if ((rc = set_window(f, &n, x, &window)) < 0 ||
-        (rc = transpose(f, kernel, kernel->elements / outputs, outputs, &data)) < 0)
+    rc = set_window(f, &n, x, &window);
+    if (rc >= 0)
+        rc = transpose(f, kernel, kernel->elements / outputs, outputs, &data);
+    if (rc < 0)
         return rc;
     const struct eng_tensor *in = eng_tfj_tensor(f, x);
     n.groups = in->dim[3] % kernel->dim[2] == 0 ? in->dim[3] / kernel->dim[2] : 0;
@@ -184,7 +186,10 @@ int eng_tfj_depthwise(struct eng_tfj *f, int x, const struct eng_tfj_weight *ker
     window.k[0] = kernel->dim[0];
     window.k[1] = kernel->dim[1];
     n.multiplier = kernel->dim[3];
-    if ((rc = set_window(f, &n, x, &window)) < 0 || (rc = eng_tfj_floats(f, kernel, &data)) < 0)
+    rc = set_window(f, &n, x, &window);
+    if (rc >= 0)
+        rc = eng_tfj_floats(f, kernel, &data);
+    if (rc < 0)
         return rc;
     int32_t dim[4] = {1, kernel->dim[0], kernel->dim[1], kernel->dim[2] * kernel->dim[3]};
     return add_with_bias(f, &n, x, eng_tfj_constant(f, 4, dim, data), bias);

@@ -56,7 +56,8 @@ static int link_nodes(struct eng_tfj *f, struct eng_tfj_net *net, const json_t *
         if (!net->items[i].name[0])
             return eng_tfj_fail(f, ENG_E_DATA, "node %d has no name", i);
     }
-    if ((rc = eng_tfj_net_index(f, net)) < 0)
+    rc = eng_tfj_net_index(f, net);
+    if (rc < 0)
         return rc;
     for (int i = 0; i < net->n; i++)
         if ((rc = link_node(f, net, i)) < 0)

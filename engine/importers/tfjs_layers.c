@@ -51,9 +51,13 @@ static int window(const struct layer *l, const char *size, struct eng_tfj_window
     const char *padding = eng_tfj_string(l->config, "padding");
     int rc = channels_last(l);
     memset(w, 0, sizeof(*w));
-    if (rc < 0 || (rc = eng_tfj_ints(l->f, l->config, size, 2, 1, w->k)) < 0 ||
-        (rc = eng_tfj_ints(l->f, l->config, "strides", 2, 0, w->stride)) < 0 ||
-        (rc = eng_tfj_ints(l->f, l->config, "dilation_rate", 2, 1, w->dilation)) < 0)
+    if (rc >= 0)
+        rc = eng_tfj_ints(l->f, l->config, size, 2, 1, w->k);
+    if (rc >= 0)
+        rc = eng_tfj_ints(l->f, l->config, "strides", 2, 0, w->stride);
+    if (rc >= 0)
+        rc = eng_tfj_ints(l->f, l->config, "dilation_rate", 2, 1, w->dilation);
+    if (rc < 0)
         return rc;
     for (int i = 0; i < 2; i++) /* of a pool: the window itself */
         if (w->stride[i] == 0)
@@ -71,7 +75,9 @@ static int conv(struct layer *l)
     struct eng_tfj_window w;
     const struct eng_tfj_weight *b;
     int rc = window(l, "kernel_size", &w);
-    if (rc < 0 || (rc = bias(l, &b)) < 0)
+    if (rc >= 0)
+        rc = bias(l, &b);
+    if (rc < 0)
         return rc;
     return activation(l, eng_tfj_conv(l->f, l->in[0], weight(l, "kernel"), b, &w));
 }
@@ -81,7 +87,9 @@ static int depthwise(struct layer *l)
     struct eng_tfj_window w;
     const struct eng_tfj_weight *b, *kernel = weight(l, "depthwise_kernel");
     int rc = window(l, "kernel_size", &w);
-    if (rc < 0 || (rc = bias(l, &b)) < 0)
+    if (rc >= 0)
+        rc = bias(l, &b);
+    if (rc < 0)
         return rc;
     return activation(
         l, eng_tfj_depthwise(l->f, l->in[0], kernel ? kernel : weight(l, "kernel"), b, &w));
@@ -93,7 +101,9 @@ static int separable(struct layer *l)
     struct eng_tfj_window w;
     const struct eng_tfj_weight *b;
     int rc = window(l, "kernel_size", &w);
-    if (rc < 0 || (rc = bias(l, &b)) < 0)
+    if (rc >= 0)
+        rc = bias(l, &b);
+    if (rc < 0)
         return rc;
     int x = eng_tfj_depthwise(l->f, l->in[0], weight(l, "depthwise_kernel"), NULL, &w);
     if (x >= 0)
@@ -116,7 +126,9 @@ static int batchnorm(struct layer *l)
     double epsilon;
     int axis, last = eng_tfj_tensor(l->f, l->in[0])->rank - 1;
     int rc = eng_tfj_number(l->f, l->config, "epsilon", 1e-3, &epsilon);
-    if (rc < 0 || (rc = eng_tfj_ints(l->f, l->config, "axis", 1, -1, &axis)) < 0)
+    if (rc >= 0)
+        rc = eng_tfj_ints(l->f, l->config, "axis", 1, -1, &axis);
+    if (rc < 0)
         return rc;
     if (axis != -1 && axis != last)
         return eng_tfj_fail(l->f, ENG_E_UNSUPPORTED, "its axis is %d, not that of the channels",
@@ -134,8 +146,11 @@ static int relu(struct layer *l)
 {
     double most, slope, threshold;
     int rc = eng_tfj_number(l->f, l->config, "max_value", INFINITY, &most);
-    if (rc < 0 || (rc = eng_tfj_number(l->f, l->config, "negative_slope", 0, &slope)) < 0 ||
-        (rc = eng_tfj_number(l->f, l->config, "threshold", 0, &threshold)) < 0)
+    if (rc >= 0)
+        rc = eng_tfj_number(l->f, l->config, "negative_slope", 0, &slope);
+    if (rc >= 0)
+        rc = eng_tfj_number(l->f, l->config, "threshold", 0, &threshold);
+    if (rc < 0)
         return rc;
     if (threshold != 0 || (slope != 0 && isfinite(most)) || !(most >= 0))
         return eng_tfj_fail(l->f, ENG_E_UNSUPPORTED, "its threshold or bound is not supported");
@@ -148,7 +163,9 @@ static int leaky_relu(struct layer *l)
 {
     double slope, newer;
     int rc = eng_tfj_number(l->f, l->config, "alpha", 0.3, &slope);
-    if (rc < 0 || (rc = eng_tfj_number(l->f, l->config, "negative_slope", slope, &newer)) < 0)
+    if (rc >= 0)
+        rc = eng_tfj_number(l->f, l->config, "negative_slope", slope, &newer);
+    if (rc < 0)
         return rc;
     return eng_tfj_unary(l->f, l->in[0], ENG_UNARY_LEAKY_RELU, (float)newer, 0);
 }
@@ -277,7 +294,9 @@ static int up_sampling(struct layer *l)
     struct eng_node n = {.nearest = strcmp(how, "bilinear") != 0};
     int by[2], rc = channels_last(l);
     n.half_pixel = !n.nearest;
-    if (rc < 0 || (rc = eng_tfj_ints(l->f, l->config, "size", 2, 2, by)) < 0)
+    if (rc >= 0)
+        rc = eng_tfj_ints(l->f, l->config, "size", 2, 2, by);
+    if (rc < 0)
         return rc;
     if (by[0] < 1 || by[1] < 1 || x->rank != 4)
         return eng_tfj_fail(l->f, ENG_E_DATA, "its size is out of range");
@@ -289,7 +308,9 @@ static int rescaling(struct layer *l)
 {
     double scale, offset;
     int rc = eng_tfj_number(l->f, l->config, "scale", 1, &scale);
-    if (rc < 0 || (rc = eng_tfj_number(l->f, l->config, "offset", 0, &offset)) < 0)
+    if (rc >= 0)
+        rc = eng_tfj_number(l->f, l->config, "offset", 0, &offset);
+    if (rc < 0)
         return rc;
     return eng_tfj_affine(l->f, l->in[0], scale, offset);
 }
@@ -429,7 +450,8 @@ static int link_layers(struct eng_tfj *f, struct eng_tfj_net *net, const json_t 
         if (!net->items[i].name[0])
             return eng_tfj_fail(f, ENG_E_DATA, "layer %d has no name", i);
     }
-    if ((rc = eng_tfj_net_index(f, net)) < 0)
+    rc = eng_tfj_net_index(f, net);
+    if (rc < 0)
         return rc;
     for (int i = 0; i < net->n; i++)
         if ((rc = link_layer(f, net, i)) < 0)

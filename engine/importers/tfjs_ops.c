@@ -85,8 +85,11 @@ static int window(const struct eng_tfj_op *op, struct eng_tfj_window *w)
     if (format[0] && strcmp(format, "NHWC") != 0)
         return fail(op, ENG_E_UNSUPPORTED, "its channels do not come last");
     int rc = height_and_width(op, "ksize", 1, w->k);
-    if (rc < 0 || (rc = height_and_width(op, "strides", 1, w->stride)) < 0 ||
-        (rc = height_and_width(op, "dilations", 1, w->dilation)) < 0)
+    if (rc >= 0)
+        rc = height_and_width(op, "strides", 1, w->stride);
+    if (rc >= 0)
+        rc = height_and_width(op, "dilations", 1, w->dilation);
+    if (rc < 0)
         return rc;
     return padding(op, w);
 }

@@ -159,7 +159,8 @@ static int read_group(struct eng_tfj *f, int index, const json_t *json,
     json_array_foreach(weights, i, entry)
     {
         struct eng_tfj_weight w = {.group = index, .at = at};
-        if ((rc = read_weight(f, &w, entry)) < 0)
+        rc = read_weight(f, &w, entry);
+        if (rc < 0)
             return rc;
         size_t bytes = w.elements * unit_of(&w);
         if (bytes > group->total - at)

@@ -85,7 +85,8 @@ int eng_tfl_begin(struct eng_tfl_build *b, enum eng_op op, int n)
         b->in[i] = -1;
         if (i >= b->op->n_in || b->op->in[i] == -1)
             continue;
-        if ((rc = eng_tfl_tensor(b->f, b->op->in[i])) < 0)
+        rc = eng_tfl_tensor(b->f, b->op->in[i]);
+        if (rc < 0)
             return rc;
         b->in[i] = rc;
     }

@@ -29,7 +29,8 @@ static int choose(const struct eng_tfl_build *b, int x, int out, const int32_t *
     t.name = part.n.name;
     t.data = which;
     t.size = (size_t)n * sizeof(*which);
-    if ((rc = eng_graph_add_tensor(b->f->g, &t)) < 0)
+    rc = eng_graph_add_tensor(b->f->g, &t);
+    if (rc < 0)
         return eng_tfl_fail(&part, rc, "the graph has too many tensors");
     part.n.n_in = 2;
     part.in[0] = x;
@@ -101,7 +102,9 @@ int eng_tfl_split(struct eng_tfl_build *b)
 {
     int64_t axis, length[ENG_MAX_INPUTS];
     int rc = eng_tfl_begin(b, ENG_OP_GATHER, 2), n = b->op->n_out;
-    if (rc < 0 || (rc = eng_tfl_integers(b->f, b->op->in[0], &axis, 1)) < 0)
+    if (rc >= 0)
+        rc = eng_tfl_integers(b->f, b->op->in[0], &axis, 1);
+    if (rc < 0)
         return rc;
     int channels = length_along(b, b->in[1], &axis);
     if (channels < 0)
@@ -276,7 +279,8 @@ int eng_tfl_gather(struct eng_tfl_build *b)
     int rc = computes_shape(b);
     if (rc != 0)
         return rc < 0 ? rc : eng_tfl_shape_arithmetic(b);
-    if ((rc = eng_tfl_begin(b, ENG_OP_GATHER, 2)) < 0)
+    rc = eng_tfl_begin(b, ENG_OP_GATHER, 2);
+    if (rc < 0)
         return rc;
     rc = as_pick(b);
     if (rc != 0)

@@ -112,7 +112,8 @@ int eng_tfl_add_n(struct eng_tfl_build *b)
         b->n.out = i + 1 < n ? eng_graph_add_tensor(b->f->g, &like) : out;
         if (b->n.out < 0)
             return eng_tfl_fail(b, b->n.out, "the graph has too many tensors");
-        if ((rc = eng_tfl_finish(b)) < 0)
+        rc = eng_tfl_finish(b);
+        if (rc < 0)
             return rc;
         b->in[0] = b->n.out;
     }

@@ -69,8 +69,12 @@ static int add_conv(struct eng_tfl_build *b)
                                    .sh = eng_tfl_option(b, 2, 0),
                                    .dw = eng_tfl_option(b, first, 1),
                                    .dh = eng_tfl_option(b, first + 1, 1)};
-    if ((rc = padding(b)) < 0 || (rc = eng_tfl_activation(b, depthwise ? 4 : 3)) < 0 ||
-        (rc = float_weights(b)) < 0)
+    rc = padding(b);
+    if (rc >= 0)
+        rc = eng_tfl_activation(b, depthwise ? 4 : 3);
+    if (rc >= 0)
+        rc = float_weights(b);
+    if (rc < 0)
         return rc;
     if (depthwise)
         b->n.multiplier = w->dim[3] / x->dim[3];
@@ -88,7 +92,10 @@ static int add_fc(struct eng_tfl_build *b)
         return eng_tfl_fail(b, ENG_E_DATA, "it has no weights");
     if (eng_fb_i8(&b->f->fb, &b->op->options, 1, 0) != 0)
         return eng_tfl_fail(b, ENG_E_UNSUPPORTED, "its weights are shuffled");
-    if ((rc = eng_tfl_activation(b, 0)) < 0 || (rc = float_weights(b)) < 0)
+    rc = eng_tfl_activation(b, 0);
+    if (rc >= 0)
+        rc = float_weights(b);
+    if (rc < 0)
         return rc;
     return eng_tfl_finish(b);
 }
@@ -104,7 +111,10 @@ static int add_pool(struct eng_tfl_build *b)
                                    .kh = eng_tfl_option(b, 4, 0),
                                    .dh = 1,
                                    .dw = 1};
-    if ((rc = padding(b)) < 0 || (rc = eng_tfl_activation(b, 5)) < 0)
+    rc = padding(b);
+    if (rc >= 0)
+        rc = eng_tfl_activation(b, 5);
+    if (rc < 0)
         return rc;
     return eng_tfl_finish(b);
 }
@@ -174,7 +184,9 @@ static int add_transpose(struct eng_tfl_build *b)
 static int add_concat(struct eng_tfl_build *b)
 {
     int rc = eng_tfl_begin(b, ENG_OP_CONCAT, b->op->n_in);
-    if (rc < 0 || (rc = eng_tfl_activation(b, 1)) < 0)
+    if (rc >= 0)
+        rc = eng_tfl_activation(b, 1);
+    if (rc < 0)
         return rc;
     int axis = eng_tfl_option(b, 0, 0), rank = b->n.n_in > 0 ? eng_tfl_at(b, b->in[0])->rank : 0;
     b->n.axis = axis < 0 && axis >= -rank ? axis + rank : axis;
@@ -186,7 +198,9 @@ static int add_binary(struct eng_tfl_build *b)
     int rc = eng_tfl_begin(b, b->op->code == ADD ? ENG_OP_ADD : ENG_OP_MUL, 2);
     if (rc >= 0 && !eng_tfl_is_binary(b))
         return eng_tfl_arith(b);
-    if (rc < 0 || (rc = eng_tfl_activation(b, 0)) < 0)
+    if (rc >= 0)
+        rc = eng_tfl_activation(b, 0);
+    if (rc < 0)
         return rc;
     return eng_tfl_finish(b);
 }
@@ -243,7 +257,8 @@ static int add_dequantize(struct eng_tfl_build *b)
     if (y->data || y->type != ENG_F32 || eng_tensor_elements(x) != eng_tensor_elements(y))
         return eng_tfl_fail(b, ENG_E_DATA, "its output does not fit its input");
     struct eng_tensor as_float = *x;
-    if ((rc = eng_tfl_to_float(b->f, &as_float)) < 0)
+    rc = eng_tfl_to_float(b->f, &as_float);
+    if (rc < 0)
         return rc;
     y->data = as_float.data;
     y->size = as_float.size;

@@ -87,7 +87,8 @@ static int add_slice(const struct eng_tfl_build *b, int x, int out, const int *b
     memcpy(t.dim, count, (size_t)t.rank * sizeof(*count));
     if ((part.n.out = eng_graph_add_tensor(b->f->g, &t)) < 0)
         return too_many(b, part.n.out);
-    if ((rc = eng_tfl_finish(&part)) < 0)
+    rc = eng_tfl_finish(&part);
+    if (rc < 0)
         return rc;
     part.in[0] = part.n.out;
     part.n.out = target;
@@ -124,7 +125,8 @@ int eng_tfl_unpack(struct eng_tfl_build *b)
             step[k] = 1;
             count[k] = k == axis ? 1 : x.dim[k];
         }
-        if ((rc = add_slice(b, b->in[0], i, begin, step, count)) < 0)
+        rc = add_slice(b, b->in[0], i, begin, step, count);
+        if (rc < 0)
             return rc;
     }
     return 0;

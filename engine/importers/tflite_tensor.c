@@ -144,11 +144,16 @@ static int read_tensor(struct eng_tfl *f, uint32_t index)
     if (eng_fb_has(&f->fb, &table, 6))
         return eng_fail(f->err, f->errlen, ENG_E_UNSUPPORTED, "tensor %.80s is sparse", t.name);
     int rc = read_shape(f, &table, &t);
-    if (rc < 0 || (rc = read_quant(f, &table, &t)) < 0 || (rc = read_data(f, &table, &t)) < 0)
+    if (rc >= 0)
+        rc = read_quant(f, &table, &t);
+    if (rc >= 0)
+        rc = read_data(f, &table, &t);
+    if (rc < 0)
         return rc;
     if (f->fb.bad)
         return eng_tfl_broken(f);
-    if ((rc = eng_graph_add_tensor(f->g, &t)) < 0)
+    rc = eng_graph_add_tensor(f->g, &t);
+    if (rc < 0)
         return eng_fail(f->err, f->errlen, rc, "the model has too many tensors");
     return rc;
 }

@@ -68,7 +68,9 @@ static int compress_file(struct job *j, const char *name)
     void *packed = NULL;
     size_t len = 0;
     int rc = new_name(j, name, made, sizeof(made));
-    if (rc < 0 || (rc = read_from(j, name, &file)) < 0)
+    if (rc >= 0)
+        rc = read_from(j, name, &file);
+    if (rc < 0)
         return rc;
     if (eng_compressed_is(file.bytes, file.len))
         rc = eng_fail(j->err, j->errlen, -EINVAL, "%.200s is compressed already", name);

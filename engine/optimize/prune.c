@@ -109,7 +109,10 @@ static int load(struct eng_pruner *p, char *err, size_t errlen)
         return eng_fail(err, errlen, ENG_E_UNSUPPORTED,
                         "the model has %d outputs: only one with a main output is pruned",
                         eng_model_info(p->whole)->n_outputs);
-    if ((rc = make_graphs(p, err, errlen)) < 0 || (rc = find_layers(p, err, errlen)) < 0)
+    rc = make_graphs(p, err, errlen);
+    if (rc >= 0)
+        rc = find_layers(p, err, errlen);
+    if (rc < 0)
         return rc;
     p->values = eng_tensor_elements(&p->g->tensors[p->g->input]);
     p->pictures = calloc(ENG_PRUNE_PICTURES, sizeof(*p->pictures));

@@ -118,13 +118,17 @@ static int load(struct eng_quantizer *q, const char *dir, char *err, size_t errl
                         "the model has %d outputs: only one with a main output is quantised",
                         eng_model_info(q->fast)->n_outputs);
     o.reference = 1;
-    if ((rc = eng_model_load(&q->whole, dir, &o, err, errlen)) < 0 ||
-        (rc = eng_context_create(&q->context, q->fast, q->slots, q->slots, err, errlen)) < 0)
+    rc = eng_model_load(&q->whole, dir, &o, err, errlen);
+    if (rc >= 0)
+        rc = eng_context_create(&q->context, q->fast, q->slots, q->slots, err, errlen);
+    if (rc < 0)
         return rc;
     if (eng_graph_clone(&q->g, eng_plan_graph(eng_model_plan(q->whole))) < 0)
         return no_memory(err, errlen);
-    if ((rc = eng_graph_check(q->g, err, errlen)) < 0 ||
-        (rc = eng_graph_fold(q->g, err, errlen)) < 0)
+    rc = eng_graph_check(q->g, err, errlen);
+    if (rc >= 0)
+        rc = eng_graph_fold(q->g, err, errlen);
+    if (rc < 0)
         return rc;
     if (allocate(q) < 0)
         return no_memory(err, errlen);

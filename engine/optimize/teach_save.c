@@ -108,8 +108,11 @@ static int save(const struct eng_manifest *m, const struct eng_model *model, con
 {
     const struct eng_model_info *info = eng_model_info(model);
     int rc = copy_files(m, from, to, err, errlen);
-    if (rc < 0 || (rc = write_head(to, h, err, errlen)) < 0 ||
-        (rc = write_labels(to, h, err, errlen)) < 0)
+    if (rc >= 0)
+        rc = write_head(to, h, err, errlen);
+    if (rc >= 0)
+        rc = write_labels(to, h, err, errlen);
+    if (rc < 0)
         return rc;
     json_t *root = json_pack("{s:s,s:o,s:[s,s],s:s,s:i,s:s,s:s,s:o}", "format", info->format,
                              "files", file_list(m), "head", "head.json", "head.bin", "labels",
