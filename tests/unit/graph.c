@@ -309,6 +309,17 @@ static void check_refuses(void **state)
 
     tiny_begin(&t, ENG_F32, 4, 4, 3, 1);
     tiny_conv(&t, 4, 3, 1, 1, 1, 0);
+    t.t = t.g->n_tensors;
+    refused(&t, ENG_E_DATA, "no input or no output");
+
+    tiny_begin(&t, ENG_F32, 4, 4, 3, 1);
+    tiny_conv(&t, 4, 3, 1, 1, 1, 0);
+    t.g->outputs[0] = t.g->outputs[1] = (struct eng_graph_output){"a", t.g->input};
+    t.g->n_outputs = 2;
+    refused(&t, ENG_E_DATA, "the main output of the graph is none of its 2");
+
+    tiny_begin(&t, ENG_F32, 4, 4, 3, 1);
+    tiny_conv(&t, 4, 3, 1, 1, 1, 0);
     t.g->nodes[0].in[1] = 12345;
     refused(&t, ENG_E_DATA, "input 1 is no tensor");
 
