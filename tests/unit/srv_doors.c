@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -171,6 +172,32 @@ static void at_the_end_what_has_come_is_taken(void **state)
     tear_down(&g);
     close(clients[0]);
     close(clients[1]);
+}
+
+/* The kernel has none to give for a while: who came waits, and is taken then. */
+static void without_descriptors(void **state)
+{
+    (void)state;
+    struct gate g;
+    struct sockaddr_in at;
+    struct rlimit all, none;
+    set_up(&g, &at);
+    int client = come(&at);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    none = all;
+    none.rlim_cur = 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    turn(&g.loop, &g.acceptor.starved, 1);
+    assert_true(g.acceptor.starved_ns > 0);
+    for (int i = 0; i < 3; i++) /* it tries again, and is still starved */
+        uv_run(&g.loop, UV_RUN_ONCE);
+    assert_int_equal(g.taken, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+    turn(&g.loop, &g.taken, 1);
+    assert_int_equal(g.acceptor.starved, 0);
+    assert_int_equal(g.sockets.open, 1);
+    tear_down(&g);
+    close(client);
 }
 
 /* ---- linger ---- */
@@ -348,6 +375,29 @@ static void heads_that_two_servers_read_differently(void **state)
     }
 }
 
+/* What stands behind a NUL, the library shows to nobody. */
+static void heads_with_a_nul(void **state)
+{
+    (void)state;
+#define ROW(text)                                                                                  \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+    static const struct {
+        const char *head;
+        size_t len;
+    } rows[] = {
+        ROW("GET /a\0b HTTP/1.1\r\nHost: x\r\n\r\n"),
+        ROW(LINE "X-A: b\0c\r\nContent-Length: 0\r\n\r\n"),
+        ROW(LINE "Content-Length: 0\r\nX-A: b\0Content-Length: 5\r\n\r\n"),
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct verdict v = judge(rows[i].head, rows[i].len);
+        if (!v.asked || v.status != 400)
+            fail_msg("row %zu: asked %d, %d", i, v.asked, v.status);
+    }
+}
+
 static void heads_that_are_whole(void **state)
 {
     (void)state;
@@ -377,10 +427,12 @@ int main(void)
         cmocka_unit_test(more_than_the_limit_wait),
         cmocka_unit_test(who_is_not_taken_is_not_counted),
         cmocka_unit_test(at_the_end_what_has_come_is_taken),
+        cmocka_unit_test(without_descriptors),
         cmocka_unit_test(what_still_comes_is_discarded),
         cmocka_unit_test(who_sends_for_ever_is_cut),
         cmocka_unit_test(the_older_half_makes_room),
         cmocka_unit_test(heads_that_two_servers_read_differently),
+        cmocka_unit_test(heads_with_a_nul),
         cmocka_unit_test(heads_that_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,8 +115,10 @@ static void open_line(struct line *l)
     memset(l, 0, sizeof(*l));
     house_open(&l->house, "");
     l->transport = (struct srv_transport){.env = &l->house.env, .api = &l->house.api};
-    l->home = (struct srv_stream_home){
-        .transport = &l->transport, .client = "test", .client_fd = -1, .dirty = dirty};
+    srv_stream_home_init(&l->home, &l->transport);
+    l->home.client = "test";
+    l->home.client_fd = -1;
+    l->home.dirty = dirty;
     assert_int_equal(proto_h2_create(&l->server, &limits, &srv_port_events, &l->home), 0);
     assert_int_equal(nghttp2_session_callbacks_new(&cb), 0);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
@@ -134,6 +136,7 @@ static void close_line(struct line *l)
     assert_null(l->home.streams);
     assert_null(l->home.rests);
     assert_int_equal(l->home.partial, 0);
+    srv_stream_home_finish(&l->home);
     while (l->house.sched.requests) /* of who left: jobs are on their way back */
         uv_run(&l->house.env.loop, UV_RUN_ONCE);
     house_close(&l->house);
@@ -364,6 +367,70 @@ static void late_streams_end(void **state)
     close_line(&l);
 }
 
+/* A message that is never whole ends, though its client gave no deadline. */
+static void messages_that_never_come_end(void **state)
+{
+    (void)state;
+    struct line l;
+    unsigned char message[256];
+    open_line(&l);
+    size_t n = infer_message(message, "tiny", "1", house_png, sizeof(house_png));
+    struct asked *a = ask(&l, "POST", METHOD "ModelInfer", GRPC, message, n - 1, NULL);
+    a->keeps_open = 1;
+    carry(&l);
+    srv_stream_tick(&l.home, uv_hrtime());
+    carry(&l);
+    assert_string_equal(a->grpc_status, "");
+    srv_stream_tick(&l.home, uv_hrtime() + (uint64_t)3600 * 1000000000);
+    carry(&l);
+    assert_true(a->grpc_status[0] && strcmp(a->grpc_status, "0") != 0);
+    close_line(&l);
+}
+
+/* One answer at once, and one for each change. */
+static void health_is_watched(void **state)
+{
+    (void)state;
+    struct line l;
+    static const unsigned char all[5];
+    open_line(&l);
+    struct asked *a = ask(&l, "POST", "/grpc.health.v1.Health/Watch", GRPC, all, sizeof(all), NULL);
+    carry(&l);
+    while (messages(a) < 1) {
+        uv_run(&l.house.env.loop, UV_RUN_NOWAIT);
+        carry(&l);
+    }
+    static const unsigned char serving[] = {0, 0, 0, 0, 2, 8, 1},
+                               not_serving[] = {0, 0, 0, 0, 2, 8, 2};
+    assert_int_equal(a->n_got, sizeof(serving));
+    assert_memory_equal(a->got, serving, sizeof(serving));
+    srv_stream_tick(&l.home, uv_hrtime());
+    carry(&l);
+    assert_int_equal(messages(a), 1); /* nothing has changed */
+    l.house.api.phase = SRV_GRACE;
+    srv_stream_tick(&l.home, uv_hrtime());
+    carry(&l);
+    assert_int_equal(messages(a), 2);
+    assert_memory_equal(a->got + sizeof(serving), not_serving, sizeof(not_serving));
+    assert_int_equal(a->closed, 0);
+    l.house.api.phase = SRV_SERVING;
+    close_line(&l);
+}
+
+static void compressed_without_a_coding(void **state)
+{
+    (void)state;
+    struct line l;
+    unsigned char message[256];
+    open_line(&l);
+    size_t n = infer_message(message, "tiny", "1", house_png, sizeof(house_png));
+    message[0] = 1;
+    struct asked *a = ask(&l, "POST", METHOD "ModelInfer", GRPC, message, n, NULL);
+    wait_closed(&l, a);
+    assert_true(a->grpc_status[0] && strcmp(a->grpc_status, "0") != 0);
+    close_line(&l);
+}
+
 static void rest_beside_it(void **state)
 {
     (void)state;
@@ -403,6 +470,9 @@ int main(void)
         cmocka_unit_test(many_on_one_stream),
         cmocka_unit_test(who_resets_costs_nothing),
         cmocka_unit_test(late_streams_end),
+        cmocka_unit_test(messages_that_never_come_end),
+        cmocka_unit_test(health_is_watched),
+        cmocka_unit_test(compressed_without_a_coding),
         cmocka_unit_test(rest_beside_it),
         cmocka_unit_test(streams_that_wait_end_with_the_server),
     };
