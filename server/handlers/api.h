@@ -3,6 +3,7 @@
 #define SRV_API_H
 
 #include "server/base/env.h"
+#include "server/handlers/events.h"
 #include "server/handlers/metrics.h"
 #include "server/handlers/recent.h"
 #include "server/repository/orders.h"
@@ -41,6 +42,7 @@ struct srv_api {
     struct srv_orders orders; /* of models to load and to unload; carried out by the root */
     struct srv_metrics metrics;
     struct srv_recent recent;
+    struct srv_events events;
     struct srv_limit_said limits[SRV_REASONS];
     struct srv_sockets sockets;
     int grpc_connections; /* open on the HTTP/2 port, which writes it */

@@ -110,7 +110,7 @@ static void find_route(struct srv_call *c)
 }
 
 /* Its key, before a byte of its body. */
-static void check_key(struct srv_call *c)
+void srv_call_key(struct srv_call *c, unsigned scopes)
 {
     if (!c->api->keys)
         return;
@@ -118,7 +118,7 @@ static void check_key(struct srv_call *c)
         .authorization = c->ops->header(c, "Authorization"),
         .api_key = c->ops->header(c, "X-API-Key"),
     };
-    struct srv_verdict v = srv_auth(c->api->keys, c->route->scopes, &given, 1, srv_now_ns());
+    struct srv_verdict v = srv_auth(c->api->keys, scopes, &given, 1, srv_now_ns());
     if (v.by) {
         c->scopes = v.by->scopes;
         c->most_urgent = v.by->most_urgent;
@@ -221,7 +221,7 @@ void srv_call_open(struct srv_call *c, int64_t declared)
     if (!c->route && !c->reply.status)
         find_route(c);
     if (!c->reply.status)
-        check_key(c);
+        srv_call_key(c, c->route->scopes);
     if (!c->reply.status)
         srv_parameters_check(c);
     if (!c->reply.status && c->route->body)
@@ -293,6 +293,8 @@ void srv_call_close(struct srv_call *c)
     c->api->calls_open--;
     srv_metrics_call(c, total);
     srv_call_note(c, total);
+    if (c->api->events.n > 0)
+        srv_events_leave(c);
     if (c->req)
         srv_req_cancel(c->req); /* frees it at once if nothing of it is out */
     srv_discharge(&c->payer, SRV_USE_ANSWER, c->charged);

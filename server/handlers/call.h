@@ -12,7 +12,7 @@ enum { SRV_TRACE_MAX = 33, SRV_ID_MAX = 128, SRV_ERROR_MAX = 512, SRV_REPLY_HEAD
 
 struct srv_header {
     const char *name;
-    char value[192];
+    char value[448]; /* room for the page's policy */
 };
 
 struct srv_reply {
@@ -87,6 +87,8 @@ void srv_call_close(struct srv_call *c);
 
 /* For routes: 429, no room in max_inflight_bytes. */
 void srv_call_no_room(struct srv_call *c);
+/* For routes that are open to some: replies unless the call has a key with one of these scopes. */
+void srv_call_key(struct srv_call *c, unsigned scopes);
 /* For routes: 429, too many work items wait. */
 void srv_call_busy(struct srv_call *c);
 /* For routes. The first reply of a call stands. body_take may be NULL: out of memory (503). */

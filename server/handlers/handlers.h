@@ -15,6 +15,8 @@ void srv_live_finish(struct srv_call *c);
 void srv_ready_finish(struct srv_call *c);
 void srv_metrics_finish(struct srv_call *c);
 void srv_debug_requests_finish(struct srv_call *c);
+void srv_events_finish(struct srv_call *c);
+void srv_layers_finish(struct srv_call *c);
 void srv_root_finish(struct srv_call *c);
 void srv_openapi_finish(struct srv_call *c);
 

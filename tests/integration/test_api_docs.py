@@ -34,7 +34,7 @@ def test_openapi_against_live_answers(tiny):
     for path, item in tiny.request("GET", "/openapi.json").json["paths"].items():
         live = re.sub(r"\{(\w+)\}", lambda m: values[m[1]], path)
         if "get" in item:
-            r = tiny.request("GET", live)
+            r = tiny.request("GET", live + ("?lines=1" if path == "/v1/events" else ""))
             assert r.status == (501 if "sharedmemory" in path or "trace" in path else 403 if "debug" in path else 200), (live, r.body)
         else:
             assert tiny.request("GET", live).status == 405
