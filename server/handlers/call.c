@@ -162,6 +162,14 @@ static void set_client(const struct srv_call *c)
     c->req->longest_ns = c->longest_ns;
 }
 
+static void late(struct srv_req *r, void *arg)
+{
+    struct srv_call *c = arg;
+    (void)r;
+    c->pending = 1; /* so that whatever replies wakes the transport */
+    srv_call_late(c);
+}
+
 static void open_body(struct srv_call *c, int64_t declared)
 {
     const char *given = c->ops->header(c, "Content-Encoding");
@@ -177,6 +185,8 @@ static void open_body(struct srv_call *c, int64_t declared)
         if (!c->payer.connection)
             c->payer.connection = srv_account_create(c->payer.budget);
         srv_req_set_payer(c->req, c->payer.connection, c->payer.key);
+        c->req->late = late;
+        c->req->late_arg = c;
         c->req->coding = coding;
         rc = declared > 0 ? srv_req_expect(c->req, (size_t)declared) : 0;
     }
@@ -228,12 +238,6 @@ void srv_call_open(struct srv_call *c, int64_t declared)
         open_body(c, declared);
     if (!c->reply.status && c->route->begin)
         c->route->begin(c);
-}
-
-int srv_call_is_late(const struct srv_call *c, uint64_t grace_ns)
-{
-    uint64_t now = srv_now_ns();
-    return c->req && c->req->deadline_ns < now && now - c->req->deadline_ns > grace_ns;
 }
 
 int srv_call_body(struct srv_call *c, const void *data, size_t len)

@@ -85,13 +85,16 @@ void srv_call_finish(struct srv_call *c);
 /* The exchange is over, sent or not: logs, counts, frees. A pending call is cancelled. */
 void srv_call_close(struct srv_call *c);
 
+/* For routes: 504, its deadline has passed. */
+void srv_call_late(struct srv_call *c);
 /* For routes: 429, no room in max_inflight_bytes. */
 void srv_call_no_room(struct srv_call *c);
 /* For routes that are open to some: replies unless the call has a key with one of these scopes. */
 void srv_call_key(struct srv_call *c, unsigned scopes);
 /* For routes: 429, too many work items wait. */
 void srv_call_busy(struct srv_call *c);
-/* For routes. The first reply of a call stands. body_take may be NULL: out of memory (503). */
+/* For routes. The first reply of a call stands. body_take may be NULL: out of memory (503). What is
+ * no error becomes 504 if its deadline has passed, and 429 if there is no room to hold it. */
 void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len);
 /* A reply in pieces, begun by a pending call: its status and headers leave at once. */
 void srv_call_stream(struct srv_call *c, int status, const char *type);

@@ -10,7 +10,14 @@
 
 #include "protocol/query.h"
 #include "protocol/reply.h"
+#include "server/base/clock.h"
 #include "server/handlers/api.h"
+
+int srv_call_is_late(const struct srv_call *c, uint64_t grace_ns)
+{
+    uint64_t now = srv_now_ns();
+    return c->req && c->req->deadline_ns < now && now - c->req->deadline_ns > grace_ns;
+}
 
 void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len)
 {
@@ -18,6 +25,11 @@ void srv_call_reply(struct srv_call *c, int status, const char *type, char *body
     struct srv_reply *r = &c->reply;
     if (r->status) {
         free(body_take);
+        return;
+    }
+    if (status < 400 && srv_call_is_late(c, 0)) {
+        free(body_take);
+        srv_call_late(c);
         return;
     }
     if (body_take && status < 400 && srv_charge(&c->payer, SRV_USE_ANSWER, len) < 0) {
@@ -113,6 +125,11 @@ void srv_call_header(struct srv_call *c, const char *name, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(h->value, sizeof(h->value), fmt, ap);
     va_end(ap);
+}
+
+void srv_call_late(struct srv_call *c)
+{
+    srv_call_error(c, 504, "the answer would come after its deadline");
 }
 
 void srv_call_no_room(struct srv_call *c)

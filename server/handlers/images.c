@@ -50,8 +50,7 @@ static void jobs_done(struct srv_req *r, void *arg)
     srv_canary_compare(im->call->api, r);
     if (im->back) /* every line has left */
         return;
-    if (srv_req_run(r, srv_images_is_long(im), write_answer, reply, im) < 0)
-        srv_req_run(r, 0, write_answer, reply, im); /* late is better than never */
+    srv_req_run_last(r, srv_images_is_long(im), write_answer, reply, im);
 }
 
 /* The client has the answer already: nothing is computed, and nothing sent. */

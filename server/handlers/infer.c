@@ -107,8 +107,7 @@ static void jobs_done(struct srv_req *r, void *arg)
         finish(r, i);
         return;
     }
-    if (srv_req_run(r, srv_infer_cost(i) > SRV_LOOP_FLOATS, write_reply, finish, i) < 0)
-        srv_req_run(r, 0, write_reply, finish, i); /* late is better than never */
+    srv_req_run_last(r, srv_infer_cost(i) > SRV_LOOP_FLOATS, write_reply, finish, i);
 }
 
 /* ---- the question ---- */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "protocol/describe.h"
+#include "server/base/clock.h"
 #include "server/handlers/admission.h"
 #include "server/handlers/api.h"
 #include "server/handlers/call.h"
@@ -49,6 +50,8 @@ static void change(struct srv_call *c, const char *name, int load, int override,
         return;
     }
     *x = (struct change){.call = c, .grpc = grpc};
+    if (!c->req->deadline_given) /* what changes the repository is told whenever it is done */
+        c->req->deadline_ns = SRV_NEVER;
     x->order = srv_orders_change(&c->api->orders, name, load, changed, x);
     if (!x->order) {
         srv_call_busy(c);

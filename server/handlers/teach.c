@@ -11,6 +11,7 @@
 #include "protocol/multipart.h"
 #include "protocol/reply.h"
 #include "protocol/utf8.h"
+#include "server/base/clock.h"
 #include "server/handlers/admission.h"
 #include "server/handlers/api.h"
 #include "server/handlers/call.h"
@@ -249,6 +250,8 @@ static void embedded(struct srv_req *r, void *arg)
         fail(l);
         return;
     }
+    if (!r->deadline_given)
+        r->deadline_ns = SRV_NEVER; /* what changes the repository is told whenever it is done */
     if (srv_req_offload(r, learn, learned, l) < 0)
         srv_call_busy(l->call);
 }

@@ -138,16 +138,19 @@ static struct srv_worker *find_lender(struct srv_pool *p, uint64_t after)
     return best;
 }
 
-static struct srv_work_item *take_item(struct srv_pool *p)
+/* An item or a batch, in turn where both wait: items come first, but many of them, which may be
+ * long, do not stop all batches. */
+static int take_work(struct srv_pool *p, struct srv_worker *w, struct srv_model **ret,
+                     struct srv_work_item **ret_item, uint64_t *ret_again)
 {
-    struct srv_work_item *t = p->items;
-    if (!t)
-        return NULL;
-    p->items = t->next;
-    if (!p->items)
-        p->items_tail = &p->items;
-    p->n_items--;
-    return t;
+    int n = 0;
+    *ret_item = w->had_item ? NULL : srv_items_take(&p->items);
+    if (!*ret_item)
+        n = take_batch(p, w, ret, ret_again);
+    if (!*ret_item && n == 0)
+        *ret_item = srv_items_take(&p->items);
+    w->had_item = *ret_item != NULL;
+    return n;
 }
 
 /* Until there is work, or a time that may be SRV_NEVER. Under the lock. */
@@ -172,8 +175,7 @@ static int next_work(struct srv_pool *p, struct srv_worker *w, struct srv_model 
     uint64_t again = SRV_NEVER;
     pthread_mutex_lock(&p->lock);
     for (;;) {
-        *ret_item = take_item(p);
-        int n = *ret_item ? 0 : take_batch(p, w, ret, &again);
+        int n = take_work(p, w, ret, ret_item, &again);
         if (*ret_item || n > 0 || p->stop) {
             pthread_mutex_unlock(&p->lock);
             return n;
@@ -193,7 +195,8 @@ static int next_work(struct srv_pool *p, struct srv_worker *w, struct srv_model 
 
 static void run_item(struct srv_pool *p, struct srv_work_item *t)
 {
-    if (!atomic_load_explicit(&t->req->gone, memory_order_relaxed))
+    t->late = t->deadline_ns <= srv_now_ns();
+    if (!t->late && !atomic_load_explicit(&t->req->gone, memory_order_relaxed))
         t->run(t->req, t->arg);
     t->next = NULL;
     pthread_mutex_lock(&p->done_lock);
@@ -273,7 +276,6 @@ int srv_pool_create(struct srv_pool **ret, const struct srv_pool_options *option
     p->idle.started_ns = p->idle.since_ns = srv_now_ns();
     p->done_tail = &p->done;
     p->done_items_tail = &p->done_items;
-    p->items_tail = &p->items;
     pthread_mutex_init(&p->lock, NULL);
     init_condition(&p->work);
     pthread_mutex_init(&p->decoder_lock, NULL);
@@ -305,7 +307,7 @@ void srv_pool_destroy(struct srv_pool *p)
     pthread_mutex_unlock(&p->lock);
     for (int i = 0; i < p->n; i++)
         pthread_join(p->workers[i].thread, NULL);
-    assert(!p->waiting && !p->items);
+    assert(!p->waiting && !p->items.first);
     for (int i = 0; p->workers && i < p->options.workers; i++)
         eng_team_destroy(p->workers[i].team);
     for (int i = 0; i < p->n_decoders; i++)
@@ -354,11 +356,8 @@ int srv_pool_submit_item(struct srv_pool *p, struct srv_work_item *t, size_t lim
 {
     int rc = -EAGAIN;
     pthread_mutex_lock(&p->lock);
-    if (p->n_items < limit) {
-        t->next = NULL;
-        *p->items_tail = t;
-        p->items_tail = &t->next;
-        p->n_items++;
+    if (p->items.n < limit) {
+        srv_items_put(&p->items, t);
         rc = 0;
     }
     pthread_mutex_unlock(&p->lock);
@@ -400,6 +399,14 @@ struct srv_work_item *srv_pool_collect_items(struct srv_pool *p)
     p->done_items_tail = &p->done_items;
     pthread_mutex_unlock(&p->done_lock);
     return all;
+}
+
+struct srv_work_item *srv_pool_expire_items(struct srv_pool *p, uint64_t now, uint64_t *ret_next)
+{
+    pthread_mutex_lock(&p->lock);
+    struct srv_work_item *late = srv_items_expire(&p->items, now, ret_next);
+    pthread_mutex_unlock(&p->lock);
+    return late;
 }
 
 struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_next)

@@ -14,6 +14,7 @@
 
 #include "engine/image.h"
 #include "server/repository/model.h"
+#include "server/scheduler/items.h"
 #include "server/scheduler/dispatch.h"
 
 struct srv_family;
@@ -27,6 +28,7 @@ struct srv_worker {
     int index;
     struct eng_team *team; /* led by this worker; others may lend themselves to it */
     uint64_t lending;      /* number of its open run, 0 = none; guarded by the pool's lock */
+    int had_item;          /* what it did last was a work item */
     int crowded;           /* more waited than it took: what would be late anyway is dropped */
     struct srv_job *jobs[SRV_BATCH_MAX]; /* the batch in hand */
 };
@@ -55,10 +57,8 @@ struct srv_pool {
     struct srv_idling idle;
     uint64_t max_delay_ns;
     struct srv_lane *waiting;
-    uint64_t turn, lends; /* virtual time of the last batch; runs opened so far */
-    struct srv_work_item *items,
-        **items_tail; /* run before batches: each is short, and makes jobs */
-    size_t n_items;
+    uint64_t turn, lends;   /* virtual time of the last batch; runs opened so far */
+    struct srv_items items; /* each is short, and makes jobs: a worker takes one, then a batch */
     size_t queued, running;
     uint64_t running_ns; /* predicted cost of what runs */
     uint64_t helped;     /* times that a worker lent itself */
@@ -88,6 +88,8 @@ int srv_pool_submit_item(struct srv_pool *p, struct srv_work_item *t, size_t lim
 /* The whole completion list, oldest first; NULL if empty. */
 struct srv_job *srv_pool_collect(struct srv_pool *p);
 struct srv_work_item *srv_pool_collect_items(struct srv_pool *p);
+/* Waiting work items past their deadline; *ret_next is lowered to the next one. */
+struct srv_work_item *srv_pool_expire_items(struct srv_pool *p, uint64_t now, uint64_t *ret_next);
 /* Waiting jobs past their deadline, out of their queues (still QUEUED); when to look again. */
 struct srv_job *srv_pool_expire(struct srv_pool *p, uint64_t now, uint64_t *ret_next);
 /* Cost of the work that comes before a job of this model, flow, priority and deadline, which costs

@@ -411,20 +411,29 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n)
 
 /* ---- work items ---- */
 
+static int offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg),
+                   void (*back)(struct srv_req *r, void *arg), void *arg, size_t limit)
+{
+    assert(r->pending == 0);
+    r->item = (struct srv_work_item){
+        .req = r, .run = run, .back = back, .arg = arg, .deadline_ns = r->deadline_ns};
+    int rc = srv_pool_submit_item(r->sched->pool, &r->item, limit);
+    if (rc < 0)
+        return rc;
+    r->pending = 1;
+    srv_alarm_watch(&r->sched->expiry, r->deadline_ns);
+    return 0;
+}
+
 int srv_req_offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg),
                     void (*back)(struct srv_req *r, void *arg), void *arg)
 {
-    assert(r->pending == 0);
-    r->item = (struct srv_work_item){.req = r, .run = run, .back = back, .arg = arg};
-    int rc =
-        srv_pool_submit_item(r->sched->pool, &r->item, (size_t)r->sched->env->cfg->queue_limit);
+    int rc = offload(r, run, back, arg, (size_t)r->sched->env->cfg->queue_limit);
     if (rc < 0) {
         r->retry_after_s = 1;
         r->refusal = SRV_REFUSAL_WORK;
-        return rc;
     }
-    r->pending = 1;
-    return 0;
+    return rc;
 }
 
 int srv_req_run(struct srv_req *r, int is_long, void (*run)(struct srv_req *r, void *arg),
@@ -435,6 +444,15 @@ int srv_req_run(struct srv_req *r, int is_long, void (*run)(struct srv_req *r, v
     run(r, arg);
     back(r, arg);
     return 0;
+}
+
+void srv_req_run_last(struct srv_req *r, int is_long, void (*run)(struct srv_req *r, void *arg),
+                      void (*back)(struct srv_req *r, void *arg), void *arg)
+{
+    if (is_long && offload(r, run, back, arg, SIZE_MAX) == 0)
+        return;
+    run(r, arg);
+    back(r, arg);
 }
 
 int srv_req_refusal(int rc, const char **ret_sentence)
@@ -448,12 +466,15 @@ int srv_req_refusal(int rc, const char **ret_sentence)
 
 void srv_req_items_back(struct srv_work_item *list)
 {
+    uint64_t now = list ? srv_now_ns() : 0;
     while (list) {
         struct srv_work_item *next = list->next; /* its memory may go with its request */
         struct srv_req *r = list->req;
         r->pending = 0;
         if (r->cancelled)
             srv_req_destroy(r);
+        else if (r->late && (list->late || r->deadline_ns < now))
+            r->late(r, r->late_arg);
         else
             list->back(r, list->arg);
         list = next;

@@ -14,6 +14,7 @@
 #include "server/base/arena.h"
 #include "server/repository/model.h"
 #include "server/repository/versions.h"
+#include "server/scheduler/items.h"
 #include "server/scheduler/job.h"
 
 struct srv_scheduler;
@@ -30,15 +31,6 @@ typedef void srv_req_part_fn(struct srv_req *r, const struct srv_job *j, void *a
 
 /* Lower runs first. */
 enum { SRV_PRIORITY_FIRST = 1, SRV_PRIORITY_DEFAULT = 4, SRV_PRIORITY_LAST = 8 };
-
-/* A piece of work on a request's bytes that is too long for the loop. */
-struct srv_work_item {
-    struct srv_work_item *next;
-    struct srv_req *req;
-    void (*run)(struct srv_req *r, void *arg);  /* on a worker */
-    void (*back)(struct srv_req *r, void *arg); /* on the loop */
-    void *arg;
-};
 
 /* What the end of a client's bytes means: a client that has left sends the same. */
 enum srv_half_close {
@@ -111,6 +103,10 @@ struct srv_req {
     int shadow;                  /* no client's: a comparison */
     srv_req_done_fn *done;
     srv_req_part_fn *part; /* NULL: only `done` matters */
+    /* On the loop, in place of a work item's `back`: the deadline has passed, whether it ran or
+     * not. NULL: `back` is called all the same. */
+    void (*late)(struct srv_req *r, void *arg);
+    void *late_arg;
     void *arg;
 };
 
@@ -158,13 +154,16 @@ int srv_req_submit(struct srv_req *r, const struct srv_input *inputs, int n);
 
 /* Lends the request to a worker: `run` there, then `back` on the loop, later and never from here.
  * After a cancel `back` is not called, and `run` may not be. One at a time, and no job may be out.
- * -EAGAIN: too many work items wait. */
+ * Items run by their deadlines; who is past it comes back by `late`. -EAGAIN: too many wait. */
 int srv_req_offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg),
                     void (*back)(struct srv_req *r, void *arg), void *arg);
 
 /* The same if it is long. What is short runs here and now, `run` and then `back`. */
 int srv_req_run(struct srv_req *r, int is_long, void (*run)(struct srv_req *r, void *arg),
                 void (*back)(struct srv_req *r, void *arg), void *arg);
+/* The last step of a request that was admitted and computed: never refused. */
+void srv_req_run_last(struct srv_req *r, int is_long, void (*run)(struct srv_req *r, void *arg),
+                      void (*back)(struct srv_req *r, void *arg), void *arg);
 /* What is short: the loop has it done before a worker is awake. */
 enum {
     SRV_LOOP_BYTES = 16 << 10,   /* of an envelope to be read */

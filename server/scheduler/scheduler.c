@@ -27,6 +27,7 @@ static void on_expiry(void *arg)
     uint64_t next;
     srv_req_jobs_expired(srv_pool_expire(s->pool, srv_now_ns(), &next));
     srv_req_jobs_back(srv_coalesce_expire(&s->coalesce, srv_now_ns(), &next));
+    srv_req_items_back(srv_pool_expire_items(s->pool, srv_now_ns(), &next));
     srv_alarm_watch(&s->expiry, next);
     s->answered(s->arg);
 }

@@ -1,7 +1,8 @@
 """max_inflight_bytes is a promise about resident memory, whatever clients try, and one that wants little is served meanwhile.
 The full size is tests/load/hoard."""
 import contextlib
-import socket
+import gzip
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -113,3 +114,20 @@ def test_a_whole_picture_needs_room(start):
         wait_for(lambda: d.metric("mobilenetd_memory_bytes", account="message") > 13 * MIB)
         r = d.classify(picture)
         assert (r.status, "no room" in r.json["error"]) == (429, True)
+
+
+def test_nothing_waits_longer_than_its_deadline(start):
+    """A compressed body waits for a worker, too; before, it was told when it had one."""
+    d = start("--workers", "1", "--max-decode-ms", "600000", "--default-timeout-ms", "600000",
+              "--cache-bytes", "1M")  # with it, nothing is refused before its body is here
+    body, kind = pictures.multipart([("image", "a.jpg", pictures.noise(2000, 1500, seed=i)) for i in range(4)])
+    ends = []
+    with ThreadPoolExecutor(1) as other:
+        long = other.submit(lambda: (d.request("POST", "/v1/classify", body, {"Content-Type": kind}, timeout=600),
+                                     ends.append("long")))
+        wait_for(lambda: d.metric("mobilenetd_images_running") > 0)
+        r = d.classify(gzip.compress(pictures.RED_JPEG),
+                       headers={"Content-Encoding": "gzip", "X-Request-Timeout-Ms": "30"})
+        ends.append("short")
+        long.result()
+    assert r.status == 504 and ends == ["short", "long"]
