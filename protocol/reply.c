@@ -150,6 +150,7 @@ static json_t *model_object(struct proto_json *w, const struct proto_model *m)
     proto_json_text(w, one, "variant", m->variant);
     proto_json_text(w, one, "state", m->state);
     proto_json_add(w, one, "default", json_boolean(m->is_default));
+    proto_json_text(w, one, "task", m->task);
     proto_json_text(w, one, "format", m->format);
     proto_json_text(w, one, "precision", m->precision);
     proto_json_add(w, input, "height", json_integer(m->input_height));

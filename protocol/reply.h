@@ -46,10 +46,11 @@ char *proto_reply_lines(const struct proto_result *r, int n, size_t *ret_len);
 char *proto_reply_error(const char *sentence, size_t *ret_len);
 
 /* GET /v1/models: {"models":[{"name":…,"version":…,"family":…,"variant":…,"state":…,"default":bool,
- * "format":…,"precision":…,"input":{"height":n,"width":n},"classes":n,"mult_adds":n,
+ * "task":…,"format":…,"precision":…,"input":{"height":n,"width":n},"classes":n,"mult_adds":n,
  * "parameters":n,"licence":…},…]} */
 struct proto_model {
-    const char *name, *version, *family, *variant, *state, *format, *precision, *licence;
+    const char *name, *version, *family, *variant, *state, *task, *format, *precision,
+        *licence; /* task: what the model is for, as in the routes that answer it */
     int input_height, input_width, classes;
     uint64_t mult_adds, parameters;
     int is_default;

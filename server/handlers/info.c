@@ -9,6 +9,7 @@
 #include "server/handlers/api.h"
 #include "server/handlers/call.h"
 #include "server/handlers/handlers.h"
+#include "server/handlers/tasks/task.h"
 #include "server/handlers/metrics.h"
 #include "server/handlers/page.h"
 #include "server/repository/registry.h"
@@ -59,6 +60,7 @@ static void describe(struct proto_model *ret, const struct srv_registry *r,
         .family = i->family,
         .variant = i->variant,
         .state = "ready",
+        .task = srv_task_of(m)->name,
         .format = i->format,
         .precision = i->precision,
         .licence = i->licence,
@@ -89,6 +91,7 @@ void srv_models_finish(struct srv_call *c)
             .state = "unavailable",
             .family = "",
             .variant = "",
+            .task = "",
             .format = "",
             .precision = "",
             .licence = "",

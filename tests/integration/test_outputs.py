@@ -84,6 +84,7 @@ def served(tmp_path_factory):
     tinymodel.write(str(path), "colours", 16)
     tinymodel.write(str(path), "map", 16, end="map")
     tinymodel.write(str(path), "plain_scores", 16, task="tensors")
+    tinymodel.write(str(path), "vector", 16, end="none", task="embedding")
     tinymodel.write(str(path), "plain_map", 16, end="map", task="tensors")
     d = Daemon(str(path), "--cache-bytes", "1000000")
     yield d
@@ -299,6 +300,12 @@ def test_a_classifier_keeps_its_file_s_output_by_name(served):
     best, = ask({"name": "scores", "parameters": {"classification": 1}})
     assert best["data"] == [f"{max(file['data'])}.000000:1:red"]
     assert [o["name"] for o in described(served, model="colours")["outputs"]] == ["probabilities"]
+
+
+def test_what_each_is_for(served):
+    tasks = {m["name"]: m["task"] for m in served.request("GET", "/v1/models").json["models"]}
+    assert tasks == {"toy": "tensors", "mapped": "tensors", "two": "tensors", "map": "tensors", "colours": "classify",
+                     "plain_scores": "tensors", "plain_map": "tensors", "vector": "embed"}
 
 
 def test_a_named_main_output_is_not_the_only_one(served):

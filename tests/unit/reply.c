@@ -140,6 +140,7 @@ static void models(void **state)
                             .family = "mobilenet_v1",
                             .variant = "1.0_224",
                             .state = "ready",
+                            .task = "classify",
                             .format = "tflite",
                             .precision = "uint8",
                             .input_height = 224,
@@ -153,7 +154,8 @@ static void models(void **state)
     is(got, len,
        "{\"models\":[{\"name\":\"mobilenet_v1_1.0_224\",\"version\":\"1\","
        "\"family\":\"mobilenet_v1\",\"variant\":\"1.0_224\",\"state\":\"ready\",\"default\":true,"
-       "\"format\":\"tflite\",\"precision\":\"uint8\",\"input\":{\"height\":224,\"width\":225},"
+       "\"task\":\"classify\",\"format\":\"tflite\",\"precision\":\"uint8\",\"input\":{\"height\":"
+       "224,\"width\":225},"
        "\"classes\":1001,\"mult_adds\":568740352,\"parameters\":9223372036854775807,"
        "\"licence\":null}]}\n");
 }
