@@ -52,6 +52,7 @@ class Raw:
         self.decoder = hpack.Decoder()
         self.decoder.max_allowed_table_size = 1 << 20
         self.rest, self.frames, self.pings = b"", [], 0
+        self.seconds = SECONDS
         self.write(greeting)
 
     def close(self):
@@ -74,7 +75,7 @@ class Raw:
 
     def read(self):
         """The next frame as (type, flags, stream, payload); of HEADERS, the fields; None: closed."""
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + self.seconds
         while True:
             if len(self.rest) >= 9:
                 length = int.from_bytes(self.rest[:3], "big")

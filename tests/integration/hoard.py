@@ -14,6 +14,14 @@ PIECE = 16 << 10
 
 
 
+def connect(daemon):
+    """A client that is patient, and takes all that it is sent."""
+    raw = Raw(daemon)
+    raw.seconds = 600
+    raw.send(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 24))
+    return raw
+
+
 def status_bytes(daemon, key):
     with open(f"/proc/{daemon.process.pid}/status") as f:
         return next(int(line.split()[1]) * 1024 for line in f if line.startswith(key + ":"))
@@ -77,7 +85,7 @@ class Partial:
     """A gRPC connection whose messages lack their last byte. Streams that are refused are counted."""
 
     def __init__(self, daemon, streams, size):
-        self.raw = Raw(daemon)
+        self.raw = connect(daemon)
         self.window, self.first, self.refused = 65535, 65535, 0
         self.left = {1 + 2 * i: size - 1 for i in range(streams)}
         self.windows = {}
@@ -169,7 +177,7 @@ class Bombs:
     """A gRPC connection with calls whose messages are a few KB and inflate to `size`."""
 
     def __init__(self, daemon, calls, message):
-        self.raw, self.calls, self.codes = Raw(daemon), calls, []
+        self.raw, self.calls, self.codes = connect(daemon), calls, []
         self.data = gzip.compress(message)
 
     def run(self):
@@ -197,7 +205,7 @@ class Watchers:
     """A connection of streams that watch health; each is told once, at least."""
 
     def __init__(self, daemon, streams):
-        self.raw, self.streams, self.told, self.refused = Raw(daemon), streams, 0, 0
+        self.raw, self.streams, self.told, self.refused = connect(daemon), streams, 0, 0
 
     def run(self):
         head = block(WATCH)
