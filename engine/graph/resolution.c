@@ -52,12 +52,19 @@ static int keeps_shape(const struct eng_node *n)
     return n->op == ENG_OP_RESHAPE || n->op == ENG_OP_FC || n->op == ENG_OP_MEAN;
 }
 
+/* They name places of a map, or its size. */
+static int is_of_one_size(const struct eng_node *n)
+{
+    return n->op == ENG_OP_RESIZE || n->op == ENG_OP_SLICE || n->op == ENG_OP_PICK ||
+           n->op == ENG_OP_TILE || n->op == ENG_OP_DETECTIONS || n->op == ENG_OP_SPREAD;
+}
+
 static int resize_node(struct eng_graph *g, int index, const struct size *old, char *err,
                        size_t errlen)
 {
     struct eng_node *n = &g->nodes[index];
     const struct eng_tensor *x = &g->tensors[n->in[0]];
-    if (n->op == ENG_OP_RESIZE)
+    if (is_of_one_size(n))
         return eng_fail(err, errlen, ENG_E_UNSUPPORTED, "%.80s makes maps of one size", n->name);
     int rc = has_window(n) ? follow_window(n, old[n->in[0]], size_of(x)) : 0;
     if (rc < 0)

@@ -315,6 +315,20 @@ static int tile_shape(const struct eng_check *c, struct eng_tensor *ret)
     return 0;
 }
 
+static int spread_shape(const struct eng_check *c, struct eng_tensor *ret)
+{
+    const struct eng_tensor *x = eng_check_in(c, 0);
+    const struct eng_window *w = &c->n->win;
+    if (!is_image(x))
+        return eng_check_fail(c, ENG_E_UNSUPPORTED, "its input %.80s is not one image", x->name);
+    if (!in_range(w->sh, 1) || !in_range(w->sw, 1))
+        return eng_check_fail(c, ENG_E_DATA, "its stride is out of range");
+    int64_t h = ((int64_t)x->dim[1] - 1) * w->sh + 1, wide = ((int64_t)x->dim[2] - 1) * w->sw + 1;
+    if (h > ENG_MAX_DIM || wide > ENG_MAX_DIM)
+        return eng_check_fail(c, ENG_E_LIMIT, "its output is too large");
+    return shape4(ret, h, wide, x->dim[3]);
+}
+
 static int detections_shape(const struct eng_check *c, struct eng_tensor *ret)
 {
     const struct eng_tensor *boxes = eng_check_in(c, 0), *scores = eng_check_in(c, 1);

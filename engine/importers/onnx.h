@@ -145,6 +145,7 @@ int eng_onnx_quant(const struct eng_onnx_op *op, struct eng_quant *ret, enum eng
 
 int eng_onnx_add(struct eng_onnx_op *op);
 int eng_onnx_conv(struct eng_onnx_op *op);
+int eng_onnx_conv_transpose(struct eng_onnx_op *op);
 int eng_onnx_gemm(struct eng_onnx_op *op);
 int eng_onnx_matmul(struct eng_onnx_op *op);
 int eng_onnx_batchnorm(struct eng_onnx_op *op);

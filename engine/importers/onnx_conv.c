@@ -139,6 +139,104 @@ int eng_onnx_conv(struct eng_onnx_op *op)
     return finish(op, ENG_ONNX_IMAGE, given(op, 2), w->dim[0], quanta ? &like : NULL);
 }
 
+/* ---- ConvTranspose: a convolution with its kernel turned round, over a map with zeros between its
+ * pixels ---- */
+
+/* A list of `n` numbers in 0 .. ENG_MAX_WINDOW, or what it is where the node has none. */
+static int small_list(struct eng_onnx_op *op, const char *name, int n, int otherwise, int *ret)
+{
+    int64_t v[4];
+    int have = eng_onnx_ints(op, name, v, 4);
+    if (have < 0)
+        return have;
+    for (int i = 0; i < n; i++) {
+        int64_t at = have ? v[i] : otherwise;
+        if ((have && have != n) || at < 0 || at > ENG_MAX_WINDOW)
+            return eng_onnx_fail(op, ENG_E_DATA, "its %s are out of range", name);
+        ret[i] = (int)at;
+    }
+    return 0;
+}
+
+/* Strides into ret; the window of the convolution, with its padding, into the node. */
+static int transposed_window(struct eng_onnx_op *op, const struct eng_onnx_value *w, int stride[2])
+{
+    int pads[4] = {0}, more[2] = {0}, dilation[2] = {1, 1}, rc, k[2] = {w->dim[2], w->dim[3]};
+    int auto_pad =
+        eng_onnx_is(op, "auto_pad", "SAME_UPPER") || eng_onnx_is(op, "auto_pad", "SAME_LOWER");
+    int64_t shape[4];
+    if ((rc = small_list(op, "strides", 2, 1, stride)) < 0 ||
+        (rc = small_list(op, "pads", 4, 0, pads)) < 0 ||
+        (rc = small_list(op, "output_padding", 2, 0, more)) < 0 ||
+        (rc = small_list(op, "dilations", 2, 1, dilation)) < 0)
+        return rc;
+    if (auto_pad || eng_onnx_ints(op, "output_shape", shape, 4) != 0 || dilation[0] != 1 ||
+        dilation[1] != 1 || eng_onnx_int(op, "group", 1) != 1)
+        return eng_onnx_fail(op, ENG_E_UNSUPPORTED,
+                             "it is grouped or dilated, or its padding goes by the output");
+    for (int i = 0; i < 2; i++)
+        if (stride[i] < 1 || k[i] > ENG_MAX_WINDOW || pads[i] > k[i] - 1 ||
+            pads[i + 2] > k[i] - 1 + more[i])
+            return eng_onnx_fail(op, ENG_E_UNSUPPORTED, "its padding is larger than its window");
+    op->n.win = (struct eng_window){.kh = k[0], .kw = k[1], .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    op->n.win.top = k[0] - 1 - pads[0];
+    op->n.win.left = k[1] - 1 - pads[1];
+    op->n.win.bottom = k[0] - 1 - pads[2] + more[0];
+    op->n.win.right = k[1] - 1 - pads[3] + more[1];
+    return 0;
+}
+
+/* [I,O,H,W] as [O,H,W,I] with rows and columns backwards. */
+static int turned_weights(struct eng_onnx_op *op, const struct eng_onnx_value *w)
+{
+    static const int perm[4] = {1, 2, 3, 0};
+    int rc = eng_onnx_constant(op, w, perm, 1);
+    if (rc < 0)
+        return rc;
+    const struct eng_tensor *t = tensor(op, rc);
+    float *v = (float *)(uintptr_t)t->data; /* made a moment ago, for this node alone */
+    size_t taps = (size_t)t->dim[1] * (size_t)t->dim[2], inputs = (size_t)t->dim[3];
+    for (size_t o = 0; o < (size_t)t->dim[0]; o++)
+        for (size_t a = 0; a < taps / 2; a++)
+            for (size_t i = 0; i < inputs; i++) {
+                float *x = v + (o * taps + a) * inputs + i;
+                float *y = v + (o * taps + taps - 1 - a) * inputs + i, swap = *x;
+                *x = *y;
+                *y = swap;
+            }
+    return rc;
+}
+
+int eng_onnx_conv_transpose(struct eng_onnx_op *op)
+{
+    const struct eng_onnx_value *w = given(op, 1), *x = given(op, 0);
+    int stride[2] = {1, 1}, rc;
+    if (!x || !w || !w->data || w->rank != 4 || x->rank != 4 || eng_onnx_elements(w) == 0 ||
+        w->dim[0] != x->dim[1])
+        return eng_onnx_fail(op, ENG_E_UNSUPPORTED,
+                             "its weights are no constant that fits one image");
+    if ((rc = transposed_window(op, w, stride)) < 0)
+        return rc;
+    if ((op->in[0] = eng_onnx_form(op, 0, ENG_ONNX_IMAGE, 1)) < 0)
+        return op->in[0];
+    struct eng_node conv = op->n;
+    conv.op = ENG_OP_CONV;
+    conv.groups = 1;
+    if (stride[0] > 1 || stride[1] > 1) {
+        op->n.op = ENG_OP_SPREAD;
+        op->n.n_in = 1;
+        op->n.win.sh = stride[0];
+        op->n.win.sw = stride[1];
+        if ((rc = eng_onnx_emit(op, ENG_ONNX_IMAGE, NULL)) < 0)
+            return rc;
+        op->in[0] = op->out->at[ENG_ONNX_IMAGE];
+    }
+    op->n = conv;
+    if ((op->in[1] = turned_weights(op, w)) < 0)
+        return op->in[1];
+    return finish(op, ENG_ONNX_IMAGE, given(op, 2), w->dim[1], NULL);
+}
+
 /* ---- Gemm, MatMul ---- */
 
 /* y = x W^T + b on one row; `turned`: the file has W as [inputs, outputs]. */

@@ -123,7 +123,7 @@ static int read_file(struct eng_tfl *f)
 int eng_import_tflite(struct eng_graph **ret, const void *bytes, size_t len, char *err,
                       size_t errlen)
 {
-    struct eng_tfl f = {.err = err, .errlen = errlen};
+    struct eng_tfl f = {.space.file = -1, .err = err, .errlen = errlen};
     if (len < 8 || memcmp((const char *)bytes + 4, "TFL3", 4) != 0)
         return eng_fail(err, errlen, ENG_E_FORMAT, "not a TFLite file");
     if (len > INT32_MAX)

@@ -5,12 +5,23 @@
 #include "engine/graph/graph.h"
 #include "engine/importers/flatbuffer.h"
 
+/* A map that SPACE_TO_BATCH_ND dealt out, and the convolution that waits for BATCH_TO_SPACE_ND. */
+struct eng_tfl_space {
+    int file; /* file tensor that stands for it now, -1: none */
+    int x;    /* graph tensor of the whole map */
+    int64_t block[2], pads[4];
+    int has_conv;
+    struct eng_node conv;
+    int in[3];
+};
+
 struct eng_tfl {
     struct eng_fb fb;
     struct eng_graph *g;
     struct eng_fb_vector codes, buffers, tensors; /* of the file */
     int *map;                                     /* file tensor -> graph tensor, -1: not yet */
     int chosen;                                   /* channels in the lists of all choices so far */
+    struct eng_tfl_space space;
     char *err;
     size_t errlen;
 };
@@ -105,6 +116,18 @@ int eng_tfl_pack(struct eng_tfl_build *b);
 int eng_tfl_unpack(struct eng_tfl_build *b);
 int eng_tfl_gather_nd(struct eng_tfl_build *b);
 int eng_tfl_tile(struct eng_tfl_build *b);
+
+/* ---- tflite_space.c ---- */
+
+int eng_tfl_transpose_conv(struct eng_tfl_build *b);
+int eng_tfl_transpose_conv_bias(struct eng_tfl_build *b);
+int eng_tfl_space_to_batch(struct eng_tfl_build *b);
+int eng_tfl_batch_to_space(struct eng_tfl_build *b);
+/* 1: the convolution reads a map that is dealt out, and now the whole one, dilated; 0: it does not.
+ */
+int eng_tfl_dealt(struct eng_tfl_build *b);
+/* Such a convolution is complete but for its padding and its output. */
+void eng_tfl_wait_for_space(const struct eng_tfl_build *b);
 
 /* ---- tflite_custom.c ---- */
 

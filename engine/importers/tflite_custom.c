@@ -123,6 +123,7 @@ int eng_tfl_custom(struct eng_tfl_build *b)
         int (*add)(struct eng_tfl_build *);
     } table[] = {
         {"TFLite_Detection_PostProcess", add_detections},
+        {"Convolution2DTransposeBias", eng_tfl_transpose_conv_bias},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
         if (strlen(table[i].name) == b->op->name_len &&

@@ -69,7 +69,10 @@ static int add_conv(struct eng_tfl_build *b)
                                    .sh = eng_tfl_option(b, 2, 0),
                                    .dw = eng_tfl_option(b, first, 1),
                                    .dh = eng_tfl_option(b, first + 1, 1)};
-    rc = padding(b);
+    int dealt = eng_tfl_dealt(b);
+    rc = dealt;
+    if (rc == 0)
+        rc = padding(b);
     if (rc >= 0)
         rc = eng_tfl_activation(b, depthwise ? 4 : 3);
     if (rc >= 0)
@@ -80,6 +83,10 @@ static int add_conv(struct eng_tfl_build *b)
         b->n.multiplier = w->dim[3] / x->dim[3];
     else
         b->n.groups = x->dim[3] % w->dim[3] == 0 ? x->dim[3] / w->dim[3] : 0;
+    if (dealt) {
+        eng_tfl_wait_for_space(b);
+        return 0;
+    }
     return eng_tfl_finish(b);
 }
 

@@ -12,7 +12,7 @@ from daemon import BINARY, ROOT
 MODELS = os.path.join(ROOT, "tests", "models")
 PROGRAM = os.path.join(os.path.dirname(BINARY), "tests", "models", "run_net")
 NETS = ["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "squeezenet", "inception_v3",
-        "xception", "resnet50", "efficientnet_lite0", "mnasnet", "shufflenet_v2", "resizes", "qlinear"]
+        "xception", "resnet50", "efficientnet_lite0", "mnasnet", "shufflenet_v2", "resizes", "qlinear", "tables"]
 TFLITE = {"mobilenet_v3_small", "mobilenet_v3_large", "shufflenet_v2"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.patient,

@@ -201,6 +201,33 @@ def resizes(side=64):
     return n.finish(n.dense(n.global_pool(n.conv(x, 64, 3, 2)), 1000))
 
 
+def tables(side=64):
+    """Heads' operators: transposed convolutions, slices of maps, arithmetic of two that are computed, functions."""
+    n = Net("tables", side, opset=22)
+
+    def larger(x, out, k, s, p, more):
+        c, h, w = n.shape[x]
+        weights = n.constant(n.random.normal(0, np.sqrt(2 / (c * k * k / s / s)), (c, out, k, k)))
+        size = [(v - 1) * s - 2 * p + k + more for v in (h, w)]
+        return n.node("ConvTranspose", [x, weights, n.constant(n.random.normal(0, 0.1, out))], (out, *size),
+                      kernel_shape=[k, k], strides=[s, s], pads=[p] * 4, output_padding=[more] * 2)
+
+    x = n.conv("input", 24, 3, 2)
+    x = larger(n.conv(x, 20, 3, 2), 24, 3, 2, 1, 1)
+    x = n.act(larger(x, 16, 4, 2, 1, 0), "Relu")
+    x = larger(n.conv(x, 16, 3, 2), 16, 3, 1, 1, 0)
+    lists = [n.constant(v, np.int64) for v in ([0, 1], [31, 32], [2, 3], [2, 2])]
+    a = n.node("Slice", [x, *lists], (16, 16, 16))
+    b = n.pool(x, k=2, s=2)
+    x = n.node("Sub", [a, b], (16, 16, 16))
+    y = n.node("Sqrt", [n.node("Abs", [x], n.shape[x])], n.shape[x])
+    z = n.node("Exp", [n.node("Neg", [y], n.shape[x])], n.shape[x])
+    x = n.node("Max", [n.node("Div", [x, n.node("Add", [z, n.constant([1.0])], n.shape[x])], n.shape[x]), z], n.shape[x])
+    x = n.node("Mul", [n.constant(n.random.uniform(0.5, 1.5, (1, 1, 16, 16))), x], n.shape[x])
+    x = n.node("Min", [x, n.constant(2.0)], n.shape[x])
+    return n.finish(n.dense(n.global_pool(n.conv(x, 64, 3, 2)), 1000))
+
+
 def qlinear(side=96):
     """Quantised as ONNX Runtime's quantiser writes it with QuantFormat.QOperator: bytes from end to end."""
     n = Net("qlinear", side)
@@ -272,6 +299,7 @@ NETS = {
     "shufflenet_v2": shufflenet_v2,
     "resizes": resizes,
     "qlinear": qlinear,
+    "tables": tables,
 }
 
 # Those that are also written as TFLite files, once for each list of idioms of tflite_net.py.

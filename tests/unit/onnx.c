@@ -259,7 +259,7 @@ enum { CONV_W, CONV_B, DW_W, FC_W, FC_B };
 
 static void unknown_operator(struct onw_model *m)
 {
-    m->node[DW].type = "ConvTranspose";
+    m->node[DW].type = "GridSample";
     m->node[DW].name = "up";
 }
 static void other_domain(struct onw_model *m)
@@ -458,7 +458,7 @@ static void refused(void (*sample)(struct onw_model *), const struct fault *f)
 static void faults(void **state)
 {
     static const struct fault rows[] = {
-        {unknown_operator, ENG_E_UNSUPPORTED, "node 2 (ConvTranspose up): the operator is not"},
+        {unknown_operator, ENG_E_UNSUPPORTED, "node 2 (GridSample up): the operator is not"},
         {other_domain, ENG_E_UNSUPPORTED, "com.example"},
         {old_opset, ENG_E_UNSUPPORTED, "operator set 6"},
         {new_opset, ENG_E_UNSUPPORTED, "operator set 23"},

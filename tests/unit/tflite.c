@@ -421,7 +421,7 @@ static void huge_stride(struct tfw_model *m)
 }
 static void unknown_operator(struct tfw_model *m)
 {
-    m->op[TFW_OP_DW].code = 67;
+    m->op[TFW_OP_DW].code = 50;
 }
 static void operator_of_the_future(struct tfw_model *m)
 {
@@ -520,7 +520,7 @@ static void faults(void **state)
         {pool_changes_scale, 0, ENG_E_UNSUPPORTED, "scale or zero point"},
         {no_stride, 0, ENG_E_DATA, "stride"},
         {huge_stride, 0, ENG_E_DATA, "stride"},
-        {unknown_operator, 0, ENG_E_UNSUPPORTED, "operator 1 (TRANSPOSE_CONV dw)"},
+        {unknown_operator, 0, ENG_E_UNSUPPORTED, "operator 1 (LOG_SOFTMAX dw)"},
         {operator_of_the_future, 0, ENG_E_UNSUPPORTED, "operator 1 (unknown operator dw)"},
         {wild_tensor, 0, ENG_E_DATA, "tensor 4000"},
         {negative_tensor, 0, ENG_E_DATA, "tensor -2"},

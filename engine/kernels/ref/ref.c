@@ -45,6 +45,7 @@ int eng_ref_is_plain(const struct eng_graph *g, const struct eng_node *n)
     case ENG_OP_SLICE:
     case ENG_OP_PICK:
     case ENG_OP_TILE:
+    case ENG_OP_SPREAD:
     case ENG_OP_DETECTIONS:
         return 1;
     case ENG_OP_CONCAT:

@@ -62,6 +62,20 @@ void eng_ref_pad(const struct eng_ref_call *c)
     }
 }
 
+void eng_ref_spread(const struct eng_ref_call *c)
+{
+    const struct eng_tensor *x = eng_ref_in(c, 0), *y = eng_ref_out(c);
+    size_t size = eng_type_size(y->type), pixel = (size_t)x->dim[3] * size;
+    int zero = eng_is_quantised(y) ? (uint8_t)eng_quant_zero(y, 0) : 0;
+    memset(c->out, zero, eng_tensor_elements(y) * size);
+    const char *from = c->in[0];
+    for (int row = 0; row < x->dim[1]; row++) {
+        char *to = (char *)c->out + (size_t)row * (size_t)c->n->win.sh * (size_t)y->dim[2] * pixel;
+        for (int i = 0; i < x->dim[2]; i++, from += pixel)
+            memcpy(to + (size_t)i * (size_t)c->n->win.sw * pixel, from, pixel);
+    }
+}
+
 void eng_ref_gather(const struct eng_ref_call *c)
 {
     const struct eng_tensor *x = eng_ref_in(c, 0), *y = eng_ref_out(c);
