@@ -75,7 +75,7 @@ def test_a_refusal_is_counted_under_its_reason(used, reason):
 
 def test_refusals_for_load_and_keys_have_their_reasons(start, tmp_path):
     keys = keys_file(tmp_path, "slow infer 0.001/1", "reads metrics")
-    d = start("--api-keys", keys, "--max-inflight-bytes", "65536")
+    d = start("--api-keys", keys)
     assert d.request("PUT", "/v1/classify", RED).status == 401
     assert d.request("PUT", "/v1/classify", RED, {"X-API-Key": "reads"}).status == 403
     assert d.request("PUT", "/v1/classify", RED, {"X-API-Key": "slow"}).status == 200
