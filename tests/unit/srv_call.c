@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "protocol/base64.h"
 #include "tests/unit/house.h"
@@ -172,6 +173,44 @@ static void a_tensor(void **state)
     srv_call_close(&v.call);
 }
 
+static size_t gzip(const void *data, size_t len, unsigned char *to, size_t room)
+{
+    z_stream z = {.next_in = (unsigned char *)(uintptr_t)data,
+                  .avail_in = (uInt)len,
+                  .next_out = to,
+                  .avail_out = (uInt)room};
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    return room - z.avail_out;
+}
+
+static void bodies_in_a_coding(void **state)
+{
+    struct house *h = *state;
+    static unsigned char zeroes[4 << 20], packed[1 << 16];
+    size_t len = gzip(house_png, sizeof(house_png), packed, sizeof(packed));
+    struct visit v;
+    const char *const headers[] = {"Content-Encoding", "gzip", NULL};
+    visit_ask(h, &v, "PUT", "/v1/classify", headers, packed, len);
+    assert_int_equal(v.call.reply.status, 200);
+    assert_int_equal(v.call.req->body_len, sizeof(house_png));
+    srv_call_close(&v.call);
+    visit_ask(h, &v, "PUT", "/v1/classify", headers, packed, len - 9); /* cut */
+    assert_int_equal(v.call.reply.status, 400);
+    srv_call_close(&v.call);
+    len = gzip(zeroes, sizeof(zeroes), packed, sizeof(packed)); /* small, and not what is in it */
+    assert_true((int64_t)len < h->cfg->max_body && (int64_t)sizeof(zeroes) > h->cfg->max_body);
+    visit_ask(h, &v, "PUT", "/v1/classify", headers, packed, len);
+    assert_int_equal(v.call.reply.status, 413);
+    srv_call_close(&v.call);
+    const char *const other[] = {"Content-Encoding", "br", NULL};
+    visit_ask(h, &v, "PUT", "/v1/classify", other, packed, len);
+    assert_int_equal(v.call.reply.status, 415);
+    assert_string_equal(visit_header(&v, "Accept-Encoding"), "gzip, deflate");
+    srv_call_close(&v.call);
+}
+
 static void a_client_that_leaves_is_forgotten(void **state)
 {
     struct house *h = *state;
@@ -286,6 +325,7 @@ int main(void)
         cmocka_unit_test(a_broken_picture_of_a_list_fails_alone),
         cmocka_unit_test(lines_leave_as_they_are_ready),
         cmocka_unit_test(a_tensor),
+        cmocka_unit_test(bodies_in_a_coding),
         cmocka_unit_test(a_client_that_leaves_is_forgotten),
         cmocka_unit_test(equal_pictures_are_computed_once),
         cmocka_unit_test(the_one_that_is_computed_may_leave),
