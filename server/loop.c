@@ -51,12 +51,13 @@ static void on_watchdog(uv_timer_t *t)
  * what each of the two ports may have: none can take the other's. */
 static void fit_connections(struct srv *s)
 {
-    enum { OWN = 64, LEAST = 8 };
+    enum { OWN = 64, ADMIN = 32, LEAST = 8 };
     struct rlimit lim;
     rlim_t ports = s->cfg->grpc[0] ? 2 : 1;
     if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
         return;
-    rlim_t want = (rlim_t)s->cfg->max_connections * ports + OWN;
+    rlim_t own = s->cfg->admin_http[0] ? OWN + ADMIN : OWN;
+    rlim_t want = (rlim_t)s->cfg->max_connections * ports + own;
     if (lim.rlim_cur < want) {
         lim.rlim_cur = lim.rlim_max < want ? lim.rlim_max : want;
         setrlimit(RLIMIT_NOFILE, &lim);
@@ -64,7 +65,7 @@ static void fit_connections(struct srv *s)
     }
     if (lim.rlim_cur >= want)
         return;
-    rlim_t fit = lim.rlim_cur > OWN ? (lim.rlim_cur - OWN) / ports : 0;
+    rlim_t fit = lim.rlim_cur > own ? (lim.rlim_cur - own) / ports : 0;
     s->cfg->max_connections = fit > LEAST ? (int64_t)fit : LEAST;
     srv_log(s->env.log, SRV_WARNING,
             "max_connections is %lld: no more descriptors are allowed (%llu)",
@@ -185,7 +186,7 @@ static int start_handles(struct srv *s, char *err, size_t errlen)
 
 static int start(struct srv *s, char *err, size_t errlen)
 {
-    struct srv_bound bound;
+    const char(*bound)[128] = s->bound.names;
     signal(SIGPIPE, SIG_IGN);
     /* Bodies come and go: their pages stay, or the loop would spend its time on faulting them in.
      * Larger blocks go back at once; left to itself, malloc raises that size up to 32 MB, and one
@@ -205,6 +206,8 @@ static int start(struct srv *s, char *err, size_t errlen)
     if (rc == 0)
         rc = srv_systemd_init(&s->systemd, err, errlen);
     if (rc == 0)
+        rc = srv_transport_bind(&s->transport, s->systemd.fds, &s->bound, err, errlen);
+    if (rc == 0)
         rc = choose_cpu(s, err, errlen);
     if (rc == 0)
         rc = srv_keys_load(&s->api.keys, s->cfg->api_keys, err, errlen);
@@ -222,8 +225,7 @@ static int start(struct srv *s, char *err, size_t errlen)
     if (rc == 0)
         rc = srv_scheduler_start(&s->sched, err, errlen);
     if (rc == 0)
-        rc = srv_transport_start(&s->transport, s->systemd.http_fd, s->systemd.grpc_fd, &bound, err,
-                                 errlen);
+        rc = srv_transport_start(&s->transport, err, errlen);
     srv_priority_loop();
     if (rc == 0)
         rc = srv_sandbox_calls(s, err, errlen);
@@ -232,8 +234,9 @@ static int start(struct srv *s, char *err, size_t errlen)
     if (rc == 0)
         srv_tune_models(s);
     if (rc == 0)
-        srv_log(s->env.log, SRV_INFO, "ready: http %s, grpc %s, default model %s%s", bound.http,
-                bound.grpc, s->sched.registry->default_name,
+        srv_log(s->env.log, SRV_INFO, "ready: http %s, grpc %s, admin %s, default model %s%s",
+                bound[SRV_PORT_HTTP], bound[SRV_PORT_GRPC], bound[SRV_PORT_ADMIN],
+                s->sched.registry->default_name,
                 s->cfg->default_model[0] ? "" : " (the first; option default_model sets it)");
     return rc;
 }
@@ -279,8 +282,7 @@ int srv_serve(struct cfg *cfg_take, const struct cfg_sources *sources, char *err
     s->cfg = cfg_take;
     s->env.cfg = cfg_take;
     srv_api_init(&s->api, &s->env, &s->sched);
-    s->transport.env = &s->env;
-    s->transport.api = &s->api;
+    srv_transport_init(&s->transport, &s->env, &s->api);
     s->sources = sources;
     s->systemd.notify_fd = -1;
     s->tune.fd = -1;

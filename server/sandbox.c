@@ -43,11 +43,6 @@ static const char *folder_of(const char *path, char buf[PATH])
     return buf;
 }
 
-static const char *unix_folder(const char *address, char buf[PATH])
-{
-    return strncmp(address, "unix:", 5) == 0 ? folder_of(address + 5, buf) : "";
-}
-
 static const char *folder_if(const char *path, char buf[PATH])
 {
     return path[0] ? folder_of(path, buf) : "";
@@ -59,7 +54,7 @@ int srv_sandbox_files(struct srv *s, char *err, size_t errlen)
     s->api.read_only = s->sandbox.level != SRV_SANDBOX_OFF;
     if (s->sandbox.level == SRV_SANDBOX_OFF)
         return 0;
-    char config[PATH], keys[PATH], tls[3][PATH], http[PATH], grpc[PATH];
+    char config[PATH], keys[PATH], tls[3][PATH];
     const char *file = s->cfg->config[0] ? s->cfg->config : s->sources->default_file;
     const struct srv_landlock_rule rules[] = {
         {s->models_dir, SRV_LANDLOCK_READ},
@@ -69,14 +64,6 @@ int srv_sandbox_files(struct srv *s, char *err, size_t errlen)
         {folder_if(s->cfg->tls_key, tls[1]), SRV_LANDLOCK_READ},
         {folder_if(s->cfg->tls_client_ca, tls[2]), SRV_LANDLOCK_READ},
         {"/proc/self", SRV_LANDLOCK_READ}, /* memory, for the metrics */
-        {unix_folder(s->cfg->http, http), SRV_LANDLOCK_SOCKET},
-        {unix_folder(s->cfg->grpc, grpc), SRV_LANDLOCK_SOCKET},
-        /* names of hosts, in the addresses that are about to be bound */
-        {"/etc/hosts", SRV_LANDLOCK_READ},
-        {"/etc/host.conf", SRV_LANDLOCK_READ},
-        {"/etc/nsswitch.conf", SRV_LANDLOCK_READ},
-        {"/etc/resolv.conf", SRV_LANDLOCK_READ},
-        {"/etc/gai.conf", SRV_LANDLOCK_READ},
     };
     int rc = srv_landlock(rules, sizeof(rules) / sizeof(rules[0]));
     if (rc < 0)

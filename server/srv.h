@@ -50,6 +50,7 @@ struct srv {
     struct srv_scheduler sched;
     struct srv_api api;
     struct srv_transport transport;
+    struct srv_bound bound;
 
     uv_timer_t watchdog; /* tells the service manager that the loop turns */
     uv_signal_t signals[3];

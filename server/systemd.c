@@ -68,15 +68,15 @@ static int has_name(const char *names, int i, const char *name)
     return names && strncmp(names, name, len) == 0 && (names[len] == ':' || !names[len]);
 }
 
-/* By name, else the first is for HTTP and the second for gRPC. */
+/* By name, else the first is for HTTP, the second for gRPC, the third for administration. */
 static int *place_of(struct srv_systemd *sd, int i)
 {
     const char *names = getenv("LISTEN_FDNAMES");
-    if (has_name(names, i, "grpc"))
-        return &sd->grpc_fd;
-    if (has_name(names, i, "http"))
-        return &sd->http_fd;
-    return i == 0 ? &sd->http_fd : &sd->grpc_fd;
+    static const char *const ports[SRV_PORTS] = {"http", "grpc", "admin"};
+    for (int port = 0; port < SRV_PORTS; port++)
+        if (has_name(names, i, ports[port]))
+            return &sd->fds[port];
+    return &sd->fds[i < SRV_PORTS ? i : SRV_PORTS - 1];
 }
 
 static int take_sockets(struct srv_systemd *sd, char *err, size_t errlen)
@@ -98,7 +98,7 @@ static int take_sockets(struct srv_systemd *sd, char *err, size_t errlen)
 
 int srv_systemd_init(struct srv_systemd *sd, char *err, size_t errlen)
 {
-    *sd = (struct srv_systemd){.notify_fd = connect_notify(), .http_fd = -1, .grpc_fd = -1};
+    *sd = (struct srv_systemd){.notify_fd = connect_notify(), .fds = {-1, -1, -1}};
     if (!getenv("WATCHDOG_PID") || is_for_us("WATCHDOG_PID"))
         sd->watchdog_ms = number_of("WATCHDOG_USEC") / 1000;
     return take_sockets(sd, err, errlen);

@@ -7,10 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/handlers/api.h"
+
 struct srv_systemd {
     int notify_fd;        /* connected; -1: nobody listens */
     uint64_t watchdog_ms; /* to be heard of this often; 0: nobody waits for it */
-    int http_fd, grpc_fd; /* opened for us, ours from now on; -1: none */
+    int fds[SRV_PORTS];   /* opened for us, ours from now on; -1: none */
 };
 
 /* Reads the environment; before the sandbox, which forbids new sockets. -EINVAL with a sentence if

@@ -102,10 +102,12 @@ int srv_cmd_health(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
         "GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     char buf[512], why[200] = "no answer";
     struct line l = {.fd = -1};
-    int rc = srv_connect(&l.fd, cfg->http, TIMEOUT_MS, err, errlen);
+    const char *address = cfg->admin_http[0] ? cfg->admin_http : cfg->http;
+    int clear = cfg->admin_http[0] && strncmp(address, "unix:", 5) == 0;
+    int rc = srv_connect(&l.fd, address, TIMEOUT_MS, err, errlen);
     if (rc < 0)
         return rc;
-    if (cfg->tls_cert[0] || cfg->client_cert[0])
+    if (!clear && (cfg->tls_cert[0] || cfg->client_cert[0]))
         rc = start_tls(&l, cfg, why, sizeof(why));
     if (rc == 0) {
         rc = -EPROTO;
@@ -114,7 +116,7 @@ int srv_cmd_health(const struct cfg *cfg, FILE *out, char *err, size_t errlen)
     }
     hang_up(&l);
     if (rc < 0) {
-        snprintf(err, errlen, "%s: %s", cfg->http, why);
+        snprintf(err, errlen, "%s: %s", address, why);
         return rc;
     }
     fprintf(out, "%s\n", rc == 200 ? "ready" : "not ready");

@@ -10,7 +10,9 @@ void srv_api_init(struct srv_api *api, struct srv_env *env, struct srv_scheduler
     api->env = env;
     api->sched = sched;
     api->routes = srv_routes;
-    api->sockets.fd = -1;
+    static const char *const ports[SRV_PORTS] = {"HTTP", "gRPC", "admin_http"};
+    for (int i = 0; i < SRV_PORTS; i++)
+        api->sockets[i] = (struct srv_sockets){.port = ports[i], .fd = -1};
     api->metrics.started_ns = srv_now_ns();
     srv_orders_init(&api->orders);
 }

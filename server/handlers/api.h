@@ -19,12 +19,27 @@ enum srv_phase {
     SRV_CLOSING,  /* starts nothing more: what still comes is 503; replies leave, the loop ends */
 };
 
-/* Of connections over HTTP/1.1; whoever accepts and cuts them writes it. */
+enum srv_port { SRV_PORT_HTTP, SRV_PORT_GRPC, SRV_PORT_ADMIN, SRV_PORTS };
+
+/* What keeps a connection out, or ends one for another. */
+enum srv_slot_limit {
+    SRV_SLOT_ADDRESS, /* its address has as many as one may have: closed */
+    SRV_SLOT_SILENT,  /* it had sent no whole head of a request, and others wanted its place */
+    SRV_SLOT_IDLE,    /* the same, after requests that were answered */
+    SRV_SLOT_RESERVE, /* let into the reserve: health alone is answered there, else 503 */
+    SRV_SLOT_FULL,    /* the reserve is full, too */
+    SRV_SLOT_LIMITS,
+};
+
+/* Connections of a port; whoever accepts and cuts them writes it. */
 struct srv_sockets {
-    int fd; /* that listens; -1: none */
+    const char *port; /* for people */
+    int fd;           /* that listens; -1: none, or HTTP/2's, which is libuv's */
     int open;
-    uint64_t cut;     /* ever, for being too slow */
-    uint64_t refused; /* requests that libmicrohttpd refused by itself, ever */
+    uint64_t cut;                      /* ever, for being too slow */
+    uint64_t refused;                  /* requests that libmicrohttpd refused by itself, ever */
+    uint64_t bitten[SRV_SLOT_LIMITS];  /* ever */
+    uint64_t said_ns[SRV_SLOT_LIMITS]; /* when the log last heard of it; 0: never */
 };
 
 /* When the log last said that a limit bites, and how often it did since. */
@@ -44,13 +59,12 @@ struct srv_api {
     struct srv_recent recent;
     struct srv_events events;
     struct srv_limit_said limits[SRV_REASONS];
-    struct srv_sockets sockets;
-    int grpc_connections; /* open on the HTTP/2 port, which writes it */
-    uint64_t calls;       /* ever; part of the ids that we give */
-    int calls_open;       /* between request line and reply */
-    int comparisons;      /* requests of canary.h that are open */
-    int teaching;         /* one lesson at a time: its folder has one name */
-    int read_only;        /* the sandbox lets no file be written */
+    struct srv_sockets sockets[SRV_PORTS];
+    uint64_t calls;  /* ever; part of the ids that we give */
+    int calls_open;  /* between request line and reply */
+    int comparisons; /* requests of canary.h that are open */
+    int teaching;    /* one lesson at a time: its folder has one name */
+    int read_only;   /* the sandbox lets no file be written */
 };
 
 /* Zeroed otherwise. */

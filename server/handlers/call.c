@@ -224,12 +224,26 @@ static void refuse_when_closing(struct srv_call *c)
     srv_call_error(c, 503, "the server is stopping");
 }
 
+/* The second address is for those who run the server, and the reserve for those who watch it. */
+static void check_place(struct srv_call *c)
+{
+    int infers = c->route->begin && !(c->route->scopes & SRV_SCOPE_ADMIN);
+    if (c->port == SRV_PORT_ADMIN && infers) {
+        srv_call_error(c, 404, "there is no inference at this address (admin_http)");
+    } else if (c->crowded && !(c->route->scopes & SRV_SCOPE_OPEN)) {
+        srv_call_header(c, "Retry-After", "1");
+        srv_call_error(c, 503, "all connections are taken and at work");
+    }
+}
+
 void srv_call_open(struct srv_call *c, int64_t declared)
 {
     c->declared = declared;
     refuse_when_closing(c);
     if (!c->route && !c->reply.status)
         find_route(c);
+    if (!c->reply.status)
+        check_place(c);
     if (!c->reply.status)
         srv_call_key(c, c->route->scopes);
     if (!c->reply.status)

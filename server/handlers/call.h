@@ -3,6 +3,7 @@
 #ifndef SRV_CALL_H
 #define SRV_CALL_H
 
+#include "server/handlers/api.h"
 #include "server/handlers/auth.h"
 #include "server/handlers/reason.h"
 #include "server/handlers/route.h"
@@ -45,6 +46,8 @@ struct srv_call {
     const char *client;  /* its address, for the log */
     int client_fd;       /* to notice that it left; -1 = none */
     uint64_t started_ns; /* request line */
+    enum srv_port port;  /* it came by */
+    int crowded; /* its connection has no place but in the reserve: health alone is answered */
 
     const struct srv_route *route;
     struct srv_req *req;        /* if the route takes a body */

@@ -77,7 +77,7 @@ static void put_times(struct proto_buf *b, struct srv_api *api)
             (double)srv_histogram_quantile(&c->window[0][SRV_TOTAL], &c->window[1][SRV_TOTAL],
                                            ranks[i]) /
                 1e6);
-    put(b, "connections", api->sockets.open + api->grpc_connections);
+    put(b, "connections", api->sockets[SRV_PORT_HTTP].open + api->sockets[SRV_PORT_GRPC].open);
     put(b, "open", api->calls_open);
     put(b, "uptime_s", (double)(srv_now_ns() - api->metrics.started_ns) / 1e9);
 }

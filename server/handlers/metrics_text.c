@@ -78,9 +78,17 @@ static void put_batches(const struct srv_page *p, const struct srv_api *api)
 
 static void put_connections(const struct srv_page *p, const struct srv_api *api)
 {
+    static const char *const ports[SRV_PORTS] = {"http", "grpc", "admin"};
+    static const char *const limits[SRV_SLOT_LIMITS] = {"address", "silent", "idle", "reserve",
+                                                        "full"};
     srv_page_head(p, M_connections);
-    SRV_SAMPLE(p, M_connections, api->sockets.open, "http");
-    SRV_SAMPLE(p, M_connections, api->grpc_connections, "grpc");
+    for (int port = 0; port < SRV_PORTS; port++)
+        SRV_SAMPLE(p, M_connections, api->sockets[port].open, ports[port]);
+    srv_page_head(p, M_connection_limits_total);
+    for (int port = 0; port < SRV_PORTS; port++)
+        for (int l = 0; l < SRV_SLOT_LIMITS; l++)
+            SRV_SAMPLE(p, M_connection_limits_total, (double)api->sockets[port].bitten[l],
+                       ports[port], limits[l]);
 }
 
 static void put_accounts(const struct srv_page *p, const struct srv_budget *b)

@@ -12,6 +12,7 @@
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/handlers/api.h"
+#include "server/transport/listen.h"
 
 enum {
     ROUND = 64, /* then others get a turn */
@@ -24,6 +25,11 @@ enum {
 
 static void on_readable(uv_poll_t *p, int status, int events);
 static void on_retry(uv_timer_t *t);
+
+static int most(const struct srv_acceptor *a)
+{
+    return a->limit + a->reserve;
+}
 
 static void start_polling(struct srv_acceptor *a)
 {
@@ -68,8 +74,9 @@ static void starve(struct srv_acceptor *a, int error)
     if (!a->starved_ns || now - a->starved_ns > SAY_EVERY_NS) {
         a->starved_ns = now;
         srv_log(a->log, SRV_WARNING,
-                "HTTP connections cannot be accepted (%s): %d of %d are open, %d wait",
-                strerror(error), a->sockets->open, a->limit, srv_backlog(a->sockets->fd));
+                "%s connections cannot be accepted (%s): %d of %d are open, %d wait",
+                a->sockets->port, strerror(error), a->sockets->open, a->limit,
+                srv_backlog(a->sockets->fd));
     }
     a->starved = 1;
     pause_polling(a);
@@ -89,23 +96,42 @@ static int accept_one(struct srv_acceptor *a)
         return 0;
     }
     a->starved = 0;
+    int crowded = a->sockets->open >= a->limit;
     a->accepted++;
     a->sockets->open++;
-    if (a->ops->take(a->owner, fd, (struct sockaddr *)&from, len) < 0)
+    if (a->ops->take(a->owner, fd, (struct sockaddr *)&from, len, crowded) < 0)
         a->sockets->open--;
     return 1;
 }
 
-static void accept_some(struct srv_acceptor *a, int n)
+/* 1 = there may be more. */
+static int accept_below(struct srv_acceptor *a, int limit, int *n)
 {
     int more = 1;
-    while (more && n-- > 0 && a->sockets->open < a->limit)
+    while (more && *n > 0 && a->sockets->open < limit) {
         more = accept_one(a);
+        --*n;
+    }
+    return more;
+}
+
+static void accept_some(struct srv_acceptor *a, int n)
+{
+    int more = accept_below(a, a->limit, &n), stuck = 0;
+    while (more && n > 0 && !stuck) {
+        int waits = srv_backlog(a->sockets->fd);
+        uint64_t before = a->accepted;
+        if (waits == 0)
+            break;
+        a->ops->full(a->owner, waits < n ? waits : n);
+        more = accept_below(a, a->limit, &n);
+        stuck = a->accepted == before;
+    }
+    if (stuck) /* nobody could make room: the reserve is for probes, and others hear 503 */
+        accept_below(a, most(a), &n);
     a->ops->taken(a->owner);
-    if (a->sockets->open < a->limit)
-        return;
-    pause_polling(a);
-    a->ops->full(a->owner);
+    if (a->sockets->open >= most(a))
+        pause_polling(a);
 }
 
 static void on_readable(uv_poll_t *p, int status, int events)
@@ -118,23 +144,23 @@ static void on_readable(uv_poll_t *p, int status, int events)
 /* Somebody may wait in the backlog, and there is no room. */
 static int is_full(const struct srv_acceptor *a)
 {
-    return a->sockets->open >= a->limit && srv_backlog(a->sockets->fd) > 0;
+    return a->sockets->open >= most(a) && srv_backlog(a->sockets->fd) > 0;
 }
 
 static void on_retry(uv_timer_t *t)
 {
     struct srv_acceptor *a = t->data;
-    if (a->sockets->open < a->limit)
+    if (a->sockets->open < most(a))
         start_polling(a); /* and accept() says whether there are descriptors again */
     else if (is_full(a))
-        a->ops->full(a->owner);
+        a->ops->full(a->owner, ROUND);
 }
 
 /* Whoever waits below the limit waits for us. */
 static void on_look(uv_timer_t *t)
 {
     struct srv_acceptor *a = t->data;
-    int waits = a->sockets->open < a->limit ? srv_backlog(a->sockets->fd) : 0;
+    int waits = a->sockets->open < most(a) ? srv_backlog(a->sockets->fd) : 0;
     int in_vain = waits > 0 && a->accepted == a->seen;
     uint64_t now = srv_now_ns();
     a->seen = a->accepted;
@@ -144,8 +170,8 @@ static void on_look(uv_timer_t *t)
     if (!a->waited_ns || now - a->waited_ns > SAY_EVERY_NS) {
         a->waited_ns = now;
         srv_log(a->log, SRV_ERROR,
-                "%d HTTP connections wait to be accepted although only %d of %d are open", waits,
-                a->sockets->open, a->limit);
+                "%d %s connections wait to be accepted although only %d of %d are open", waits,
+                a->sockets->port, a->sockets->open, a->limit);
     }
     if (a->polling)
         uv_poll_stop(&a->poll);
@@ -161,14 +187,20 @@ static void init_handles(struct srv_acceptor *a, uv_loop_t *loop)
 }
 
 int srv_acceptor_start(struct srv_acceptor *a, uv_loop_t *loop, struct srv_log *log,
-                       struct srv_sockets *sockets, int fd_take, int limit,
+                       struct srv_sockets *sockets, int fd_take, int limit, int reserve,
                        const struct srv_acceptor_ops *ops, void *owner)
 {
-    *a = (struct srv_acceptor){
-        .ops = ops, .owner = owner, .log = log, .sockets = sockets, .limit = limit};
+    *a = (struct srv_acceptor){.ops = ops,
+                               .owner = owner,
+                               .log = log,
+                               .sockets = sockets,
+                               .limit = limit,
+                               .reserve = reserve};
     sockets->fd = fd_take;
     int flags = fcntl(fd_take, F_GETFL); /* one of a service manager may block */
     int rc = flags < 0 || fcntl(fd_take, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+    if (rc == 0)
+        rc = srv_listen(fd_take);
     if (rc == 0)
         rc = uv_poll_init(loop, &a->poll, fd_take);
     if (rc < 0) {
@@ -203,7 +235,7 @@ static void end(struct srv_acceptor *a)
 void srv_acceptor_quiesce(struct srv_acceptor *a)
 {
     int more = a->sockets->fd >= 0;
-    while (more && a->sockets->open < a->limit)
+    while (more && a->sockets->open < most(a))
         more = accept_one(a);
     end(a);
 }

@@ -1,5 +1,5 @@
-/* Takes HTTP connections from a listening socket, up to a limit; more wait in the kernel's backlog.
- * Loop thread only.
+/* Takes HTTP connections from a listening socket: up to a limit, beyond it in place of such as are
+ * of no use, then a few into a reserve; more wait in the kernel's backlog. Loop thread only.
  *
  * libmicrohttpd would do it, but takes its listening socket out of its epoll set at its limit or
  * without descriptors, and puts it back only when something else wakes it. */
@@ -14,13 +14,14 @@ struct srv_log;
 struct srv_sockets;
 
 struct srv_acceptor_ops {
-    /* A connection (non-blocking, close-on-exec) is the owner's now; 0, or -1 if it was closed. */
-    int (*take)(void *owner, int fd, const struct sockaddr *address, socklen_t len);
+    /* A connection (non-blocking, close-on-exec) is the owner's now; 0, or -1 if it was closed.
+     * crowded: it is one of the reserve. */
+    int (*take)(void *owner, int fd, const struct sockaddr *address, socklen_t len, int crowded);
     /* After the connections of one round. */
     void (*taken)(void *owner);
-    /* The limit is reached and more may wait: connections that are of no use may go. Called at once
-     * and then again and again, until there is room. */
-    void (*full)(void *owner);
+    /* The limit is reached and so many wait: as many that are of no use may go. Called at once and,
+     * once the reserve is full, again and again until there is room. */
+    void (*full)(void *owner, int wanted);
 };
 
 struct srv_acceptor {
@@ -28,7 +29,8 @@ struct srv_acceptor {
     void *owner;
     struct srv_log *log;
     struct srv_sockets *sockets; /* its fd and `open` are ours to write */
-    int limit;
+    int limit;                   /* without the reserve */
+    int reserve;
     int polling;
     int starved;                    /* the last accept() found no descriptor or memory */
     uint64_t accepted;              /* ever */
@@ -40,10 +42,10 @@ struct srv_acceptor {
     uv_timer_t look;
 };
 
-/* fd_take: a listening socket. 0 or a negative errno, with nothing started and the socket closed.
+/* fd_take: a bound socket. 0 or a negative errno, with nothing started and the socket closed.
  */
 int srv_acceptor_start(struct srv_acceptor *a, uv_loop_t *loop, struct srv_log *log,
-                       struct srv_sockets *sockets, int fd_take, int limit,
+                       struct srv_sockets *sockets, int fd_take, int limit, int reserve,
                        const struct srv_acceptor_ops *ops, void *owner);
 /* One of those that take() was given has gone, or what was kept of it. */
 void srv_acceptor_closed(struct srv_acceptor *a);

@@ -147,6 +147,8 @@ static struct rpc_call *add_call(struct srv_stream *st)
     x->call.payer.connection = srv_account_ref(st->home->account);
     x->call.target = proto_h2_header(st->h2, ":path");
     x->call.client = st->home->client;
+    x->call.port = SRV_PORT_GRPC;
+    x->call.crowded = st->home->crowded;
     x->call.client_fd = st->home->client_fd;
     x->call.started_ns = srv_stream_takes_many(st) ? srv_now_ns() : st->opened_ns;
     x->call.route = st->rpc;

@@ -18,6 +18,8 @@ struct srv_stream_home {
     struct srv_transport *transport;
     const char *client; /* address, for the log */
     int client_fd;
+    int asked;                   /* it has opened a stream */
+    int crowded;                 /* its place is in the reserve: health alone is answered */
     struct srv_account *account; /* of all that is held for it; NULL: there was no memory for one */
     struct proto_room room;      /* of messages that are not complete */
     size_t partial;              /* bytes of messages that are not complete */

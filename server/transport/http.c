@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "server/base/clock.h"
@@ -25,6 +26,8 @@ enum {
 
 /* A client that has just had an answer may be about to ask again. */
 #define QUIET_NS (100ull * SRV_NS_PER_MS)
+#define IDLE_NS (1000ull * SRV_NS_PER_MS) /* then its place may be another's */
+#define LOOK_NS (50ull * SRV_NS_PER_MS)   /* between looks at all connections */
 
 /* ---- the loop ---- */
 
@@ -35,6 +38,8 @@ static void on_timer(uv_timer_t *t)
 
 void srv_http_pump(struct srv_http *h)
 {
+    if (!h)
+        return;
     MHD_UNSIGNED_LONG_LONG ms = 0;
     enum MHD_Result timed = MHD_YES;
     for (int i = 0; i < RUNS_A_PUMP && timed == MHD_YES && ms == 0; i++) {
@@ -104,13 +109,20 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         struct srv_timed *peer = *context = srv_time_limits_add(&h->peers, fd, h);
-        if (h->transport->tls && peer)
+        if (peer) {
+            peer->place = h->arriving;
+            peer->crowded = h->arriving_crowded;
+            h->arriving = NULL;
+        }
+        if (h->tls && peer)
             peer->tls = srv_https_begin(&h->https, connection, fd);
     } else {
         struct srv_timed *peer = *context;
         int stays = lingers(h, peer);
-        if (peer)
+        if (peer) {
             srv_https_end(peer->tls);
+            srv_slots_leave(&h->slots, peer->place);
+        }
         srv_time_limits_remove(&h->peers, peer);
         *context = NULL;
         if (!stays)
@@ -120,13 +132,23 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 
 /* ---- new connections ---- */
 
-static int take(void *owner, int fd, const struct sockaddr *address, socklen_t len)
+static int take(void *owner, int fd, const struct sockaddr *address, socklen_t len, int crowded)
 {
     struct srv_http *h = owner;
-    const int *now = &h->transport->api->sockets.open, before = *now;
-    if (MHD_add_connection(h->daemon, fd, address, len) == MHD_YES)
+    const int before = h->sockets->open;
+    if (srv_slots_enter(&h->slots, address, &h->arriving) < 0) {
+        close(fd);
+        return -1;
+    }
+    h->arriving_crowded = crowded;
+    if (crowded)
+        srv_slots_bite(&h->slots, SRV_SLOT_RESERVE);
+    enum MHD_Result added = MHD_add_connection(h->daemon, fd, address, len);
+    srv_slots_leave(&h->slots, h->arriving); /* unless a connection has it now */
+    h->arriving = NULL;
+    if (added == MHD_YES)
         return 0;
-    return *now < before ? 0 : -1; /* it may have come, gone and been counted already */
+    return h->sockets->open < before ? 0 : -1; /* it may have come, gone and been counted already */
 }
 
 static void taken(void *owner)
@@ -134,34 +156,57 @@ static void taken(void *owner)
     srv_http_pump(owner); /* what they ask is here already, as a rule */
 }
 
-static void make_room(void *owner)
+/* Those that have sent no request first, then those that have not asked for a while: who is just
+ * about to ask again would find the connection closed under its request. */
+static int evict(struct srv_http *h, uint64_t now)
+{
+    if (srv_time_limits_evict(&h->peers, SRV_TIMED_HEAD, now))
+        srv_slots_bite(&h->slots, SRV_SLOT_SILENT);
+    else if (srv_time_limits_evict(&h->peers, SRV_TIMED_IDLE, now - IDLE_NS))
+        srv_slots_bite(&h->slots, SRV_SLOT_IDLE);
+    else
+        return 0;
+    return 1;
+}
+
+static void make_room(void *owner, int wanted)
 {
     struct srv_http *h = owner;
-    srv_linger_yield(&h->linger);
-    srv_time_limits_look(&h->peers);
+    srv_http_pump(h); /* who has sent a request is known as one who has */
+    uint64_t now = srv_now_ns();
+    int before = h->sockets->open;
+    srv_linger_yield(&h->linger); /* they have had their answers */
+    wanted -= before - h->sockets->open;
+    while (wanted > 0 && evict(h, now))
+        wanted--;
+    if (wanted > 0 && now - h->looked_ns > LOOK_NS) { /* at every one of them */
+        h->looked_ns = now;
+        srv_time_limits_look(&h->peers);
+    }
     srv_http_pump(h);
+    if (h->sockets->open >= h->slots.limit + SRV_SLOTS_RESERVE)
+        srv_slots_bite(&h->slots, SRV_SLOT_FULL);
 }
 
 static const struct srv_acceptor_ops acceptor_ops = {take, taken, make_room};
 
 static struct MHD_Daemon *start_daemon(struct srv_http *h)
 {
-    const struct cfg *cfg = h->transport->env->cfg;
     const struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)srv_https_certificate},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)srv_tls_policy()},
         {MHD_OPTION_END, 0, NULL},
     };
-    const struct MHD_OptionItem *more = h->transport->tls ? tls : tls + 2;
+    const struct MHD_OptionItem *more = h->tls ? tls : tls + 2;
     return MHD_start_daemon(
-        (h->transport->tls ? MHD_USE_TLS : 0) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+        (h->tls ? MHD_USE_TLS : 0) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
             MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG,
         0, NULL, NULL, srv_exchange_request, h, MHD_OPTION_EXTERNAL_LOGGER, log_library, h,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-        h->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_NOTIFY_COMPLETED, srv_exchange_completed, h, MHD_OPTION_URI_LOG_CALLBACK,
-        srv_exchange_line, h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(h->slots.limit + SRV_SLOTS_RESERVE),
+        MHD_OPTION_CONNECTION_TIMEOUT, h->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, srv_exchange_completed, h,
+        MHD_OPTION_URI_LOG_CALLBACK, srv_exchange_line, h, MHD_OPTION_UNESCAPE_CALLBACK,
+        keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
@@ -184,38 +229,51 @@ static uint64_t linger_bytes(const struct cfg *cfg)
     return some > LINGER_BYTES ? some : LINGER_BYTES;
 }
 
-int srv_http_start(struct srv_http **ret, struct srv_transport *t, int open_fd_take,
-                   char *ret_bound, size_t bound_len, char *err, size_t errlen)
+static int start_library(struct srv_http *h, int limit, char *err, size_t errlen)
 {
-    int fd, rc;
+    int rc = srv_slots_init(&h->slots, h->transport->env, h->sockets, limit);
+    if (rc < 0) {
+        snprintf(err, errlen, "%s: %s", h->sockets->port, strerror(-rc));
+        return rc;
+    }
+    h->idle_s = (unsigned)((h->transport->env->cfg->idle_timeout_ms + 999) / 1000);
+    h->daemon = start_daemon(h);
+    if (h->daemon)
+        return 0;
+    srv_slots_finish(&h->slots);
+    snprintf(err, errlen, "%s: libmicrohttpd cannot start", h->sockets->port);
+    return -EIO;
+}
+
+int srv_http_start(struct srv_http **ret, struct srv_transport *t, enum srv_port port, int fd_take,
+                   int limit, char *err, size_t errlen)
+{
     struct srv_http *h = calloc(1, sizeof(*h));
     if (!h) {
+        close(fd_take);
         snprintf(err, errlen, "out of memory");
         return -ENOMEM;
     }
     h->transport = t;
     h->https.transport = t;
-    rc = srv_listen(&fd, open_fd_take, t->env->cfg->http, ret_bound, bound_len, err, errlen);
+    h->port = port;
+    h->sockets = &t->api->sockets[port];
+    /* a socket file is guarded by its folder */
+    h->tls = t->tls && !(port == SRV_PORT_ADMIN && srv_is_unix(fd_take));
+    int rc = start_library(h, limit, err, errlen);
     if (rc < 0) {
+        close(fd_take);
         free(h);
         return rc;
     }
-    h->idle_s = (unsigned)((t->env->cfg->idle_timeout_ms + 999) / 1000);
-    h->daemon = start_daemon(h);
-    if (!h->daemon) {
-        close(fd);
-        free(h);
-        snprintf(err, errlen, "libmicrohttpd cannot start on %s", ret_bound);
-        return -EIO;
-    }
-    srv_time_limits_init(&h->peers, t);
+    srv_time_limits_init(&h->peers, t, h->sockets);
     srv_linger_init(&h->linger, &t->env->loop, linger_bytes(t->env->cfg), on_lingered, h);
     init_handles(h);
     *ret = h; /* from here on its handles are the loop's: srv_http_stop() ends them */
-    rc = srv_acceptor_start(&h->acceptor, &t->env->loop, t->env->log, &t->api->sockets, fd,
-                            (int)t->env->cfg->max_connections, &acceptor_ops, h);
+    rc = srv_acceptor_start(&h->acceptor, &t->env->loop, t->env->log, h->sockets, fd_take, limit,
+                            SRV_SLOTS_RESERVE, &acceptor_ops, h);
     if (rc < 0)
-        snprintf(err, errlen, "HTTP on %s: %s", ret_bound, uv_strerror(rc));
+        snprintf(err, errlen, "%s: %s", h->sockets->port, uv_strerror(rc));
     return rc;
 }
 
@@ -227,6 +285,8 @@ int srv_http_is_quiet(const struct srv_http *h)
 
 void srv_http_quiesce(struct srv_http *h)
 {
+    if (!h)
+        return;
     srv_acceptor_quiesce(&h->acceptor);
     srv_http_pump(h);
 }
@@ -249,5 +309,8 @@ void srv_http_stop(struct srv_http *h)
 
 void srv_http_destroy(struct srv_http *h)
 {
+    if (!h)
+        return;
+    srv_slots_finish(&h->slots);
     free(h);
 }

@@ -6,13 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/handlers/api.h"
+
 struct srv_transport;
 struct srv_http;
 
-/* Listens and serves. open_fd_take: a socket that listens already; -1 = none. ret_bound: the
- * address in use. */
-int srv_http_start(struct srv_http **ret, struct srv_transport *t, int open_fd_take,
-                   char *ret_bound, size_t bound_len, char *err, size_t errlen);
+/* Listens and serves. port: SRV_PORT_HTTP or SRV_PORT_ADMIN. fd_take: a bound socket; limit: its
+ * connections. */
+int srv_http_start(struct srv_http **ret, struct srv_transport *t, enum srv_port port, int fd_take,
+                   int limit, char *err, size_t errlen);
+/* Below, NULL is fine: the port is off. */
+
 /* Accepts what has arrived, then no more; the socket is closed. */
 void srv_http_quiesce(struct srv_http *h);
 /* Lets libmicrohttpd work: after calls were answered. */

@@ -16,6 +16,7 @@
 #include "server/transport/grpc_stream.h"
 #include "server/transport/listen.h"
 #include "server/transport/rest_stream.h"
+#include "server/transport/slots.h"
 #include "server/transport/tls_pipe.h"
 #include "server/transport/transport.h"
 
@@ -34,10 +35,15 @@ enum {
     BACKLOG = 4096,
 };
 
+#define IDLE_NS (1000ull * SRV_NS_PER_MS) /* then its place may be another's */
+
 struct connection {
     struct srv_stream_home home; /* first: the arg of the session's events */
     struct srv_http2 *grpc;
     struct connection *next, *prev, *next_dirty;
+    struct connection *older, *newer; /* of those that have asked nothing yet */
+    struct srv_slot_address *place;
+    int is_silent; /* it is one of them */
     union {
         uv_handle_t handle;
         uv_stream_t stream;
@@ -63,6 +69,8 @@ struct srv_http2 {
         uv_pipe_t pipe;
     } listener;
     int is_pipe, n;
+    struct srv_slots slots;
+    struct connection *oldest, *newest; /* that have asked nothing yet */
     int stalled; /* a connection waits to be accepted and there was no memory for it */
     struct connection *connections, *dirty;
     uv_timer_t tick, goaway;
@@ -91,6 +99,25 @@ static void unlink_dirty(struct connection *c)
         }
 }
 
+static void leave_silent(struct connection *c)
+{
+    struct srv_http2 *g = c->grpc;
+    if (!c->is_silent)
+        return;
+    c->is_silent = 0;
+    *(c->older ? &c->older->newer : &g->oldest) = c->newer;
+    *(c->newer ? &c->newer->older : &g->newest) = c->older;
+}
+
+static void enter_silent(struct connection *c)
+{
+    struct srv_http2 *g = c->grpc;
+    c->is_silent = 1;
+    c->older = g->newest;
+    *(c->older ? &c->older->newer : &g->oldest) = c;
+    g->newest = c;
+}
+
 /* Not from within the session's events: it goes here, and with it its streams and calls. */
 static void close_connection(struct connection *c)
 {
@@ -106,7 +133,9 @@ static void close_connection(struct connection *c)
         g->connections = c->next;
     if (c->next)
         c->next->prev = c->prev;
-    g->transport->api->grpc_connections = --g->n;
+    leave_silent(c);
+    srv_slots_leave(&g->slots, c->place);
+    g->transport->api->sockets[SRV_PORT_GRPC].open = --g->n;
     proto_h2_destroy(c->h2);
     c->h2 = NULL;
     srv_stream_home_finish(&c->home);
@@ -254,8 +283,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
     c->heard_ns = srv_now_ns();
     c->pinged = 0;
+    if (c->grpc->n <= c->grpc->slots.limit)
+        c->home.crowded = 0;
     int rc =
         c->tls ? take_tls(c, buf->base, (size_t)n) : proto_h2_feed(c->h2, buf->base, (size_t)n);
+    if (c->home.asked)
+        leave_silent(c);
     flush(c);
     if (rc == 0 || c->closing)
         return;
@@ -267,15 +300,56 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 /* ---- accepting ---- */
 
-static void name_client(struct connection *c)
+/* Its place, and its name for the log. */
+static int enter(struct connection *c)
 {
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = {.ss_family = AF_UNIX};
     int len = sizeof(at);
     snprintf(c->client, sizeof(c->client), "local");
     if (!c->grpc->is_pipe && uv_tcp_getpeername(&c->u.tcp, (struct sockaddr *)&at, &len) == 0)
         getnameinfo((struct sockaddr *)&at, (socklen_t)len, c->client, sizeof(c->client), NULL, 0,
                     NI_NUMERICHOST);
     c->home.client = c->client;
+    return srv_slots_enter(&c->grpc->slots, (struct sockaddr *)&at, &c->place);
+}
+
+/* Told to go; what was asked at this very moment was not begun, and is asked elsewhere. */
+static void dismiss(struct connection *c)
+{
+    proto_h2_end(c->h2);
+    flush(c);
+    close_connection(c);
+}
+
+/* The connection without streams that was not heard of for longest, if that is a while. */
+static struct connection *most_idle(struct srv_http2 *g)
+{
+    struct connection *found = NULL;
+    uint64_t before = srv_now_ns() - IDLE_NS;
+    for (struct connection *c = g->connections; c; c = c->next)
+        if (c->heard_ns < before && proto_h2_streams(c->h2) == 0) {
+            before = c->heard_ns;
+            found = c;
+        }
+    return found;
+}
+
+/* 0, or <0: there is no place for one more. */
+static int make_room(struct connection *newcomer)
+{
+    struct srv_http2 *g = newcomer->grpc;
+    if (g->n < g->slots.limit)
+        return 0;
+    struct connection *goes = g->oldest ? g->oldest : most_idle(g);
+    if (goes) {
+        srv_slots_bite(&g->slots, g->oldest ? SRV_SLOT_SILENT : SRV_SLOT_IDLE);
+        dismiss(goes);
+        return 0;
+    }
+    int fits = g->n < g->slots.limit + SRV_SLOTS_RESERVE;
+    newcomer->home.crowded = 1;
+    srv_slots_bite(&g->slots, fits ? SRV_SLOT_RESERVE : SRV_SLOT_FULL);
+    return fits ? 0 : -EUSERS;
 }
 
 static int init_stream(struct srv_http2 *g, uv_tcp_t *tcp, uv_pipe_t *pipe)
@@ -297,13 +371,16 @@ static int start_session(struct connection *c)
         uv_tcp_nodelay(&c->u.tcp, 1);
     uv_fileno(&c->u.handle, &fd);
     c->home.client_fd = fd;
-    name_client(c);
-    return uv_read_start(&c->u.stream, on_alloc, on_read);
+    int rc = enter(c);
+    if (rc == 0)
+        rc = make_room(c);
+    return rc < 0 ? rc : uv_read_start(&c->u.stream, on_alloc, on_read);
 }
 
 static void refuse_connection(struct connection *c)
 {
     c->closing = 1;
+    srv_slots_leave(&c->grpc->slots, c->place);
     proto_h2_destroy(c->h2);
     srv_stream_home_finish(&c->home);
     uv_close(&c->u.handle, on_closed);
@@ -328,8 +405,7 @@ static void on_connection(uv_stream_t *listener, int status)
     }
     c->u.handle.data = c;
     c->heard_ns = c->wrote_ns = srv_now_ns();
-    if (uv_accept(listener, &c->u.stream) < 0 || !c->out ||
-        g->n >= g->transport->env->cfg->max_connections || start_session(c) < 0) {
+    if (uv_accept(listener, &c->u.stream) < 0 || !c->out || start_session(c) < 0) {
         refuse_connection(c);
         return;
     }
@@ -337,7 +413,8 @@ static void on_connection(uv_stream_t *listener, int status)
     if (c->next)
         c->next->prev = c;
     g->connections = c;
-    g->transport->api->grpc_connections = ++g->n;
+    enter_silent(c);
+    g->transport->api->sockets[SRV_PORT_GRPC].open = ++g->n;
     flush(c); /* our settings */
 }
 
@@ -352,13 +429,15 @@ static void check_idle(struct connection *c, uint64_t now)
         close_connection(c);
         return;
     }
+    int streams = proto_h2_streams(c->h2);
+    if (streams == 0 && c->home.crowded && c->home.asked) { /* as "Connection: close" */
+        dismiss(c);
+        return;
+    }
     if (now - c->heard_ns <= limit)
         return;
-    if (proto_h2_streams(c->h2) == 0) {
-        proto_h2_end(c->h2);
-        flush(c);
-        if (!c->closing)
-            close_connection(c);
+    if (streams == 0) {
+        dismiss(c);
     } else if (now - c->heard_ns > 2 * limit) {
         close_connection(c);
     } else if (!c->pinged) {
@@ -436,21 +515,12 @@ static int start_listener(struct srv_http2 *g, int fd)
     return rc < 0 ? rc : uv_listen(&g->listener.stream, BACKLOG, on_connection);
 }
 
-/* Of the socket, for one that was opened for us need not be what the option says. */
-static int is_unix(int fd)
+int srv_http2_start(struct srv_http2 **ret, struct srv_transport *t, int fd_take, char *err,
+                    size_t errlen)
 {
-    int domain = AF_INET;
-    socklen_t len = sizeof(domain);
-    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
-    return domain == AF_UNIX;
-}
-
-int srv_http2_start(struct srv_http2 **ret, struct srv_transport *t, int open_fd_take,
-                    char *ret_bound, size_t bound_len, char *err, size_t errlen)
-{
-    int fd;
     struct srv_http2 *g = calloc(1, sizeof(*g));
     if (!g) {
+        close(fd_take);
         snprintf(err, errlen, "out of memory");
         return -ENOMEM;
     }
@@ -458,23 +528,24 @@ int srv_http2_start(struct srv_http2 **ret, struct srv_transport *t, int open_fd
     g->phase = t->api->phase;
     g->is_tls = t->tls != NULL;
     int rc = g->is_tls ? srv_tls_port_init(&g->tls) : 0;
-    if (rc < 0)
-        snprintf(err, errlen, "gRPC: TLS cannot start");
-    else
-        rc = srv_listen(&fd, open_fd_take, t->env->cfg->grpc, ret_bound, bound_len, err, errlen);
+    if (rc == 0)
+        rc = srv_slots_init(&g->slots, t->env, &t->api->sockets[SRV_PORT_GRPC],
+                            (int)t->env->cfg->max_connections);
     if (rc < 0) {
+        snprintf(err, errlen, "gRPC: TLS or the table of connections cannot start");
+        close(fd_take);
         srv_http2_destroy(g);
         return rc;
     }
-    g->is_pipe = is_unix(fd);
+    g->is_pipe = srv_is_unix(fd_take);
     uv_timer_init(&t->env->loop, &g->tick);
     uv_timer_init(&t->env->loop, &g->goaway);
     g->tick.data = g->goaway.data = g;
     uv_timer_start(&g->tick, on_tick, TICK_MS, TICK_MS);
     *ret = g; /* from here on its handles are the loop's: srv_http2_stop() ends them */
-    rc = start_listener(g, fd);
+    rc = start_listener(g, fd_take);
     if (rc < 0)
-        snprintf(err, errlen, "gRPC on %s: %s", ret_bound, uv_strerror(rc));
+        snprintf(err, errlen, "gRPC: %s", uv_strerror(rc));
     return rc;
 }
 
@@ -523,6 +594,7 @@ void srv_http2_destroy(struct srv_http2 *g)
 {
     if (!g)
         return;
+    srv_slots_finish(&g->slots);
     srv_tls_port_finish(&g->tls);
     free(g);
 }

@@ -8,10 +8,9 @@
 struct srv_transport;
 struct srv_http2;
 
-/* Listens and serves. open_fd_take: a socket that listens already; -1 = none. ret_bound: the
- * address in use. */
-int srv_http2_start(struct srv_http2 **ret, struct srv_transport *t, int open_fd_take,
-                    char *ret_bound, size_t bound_len, char *err, size_t errlen);
+/* Listens and serves. fd_take: a bound socket. */
+int srv_http2_start(struct srv_http2 **ret, struct srv_transport *t, int fd_take, char *err,
+                    size_t errlen);
 /* Below, NULL is fine: gRPC is off. */
 
 /* Sends what calls have answered; tells watchers of health what has changed. */

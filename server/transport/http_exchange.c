@@ -117,7 +117,7 @@ static enum MHD_Result queue_reply(struct srv_exchange *x)
     MHD_add_response_header(response, "X-Request-Id", x->call.id);
     for (int i = 0; i < r->n_headers; i++)
         MHD_add_response_header(response, r->headers[i].name, r->headers[i].value);
-    if (x->http->transport->api->phase >= SRV_DRAINING)
+    if (x->http->transport->api->phase > SRV_SERVING || x->peer->crowded)
         MHD_add_response_header(response, "Connection", "close");
     settle(x);
     enum MHD_Result ok = MHD_queue_response(x->connection, (unsigned)r->status, response);
@@ -164,6 +164,14 @@ static void start_call(struct srv_exchange *x, const char *method)
     srv_call_start(&x->call);
 }
 
+/* One of the reserve has a place like any other as soon as there is one. */
+static void take_place(struct srv_exchange *x)
+{
+    if (x->http->sockets->open <= x->http->slots.limit)
+        x->peer->crowded = 0;
+    x->call.crowded = x->peer->crowded;
+}
+
 static enum MHD_Result at_headers(struct srv_exchange *x, const struct srv_http_line *line)
 {
     struct srv_call *c = &x->call;
@@ -180,6 +188,7 @@ static enum MHD_Result at_headers(struct srv_exchange *x, const struct srv_http_
         srv_call_error(c, status, "%s", sentence);
         return refuse_unread(x);
     }
+    take_place(x);
     srv_call_open(c, framing.declared);
     if (!c->reply.status) {
         x->phase = SRV_IN_BODY;
@@ -324,10 +333,13 @@ void *srv_exchange_line(void *cls, const char *uri, struct MHD_Connection *conne
     x->held_until_ns = 0;
     x->client[0] = 0;
     srv_call_init(&x->call, h->transport->api, &call_ops);
+    x->call.port = h->port;
     x->call.target = x->target;
     x->call.client = x->client;
     x->call.started_ns = srv_now_ns();
     peer->exchange = x;
+    if (peer->phase == SRV_TIMED_IDLE)
+        srv_timed_enter(peer, SRV_TIMED_HEAD);
     return x;
 }
 
@@ -366,7 +378,7 @@ static const char *why_refused(const struct srv_exchange *x, int status)
  * forgets at once that it has. So it is answered here, and its own pages find the way closed. */
 void srv_exchange_refused_by_library(struct srv_http *h, int status)
 {
-    h->transport->api->sockets.refused++;
+    h->sockets->refused++;
     for (struct srv_timed *p = h->peers.list; p; p = p->next) {
         struct srv_exchange *x = p->exchange;
         if (!is_being_refused(x))
@@ -396,7 +408,7 @@ void srv_exchange_completed(void *cls, struct MHD_Connection *connection, void *
     if (x->phase != SRV_AT_HEADERS)
         srv_call_close(&x->call);
     settle(x);
-    srv_timed_enter(x->peer, SRV_TIMED_HEAD);
+    srv_timed_enter(x->peer, SRV_TIMED_IDLE);
     x->peer->exchange = NULL;
     free(x);
     *con_cls = NULL;

@@ -10,6 +10,7 @@
 #include "server/transport/acceptor.h"
 #include "server/transport/https.h"
 #include "server/transport/linger.h"
+#include "server/transport/slots.h"
 #include "server/transport/time_limits.h"
 
 struct srv_http {
@@ -17,6 +18,13 @@ struct srv_http {
     struct MHD_Daemon *daemon;
     uv_poll_t poll;
     uv_timer_t timer;
+    enum srv_port port;
+    struct srv_sockets *sockets;
+    int tls; /* clients speak it here */
+    struct srv_slots slots;
+    struct srv_slot_address *arriving; /* the place of a connection that libmicrohttpd is given */
+    int arriving_crowded;
+    uint64_t looked_ns; /* at all connections, to make room */
     struct srv_acceptor acceptor;
     uv_timer_t refusals;
     struct srv_exchange *held, **held_tail; /* suspended with their refusals, oldest first */

@@ -28,8 +28,8 @@ static void remove_stale(const struct sockaddr_un *at)
     close(fd);
 }
 
-static int listen_unix(int *ret_fd, const char *address, char *bound, size_t bound_len, char *err,
-                       size_t errlen)
+static int bind_unix(int *ret_fd, const char *address, char *bound, size_t bound_len, char *err,
+                     size_t errlen)
 {
     struct sockaddr_un at;
     int rc = srv_address_unix(&at, address, err, errlen);
@@ -39,7 +39,7 @@ static int listen_unix(int *ret_fd, const char *address, char *bound, size_t bou
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return srv_address_fail(err, errlen, address, errno);
-    if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, BACKLOG) < 0) {
+    if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
         int error = errno;
         close(fd);
         return srv_address_fail(err, errlen, address, error);
@@ -62,14 +62,14 @@ static void print_bound(int fd, char *bound, size_t bound_len)
     snprintf(bound, bound_len, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-static int listen_on(const struct addrinfo *a)
+static int bind_to(const struct addrinfo *a)
 {
     int on = 1;
     int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
     if (fd < 0)
         return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
+    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0) {
         int error = errno;
         close(fd);
         return -error;
@@ -77,8 +77,8 @@ static int listen_on(const struct addrinfo *a)
     return fd;
 }
 
-int srv_listen(int *ret_fd, int open_take, const char *address, char *ret_bound, size_t bound_len,
-               char *err, size_t errlen)
+int srv_bind(int *ret_fd, int open_take, const char *address, char *ret_bound, size_t bound_len,
+             char *err, size_t errlen)
 {
     if (open_take >= 0) {
         print_bound(open_take, ret_bound, bound_len);
@@ -86,17 +86,30 @@ int srv_listen(int *ret_fd, int open_take, const char *address, char *ret_bound,
         return 0;
     }
     if (strncmp(address, "unix:", 5) == 0)
-        return listen_unix(ret_fd, address, ret_bound, bound_len, err, errlen);
+        return bind_unix(ret_fd, address, ret_bound, bound_len, err, errlen);
     struct addrinfo *all;
     int rc = srv_address_resolve(&all, address, AI_PASSIVE, err, errlen), fd = -EADDRNOTAVAIL;
     if (rc < 0)
         return rc;
     for (struct addrinfo *a = all; a && fd < 0; a = a->ai_next)
-        fd = listen_on(a);
+        fd = bind_to(a);
     freeaddrinfo(all);
     if (fd < 0)
         return srv_address_fail(err, errlen, address, -fd);
     print_bound(fd, ret_bound, bound_len);
     *ret_fd = fd;
     return 0;
+}
+
+int srv_listen(int fd)
+{
+    return listen(fd, BACKLOG) < 0 ? -errno : 0;
+}
+
+int srv_is_unix(int fd)
+{
+    int domain = AF_INET;
+    socklen_t len = sizeof(domain);
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
+    return domain == AF_UNIX;
 }

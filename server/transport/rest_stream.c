@@ -167,6 +167,8 @@ static void on_open(void *arg, struct proto_h2_stream *h2)
     x->call.method = proto_h2_header(h2, ":method");
     x->call.target = proto_h2_header(h2, ":path");
     x->call.client = home->client;
+    x->call.port = SRV_PORT_GRPC;
+    x->call.crowded = home->crowded;
     x->call.client_fd = home->client_fd;
     x->call.started_ns = srv_now_ns();
     srv_call_start(&x->call);
@@ -248,7 +250,8 @@ void srv_rest_tick(struct srv_stream_home *home, uint64_t now)
 
 static void port_open(void *arg, struct proto_h2_stream *h2)
 {
-    const struct srv_stream_home *home = arg;
+    struct srv_stream_home *home = arg;
+    home->asked = 1;
     const char *path = proto_h2_header(h2, ":path");
     int rpc = h2->headers_too_large || !path || path[0] != '/' ||
               srv_route_find_rpc(home->transport->api->routes, path) || srv_stream_is_grpc(h2);

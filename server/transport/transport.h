@@ -16,17 +16,23 @@ struct srv_transport {
     struct srv_tls_set *tls; /* NULL: clear text; a reload puts another in its place */
     struct srv_http *http;
     struct srv_http2 *grpc; /* NULL: off */
+    struct srv_http *admin; /* NULL: off; answers until the end, also while the server drains */
+    int fds[SRV_PORTS];     /* bound, and not yet serving; -1: none */
 };
 
 /* What the sockets are bound to, for people. */
 struct srv_bound {
-    char http[128], grpc[128];
+    char names[SRV_PORTS][128];
 };
 
-/* Listens and serves, as the options say. Sockets that are open already are taken over: -1 = none.
- * A negative errno with a sentence. */
-int srv_transport_start(struct srv_transport *t, int http_fd_take, int grpc_fd_take,
-                        struct srv_bound *ret, char *err, size_t errlen);
+/* Zeroed otherwise. */
+void srv_transport_init(struct srv_transport *t, struct srv_env *env, struct srv_api *api);
+/* Takes the addresses that the options name, so that one that is taken is noticed at once. Sockets
+ * that are open already are taken over: -1 = none. A negative errno with a sentence. */
+int srv_transport_bind(struct srv_transport *t, const int open_fds_take[SRV_PORTS],
+                       struct srv_bound *ret, char *err, size_t errlen);
+/* Listens and serves. */
+int srv_transport_start(struct srv_transport *t, char *err, size_t errlen);
 /* Sends what calls have answered; tells watchers of health what has changed. */
 void srv_transport_pump(struct srv_transport *t);
 /* No more connections; clients are told to go elsewhere. */

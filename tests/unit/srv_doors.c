@@ -38,7 +38,7 @@ static void close_loop(uv_loop_t *loop)
 
 /* ---- acceptor ---- */
 
-enum { LIMIT = 3, CLIENTS = 8 };
+enum { LIMIT = 3, RESERVE = 2, CLIENTS = 8 };
 
 struct gate {
     uv_loop_t loop;
@@ -46,11 +46,11 @@ struct gate {
     struct srv_sockets sockets;
     struct srv_acceptor acceptor;
     int refuses; /* take() says -1 */
-    int taken, rounds, full;
+    int taken, crowded, rounds, full;
     int fd[CLIENTS];
 };
 
-static int take(void *owner, int fd, const struct sockaddr *address, socklen_t len)
+static int take(void *owner, int fd, const struct sockaddr *address, socklen_t len, int crowded)
 {
     struct gate *g = owner;
     assert_true(address->sa_family == AF_INET && len == sizeof(struct sockaddr_in));
@@ -61,6 +61,7 @@ static int take(void *owner, int fd, const struct sockaddr *address, socklen_t l
         return -1;
     }
     g->fd[g->taken++] = fd;
+    g->crowded += crowded;
     return 0;
 }
 
@@ -69,8 +70,9 @@ static void taken(void *owner)
     ((struct gate *)owner)->rounds++;
 }
 
-static void full(void *owner)
+static void full(void *owner, int wanted)
 {
+    assert_true(wanted > 0);
     ((struct gate *)owner)->full++;
 }
 
@@ -101,7 +103,7 @@ static void set_up(struct gate *g, struct sockaddr_in *ret)
     assert_int_equal(uv_loop_init(&g->loop), 0);
     assert_int_equal(srv_log_create(&g->log, null), 0);
     assert_int_equal(srv_acceptor_start(&g->acceptor, &g->loop, g->log, &g->sockets,
-                                        listen_anywhere(ret), LIMIT, &gate_ops, g),
+                                        listen_anywhere(ret), LIMIT, RESERVE, &gate_ops, g),
                      0);
 }
 
@@ -124,15 +126,16 @@ static void more_than_the_limit_wait(void **state)
     set_up(&g, &at);
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = come(&at);
-    turn(&g.loop, &g.taken, LIMIT);
-    assert_int_equal(g.sockets.open, LIMIT);
+    turn(&g.loop, &g.taken, LIMIT + RESERVE);
+    assert_int_equal(g.sockets.open, LIMIT + RESERVE);
+    assert_int_equal(g.crowded, RESERVE);
     while (g.full < 3) /* again and again while somebody waits */
         uv_run(&g.loop, UV_RUN_ONCE);
-    assert_int_equal(g.taken, LIMIT);
-    for (int i = LIMIT; i < CLIENTS; i++) { /* one goes, one comes */
+    assert_int_equal(g.taken, LIMIT + RESERVE);
+    for (int i = LIMIT + RESERVE; i < CLIENTS; i++) { /* one goes, one comes */
         srv_acceptor_closed(&g.acceptor);
         turn(&g.loop, &g.taken, i + 1);
-        assert_int_equal(g.sockets.open, LIMIT);
+        assert_int_equal(g.sockets.open, LIMIT + RESERVE);
     }
     assert_true(g.rounds > 0);
     tear_down(&g);
