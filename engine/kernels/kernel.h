@@ -222,6 +222,22 @@ struct eng_quant_f32_kernel {
     void (*run)(const struct eng_quant_f32_args *a);
 };
 
+/* ---- a function of one real, then clamp to lo .. hi ---- Of e^x within 2 ulp where it is in one,
+ * and all else in the order of ref/; the same bits on all instruction sets. in and out may be the
+ * same; no over-read. */
+struct eng_act_f32_args {
+    int unary; /* enum eng_unary (graph.h) */
+    const float *in;
+    float *out;
+    int n;
+    float alpha, beta, lo, hi;
+};
+struct eng_act_f32_kernel {
+    const char *name;
+    uint32_t cpu_bits;
+    void (*run)(const struct eng_act_f32_args *a);
+};
+
 /* ---- depthwise of any window, u8 ----
  * One block of 16 channels, output rows y0 .. y1-1; pixels outside the image count as zx, and a
  * window may lie outside of it whole. At most ENG_DWK_U8_TAPS taps: sums of so many products of 9
@@ -473,6 +489,7 @@ struct eng_pw_f32x_kernel {
     X(mul_u8)                                                                                      \
     X(dwk_u8)                                                                                      \
     X(quant_f32)                                                                                   \
+    X(act_f32)                                                                                     \
     X(pw_f32)                                                                                      \
     X(spw_f32)                                                                                     \
     X(dw_f32)                                                                                      \

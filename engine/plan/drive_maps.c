@@ -121,71 +121,16 @@ static void pool_block(const struct eng_map_params *p, const char *in, char *out
 
 /* ---- one element after the other ---- */
 
-/* e^x within 2 ulp, without a call, so that loops over it become vectors. */
-static inline float exp_of(float x)
-{
-    x = clamp(x, -87.0f, 88.0f);
-    float n = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: the sum is a whole number */
-    int32_t bits;
-    memcpy(&bits, &n, sizeof(bits));
-    n -= 12582912.0f;
-    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    float e = ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r +
-                4.1665795894e-2f) *
-                   r +
-               1.6666665459e-1f) *
-                  r +
-              5.0000001201e-1f;
-    e = e * r * r + r + 1.0f;
-    bits = (int32_t)((uint32_t)(bits - 0x4B400000 + 127) << 23);
-    float power;
-    memcpy(&power, &bits, sizeof(power));
-    return e * power;
-}
-
-/* One loop for each kind: `v` is the input, `expression` what becomes of it. */
-#define EACH(expression)                                                                           \
-    for (int i = 0; i < n; i++) {                                                                  \
-        float v = in[i];                                                                           \
-        out[i] = clamp(expression, lo, hi);                                                        \
-    }                                                                                              \
-    break
-
 void eng_map_activate(const struct eng_map_params *p, const float *in, float *out, int n)
 {
-    float lo = p->lo, hi = p->hi, alpha = p->alpha, beta = p->beta;
-    switch (p->unary) {
-    case ENG_UNARY_CLAMP:
-        EACH(v);
-    case ENG_UNARY_LEAKY_RELU:
-        EACH(v < 0 ? v * alpha : v);
-    case ENG_UNARY_SIGMOID:
-        EACH(1.0f / (1.0f + exp_of(-v)));
-    case ENG_UNARY_HARD_SIGMOID:
-        EACH(clamp(alpha * v + beta, 0, 1));
-    case ENG_UNARY_HARD_SWISH:
-        EACH(v * clamp(v / 6.0f + 0.5f, 0, 1));
-    case ENG_UNARY_SWISH:
-        EACH(v / (1.0f + exp_of(-v)));
-    case ENG_UNARY_TANH:
-        EACH(1.0f - 2.0f / (exp_of(v + v) + 1.0f));
-    case ENG_UNARY_EXP:
-        EACH(expf(v));
-    case ENG_UNARY_LOG:
-        EACH(logf(v));
-    case ENG_UNARY_SQRT:
-        EACH(sqrtf(v));
-    case ENG_UNARY_RSQRT:
-        EACH(1.0f / sqrtf(v));
-    case ENG_UNARY_SQUARE:
-        EACH(v * v);
-    case ENG_UNARY_ABS:
-        EACH(fabsf(v));
-    case ENG_UNARY_NEG:
-        EACH(-v);
-    case ENG_UNARY_FLOOR:
-        EACH(floorf(v));
-    }
+    p->act->run(&(struct eng_act_f32_args){.unary = p->unary,
+                                           .in = in,
+                                           .out = out,
+                                           .n = n,
+                                           .alpha = p->alpha,
+                                           .beta = p->beta,
+                                           .lo = p->lo,
+                                           .hi = p->hi});
 }
 
 /* The second operand is a map of the same shape. */

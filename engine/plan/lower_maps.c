@@ -55,6 +55,7 @@ static struct eng_map_params *new_map(struct eng_lower *l, const struct eng_node
         return NULL;
     p->kind = kind;
     p->type = type;
+    p->act = l->p->kernels.act_f32;
     p->lo = n->lo;
     p->hi = n->hi;
     set_blocks(l, &p->b, &l->g->tensors[n->out]);
@@ -140,7 +141,7 @@ int eng_lower_activation(struct eng_lower *l, int i)
     p->unary = n->unary;
     p->alpha = n->alpha;
     p->beta = n->beta;
-    return eng_lower_c16_step(l, i, &eng_drive_map, p, "activation_f32", 1);
+    return eng_lower_c16_step(l, i, &eng_drive_map, p, p->act->name, 1);
 }
 
 /* Beside constants of one value a channel. */

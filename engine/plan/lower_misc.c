@@ -213,8 +213,12 @@ static const struct eng_map_params *function_of(struct eng_lower *l, const struc
 {
     struct eng_map_params *p = eng_lower_alloc(l, sizeof(*p));
     if (p)
-        *p = (struct eng_map_params){
-            .unary = n->unary, .alpha = n->alpha, .beta = n->beta, .lo = n->lo, .hi = n->hi};
+        *p = (struct eng_map_params){.act = l->p->kernels.act_f32,
+                                     .unary = n->unary,
+                                     .alpha = n->alpha,
+                                     .beta = n->beta,
+                                     .lo = n->lo,
+                                     .hi = n->hi};
     return p;
 }
 

@@ -23,6 +23,7 @@ struct eng_map_params {
     struct eng_window win;
     int count_include_pad;
     enum eng_unary unary;
+    const struct eng_act_f32_kernel *act;
     float alpha, beta, lo, hi;
     int per_channel;             /* the second input is one pixel */
     const float *first, *second; /* [blocks * 16] constants, NULL: none */

@@ -233,6 +233,7 @@ static void check_dwk(const void *row)
 #define ROW_mul_u8(isa, bits)
 #define ROW_dwk_u8(isa, bits)
 #define ROW_quant_f32(isa, bits)
+#define ROW_act_f32(isa, bits)
 #define ROW_pw_f32(isa, bits) {"pw_f32 " #isa, bits, &eng_pw_f32_##isa, check_pw},
 #define ROW_spw_f32(isa, bits) {"spw_f32 " #isa, bits, &eng_spw_f32_##isa, check_spw},
 #define ROW_dw_f32(isa, bits) {"dw_f32 " #isa, bits, &eng_dw_f32_##isa, check_dw},

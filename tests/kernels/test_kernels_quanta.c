@@ -1,5 +1,6 @@
 /* Rows of kernels.def for quantised maps between and around convolutions, against their formulas:
- * mul_u8, dwk_u8, quant_f32. */
+ * mul_u8, dwk_u8, quant_f32; and of activations. */
+#include "engine/graph/graph.h"
 #include "tests/kernels/u8_values.h"
 
 /* ---- product ---- */
@@ -248,6 +249,83 @@ static void check_dwk(const void *row)
         dwk_map(row, most, 0, 0);
 }
 
+/* ---- activations ---- */
+
+static double act_of(int unary, double v, double alpha, double beta)
+{
+    switch ((enum eng_unary)unary) {
+    case ENG_UNARY_CLAMP:
+        return v;
+    case ENG_UNARY_LEAKY_RELU:
+        return v < 0 ? v * alpha : v;
+    case ENG_UNARY_SIGMOID:
+        return 1 / (1 + exp(-v));
+    case ENG_UNARY_HARD_SIGMOID:
+        return fmin(fmax(alpha * v + beta, 0), 1);
+    case ENG_UNARY_HARD_SWISH:
+        return v * fmin(fmax(v / 6 + 0.5, 0), 1);
+    case ENG_UNARY_SWISH:
+        return v / (1 + exp(-v));
+    case ENG_UNARY_TANH:
+        return tanh(v);
+    case ENG_UNARY_EXP:
+        return exp(v);
+    case ENG_UNARY_LOG:
+        return log(v);
+    case ENG_UNARY_SQRT:
+        return sqrt(v);
+    case ENG_UNARY_RSQRT:
+        return 1 / sqrt(v);
+    case ENG_UNARY_SQUARE:
+        return v * v;
+    case ENG_UNARY_ABS:
+        return fabs(v);
+    case ENG_UNARY_NEG:
+        return -v;
+    case ENG_UNARY_FLOOR:
+        return floor(v);
+    }
+    return NAN;
+}
+
+/* The bits of plain C, which is near the function itself; in place, too. */
+static void act_one(const struct eng_act_f32_kernel *k, int unary, int n)
+{
+    int positive = unary == ENG_UNARY_LOG || unary == ENG_UNARY_SQRT || unary == ENG_UNARY_RSQRT;
+    size_t bytes = (size_t)n * sizeof(float);
+    struct kt_buf bufs[3];
+    float *in = kt_alloc(&bufs[0], bytes, 0, 4), *out = kt_alloc(&bufs[1], bytes, 0, 4);
+    float *want = kt_alloc(&bufs[2], bytes, 0, 4);
+    struct eng_act_f32_args g = {.unary = unary, .in = in, .out = want, .n = n, .lo = -INFINITY};
+    g.hi = kt_range(0, 1) ? 6.0f : INFINITY;
+    g.alpha = 0.2f;
+    g.beta = 0.5f;
+    for (int i = 0; i < n; i++) {
+        float v = 20 * kt_unit() - 10;
+        in[i] = positive ? fabsf(v) + 0.01f : v;
+    }
+    eng_act_f32_c.run(&g);
+    for (int i = 0; i < n; i++) {
+        double exact = fmin(act_of(unary, in[i], 0.2f, g.beta), g.hi);
+        assert_true(fabs(want[i] - exact) <= 2e-6 * (fabs(exact) > 1 ? fabs(exact) : 1));
+    }
+    g.out = out;
+    k->run(&g);
+    assert_memory_equal(out, want, bytes);
+    g.out = in;
+    k->run(&g);
+    assert_memory_equal(in, want, bytes);
+    for (int i = 0; i < 3; i++)
+        kt_free(&bufs[i]);
+}
+
+static void check_act(const void *row)
+{
+    for (int unary = 0; unary <= ENG_UNARY_LAST; unary++)
+        for (int n = 1; n < 80; n++)
+            act_one(row, unary, n);
+}
+
 #define ROW_pw_u8(isa, bits)
 #define ROW_sum_u8(isa, bits)
 #define ROW_dw_u8(isa, bits)
@@ -257,6 +335,7 @@ static void check_dwk(const void *row)
 #define ROW_mul_u8(isa, bits) {"mul_u8 " #isa, bits, &eng_mul_u8_##isa, check_mul},
 #define ROW_dwk_u8(isa, bits) {"dwk_u8 " #isa, bits, &eng_dwk_u8_##isa, check_dwk},
 #define ROW_quant_f32(isa, bits) {"quant_f32 " #isa, bits, &eng_quant_f32_##isa, check_quant},
+#define ROW_act_f32(isa, bits) {"act_f32 " #isa, bits, &eng_act_f32_##isa, check_act},
 #define ROW_pw_f32(isa, bits)
 #define ROW_spw_f32(isa, bits)
 #define ROW_dw_f32(isa, bits)
