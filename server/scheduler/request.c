@@ -415,13 +415,14 @@ static int offload(struct srv_req *r, void (*run)(struct srv_req *r, void *arg),
                    void (*back)(struct srv_req *r, void *arg), void *arg, size_t limit)
 {
     assert(r->pending == 0);
+    uint64_t deadline = r->deadline_ns; /* from then on the request is a worker's */
     r->item = (struct srv_work_item){
-        .req = r, .run = run, .back = back, .arg = arg, .deadline_ns = r->deadline_ns};
+        .req = r, .run = run, .back = back, .arg = arg, .deadline_ns = deadline};
     int rc = srv_pool_submit_item(r->sched->pool, &r->item, limit);
     if (rc < 0)
         return rc;
     r->pending = 1;
-    srv_alarm_watch(&r->sched->expiry, r->deadline_ns);
+    srv_alarm_watch(&r->sched->expiry, deadline);
     return 0;
 }
 
