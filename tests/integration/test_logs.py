@@ -7,6 +7,8 @@ import pytest
 from daemon import Daemon, keys_file, wait_for
 from pictures import RED
 
+pytestmark = pytest.mark.patient
+
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 ADMIN = {"X-API-Key": "bosskey"}

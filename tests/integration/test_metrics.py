@@ -15,6 +15,8 @@ import tinymodel
 from daemon import ANY_PORT, Daemon, keys_file, wait_for
 from pictures import BLUE, RED
 
+pytestmark = pytest.mark.patient
+
 OPEN = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"}
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
