@@ -65,6 +65,7 @@ static int lower_node(struct eng_lower *l, int i)
         eng_lower_window, eng_lower_activation, eng_lower_channels, eng_lower_product,
         eng_lower_dwk,    eng_lower_concat,     eng_lower_gather,   eng_lower_flat,
         eng_lower_resize, eng_lower_dwk_u8,     eng_lower_join,     eng_lower_pad,
+        eng_lower_argmax,
     };
     if (!l->p->reference) {
         for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {

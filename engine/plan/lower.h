@@ -63,6 +63,7 @@ int eng_lower_product(struct eng_lower *l, int i);
 int eng_lower_dwk(struct eng_lower *l, int i);
 int eng_lower_concat(struct eng_lower *l, int i);
 int eng_lower_pad(struct eng_lower *l, int i);
+int eng_lower_argmax(struct eng_lower *l, int i); /* drive_argmax.c */
 int eng_lower_gather(struct eng_lower *l, int i);
 int eng_lower_resize(struct eng_lower *l, int i);
 /* lower_dwk_u8.c */

@@ -56,6 +56,15 @@ struct eng_dwk_u8_params {
     struct eng_dwk_u8_args shape; /* without pointers: all rows of the map */
 };
 
+/* drive_argmax.c: the place of the largest along the channels. Blocks are pieces of the map. */
+struct eng_argmax_params {
+    struct eng_blocks_params b;
+    int pixels, channels;
+    size_t stride; /* from one block of channels to the next */
+    uint8_t flip;  /* 0xff: of the smallest */
+    int is_wide;   /* int64 */
+};
+
 /* drive_maps.c: n reals through an activation or another function of the parameters. */
 void eng_map_activate(const struct eng_map_params *p, const float *in, float *out, int n);
 

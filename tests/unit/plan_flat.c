@@ -123,13 +123,81 @@ static void joins_along_any_axis(void **state)
     }
 }
 
+/* The best channel of a map that a convolution made: less and more than a block, pixels that fill
+ * no vector. */
+static void the_best_channel(void **state)
+{
+    static const int channels[] = {1, 5, 16, 17, 40, 256};
+    (void)state;
+    for (unsigned k = 0; k < 12; k++) {
+        struct tiny t;
+        tiny_begin(&t, k % 2 ? ENG_I8 : ENG_U8, H, W, C, k);
+        tiny_conv(&t, channels[k / 2], 1, 1, 1, 1, 0);
+        struct eng_tensor e = {.name = "best", .type = k % 3 ? ENG_I64 : ENG_I32, .producer = -1};
+        int out = eng_graph_add_tensor(t.g, &e);
+        struct eng_node n = tiny_op(ENG_OP_ARGMAX);
+        n.axis = 3;
+        n.least = k % 4 == 3;
+        tiny_node(&t, n, &t.t, 1, out);
+        tiny_end(&t);
+        compare(t.g, 1.0f, "argmax_u8");
+        eng_graph_destroy(t.g);
+    }
+}
+
+/* Channels around those of a map of quanta are its zero points. */
+static void channels_around(void **state)
+{
+    static const int pads[][2] = {{0, 4}, {3, 0}, {20, 7}, {0, 40}};
+    (void)state;
+    for (unsigned k = 0; k < 8; k++) {
+        struct tiny t;
+        tiny_begin(&t, k % 2 ? ENG_I8 : ENG_U8, H, W, C, k);
+        tiny_conv(&t, 24, 1, 1, 1, 1, 0);
+        const struct eng_tensor *x = &t.g->tensors[t.t];
+        int out = tiny_typed(&t, x->type, x->quant.scale[0], x->quant.zero_point[0]);
+        struct eng_node n = tiny_op(ENG_OP_PAD);
+        n.win.front = pads[k / 2][0];
+        n.win.back = pads[k / 2][1];
+        t.g->tensors[out].rank = 0;
+        tiny_node(&t, n, &t.t, 1, out);
+        tiny_end(&t);
+        compare(t.g, 1.0f, "pad");
+        eng_graph_destroy(t.g);
+    }
+}
+
+/* One operand is one number: a table, whichever side it stands on. */
+static void one_number(void **state)
+{
+    static const uint8_t quantum = 77;
+    (void)state;
+    for (unsigned k = 0; k < 8; k++) {
+        struct tiny t;
+        enum eng_type type = k % 2 ? ENG_I8 : ENG_U8;
+        tiny_begin(&t, type, H, W, C, k);
+        const float *scale = t.g->tensors[t.t].quant.scale;
+        int c = tiny_constant(&t, type, 0, NULL, &quantum);
+        t.g->tensors[c].quant = t.g->tensors[t.t].quant;
+        struct eng_node n = tiny_op(ENG_OP_ARITH);
+        n.arith = k / 2 % 2 ? ENG_ARITH_MUL : ENG_ARITH_SUB;
+        int out = tiny_typed(&t, type, *scale * 1.5f, 9);
+        int in[2] = {k < 4 ? t.t : c, k < 4 ? c : t.t};
+        t.g->tensors[out].rank = 0;
+        tiny_node(&t, n, in, 2, out);
+        tiny_end(&t);
+        compare(t.g, 1.0f, "table_u8");
+        eng_graph_destroy(t.g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reals_to_quanta),
-        cmocka_unit_test(quanta_to_reals),
-        cmocka_unit_test(tables_of_any_shape),
-        cmocka_unit_test(joins_along_any_axis),
+        cmocka_unit_test(reals_to_quanta),     cmocka_unit_test(quanta_to_reals),
+        cmocka_unit_test(tables_of_any_shape), cmocka_unit_test(joins_along_any_axis),
+        cmocka_unit_test(the_best_channel),    cmocka_unit_test(channels_around),
+        cmocka_unit_test(one_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
