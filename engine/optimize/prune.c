@@ -263,8 +263,10 @@ static int look_again(struct eng_pruner *p, struct eng_prune_layer *l, struct en
 {
     struct eng_prune_net now = {0};
     int rc = eng_prune_net_open(&now, p->g, l, 1, p->slots, err, errlen);
-    for (int at = 0, n; rc == 0 && at < p->fed; at += n) {
-        n = p->fed - at < p->slots ? p->fed - at : p->slots;
+    for (int at = 0; at < p->fed; at += p->slots) {
+        if (rc < 0)
+            break;
+        int n = p->fed - at < p->slots ? p->fed - at : p->slots;
         for (int slot = 0; slot < n; slot++) {
             size_t bytes = p->values * sizeof(float);
             memcpy(eng_run_input(p->net.run, slot), p->pictures[at + slot], bytes);

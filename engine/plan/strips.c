@@ -198,10 +198,13 @@ static int design(struct design *d)
     s->splits = calloc((size_t)d->p->n_steps + 1, sizeof(*s->splits));
     if (!s->buffers || !s->splits)
         return -ENOMEM;
-    int rc = 0;
-    for (; rc == 0 && s->end - s->first >= 2; s->end -= rc == 0)
-        rc = choose_waves(d);
-    return rc;
+    while (s->end - s->first >= 2) {
+        int rc = choose_waves(d);
+        if (rc != 0)
+            return rc;
+        s->end--;
+    }
+    return 0;
 }
 
 int eng_strips_create(struct eng_strips **ret, const struct eng_plan *p, int bands)

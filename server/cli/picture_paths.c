@@ -26,23 +26,32 @@ static int append(struct srv_picture_paths *p, const char *path)
     return p->path[p->n] ? (p->n++, 0) : -ENOMEM;
 }
 
+static int walk(struct srv_picture_paths *p, const char *dir, int depth);
+
+/* A file is appended, a folder walked through; what cannot be looked at is passed over. */
+static int visit(struct srv_picture_paths *p, const char *dir, const char *name, int depth)
+{
+    char path[4096];
+    struct stat st;
+    if (name[0] == '.' || snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path) ||
+        stat(path, &st) < 0)
+        return 0;
+    if (S_ISREG(st.st_mode))
+        return append(p, path);
+    return S_ISDIR(st.st_mode) && depth < MAX_DEPTH ? walk(p, path, depth + 1) : 0;
+}
+
 static int walk(struct srv_picture_paths *p, const char *dir, int depth)
 {
     DIR *d = opendir(dir);
     int rc = 0;
     if (!d)
         return -errno;
-    for (const struct dirent *e; rc == 0 && (e = readdir(d)) != NULL;) {
-        char path[4096];
-        struct stat st;
-        if (e->d_name[0] == '.' ||
-            snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path) ||
-            stat(path, &st) < 0)
-            continue;
-        if (S_ISREG(st.st_mode))
-            rc = append(p, path);
-        else if (S_ISDIR(st.st_mode) && depth < MAX_DEPTH)
-            rc = walk(p, path, depth + 1);
+    while (rc == 0) {
+        const struct dirent *e = readdir(d);
+        if (!e)
+            break;
+        rc = visit(p, dir, e->d_name, depth);
     }
     closedir(d);
     return rc;

@@ -57,14 +57,18 @@ static int fill(struct session *s, int *at)
 
 static int pass(struct session *s, const char *what, char *err, size_t errlen)
 {
-    int at = 0, rc = 0;
+    int at = 0;
     srv_progress(what, 0, s->pictures.n);
-    for (int n; rc == 0 && (n = fill(s, &at)) > 0;) {
-        rc = eng_quantizer_feed(s->q, n, srv_team_threads_begin(s->crew));
+    for (;;) {
+        int n = fill(s, &at);
+        if (n <= 0)
+            return eng_quantizer_next(s->q, err, errlen);
+        int rc = eng_quantizer_feed(s->q, n, srv_team_threads_begin(s->crew));
         srv_team_threads_end(s->crew);
         srv_progress(what, at, s->pictures.n);
+        if (rc < 0)
+            return rc;
     }
-    return rc < 0 ? rc : eng_quantizer_next(s->q, err, errlen);
 }
 
 static int run(struct session *s, char *err, size_t errlen)

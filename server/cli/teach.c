@@ -63,6 +63,21 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* A folder that shows itself is a class. */
+static int add_class(struct lesson *l, const char *dir, const char *name)
+{
+    char path[4096];
+    struct stat st;
+    if (name[0] == '.' || snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path) ||
+        stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+        return 0;
+    l->classes[l->n_classes] = strdup(name);
+    if (!l->classes[l->n_classes])
+        return -ENOMEM;
+    l->n_classes++;
+    return 0;
+}
+
 static int find_classes(struct lesson *l, char *err, size_t errlen)
 {
     const char *dir = l->cfg->images;
@@ -74,16 +89,11 @@ static int find_classes(struct lesson *l, char *err, size_t errlen)
     }
     l->classes = calloc(MAX_CLASSES, sizeof(*l->classes));
     rc = l->classes ? 0 : -ENOMEM;
-    for (const struct dirent *e; rc == 0 && l->n_classes < MAX_CLASSES && (e = readdir(d));) {
-        char path[4096];
-        struct stat st;
-        if (e->d_name[0] == '.' ||
-            snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path) ||
-            stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-            continue;
-        l->classes[l->n_classes] = strdup(e->d_name);
-        rc = l->classes[l->n_classes] ? 0 : -ENOMEM;
-        l->n_classes += rc == 0;
+    while (rc == 0 && l->n_classes < MAX_CLASSES) {
+        const struct dirent *e = readdir(d);
+        if (!e)
+            break;
+        rc = add_class(l, dir, e->d_name);
     }
     closedir(d);
     if (rc == 0 && l->n_classes < 2) {
