@@ -153,6 +153,7 @@ def ship():
     out.add(script("startup", ["tests/ship/startup"], 600))
     out.add(script("images", ["tests/ship/images"], 3600))
     out.add(script("package", ["tests/ship/package"], 3600))
+    out.add(script("compose", ["tests/ship/compose"], 3600))
     out.add(script("kube_play", ["tests/ship/kube_play"], 3600))
     out.add(script("replicas", ["tests/ship/replicas"], 1800))
     return out
