@@ -1,4 +1,5 @@
 /* mobilenetd: the one binary. Picks the sub-command and reads its options. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -129,8 +130,19 @@ static int run(const struct command *c, int argc, char **argv)
     return rc < 0 ? EXIT_FAILURE : rc;
 }
 
+/* A file or socket that became descriptor 2 would be written the log. */
+static int fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return -1;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (fill_standard_descriptors() < 0)
+        return EXIT_FAILURE;
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_commands(argc > 1 ? stdout : stderr);

@@ -15,7 +15,7 @@
 
 #include "config/utf8.h"
 
-enum { ROOM = 256 << 10, LINE = 2048 };
+enum { ROOM = 256 << 10, LINE = 2048, LAST_WORDS_S = 1 };
 
 struct srv_log {
     int fd;
@@ -31,8 +31,10 @@ struct srv_log {
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
-static void write_all(int fd, const char *p, size_t n)
+/* How many lines nobody got: the disk is full, or the reader has gone. */
+static uint64_t write_all(int fd, const char *p, size_t n)
 {
+    uint64_t lost = 0;
     while (n > 0) {
         ssize_t k = write(fd, p, n);
         if (k < 0 && errno == EAGAIN) { /* somebody made our standard error non-blocking */
@@ -43,10 +45,13 @@ static void write_all(int fd, const char *p, size_t n)
         if (k < 0 && errno == EINTR)
             continue;
         if (k <= 0)
-            return;
+            break;
         p += k;
         n -= (size_t)k;
     }
+    for (; n > 0; n--)
+        lost += *p++ == '\n';
+    return lost;
 }
 
 static void *writer(void *arg)
@@ -64,8 +69,9 @@ static void *writer(void *arg)
         l->writing = full;
         l->n = 0;
         pthread_mutex_unlock(&l->lock);
-        write_all(l->fd, full, n);
+        uint64_t lost = write_all(l->fd, full, n);
         pthread_mutex_lock(&l->lock);
+        l->dropped += lost;
     }
     pthread_mutex_unlock(&l->lock);
     return NULL;
@@ -109,7 +115,13 @@ void srv_log_destroy(struct srv_log *l)
     l->stop = 1;
     pthread_cond_signal(&l->more);
     pthread_mutex_unlock(&l->lock);
-    pthread_join(l->thread, NULL);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += LAST_WORDS_S;
+    if (pthread_timedjoin_np(l->thread, NULL, &until) != 0) {
+        pthread_detach(l->thread); /* nobody reads: it keeps its buffers until the process ends */
+        return;
+    }
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->more);
     free(l->filling);

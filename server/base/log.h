@@ -13,7 +13,8 @@ struct srv_log;
 enum srv_log_level { SRV_DEBUG, SRV_INFO, SRV_WARNING, SRV_ERROR };
 
 int srv_log_create(struct srv_log **ret, int fd);
-void srv_log_destroy(struct srv_log *l); /* writes what is left */
+/* Writes what is left, unless nobody takes it within a second: then it is lost. */
+void srv_log_destroy(struct srv_log *l);
 /* level: "debug".."error"; format: "text" or "json" (as the option table has them). */
 void srv_log_configure(struct srv_log *l, const char *level, const char *format);
 uint64_t srv_log_dropped(struct srv_log *l);
