@@ -109,6 +109,9 @@ int srv_sandbox_calls(struct srv *s, char *err, size_t errlen)
         rc = lacking(s, "lower limits", rc, err, errlen);
     if (rc == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         rc = lacking(s, "no_new_privs", -errno, err, errlen);
+    /* nobody of the same user looks into its memory, where pictures and keys are */
+    if (rc == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        rc = lacking(s, "protection from ptrace", -errno, err, errlen);
     if (rc < 0)
         return rc;
     int calls = srv_seccomp(s->sandbox.level);

@@ -5,11 +5,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -47,6 +51,28 @@ static void allow_value(struct filter *f, const char *name, unsigned index, uint
     add(f, SCMP_ACT_ALLOW, name, 1, &argument);
 }
 
+static void allow_values(struct filter *f, const char *name, unsigned index, uint64_t value,
+                         uint64_t next)
+{
+    struct scmp_arg_cmp arguments[] = {SCMP_CMP64(index, SCMP_CMP_EQ, value),
+                                       SCMP_CMP64(index + 1, SCMP_CMP_EQ, next)};
+    add(f, SCMP_ACT_ALLOW, name, 2, arguments);
+}
+
+/* No signals by way of a descriptor (F_SETOWN, F_SETSIG), no programs of packet filters, no
+ * priority but one's own. */
+static void allow_some_settings(struct filter *f)
+{
+    static const uint64_t commands[] = {F_GETFD, F_SETFD, F_GETFL,
+                                        F_SETFL, F_DUPFD, F_DUPFD_CLOEXEC};
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        allow_value(f, "fcntl", 1, commands[i]);
+    allow_values(f, "setsockopt", 1, IPPROTO_TCP, TCP_NODELAY);
+    allow_values(f, "setsockopt", 1, IPPROTO_TCP, TCP_CORK);
+    allow_values(f, "setsockopt", 1, SOL_SOCKET, SO_LINGER);
+    allow_values(f, "setpriority", 0, PRIO_PROCESS, 0);
+}
+
 static void allow_some_arguments(struct filter *f)
 {
     const uint64_t writing = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
@@ -79,6 +105,7 @@ static void fill(struct filter *f)
 #undef CALL
 #undef ABSENT
     allow_some_arguments(f);
+    allow_some_settings(f);
 }
 
 int srv_seccomp(enum srv_sandbox_level level)

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <seccomp.h>
 #include <setjmp.h>
@@ -114,6 +116,14 @@ static int calls_on(void *arg)
     MUST_FAIL(mprotect(page, 4096, PROT_READ | PROT_EXEC), EPERM);
     MUST(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
     MUST(errno == EPERM);
+    int on = 1;
+    MUST(fcntl(STDERR_FILENO, F_GETFL) >= 0);
+    MUST_FAIL(fcntl(STDERR_FILENO, F_SETOWN, getppid()), EPERM);
+    MUST_FAIL(fcntl(STDERR_FILENO, F_SETSIG, SIGKILL), EPERM);
+    MUST_FAIL(setsockopt(STDERR_FILENO, SOL_SOCKET, SO_ATTACH_FILTER, &on, sizeof(on)), EPERM);
+    MUST_FAIL(setsockopt(STDERR_FILENO, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), ENOTSOCK);
+    MUST_FAIL(setpriority(PRIO_PROCESS, (id_t)getppid(), 19), EPERM);
+    MUST(setpriority(PRIO_PROCESS, 0, 19) == 0);
     struct rlimit lim = {1, 1};
     MUST_FAIL(setrlimit(RLIMIT_NOFILE, &lim), EPERM);
     return 0;
