@@ -146,9 +146,46 @@ static void time_and_work_earn_patience(void **state)
     }
 }
 
+/* To the last unit. */
+static void what_it_counts(void **state)
+{
+    (void)state;
+    struct proto_h2_calm c;
+    proto_h2_calm_init(&c);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(proto_h2_calm_fault(&c), 0);
+    assert_int_equal(proto_h2_calm_fault(&c), 1);
+    assert_int_equal(proto_h2_calm_fault(&c), 1);
+    proto_h2_calm_tick(&c);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(proto_h2_calm_fault(&c), 0);
+    assert_int_equal(proto_h2_calm_fault(&c), 1);
+    assert_int_equal(c.left, PROTO_H2_CALM_MAX); /* nobody saves */
+    assert_int_equal(proto_h2_calm_data_frame(&c, 64), 0);
+    assert_int_equal(c.left, PROTO_H2_CALM_MAX);
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(proto_h2_calm_data_frame(&c, 63), 0);
+    assert_int_equal(c.left, PROTO_H2_CALM_MAX - 1);
+    for (int i = 0; i < 9; i++)
+        assert_int_equal(proto_h2_calm_data_frame(&c, 0), 0);
+    assert_int_equal(c.left, PROTO_H2_CALM_MAX - 10);
+    proto_h2_calm_request(&c);
+    assert_int_equal(c.left, PROTO_H2_CALM_MAX - 2);
+    proto_h2_calm_data(&c, 4095);
+    assert_int_equal(c.left, PROTO_H2_CALM_MAX - 2);
+    proto_h2_calm_data(&c, 1);
+    assert_int_equal(c.left, PROTO_H2_CALM_MAX - 1);
+    assert_int_equal(proto_h2_calm_field(&c, 4096 - 32), 0);
+    assert_int_equal(proto_h2_calm_blocks(&c, 1023), 0);
+    assert_int_equal(c.left, PROTO_H2_CALM_MAX - 2);
+    assert_int_equal(proto_h2_calm_blocks(&c, 1024), 0);
+    assert_int_equal(c.left, PROTO_H2_CALM_MAX - 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_it_counts),
         cmocka_unit_test(floods_end_the_connection),
         cmocka_unit_test_setup_teardown(thin_data_ends_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(one_bomb_of_headers_ends_the_connection, setup, teardown),

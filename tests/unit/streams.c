@@ -178,9 +178,72 @@ static void ndjson(void **state)
     assert_int_equal(proto_ndjson_next(text, n, &pos, 1, 99, &line), 0);
 }
 
+struct account {
+    size_t charged, most, limit;
+};
+
+static int change(void *arg, size_t from, size_t to)
+{
+    struct account *a = arg;
+    if (to > from && a->charged - from + to > a->limit)
+        return -EDQUOT;
+    a->charged = a->charged - from + to;
+    a->most = a->charged > a->most ? a->charged : a->most;
+    return 0;
+}
+
+/* A message and an inflated body are charged before they grow, and are given back where they fail.
+ */
+static void memory_is_asked_for(void **state)
+{
+    (void)state;
+    enum { WHOLE = 3 << 20 };
+    struct account a = {.limit = WHOLE};
+    const struct proto_room room = {change, &a};
+    struct proto_grpc_stream s;
+    unsigned char prefix[PROTO_GRPC_PREFIX], *zeros = calloc(1, WHOLE), *zipped = malloc(WHOLE);
+    void *got = NULL;
+    size_t used, len;
+    int compressed;
+    uLongf n = WHOLE;
+    assert_true(zeros && zipped);
+    proto_grpc_init(&s, SIZE_MAX, &room);
+    proto_grpc_prefix(prefix, WHOLE, 0);
+    assert_int_equal(proto_grpc_feed(&s, prefix, 5, &used, &got, &len, &compressed), 0);
+    assert_int_equal(a.charged, 64 << 10); /* whatever is announced */
+    assert_int_equal(proto_grpc_feed(&s, zeros, WHOLE - 1, &used, &got, &len, &compressed), 0);
+    assert_in_range(a.charged, WHOLE - 1, WHOLE);
+    assert_int_equal(proto_grpc_feed(&s, zeros, 1, &used, &got, &len, &compressed), 1);
+    assert_int_equal(a.charged, len); /* the caller's, from now on */
+    free(got);
+    a.limit = 1 << 20;
+    a.charged = 0;
+    proto_grpc_feed(&s, prefix, 5, &used, &got, &len, &compressed);
+    assert_int_equal(proto_grpc_feed(&s, zeros, 1 << 20, &used, &got, &len, &compressed), 0);
+    assert_int_equal(proto_grpc_feed(&s, zeros, 1, &used, &got, &len, &compressed), -EDQUOT);
+    proto_grpc_finish(&s);
+    assert_int_equal(a.charged, 0);
+
+    assert_int_equal(compress(zipped, &n, zeros, WHOLE), Z_OK);
+    assert_int_equal(proto_inflate(PROTO_DEFLATE, zipped, n, WHOLE / 4, &room, &got, &len),
+                     -EMSGSIZE);
+    assert_int_equal(proto_inflate(PROTO_DEFLATE, zipped, n, WHOLE, &room, &got, &len), -EDQUOT);
+    assert_int_equal(a.charged, 0);
+    a.limit = WHOLE + WHOLE / 4;
+    a.most = 0;
+    assert_int_equal(proto_inflate(PROTO_DEFLATE, zipped, n, WHOLE, &room, &got, &len), 0);
+    assert_int_equal(len, WHOLE);
+    assert_int_equal(a.charged, WHOLE);
+    assert_in_range(a.most, WHOLE, WHOLE + WHOLE / 4);
+    free(got);
+    free(zeros);
+    free(zipped);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_is_asked_for),
         cmocka_unit_test(grpc_in_pieces_of_every_size),
         cmocka_unit_test(grpc_refusals),
         cmocka_unit_test(grpc_header_values),
