@@ -154,7 +154,9 @@ static int tune(struct srv *s, struct srv_model *m)
     int stop = 0, rc = srv_team_threads_create(&crew, s->env.workers);
     if (rc == 0)
         rc = eng_tuner_create(&t, m->eng, s->env.workers, err, sizeof(err));
-    for (rc = rc < 0 ? rc : 1; rc == 1 && !stop && !is_gone(m);) {
+    if (rc == 0)
+        rc = 1; /* there is more to tune */
+    while (rc == 1 && !stop && !is_gone(m)) {
         stop = await_quiet(s, spent ? 1 : QUIET_LOOKS);
         uint64_t start = srv_now_ns();
         if (!stop)

@@ -365,15 +365,17 @@ static int pick_arith(const struct eng_check *c)
 static int detections_arith(const struct eng_check *c)
 {
     int rc = computed(c, 0, 2);
-    for (int i = 0; rc == 0 && i < 3; i++)
-        if (!floating(eng_check_in(c, i)) && !quantised(eng_check_in(c, i)))
-            rc = wrong_type(c, eng_check_in(c, i));
     if (rc < 0)
         return rc;
+    for (int i = 0; i < 3; i++)
+        if (!floating(eng_check_in(c, i)) && !quantised(eng_check_in(c, i)))
+            return wrong_type(c, eng_check_in(c, i));
     const struct eng_tensor *anchors = eng_check_in(c, 2);
     if (!anchors->data)
         return eng_check_fail(c, ENG_E_UNSUPPORTED, "%.80s is not a constant", anchors->name);
-    if (floating(anchors) && (rc = constant(c, 2, ENG_F32)) < 0)
+    if (floating(anchors))
+        rc = constant(c, 2, ENG_F32);
+    if (rc < 0)
         return rc;
     return floating(eng_check_out(c)) ? 0 : wrong_type(c, eng_check_out(c));
 }

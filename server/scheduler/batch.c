@@ -200,8 +200,9 @@ static void infer(struct batch *b, struct eng_team *team)
 {
     uint64_t start = srv_now_ns();
     int rc = eng_context_run(b->context->eng, b->n, team);
-    for (int i = 0; i < b->n && rc == 0; i++)
-        srv_rows_take(b->jobs[i], b->context->eng, i);
+    if (rc == 0)
+        for (int i = 0; i < b->n; i++)
+            srv_rows_take(b->jobs[i], b->context->eng, i);
     uint64_t took = srv_now_ns() - start;
     int members = eng_team_members(team);
     for (int i = 0; i < b->n; i++) {

@@ -232,7 +232,7 @@ static int start_workers(struct srv_pool *p, char *err, size_t errlen)
     sigfillset(&all); /* signals belong to the loop's thread */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = 0;
-    for (int i = 0; i < p->options.workers && rc == 0; i++) {
+    for (int i = 0; i < p->options.workers; i++) {
         struct srv_worker *w = &p->workers[i];
         w->pool = p;
         w->index = i;
@@ -247,6 +247,8 @@ static int start_workers(struct srv_pool *p, char *err, size_t errlen)
                 p->n++;
             pthread_mutex_unlock(&p->lock);
         }
+        if (rc < 0)
+            break;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (rc < 0)

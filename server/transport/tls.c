@@ -237,11 +237,12 @@ int srv_tls_verify_client(const struct srv_tls_set *t, gnutls_session_t session)
     unsigned n = 0, made = 0, status = ~0u;
     const gnutls_datum_t *peers = gnutls_certificate_get_peers(session, &n);
     int rc = peers && n > 0 && n <= CHAIN_MAX && t->clients ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
-    for (; rc == 0 && made < n; made++) {
+    while (rc == 0 && made < n) {
         rc = gnutls_x509_crt_init(&chain[made]);
         if (rc < 0)
             break;
         rc = gnutls_x509_crt_import(chain[made], &peers[made], GNUTLS_X509_FMT_DER);
+        made++;
     }
     if (rc == 0)
         rc =
