@@ -19,6 +19,17 @@ int srv_call_is_late(const struct srv_call *c, uint64_t grace_ns)
     return c->req && c->req->deadline_ns < now && now - c->req->deadline_ns > grace_ns;
 }
 
+/* Who looks after the server must hear of it just when there is no room: the port admin_http has
+ * few connections, and what is small could not fill anything. */
+static int charge_answer(const struct srv_call *c, size_t len)
+{
+    enum { SMALL = 4096 };
+    if (len > SMALL && c->port != SRV_PORT_ADMIN)
+        return srv_charge(&c->payer, SRV_USE_ANSWER, len);
+    srv_charge_anyway(&c->payer, SRV_USE_ANSWER, len);
+    return 0;
+}
+
 void srv_call_reply(struct srv_call *c, int status, const char *type, char *body_take, size_t len)
 {
     static const char out_of_memory[] = "{\"error\":\"out of memory\"}";
@@ -32,7 +43,7 @@ void srv_call_reply(struct srv_call *c, int status, const char *type, char *body
         srv_call_late(c);
         return;
     }
-    if (body_take && status < 400 && srv_charge(&c->payer, SRV_USE_ANSWER, len) < 0) {
+    if (body_take && status < 400 && charge_answer(c, len) < 0) {
         free(body_take);
         srv_call_no_room(c);
         return;

@@ -61,6 +61,7 @@ def markdown(listed):
         "`application/openmetrics-text`, with exemplars: the trace of a request that came with `traceparent`. With API keys it",
         "takes the scope `metrics` ([SECURITY](SECURITY.md)). Counters count since the start of the process; a histogram has",
         "`_bucket`, `_sum` and `_count`. A model has a bounded number of series, whatever clients do.", "",
+        "While clients use up `max_inflight_bytes`, the first port has no room for this page either. `admin_http` always has.", "",
         "`deploy/prometheus/` has a scrape configuration, alert rules and their tests (`promtool test rules alerts.test.yml`),",
         "`deploy/grafana/mobilenetd.json` a dashboard to import.",
         "", "Written from `server/handlers/metrics.def` by `tests/lib/metrics.py`; a test compares the two.", "",

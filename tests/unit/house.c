@@ -163,6 +163,7 @@ void visit_open(struct house *h, struct visit *v, const char *method, const char
     v->call.method = method;
     v->call.target = target;
     v->call.client = "test";
+    v->call.port = h->port;
     v->call.started_ns = srv_now_ns();
     srv_call_start(&v->call);
     srv_call_open(&v->call, declared);

@@ -11,8 +11,9 @@ struct house {
     struct srv_scheduler sched;
     struct srv_api api;
     struct cfg *cfg;
-    char dir[64]; /* the repository: one model, "tiny", of 3 classes */
-    int pumped;   /* how often the scheduler said that answers are to leave */
+    char dir[64];       /* the repository: one model, "tiny", of 3 classes */
+    enum srv_port port; /* that visits come by */
+    int pumped;         /* how often the scheduler said that answers are to leave */
 };
 
 /* flags: of `serve`, with blanks between them, or "". */

@@ -43,6 +43,20 @@ static void refusals(void **state)
     check(h, "GET", "/v1/models", 200, "\"tiny\"");
 }
 
+/* With next to no room left for answers. */
+static void who_looks_after_the_server_is_told(void **state)
+{
+    struct house *h = *state;
+    size_t limit = atomic_load(&h->sched.budget.limit);
+    srv_budget_set_limit(&h->sched.budget, 1000);
+    check(h, "GET", "/metrics", 429, "memory");
+    check(h, "GET", "/v1/models", 200, "\"tiny\"");
+    h->port = SRV_PORT_ADMIN;
+    check(h, "GET", "/metrics", 200, "mobilenetd_memory_refusals_total 1");
+    h->port = SRV_PORT_HTTP;
+    srv_budget_set_limit(&h->sched.budget, limit);
+}
+
 static void a_body_is_bounded_before_it_is_here(void **state)
 {
     struct house *h = *state;
@@ -319,6 +333,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusals),
+        cmocka_unit_test(who_looks_after_the_server_is_told),
         cmocka_unit_test(a_body_is_bounded_before_it_is_here),
         cmocka_unit_test(ids),
         cmocka_unit_test(a_picture),
