@@ -322,8 +322,11 @@ def test_unix_socket(tiny_models, start, tmp_path):
     d = start()
     d2 = subprocess.Popen([BINARY, "serve", "--models", str(tiny_models), "--http", f"unix:{path}", "--grpc", ""],
                           stderr=subprocess.DEVNULL)
+
+    def is_ready():
+        return subprocess.run([BINARY, "health", "--http", f"unix:{path}"], capture_output=True).returncode == 0
     try:
-        wait_for(lambda: os.path.exists(path))
+        wait_for(is_ready)  # the file is there before it listens
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(path)
             s.sendall(put_head(len(RED)) + RED)
